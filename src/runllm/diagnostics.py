@@ -1,0 +1,95 @@
+"""Values that say what is wrong and where, and the nearest name to a mistyped one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of one line in a source file.
+
+    Attributes:
+        file: the path as the caller wrote it, or `<text>` for a source without a file.
+        line: counted from 1.
+        column: counted from 1, in Unicode code points.
+        length: how many code points the caret underlines; at least 1.
+        text: the whole line, without its line break.
+    """
+
+    file: str
+    line: int
+    column: int
+    length: int = 1
+    text: str = ""
+
+    def caret(self) -> str:
+        """The source line with carets under the stretch, as two lines; tabs keep their width."""
+        indent = "".join("\t" if c == "\t" else " " for c in self.text[: self.column - 1])
+        room = max(1, len(self.text) - self.column + 1)
+        return f"{self.text}\n{indent}{'^' * max(1, min(self.length, room))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong: in a file, in a value, or in a model's answer.
+
+    Attributes:
+        message: what is wrong, as one sentence that names the value.
+        pointer: JSON Pointer (RFC 6901) of the value at fault; empty for the root.
+        keyword: the rule that was broken: a JSON Schema keyword, or a name such as `yaml`.
+        span: where it stands in a file, if it came from one.
+        hint: what to do about it.
+        kind: name of the error class this is reported as; empty where the caller decides.
+        severity: a `warning` never stops a run.
+    """
+
+    message: str
+    pointer: str = ""
+    keyword: str = ""
+    span: Span | None = None
+    hint: str = ""
+    kind: str = ""
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        where = f"{self.span.file}:{self.span.line}:{self.span.column}: " if self.span else ""
+        at = f"{self.pointer}: " if self.pointer and not self.span else ""
+        return f"{where}{at}{self.message}"
+
+
+def errors_in(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The problems that stop a run, in their order."""
+    return tuple(problem for problem in problems if problem.severity == "error")
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """The JSON Pointer (RFC 6901) for a path of keys and indexes."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was most likely meant to be, or None when none is near."""
+    from difflib import get_close_matches  # only needed once something is wrong
+
+    names = list(known)
+    folded = {candidate.lower().replace("-", "_"): candidate for candidate in names}
+    same = folded.get(name.lower().replace("-", "_"))
+    if same is not None:
+        return same
+    found = get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """A hint that names the nearest known name, or lists the known ones when they are few."""
+    near = nearest(name, known)
+    if near is not None:
+        return f"Did you mean `{near}`?"
+    if 0 < len(known) <= 12:  # noqa: PLR2004 - a longer list is no help in one line
+        return "Known names: " + ", ".join(f"`{candidate}`" for candidate in sorted(known)) + "."
+    return ""

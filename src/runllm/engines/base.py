@@ -1,0 +1,43 @@
+"""The seam between runllm and a model: what every engine does, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from runllm.exchange import Completion, Endpoint, Request
+
+
+class Engine(Protocol):
+    """A way to run models. Thread-safe; made once per runtime, closed once.
+
+    Every failure is a `runllm.errors.RunllmError` raised `from None`: a library's own exception may
+    hold a request with a key in it. An engine makes exactly one call per request; trying again and
+    falling back belong to `runllm.delivery`.
+    """
+
+    def ready(self, endpoint: Endpoint) -> None:
+        """Raise unless `endpoint` can be called: its key is set, its model and library are here.
+
+        Costs nothing, reaches no network, and imports no client library.
+        """
+        ...
+
+    def window(self, endpoint: Endpoint) -> int | None:
+        """The model's own context window in tokens, None where it is not known offline."""
+        ...
+
+    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
+        """US dollars per prompt token and per completion token, None where they are not known."""
+        ...
+
+    def complete(self, request: Request) -> Completion:
+        """Call the model once and wait, at most `request.timeout` seconds."""
+        ...
+
+    async def acomplete(self, request: Request) -> Completion:
+        """As `complete`, without blocking the event loop; cancellation ends the call."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held: connections, a loaded model, threads. Safe to call twice."""
+        ...

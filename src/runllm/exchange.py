@@ -1,0 +1,172 @@
+"""What a run says: requests, completions, attempts and results, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from runllm.diagnostics import Problem
+
+if TYPE_CHECKING:
+    from runllm.errors import RunllmError
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of the conversation with the model."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Which model to call and how to reach it.
+
+    Attributes:
+        model: `provider/model` in LiteLLM's spelling, or `local/...`.
+        api_base: address of the server, where it is not the provider's own.
+        api_version: version string for providers that want one.
+        api_key_env: name of the environment variable that holds the key.
+        provider_params: what only this provider knows, sent as it is.
+        folder: where a relative `local/<path>.gguf` starts.
+    """
+
+    model: str
+    api_base: str | None = None
+    api_version: str | None = None
+    api_key_env: str | None = None
+    provider_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call to a model.
+
+    Attributes:
+        endpoint: the model and its address.
+        messages: the conversation, oldest first.
+        params: checked chat-completion parameters (`llm_params`), without those the runtime owns.
+        schema: JSON Schema the answer must satisfy; an engine enforces it natively where it can.
+        timeout: seconds for this call, from start to last byte.
+    """
+
+    endpoint: Endpoint
+    messages: tuple[Message, ...]
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    schema: Mapping[str, Any] | None = None
+    timeout: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens spent. `prompt_tokens` includes `cached_tokens`; `completion_tokens` includes `reasoning_tokens`."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What a model answered.
+
+    Attributes:
+        text: the answer as the model wrote it.
+        finish_reason: `stop`, `length`, or the provider's own word.
+        usage: tokens, as the provider counted them.
+        model: the model that answered, which a fallback may have changed.
+        cost: US dollars, None where the price is not known.
+        latency: seconds from sending the request to the last byte.
+    """
+
+    text: str
+    finish_reason: str = "stop"
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    cost: float | None = None
+    latency: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One request, its answer, and what was wrong with it.
+
+    Attributes:
+        number: counted from 1.
+        request: what was sent.
+        completion: what came back; None when the provider failed.
+        problems: the violations found in the answer; empty when it fits.
+        repairs: names of the repairs that reading the answer took, in order.
+        notes: what the runtime changed for this attempt, such as a shortened quotation.
+        error: the provider's failure, if it failed.
+    """
+
+    number: int
+    request: Request
+    completion: Completion | None = None
+    problems: tuple[Problem, ...] = ()
+    repairs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: RunllmError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """One run, whether it succeeded or not.
+
+    Attributes:
+        output: the JSON object that satisfies the output schema; None when the run failed.
+        attempts: every call, in order, failed ones included.
+        latency: seconds from start to end of the run.
+        error: why the run failed, None when it did not.
+        app: name of the app.
+        version: version of the app.
+        model: the model that gave the accepted answer, or the last one asked.
+        warnings: what went wrong without stopping the run.
+    """
+
+    output: dict[str, Any] | None
+    attempts: tuple[Attempt, ...] = ()
+    latency: float = 0.0
+    error: RunllmError | None = None
+    app: str = ""
+    version: str = ""
+    model: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens over all attempts."""
+        return sum((a.completion.usage for a in self.attempts if a.completion), Usage())
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars over all attempts; None when the price of one is not known."""
+        costs = [a.completion.cost for a in self.attempts if a.completion]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if costs and len(known) == len(costs) else None
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """The repairs that reading the accepted answer took."""
+        return self.attempts[-1].repairs if self.attempts else ()
