@@ -404,3 +404,17 @@ def read_text(text: str, schema: Any, root: Schema) -> Any:
         except (ValueError, RecursionError):
             return text
     return text
+
+
+def normal_form(schema: Schema) -> Schema:
+    """A simpler schema with the same meaning: `allOf` merged, `if`, `oneOf` and `dependent...` made `anyOf`.
+
+    The schema itself where no simpler one is known. Annotations and `format` are lost.
+    """
+    import jsonschema_rs
+
+    try:
+        found: Any = jsonschema_rs.canonicalize(dict(schema), offline=True).to_json_schema()
+    except ValueError:  # the base of all that the library raises for a schema
+        return schema
+    return cast("Schema", found) if isinstance(found, Mapping) else schema

@@ -97,6 +97,7 @@ class Completion:
         model: the model that answered, which a fallback may have changed.
         cost: US dollars, None where the price is not known.
         latency: seconds from sending the request to the last byte.
+        notes: what it took to get it, such as a call that was sent again.
     """
 
     text: str
@@ -105,6 +106,16 @@ class Completion:
     model: str = ""
     cost: float | None = None
     latency: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was found in an answer: the value, or what is wrong with it."""
+
+    value: dict[str, Any] | None
+    problems: tuple[Problem, ...] = ()
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +139,30 @@ class Attempt:
     repairs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     error: RunllmError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the attempts ended: a value, or the error that says why there is none."""
+
+    value: dict[str, Any] | None
+    attempts: tuple[Attempt, ...]
+    error: RunllmError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One step of a run, for a trace.
+
+    Attributes:
+        step: `input`, `render`, `call`, `answer`, `repair`, `problem`, `retry`, `done` or `failed`.
+        message: what happened, in one line.
+        elapsed: seconds since the run began.
+    """
+
+    step: str
+    message: str
+    elapsed: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

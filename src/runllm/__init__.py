@@ -1,0 +1,83 @@
+"""Run an LLM app that is one file: a typed contract and a prompt.
+
+    app = runllm.load("summary.rllm")
+    app(text="...")                 # the output, as a dict
+    app.run({"text": "..."}).usage  # all there is to know about the run
+
+Everything is loaded when it is first used: `import runllm` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runllm._version import __version__
+
+if TYPE_CHECKING:
+    from runllm.api import App, Report, load, run, validate
+    from runllm.errors import (
+        AuthenticationError,
+        ContextWindowExceededError,
+        DependencyResolutionError,
+        EngineUnavailableError,
+        FileAccessError,
+        IncompatibleVersionError,
+        InputSchemaError,
+        LLMParamValidationError,
+        MetadataValidationError,
+        MissingCredentialError,
+        ModelNotFoundError,
+        OllamaModelMissingError,
+        OutputSchemaError,
+        ParseError,
+        ProviderConnectionError,
+        ProviderError,
+        ProviderTimeoutError,
+        PythonBlockExecutionError,
+        RateLimitError,
+        RequestRefusedError,
+        RetryExhaustedError,
+        RunllmError,
+        TemplateError,
+    )
+    from runllm.exchange import Attempt, Completion, Event, RunResult, Usage
+    from runllm.runtime import Runtime
+
+_HOMES = {
+    "api": ("App", "Report", "load", "run", "validate"),
+    "exchange": ("Attempt", "Completion", "Event", "RunResult", "Usage"),
+    "runtime": ("Runtime",),
+    "errors": (
+        "AuthenticationError", "ContextWindowExceededError", "DependencyResolutionError", "EngineUnavailableError",
+        "FileAccessError", "IncompatibleVersionError", "InputSchemaError", "LLMParamValidationError",
+        "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError", "OllamaModelMissingError",
+        "OutputSchemaError", "ParseError", "ProviderConnectionError", "ProviderError", "ProviderTimeoutError",
+        "PythonBlockExecutionError", "RateLimitError", "RequestRefusedError", "RetryExhaustedError", "RunllmError",
+        "TemplateError",
+    ),
+}  # fmt: skip
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "App", "Attempt", "AuthenticationError", "Completion", "ContextWindowExceededError", "DependencyResolutionError",
+    "EngineUnavailableError", "Event", "FileAccessError", "IncompatibleVersionError", "InputSchemaError",
+    "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError",
+    "OllamaModelMissingError", "OutputSchemaError", "ParseError", "ProviderConnectionError", "ProviderError",
+    "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError", "Report", "RequestRefusedError",
+    "RetryExhaustedError", "RunResult", "RunllmError", "Runtime", "TemplateError", "Usage", "__version__", "load",
+    "run", "validate",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'runllm' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"runllm.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

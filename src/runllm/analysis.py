@@ -1,0 +1,118 @@
+"""Everything that can be known of a program before it runs: templates against schemas, tokens against windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runllm import budget, templates
+from runllm.diagnostics import Problem
+from runllm.exchange import Message
+from runllm.program import Program, Section
+
+_ERRORS_SCHEMA: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"path": {"type": "string"}, "message": {"type": "string"}},
+        "additionalProperties": False,
+    },
+}
+
+
+def analyse(program: Program) -> tuple[Problem, ...]:
+    """The problems of a program whose form is right, in the order of the file."""
+    found = [*_template_problems(program), *_window_problems(program), *_unsupported(program)]
+    return tuple(sorted(found, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
+
+
+def scope_of(program: Program) -> dict[str, Mapping[str, Any] | None]:
+    """What the templates of a program may read: each name with the schema of what it holds."""
+    return {"input": program.input.schema, "uses": None, "vars": None}
+
+
+def _template_problems(program: Program) -> Iterator[Problem]:
+    scope = scope_of(program)
+    recovery_scope = {
+        **scope,
+        "errors": _ERRORS_SCHEMA,
+        "previous_output": {"type": "string"},
+        "attempt": {"type": "integer"},
+        "output_schema": {"type": "object"},
+    }
+    sections = (
+        (program.system, scope),
+        (program.prompt, scope),
+        (program.recovery, recovery_scope),
+    )
+    for section, names in sections:
+        if section is not None:
+            yield from _section_problems(program, section, names)
+
+
+def _section_problems(
+    program: Program, section: Section, scope: Mapping[str, Mapping[str, Any] | None]
+) -> Iterator[Problem]:
+    for finding in templates.findings(section.text, scope):
+        line, column = section.place(finding.offset)
+        yield Problem(
+            message=finding.message,
+            keyword="template",
+            kind="TemplateError",
+            span=program.source.span(line, column, finding.length),
+            hint=finding.hint,
+            severity=finding.severity,
+        )
+
+
+def _window_problems(program: Program) -> Iterator[Problem]:
+    """A window that even the fixed text and the room for the answer overflow can never work."""
+    fixed = [section.text for section in (program.system, program.prompt) if section]
+    room = program.params.get("max_completion_tokens", program.params.get("max_tokens"))
+    messages = [Message(role="user", content="\n".join(fixed))]
+    found = budget.check(messages, max_tokens=room, window=program.max_context_window)
+    if room is not None and room >= program.max_context_window:
+        message = f"`max_tokens` ({room:,}) leaves no room for a prompt in `max_context_window` ({program.max_context_window:,})"
+    elif not found.fits:
+        message = (
+            f"the prompt's own text takes about {found.prompt:,} tokens and the answer {found.answer:,}: "
+            f"more than `max_context_window` ({program.max_context_window:,})"
+        )
+    else:
+        return
+    yield Problem(
+        message=message,
+        keyword="window",
+        kind="ContextWindowExceededError",
+        span=_key_span(program, "max_context_window"),
+        hint="Raise `max_context_window`, lower `max_tokens`, or shorten the prompt.",
+        severity="warning" if found.prompt + found.answer <= 2 * found.window else "error",
+    )
+
+
+def _key_span(program: Program, key: str) -> Any:
+    """The line of a top-level key; the parser has found it to be there."""
+    for number, line in enumerate(program.source.text.split("\n"), start=1):
+        if line.startswith(f"{key}:"):
+            return program.source.span(number, 1, len(key))
+    return program.source.span(1)
+
+
+def _unsupported(program: Program) -> Iterator[Problem]:
+    """What the format has and this version cannot run yet: refused before anything is paid for."""
+    for dependency in program.uses[:1]:
+        yield _not_yet("`uses`", dependency.span)
+    for block in program.blocks[:1]:
+        yield _not_yet("Python blocks", program.source.span(block.line - 1))
+    if program.output is not None:
+        yield _not_yet("`output`", _key_span(program, "output"))
+
+
+def _not_yet(what: str, span: Any) -> Problem:
+    return Problem(
+        message=f"{what}: this version of runllm reads them but cannot run them",
+        keyword="version",
+        kind="IncompatibleVersionError",
+        span=span,
+        hint="Upgrade runllm.",
+    )

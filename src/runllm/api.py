@@ -1,0 +1,295 @@
+"""Where it is all put together: load a file, check it, run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from runllm import executor, parser
+from runllm.analysis import analyse
+from runllm.contracts import Contract
+from runllm.diagnostics import Problem, errors_in
+from runllm.errors import InternalError, RunllmError, class_of
+from runllm.exchange import Event, RunResult
+from runllm.executor import Options, Preview
+from runllm.inputs import form_of, from_arguments, from_text, read_file
+from runllm.program import Program
+from runllm.runtime import Runtime
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What checking a file found.
+
+    Attributes:
+        path: the file, as the caller wrote it.
+        problems: in the order of the file, warnings included.
+        program: the checked program, None when a problem is an error.
+    """
+
+    path: str
+    problems: tuple[Problem, ...]
+    program: Program | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing stops a run."""
+        return not errors_in(self.problems)
+
+
+def validate(path: str | Path) -> Report:
+    """Check a file and everything that can be known before it runs. Calls no model.
+
+    Raises:
+        FileAccessError: the file cannot be read.
+    """
+    parsed = parser.load(path)
+    problems = parsed.problems
+    if parsed.program is not None:
+        problems += analyse(parsed.program)
+    program = parsed.program if not errors_in(problems) else None
+    return Report(path=str(path), problems=problems, program=program)
+
+
+def load(
+    path: str | Path,
+    *,
+    model: str | None = None,
+    max_retries: int | None = None,
+    timeout: float | None = None,
+    runtime: Runtime | None = None,
+) -> App:
+    """Read and check a `.rllm` file, ready to run.
+
+    Args:
+        path: the file.
+        model: used instead of the file's `llm.model`.
+        max_retries: how many attempts may follow a wrong answer; 2 by default.
+        timeout: seconds for one call.
+        runtime: what the app reaches models through; the process's own by default.
+
+    Raises:
+        RunllmError: the file cannot be read, or has a problem; all of them are in `problems`.
+    """
+    report = validate(path)
+    if report.program is None:
+        raise _failure(report)
+    options = Options(model=model, max_retries=max_retries, timeout=timeout)
+    return App(report.program, options=options, runtime=runtime, problems=report.problems)
+
+
+def run(
+    path: str | Path,
+    given: Mapping[str, Any] | None = None,
+    *,
+    model: str | None = None,
+    max_retries: int | None = None,
+    timeout: float | None = None,
+    listener: Listener | None = None,
+    runtime: Runtime | None = None,
+) -> RunResult:
+    """Load a file and run it once; see `load` and `App.run`."""
+    app = load(path, runtime=runtime)
+    return app.run(given, model=model, max_retries=max_retries, timeout=timeout, listener=listener)
+
+
+class App:
+    """A checked `.rllm` file as a function from its input to its output. Safe to share between threads.
+
+    Call it (`app(text="...")`) for the output alone, or use `run` and `arun` for all there is to know.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        options: Options | None = None,
+        runtime: Runtime | None = None,
+        problems: tuple[Problem, ...] = (),
+    ) -> None:
+        self.program = program
+        self.warnings = problems
+        self._options = options or Options()
+        self._runtime = runtime
+
+    def __repr__(self) -> str:
+        return f"<App {self.program.name} {self.program.version}>"
+
+    @property
+    def name(self) -> str:
+        """The name in the frontmatter."""
+        return self.program.name
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the app reaches models through."""
+        return self._runtime or process_runtime()
+
+    def __call__(self, given: Mapping[str, Any] | None = None, /, **inputs: Any) -> dict[str, Any]:
+        """Run the app on these inputs and return its output.
+
+        Raises:
+            RunllmError: as `run`.
+        """
+        output = self.run({**(given or {}), **inputs}).output
+        return {} if output is None else output
+
+    def run(
+        self,
+        given: Mapping[str, Any] | None = None,
+        *,
+        model: str | None = None,
+        max_retries: int | None = None,
+        timeout: float | None = None,
+        listener: Listener | None = None,
+    ) -> RunResult:
+        """Run the app and wait.
+
+        Args:
+            given: the input, by name; values are never converted.
+            model: used instead of the file's model, for this run.
+            max_retries: how many attempts may follow a wrong answer.
+            timeout: seconds for one call.
+            listener: told of each step as it happens.
+
+        Raises:
+            RunllmError: the run failed; `error.result` holds its attempts, tokens and cost.
+        """
+        options = self._with(model=model, max_retries=max_retries, timeout=timeout, listener=listener)
+        return _succeeded(executor.run(self.program, dict(given or {}), options, self.runtime))
+
+    async def arun(
+        self,
+        given: Mapping[str, Any] | None = None,
+        *,
+        model: str | None = None,
+        max_retries: int | None = None,
+        timeout: float | None = None,
+        listener: Listener | None = None,
+    ) -> RunResult:
+        """As `run`, without blocking the event loop."""
+        options = self._with(model=model, max_retries=max_retries, timeout=timeout, listener=listener)
+        return _succeeded(await executor.arun(self.program, dict(given or {}), options, self.runtime))
+
+    def preview(self, given: Mapping[str, Any] | None = None, *, model: str | None = None) -> Preview:
+        """The messages a run would send, their estimated tokens and the price of one; calls no model."""
+        return executor.preview(self.program, dict(given or {}), self._with(model=model), self.runtime)
+
+    def read_input(
+        self,
+        *,
+        text: str | None = None,
+        path: str | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """The input that a command line means; `arguments` win over `text` or `path`. See `runllm.inputs`."""
+        contract = self.program.input
+        found: dict[str, Any] = {}
+        if text is not None:
+            found = from_text(text, contract, form="guess", name="the input")
+        elif path is not None:
+            name = "standard input" if path == "-" else path
+            found = from_text(read_file(path), contract, form=form_of(path), name=name)
+        return {**found, **from_arguments(arguments, contract)}
+
+    def _with(self, **changes: Any) -> Options:
+        return executor.with_options(self._options, changes)
+
+
+@cache
+def process_runtime() -> Runtime:
+    """The runtime that all apps of a process share, closed when the interpreter ends."""
+    import atexit
+
+    runtime = Runtime()
+    atexit.register(runtime.close)
+    return runtime
+
+
+def frontmatter_schema() -> dict[str, Any]:
+    """The JSON Schema of the frontmatter, self-contained."""
+    return parser.frontmatter_schema()
+
+
+def describe(app: App) -> dict[str, Any]:
+    """What a file says, as JSON: its contract, model, parameters and parts."""
+    program = app.program
+    model = program.model
+    return {
+        "name": program.name,
+        "version": program.version,
+        "description": program.description,
+        "author": program.author,
+        "path": str(program.path) if program.path else None,
+        "digest": program.digest,
+        "model": model.model if model else None,
+        "fallbacks": list(model.fallbacks) if model else [],
+        "llm_params": dict(program.params),
+        "max_context_window": program.max_context_window,
+        "input_schema": program.input.schema,
+        "output_schema": program.output_contract.schema,
+        "uses": [{"name": d.name, "path": d.path} for d in program.uses],
+        "blocks": [{"phase": b.phase, "name": b.name, "line": b.line} for b in program.blocks],
+        "examples": len(program.examples),
+        "sections": [name for name, part in _sections(program).items() if part],
+        "tags": list(program.tags),
+        "recommended_models": list(program.recommended_models),
+        "metadata": dict(program.metadata),
+        "warnings": [str(problem) for problem in app.warnings],
+    }
+
+
+def inputs_of(contract: Contract) -> list[dict[str, Any]]:
+    """Each declared property of a contract: name, type, whether it is required, default, description."""
+    return [
+        {
+            "name": name,
+            "type": _type_of(schema),
+            "required": name in contract.required,
+            "default": schema.get("default"),
+            "description": schema.get("description", schema.get("title", "")),
+        }
+        for name, schema in contract.properties.items()
+    ]
+
+
+def _type_of(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return " | ".join(str(value) for value in schema["enum"])
+    declared = schema.get("type", "any")
+    return declared if isinstance(declared, str) else " | ".join(declared)
+
+
+def _sections(program: Program) -> dict[str, Any]:
+    return {"SYSTEM": program.system, "USER": program.prompt.text, "RECOVERY": program.recovery}
+
+
+def _failure(report: Report) -> RunllmError:
+    found = errors_in(report.problems)
+    first = found[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return class_of(first.kind)(f"{first}{more}", problems=report.problems, hint=first.hint or None)
+
+
+def _succeeded(result: RunResult) -> RunResult:
+    if result.error is not None:
+        raise result.error
+    return result
+
+
+def as_error(error: BaseException) -> RunllmError:
+    """Any exception as a catalogued error: what is not one already is a bug, said without its values."""
+    if isinstance(error, RunllmError):
+        return error
+    trace = error.__traceback__
+    places: list[str] = []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} in {code.co_name}")
+        trace = trace.tb_next
+    return InternalError(f"{type(error).__name__}: {error}", details={"where": places[-8:]})

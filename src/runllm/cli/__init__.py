@@ -1,0 +1,121 @@
+"""The command line: one file per command, each parsing arguments, calling `runllm.api` and rendering.
+
+stdout carries the result alone. Errors go to stderr: a report with a caret on a terminal, JSON elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from runllm._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = ("run", "validate", "inspect", "schema")
+BROKEN_PIPE_STATUS = 141
+
+
+class Commands(click.Group):
+    """The commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order a newcomer needs them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, None when there is none."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        return import_module(f"runllm.cli.{cmd_name}").command
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`runllm FILE.rllm` is short for `runllm run FILE.rllm`.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="runllm", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Run LLM apps that are one file: a typed contract and a prompt."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The `runllm` command: run it and exit with its status."""
+    status = invoke(sys.argv[1:] if arguments is None else list(arguments))
+    _flush()
+    if "litellm" in sys.modules:
+        # Taking down its 2,500 modules costs the user half a second and does nothing else.
+        os._exit(status)
+    sys.exit(status)
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run one command line and return its exit status; every failure is rendered, none is raised."""
+    try:
+        cli.main(args=_with_run(arguments), prog_name="runllm", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except BrokenPipeError:
+        return _broken_pipe()
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        from runllm.errors import InterruptedRunError
+
+        return _fail(InterruptedRunError("the run was interrupted"))
+    except click.ClickException as error:
+        from runllm.errors import UsageError
+
+        return _fail(UsageError(error.format_message().replace("\n", " ")))
+    except Exception as error:
+        from runllm.api import as_error
+
+        return _fail(as_error(error))
+    return 0
+
+
+def _with_run(arguments: list[str]) -> list[str]:
+    """`FILE ...` as `run FILE ...`: also what a `#!` line needs."""
+    first = arguments[0] if arguments else ""
+    is_file = first.endswith(".rllm") or (os.sep in first and os.path.isfile(first))  # noqa: PTH113 - no pathlib import for `--help`
+    return ["run", *arguments] if is_file and first not in COMMANDS else arguments
+
+
+def _fail(error: object) -> int:
+    from runllm.errors import RunllmError
+    from runllm.rendering import Paint, error_json, error_report
+
+    assert isinstance(error, RunllmError)  # noqa: S101 - narrows the type without importing it for `--help`
+    terminal = sys.stderr.isatty()
+    text = error_report(error, Paint(colour=_colour())) if terminal else error_json(error)
+    try:
+        click.echo(text, err=True, color=True)
+    except (BrokenPipeError, ValueError, OSError):
+        return BROKEN_PIPE_STATUS
+    return error.exit_status
+
+
+def _colour() -> bool:
+    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _broken_pipe() -> int:
+    """The reader of stdout is gone (`| head`): end quietly, as a shell expects."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    return BROKEN_PIPE_STATUS
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (BrokenPipeError, ValueError, OSError):
+            continue

@@ -1,0 +1,143 @@
+"""`runllm run`: run a file on an input and print its output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runllm import api
+from runllm.errors import FileAccessError, UsageError
+from runllm.exchange import Event
+from runllm.rendering import Paint, event_line, output_text, safe
+
+
+class _RunCommand(click.Command):
+    """A command whose help lists the inputs of the file that is named with it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["runllm.arguments"] = list(args)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        named = [word for word in ctx.meta["runllm.arguments"] if not word.startswith("-") and Path(word).is_file()]
+        if named:
+            _format_inputs(named[0], formatter)
+
+
+def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
+    program = api.validate(path).program
+    if program is None:
+        formatter.write_paragraph()
+        formatter.write_text(f"{path} has problems; `runllm validate {path}` shows them.")
+        return
+    rows: list[tuple[str, str]] = []
+    for found in api.inputs_of(program.input):
+        needed = "required" if found["required"] else f"default: {json.dumps(found['default'], ensure_ascii=False)}"
+        if not found["required"] and found["default"] is None:
+            needed = "optional"
+        described = f"{found['description']} " if found["description"] else ""
+        rows.append((f"{found['name']}=<{found['type']}>", safe(f"{described}[{needed}]")))
+    with formatter.section(f"Inputs of {program.name} {program.version}"):
+        formatter.write_text(safe(program.description))
+        formatter.write_dl(rows or [("(none)", "the app takes no input")])
+
+
+@click.command(name="run", cls=_RunCommand)
+@click.argument("file", metavar="FILE")
+@click.argument("arguments", metavar="[KEY=VALUE | KEY=@FILE]...", nargs=-1)
+@click.option("-i", "--input", "text", metavar="TEXT", help="The input: JSON, YAML, or plain text.")
+@click.option("-f", "--input-file", "path", metavar="PATH", help="Read the input from a .json, .yaml or text file; `-` is stdin.")
+@click.option("-m", "--model", metavar="MODEL", help="Use this model instead of the file's.")
+@click.option("--max-retries", type=click.IntRange(0, 20), metavar="N", help="Attempts after a wrong answer.  [default: 2]")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="The most that one call may take.")
+@click.option("--format", "form", type=click.Choice(["json", "yaml", "text"]), default="json", show_default=True, help="How to print the output.")
+@click.option("-o", "--output", "target", metavar="PATH", help="Write the output to this file instead of stdout.")
+@click.option("-v", "--verbose", is_flag=True, help="Trace each step on stderr: attempts, repairs, tokens, cost, time.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, its tokens and price. Calls no model.")
+def command(
+    file: str,
+    arguments: tuple[str, ...],
+    text: str | None,
+    path: str | None,
+    model: str | None,
+    max_retries: int | None,
+    timeout: float | None,
+    form: str,
+    target: str | None,
+    verbose: bool,
+    dry_run: bool,
+) -> None:
+    """Run FILE on an input and print its output.
+
+    The input is given by --input, --input-file, a pipe, or KEY=VALUE arguments, which are read as the
+    type that FILE declares. `runllm run FILE --help` lists what FILE takes.
+    """
+    if text is not None and path is not None:
+        raise UsageError("`--input` and `--input-file` cannot be given together")
+    app = api.load(file)
+    given = _given(app, text, path, arguments)
+    if dry_run:
+        _emit(json.dumps(_preview(app, given, model), ensure_ascii=False, indent=2), target)
+        return
+    listener = _trace if verbose else None
+    result = app.run(given, model=model, max_retries=max_retries, timeout=timeout, listener=listener)
+    if not verbose:
+        for warning in result.warnings:
+            click.echo(f"warning: {safe(warning)}", err=True)
+    _emit(output_text(result.output or {}, form), target)
+
+
+def _given(app: api.App, text: str | None, path: str | None, arguments: tuple[str, ...]) -> dict[str, Any]:
+    """The input; a pipe is read only when the arguments leave a required input unfed."""
+    if text is None and path is None and sys.stdin is not None and not sys.stdin.isatty():
+        fed = {argument.partition("=")[0] for argument in arguments}
+        if not set(app.program.input.required) <= fed:
+            from runllm.inputs import read_file
+
+            piped = read_file("-")
+            text = piped if piped.strip() else None
+    return app.read_input(text=text, path=path, arguments=arguments)
+
+
+def _trace(event: Event) -> None:
+    click.echo(event_line(event, Paint(colour=sys.stderr.isatty())), err=True, color=True)
+
+
+def _preview(app: api.App, given: dict[str, Any], model: str | None) -> dict[str, Any]:
+    found = app.preview(given, model=model)
+    budget, request = found.budget, found.request
+    price = found.price
+    return {
+        "model": request.endpoint.model,
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "llm_params": dict(request.params),
+        "tokens": {"prompt": budget.prompt, "answer": budget.answer, "window": budget.window, "fits": budget.fits},
+        "cost": None
+        if price is None
+        else {"prompt": budget.prompt * price[0], "answer": budget.answer * price[1], "currency": "USD"},
+    }
+
+
+def _emit(text: str, target: str | None) -> None:
+    """Print, or write a file whole: it holds the old content or the new, never half of it."""
+    if target is None:
+        click.echo(text)
+        return
+    import os
+    import tempfile
+
+    folder, name = os.path.split(os.path.abspath(target))
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=f".{name}.", delete=False) as file:
+            temporary = file.name
+            file.write(text + "\n")
+        Path(temporary).replace(target)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise FileAccessError(f"`{target}` cannot be written: {error.strerror}", details={"path": target}) from None

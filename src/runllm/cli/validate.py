@@ -1,0 +1,51 @@
+"""`runllm validate`: check files without calling a model."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from runllm import api
+from runllm.errors import problem_as_json
+from runllm.redaction import redact
+from runllm.rendering import Paint, problems_report
+
+FAILED = 3
+
+
+@click.command(name="validate")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print what is found.")
+def command(files: tuple[str, ...], strict: bool, form: str) -> None:
+    """Check FILES: form, schemas, templates, parameters, context budget. Calls no model.
+
+    Every problem is shown with its line, column and what to do. Exits with 3 when a file has an error.
+    """
+    reports = [api.validate(file) for file in files]
+    failed = [report for report in reports if not report.ok or (strict and report.problems)]
+    if form == "json":
+        found = [
+            {"file": report.path, "ok": report not in failed, "problems": [problem_as_json(p) for p in report.problems]}
+            for report in reports
+        ]
+        click.echo(json.dumps(redact(found), ensure_ascii=False, indent=2))
+    else:
+        for report in reports:
+            _print(report)
+    if failed:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _print(report: api.Report) -> None:
+    paint = Paint(colour=sys.stdout.isatty())
+    if report.problems:
+        click.echo(problems_report(report.problems, paint) + "\n", color=True)
+    errors = sum(problem.severity == "error" for problem in report.problems)
+    warnings = len(report.problems) - errors
+    counts = ", ".join(
+        f"{count} {word}{'s' if count > 1 else ''}" for count, word in ((errors, "error"), (warnings, "warning")) if count
+    )
+    click.echo(f"{report.path}: {counts or 'ok'}")

@@ -1,0 +1,89 @@
+"""Get one request answered: send it again when the transport fails, fall back to other models.
+
+A generator without I/O: it yields what to do (`Call`, `Pause`) and is sent the completion.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runllm.errors import ModelNotFoundError, ProviderError, RunllmError
+from runllm.exchange import Completion, Endpoint, Request
+
+DEFAULT_NUM_RETRIES = 2
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+LONGEST_RETRY_AFTER = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Ask the driver to send a request; it answers with the `Completion`, or throws the failure in."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Ask the driver to wait for so many seconds."""
+
+    seconds: float
+
+
+Effect = Call | Pause
+
+
+def deliver(
+    request: Request,
+    endpoints: Sequence[Endpoint],
+    *,
+    num_retries: int = DEFAULT_NUM_RETRIES,
+    jitter: Callable[[], float] = random.random,
+) -> Generator[Effect, Any, Completion]:
+    """Send `request` to the first endpoint, and to the next ones when that one fails for good.
+
+    Args:
+        request: what to ask; its endpoint is replaced.
+        endpoints: in the order they are tried; at least one.
+        num_retries: how often a retryable failure is tried again at one endpoint.
+        jitter: a number from 0 to 1; spreads out callers that failed together.
+
+    Returns:
+        The completion, whose notes say what it took.
+
+    Raises:
+        RunllmError: the last endpoint's failure, with the others' in its details.
+    """
+    notes: list[str] = []
+    failure: RunllmError = ProviderError("there is no model to call")
+    for endpoint in endpoints:
+        for tried in range(num_retries + 1):
+            try:
+                completion: Completion = yield Call(request=replace(request, endpoint=endpoint))
+            except (ProviderError, ModelNotFoundError) as error:
+                failure = error
+                notes.append(f"{endpoint.model}: {type(error).__name__}: {error.message}")
+                pause = _pause(error, tried, jitter())
+                if tried == num_retries or not error.retryable or pause is None:
+                    break
+                yield Pause(seconds=pause)
+            else:
+                return replace(completion, notes=(*completion.notes, *notes))
+    if len(notes) > 1:
+        failure.details["calls"] = notes
+    raise failure
+
+
+def _pause(error: RunllmError, tried: int, jitter: float) -> float | None:
+    """Seconds to wait before the next call; None when the provider asks for more than is sensible.
+
+    Exponential backoff with half of it jittered, or the provider's `Retry-After` where it gave one.
+    """
+    asked = error.details.get("retry_after")
+    if isinstance(asked, int | float):
+        return float(asked) if asked <= LONGEST_RETRY_AFTER else None
+    whole = min(LONGEST_PAUSE, FIRST_PAUSE * 2**tried)
+    return whole / 2 + whole / 2 * jitter

@@ -1,0 +1,306 @@
+"""Read YAML 1.2 and JSON text into plain values, and remember where each value stands.
+
+PyYAML reads the syntax; the meaning is YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema),
+so that `no`, `on`, `12:30` and dates are strings. A duplicate key, an alias bomb and nesting without
+end are problems, not crashes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runllm.diagnostics import pointer
+
+if TYPE_CHECKING:
+    import yaml
+
+MAX_DEPTH = 64
+MAX_NODES = 100_000
+MAX_INTEGER_DIGITS = 4000
+
+
+class Mark(NamedTuple):
+    """Where a value or key starts in the text, counted from 0, and how long it is on that line."""
+
+    line: int
+    column: int
+    length: int
+
+
+@dataclass(slots=True)
+class Node:
+    """A value with its place: scalars, mappings and sequences alike.
+
+    Attributes:
+        value: the plain value, children included.
+        mark: where the value starts.
+        keys: for a mapping, where each key starts.
+        children: for a mapping or sequence, the nodes inside by key or index.
+        literal: for a scalar whose lines stand in the text as they are, the place of its first character.
+    """
+
+    value: Any
+    mark: Mark
+    keys: dict[str, Mark] = field(default_factory=dict[str, Mark])
+    children: dict[str | int, Node] = field(default_factory=dict[str | int, "Node"])
+    literal: Mark | None = None
+
+    def at(self, path: str) -> Node | None:
+        """The node at a JSON Pointer, or None."""
+        node: Node | None = self
+        for step in _steps(path):
+            if node is None:
+                return None
+            node = node.children.get(step, node.children.get(int(step)) if step.isdecimal() else None)
+        return node
+
+    def mark_of(self, path: str, *, key: str | None = None) -> Mark:
+        """Where the value at a JSON Pointer stands, or its `key`; the nearest ancestor's place if it is absent."""
+        node: Node = self
+        mark = self.mark
+        for step in _steps(path):
+            child = node.children.get(step, node.children.get(int(step)) if step.isdecimal() else None)
+            if child is None:
+                return node.keys.get(step, mark)
+            mark = node.keys.get(step, child.mark) if child.children else child.mark
+            node = child
+        return mark if key is None else node.keys.get(key, mark)
+
+    def walk(self, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, Node]]:
+        """Every node with its JSON Pointer, this one first."""
+        yield pointer(path), self
+        for step, child in self.children.items():
+            yield from child.walk((*path, step))
+
+
+def _steps(path: str) -> list[str]:
+    return [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
+
+
+class DocumentError(ValueError):
+    """The text cannot be read; `mark` says where, `earlier` where the first of two stands."""
+
+    def __init__(self, message: str, mark: Mark, hint: str = "", earlier: Mark | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mark = mark
+        self.hint = hint
+        self.earlier = earlier
+
+
+def read(text: str) -> tuple[Node, list[DocumentError]]:
+    """A YAML 1.2 (or JSON) document as a tree.
+
+    Returns:
+        The root node, and every problem that did not stop the reading, such as a duplicate key.
+
+    Raises:
+        DocumentError: the syntax is wrong, or a bound is exceeded.
+    """
+    import yaml  # 13 ms: only when a document is read
+
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    builder = _Builder(text)
+    try:
+        root = builder.build(yaml.parse(text, Loader=loader))
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position)
+        column = error.position - (text.rfind("\n", 0, error.position) + 1)
+        code = ord(error.character) if isinstance(error.character, str) else error.character
+        message = f"the character U+{code:04X} is not allowed in YAML"
+        raise DocumentError(message, Mark(line, max(0, column), 1)) from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DocumentError):
+            raise
+        raise DocumentError("the text cannot be read as YAML", Mark(0, 0, 1)) from None
+    return root, builder.problems
+
+
+def _syntax_error(error: yaml.MarkedYAMLError) -> DocumentError:
+    where = error.problem_mark or error.context_mark
+    mark = Mark(where.line, where.column, 1) if where else Mark(0, 0, 1)
+    problem = error.problem or "the YAML syntax is wrong"
+    context = f" ({error.context})" if error.context else ""
+    hint = ""
+    if "could not find expected ':'" in problem or "mapping values are not allowed" in problem:
+        hint = "Quote a text that contains `: `, and put one `key: value` on each line."
+    elif "cannot start any token" in problem:
+        hint = "Indent with spaces, and quote a text that starts with a special character."
+    elif "did not find expected" in problem:
+        hint = "Check the indentation, the quotes and the brackets of this line and the one before."
+    return DocumentError(f"{problem}{context}", mark, hint)
+
+
+class _Builder:
+    """Turns a stream of parser events into nodes, with every bound applied as it goes."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.split("\n")
+        self.problems: list[DocumentError] = []
+        self.anchors: dict[str, tuple[Node, int]] = {}
+        self.nodes = 0
+
+    def build(self, events: Iterator[Any]) -> Node:
+        root = Node(None, Mark(0, 0, 1))
+        documents = 0
+        for event in events:
+            kind = type(event).__name__
+            if kind in ("StreamStartEvent", "StreamEndEvent", "DocumentStartEvent", "DocumentEndEvent"):
+                continue
+            documents += 1
+            if documents > 1:
+                raise DocumentError("there is more than one YAML document", self._mark(event), "Keep the first only.")
+            root = self._node(event, events, 0)
+        return root
+
+    def _mark(self, event: Any) -> Mark:
+        start, end = event.start_mark, event.end_mark
+        line = self.lines[start.line] if start.line < len(self.lines) else ""
+        until = end.column if end.line == start.line else len(line)
+        return Mark(start.line, start.column, max(1, until - start.column))
+
+    def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        mark = self._mark(event)
+        self._count(1, mark)
+        if depth > MAX_DEPTH:
+            raise DocumentError(f"the document nests deeper than {MAX_DEPTH} levels", mark)
+        kind = type(event).__name__
+        if kind == "AliasEvent":
+            return self._alias(event, mark)
+        before = self.nodes
+        if kind != "ScalarEvent" and event.tag not in _COLLECTION_TAGS:
+            raise _refused(event.tag, mark)
+        if kind == "ScalarEvent":
+            node = self._scalar(event, mark)
+        elif kind == "SequenceStartEvent":
+            node = self._sequence(events, mark, depth)
+        else:
+            node = self._mapping(events, mark, depth)
+        if event.anchor:
+            self.anchors[event.anchor] = (node, self.nodes - before + 1)
+        return node
+
+    def _count(self, nodes: int, mark: Mark) -> None:
+        self.nodes += nodes
+        if self.nodes > MAX_NODES:
+            raise DocumentError(f"the document holds more than {MAX_NODES:,} values, aliases included", mark)
+
+    def _alias(self, event: Any, mark: Mark) -> Node:
+        if event.anchor not in self.anchors:
+            raise DocumentError(f"`*{event.anchor}` refers to nothing before it", mark)
+        node, size = self.anchors[event.anchor]
+        self._count(size, mark)
+        return node
+
+    def _sequence(self, events: Iterator[Any], mark: Mark, depth: int) -> Node:
+        node = Node([], mark)
+        for event in events:
+            if type(event).__name__ == "SequenceEndEvent":
+                break
+            child = self._node(event, events, depth + 1)
+            node.children[len(node.value)] = child
+            node.value.append(child.value)
+        return node
+
+    def _mapping(self, events: Iterator[Any], mark: Mark, depth: int) -> Node:
+        node = Node({}, mark)
+        for event in events:
+            kind = type(event).__name__
+            if kind == "MappingEndEvent":
+                break
+            key_mark = self._mark(event)
+            if kind != "ScalarEvent":
+                raise DocumentError("a key must be a text", key_mark)
+            self._count(1, key_mark)
+            key: str = event.value
+            child = self._node(next(events), events, depth + 1)
+            if key in node.keys:
+                self.problems.append(DocumentError(f"the key `{key}` stands twice", key_mark, earlier=node.keys[key]))
+                continue
+            node.keys[key] = key_mark
+            node.children[key] = child
+            node.value[key] = child.value
+        return node
+
+    def _scalar(self, event: Any, mark: Mark) -> Node:
+        text: str = event.value
+        plain = event.style in (None, "")
+        value = _resolve(text, mark) if plain and event.tag is None else _tagged(text, event.tag, mark)
+        return Node(value, mark, literal=self._literal(event, mark))
+
+    def _literal(self, event: Any, mark: Mark) -> Mark | None:
+        """Where the first character of a scalar stands, if its lines are in the text unchanged."""
+        if event.style == "|":
+            line = mark.line + 1
+            while line < len(self.lines) - 1 and not self.lines[line].strip():
+                line += 1
+            here = self.lines[line] if line < len(self.lines) else ""
+            return Mark(mark.line + 1, len(here) - len(here.lstrip(" ")), 1)
+        if event.start_mark.line != event.end_mark.line or event.style == ">":
+            return None
+        quoted = event.style in ("'", '"')
+        return Mark(mark.line, mark.column + (1 if quoted else 0), 1)
+
+
+_NULL = {"", "~", "null", "Null", "NULL"}
+_BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+
+def _resolve(text: str, mark: Mark) -> Any:
+    """The value of a plain scalar under the core schema."""
+    if text in _NULL:
+        return None
+    if text in _BOOLEAN:
+        return _BOOLEAN[text]
+    if _INTEGER.fullmatch(text):
+        return _integer(text, mark)
+    if _FLOAT.fullmatch(text):
+        value = float(text)
+        if math.isinf(value):
+            raise DocumentError("the number is too large", mark)
+        return value
+    if _NOT_FINITE.fullmatch(text):
+        raise DocumentError(f"`{text}` is not a JSON value", mark, "Quote it if it is meant as text.")
+    return text
+
+
+def _integer(text: str, mark: Mark) -> int:
+    if len(text) > MAX_INTEGER_DIGITS:
+        raise DocumentError(f"the integer has more than {MAX_INTEGER_DIGITS} digits", mark)
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text[2:] if base != 10 else text, base)  # noqa: PLR2004 - the base of plain digits
+
+
+_TAGS: dict[str, Callable[[str, Mark], Any]] = {
+    "tag:yaml.org,2002:str": lambda text, _: text,
+    "tag:yaml.org,2002:null": _resolve,
+    "tag:yaml.org,2002:bool": _resolve,
+    "tag:yaml.org,2002:int": _resolve,
+    "tag:yaml.org,2002:float": _resolve,
+    "!": lambda text, _: text,
+}
+
+
+_COLLECTION_TAGS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
+
+def _refused(tag: str, mark: Mark) -> DocumentError:
+    return DocumentError(f"the tag `{tag}` is not allowed", mark, "Remove the tag: a value's type is its meaning.")
+
+
+def _tagged(text: str, tag: str | None, mark: Mark) -> Any:
+    if tag is None:
+        return text
+    reader = _TAGS.get(tag)
+    if reader is None:
+        raise _refused(tag, mark)
+    return reader(text, mark)

@@ -1,0 +1,164 @@
+"""A bounded form as a grammar for llguidance, the constrained decoder inside llama.cpp.
+
+One rule for each part of the form; keys in the form's order; no whitespace between the parts, where
+a model could loop. A free string is counted in tokens, which no JSON Schema can say: its body is
+ended by force when its tokens are used up, and a tail lets the last sentence come to its end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runllm.engines.numbers import integer_pattern, number_pattern
+
+Form = Mapping[str, Any]
+
+_PLAIN = r'[^"\\\x00-\x1f\x7f]'
+_ESCAPE = r'\\["\\n]'
+_CHARACTER = rf"({_PLAIN}|{_ESCAPE})"
+_SENTENCE_END = r'[^".!?\\\x00-\x1f\x7f]'
+_PERMUTED = 4
+
+
+def grammar(form: Form) -> str:
+    """The grammar whose texts are the values of `form`, as compact JSON."""
+    writer = _Writer()
+    start = writer.part(form)
+    return "\n".join(["%llguidance {}", f"start: {start}", *writer.rules]) + "\n"
+
+
+class _Writer:
+    """Collects rules; each method gives the name of a rule, or an expression."""
+
+    def __init__(self) -> None:
+        self.rules: list[str] = []
+        self._names: dict[str, str] = {}
+
+    def part(self, form: Form) -> str:
+        """The rule for any part of a form."""
+        if "enum" in form:
+            return self._rule(" | ".join(_literal(_json(value)) for value in form["enum"]))
+        if "anyOf" in form:
+            return self._rule(" | ".join(self.part(sub) for sub in form["anyOf"]))
+        match form["type"]:
+            case "object":
+                return self._map(form) if "x-keys" in form else self._record(form)
+            case "array":
+                return self._subset(form) if form.get("uniqueItems") else self._list(form)
+            case "string":
+                return self._text(form) if "x-tokens" in form else self._rule("%json " + _json(form))
+            case "integer":
+                multiple = "multipleOf" in form
+                return self._rule("%json " + _json(form) if multiple else f"/{integer_pattern(form)}/")
+            case _:
+                return self._rule(f"/{number_pattern(form)}/")
+
+    def _rule(self, body: str, options: str = "") -> str:
+        """A rule of this body; the same body is written once."""
+        key = options + body
+        if key not in self._names:
+            self._names[key] = f"r{len(self._names)}"
+            self.rules.append(f"{self._names[key]}{options}: {body}")
+        return self._names[key]
+
+    def _text(self, form: Form) -> str:
+        tokens, least, most = int(form["x-tokens"]), int(form["minLength"]), form.get("maxLength")
+        if most is not None and most <= max(tokens, least):
+            return self._quoted(self._rule(f"/{_CHARACTER}{{{least},{most}}}/"))
+        head = self._rule(f"/{_CHARACTER}{{{least}}}/") + " " if least else ""
+        left = max(4, tokens - least)
+        tail = left // 4
+        body = left - tail
+        if most is not None:
+            end = min(4 * tail, int(most) - least)
+            span, rest = f"{{0,{int(most) - least - end}}}", f"{{0,{end}}}"
+            return self._quoted(f"{head}{self._run(_PLAIN, span, body)} {self._run(_SENTENCE_END, rest, tail)}")
+        breaks, more = (4, body // 10) if body >= 40 else (0, 0)  # noqa: PLR2004 - short texts need no line breaks
+        body -= breaks * (more + 2)
+        parts = self._run(_PLAIN, "*", body)
+        if breaks:
+            parts += f" ({self._rule(f'/{_ESCAPE}/')} {self._run(_PLAIN, '*', more)}){{0,{breaks}}}"
+        return self._quoted(f"{head}{parts} {self._run(_SENTENCE_END, '*', tail, '[.!?]?')}")
+
+    def _run(self, characters: str, count: str, tokens: int, end: str = "") -> str:
+        return self._rule(f"/{characters}{count}{end}/", f"[max_tokens={max(1, tokens)}]")
+
+    def _quoted(self, inner: str) -> str:
+        quote = _literal('"')
+        return self._rule(f"{quote} {inner} {quote}")
+
+    def _list(self, form: Form) -> str:
+        heads = [self.part(sub) for sub in form["prefixItems"]]
+        least, most = int(form["minItems"]), int(form["maxItems"])
+        tail = ""
+        if most > len(heads):
+            low, high = max(0, least - len(heads)), most - len(heads)
+            item = self.part(form["items"])
+            if not heads:
+                return self._rule(f'"[" {_listed(item, low, high)} "]"')
+            tail = f'("," {item}){{{low},{high}}}'
+        return self._rule(f'"[" {_nested(heads, least, tail)} "]"' if heads else '"[]"')
+
+    def _subset(self, form: Form) -> str:
+        """A list of different values of an enum: in any order when they are few, else in the enum's."""
+        values = [_literal(_json(value)) for value in form["items"]["enum"]]
+        return self._rule(f'"[" {self._choose(values, int(form["minItems"]), int(form["maxItems"]), first=True)} "]"')
+
+    def _choose(self, values: Sequence[str], least: int, most: int, *, first: bool) -> str:
+        comma = "" if first else '"," '
+        options: list[str] = []
+        for index, value in enumerate(values if most else ()):
+            rest = [v for v in values if v != value] if len(values) <= _PERMUTED else list(values[index + 1 :])
+            if len(rest) >= least - 1:
+                options.append(f"{comma}{value} {self._choose(rest, max(0, least - 1), most - 1, first=False)}")
+        if not options:
+            return '""'
+        body = " | ".join(options)
+        return f"{self._rule(body)}{'' if least else '?'}"
+
+    def _record(self, form: Form) -> str:
+        required = set(form.get("required", ()))
+        items = [
+            (_literal(_json(name) + ":") + " " + self.part(sub), name in required)
+            for name, sub in form["properties"].items()
+        ]
+        if not items:
+            return self._rule('"{}"')
+        rest = [f'"," {item}' if needed else f'("," {item})?' for item, needed in items]
+        starts: list[str] = []
+        for index, (item, needed) in enumerate(items):
+            starts.append(" ".join([item, *rest[index + 1 :]]))
+            if needed:
+                break
+        always = any(needed for _, needed in items)
+        return self._rule(f'"{{" {self._rule(" | ".join(starts))}{"" if always else "?"} "}}"')
+
+    def _map(self, form: Form) -> str:
+        value = self.part(form["additionalProperties"])
+        entries = [f'{self.part(key)} ":" {value}' for key in form["x-keys"]]
+        return self._rule(f'"{{" {_nested(entries, int(form["minProperties"]), "")} "}}"')
+
+
+def _listed(item: str, low: int, high: int) -> str:
+    more = f'{item} ("," {item}){{{max(0, low - 1)},{high - 1}}}'
+    return more if low else f"({more})?"
+
+
+def _nested(items: Sequence[str], least: int, tail: str) -> str:
+    """The items with commas between them, all or from the start up to any number of at least `least`."""
+    text = tail
+    for index in range(len(items) - 1, -1, -1):
+        text = f'{items[index]} {text}' if index == 0 else f'"," {items[index]} {text}'
+        if index >= least:
+            text = f"({text.strip()})?"
+    return text
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,344 @@
+"""One run of one program, written once as a generator of effects and driven sync or async.
+
+    accept    check the input, fill defaults
+    prepare   render the messages, guard the window
+    converse  ask, judge, recover: `runllm.recovery` over `runllm.delivery`
+    finish    the result, whether it succeeded or not
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from runllm import budget, prompting
+from runllm.delivery import DEFAULT_NUM_RETRIES, Call, Effect, Pause, deliver
+from runllm.errors import InputSchemaError, OutputSchemaError, RunllmError, UsageError
+from runllm.exchange import Completion, Endpoint, Event, Outcome, Request, RunResult, Verdict
+from runllm.extraction import extract
+from runllm.recovery import DEFAULT_MAX_RETRIES, Policy, attempts, window_exceeded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runllm.program import ModelSettings, Program
+    from runllm.runtime import Runtime
+
+DEFAULT_TIMEOUT = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a caller may override for a run; None leaves the file's own value.
+
+    Attributes:
+        model: used instead of `llm.model`; the file's fallbacks are then not used.
+        max_retries: how many attempts may follow a wrong answer.
+        timeout: seconds for one call.
+        folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
+        listener: told of each step as it happens.
+    """
+
+    model: str | None = None
+    max_retries: int | None = None
+    timeout: float | None = None
+    folder: Path | None = None
+    listener: Callable[[Event], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a run would send, without sending it.
+
+    Attributes:
+        request: the first request.
+        budget: its estimated tokens, and the window they must fit.
+        price: US dollars per prompt token and per completion token, None where not known.
+    """
+
+    request: Request
+    budget: budget.Budget
+    price: tuple[float, float] | None
+
+
+def run(program: Program, given: Any, options: Options, runtime: Runtime) -> RunResult:
+    """Run a program and wait. Every failure of the run is in the result; nothing is raised for it."""
+    steps = _Run(program, options, runtime).steps(given)
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                answer = _perform(effect, runtime)
+            except RunllmError as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(answer)
+    except StopIteration as end:
+        return end.value
+
+
+async def arun(program: Program, given: Any, options: Options, runtime: Runtime) -> RunResult:
+    """As `run`, without blocking the event loop."""
+    steps = _Run(program, options, runtime).steps(given)
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                answer = await _aperform(effect, runtime)
+            except RunllmError as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(answer)
+    except StopIteration as end:
+        return end.value
+
+
+def preview(program: Program, given: Any, options: Options, runtime: Runtime) -> Preview:
+    """What `run` would send first.
+
+    Raises:
+        RunllmError: the input is refused, or a template cannot be rendered.
+    """
+    one = _Run(program, options, runtime)
+    request = one.prepare(one.accept(given))
+    return Preview(
+        request=request,
+        budget=one.budget(request),
+        price=runtime.engine(request.endpoint).price(request.endpoint),
+    )
+
+
+def _perform(effect: Effect, runtime: Runtime) -> Completion | None:
+    match effect:
+        case Call(request=request):
+            return runtime.engine(request.endpoint).complete(request)
+        case Pause(seconds=seconds):
+            return runtime.sleep(seconds)
+
+
+async def _aperform(effect: Effect, runtime: Runtime) -> Completion | None:
+    match effect:
+        case Call(request=request):
+            return await runtime.engine(request.endpoint).acomplete(request)
+        case Pause(seconds=seconds):
+            import asyncio  # 25 ms that a synchronous run need not pay
+
+            return await asyncio.sleep(seconds)
+
+
+class _Run:
+    """The steps of one run and what they share."""
+
+    def __init__(self, program: Program, options: Options, runtime: Runtime) -> None:
+        self.program = program
+        self.options = options
+        self.runtime = runtime
+        self.started = runtime.now()
+        self.endpoints = endpoints(program, options)
+        self.warnings: list[str] = []
+
+    def steps(self, given: Any) -> Generator[Effect, Any, RunResult]:
+        """The whole run, as a generator of what the driver must do."""
+        try:
+            value = self.accept(given)
+            self.preflight()
+            request = self.prepare(value)
+            outcome = yield from self.converse(request, value)
+        except RunllmError as error:
+            return self.finish(Outcome(value=None, attempts=(), error=error))
+        return self.finish(outcome)
+
+    def accept(self, given: Any) -> dict[str, Any]:
+        """Check the input against its contract, after its defaults are filled in."""
+        contract = self.program.input
+        value = contract.with_defaults(given)
+        problems = contract.problems(value)
+        if problems:
+            first = problems[0]
+            where = f"`{first.pointer}`: " if first.pointer else ""
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise InputSchemaError(
+                f"the input does not fit: {where}{first.message}{more}",
+                problems=problems,
+                expected_schema=contract.schema,
+                received=given,
+                hint=first.hint or None,
+            )
+        self.tell("input", f"{self.program.name} {self.program.version}: the input fits")
+        return value
+
+    def preflight(self) -> None:
+        """Make sure that the model can be called; a fallback that cannot is left out, with a warning."""
+        first, *others = self.endpoints
+        self.runtime.engine(first).ready(first)
+        usable = [first]
+        for endpoint in others:
+            try:
+                self.runtime.engine(endpoint).ready(endpoint)
+                usable.append(endpoint)
+            except RunllmError as error:
+                self.warn(f"the fallback {endpoint.model} cannot be used: {error.message}")
+        self.endpoints = tuple(usable)
+
+    def prepare(self, value: dict[str, Any]) -> Request:
+        """Render the conversation into the first request, and guard the window."""
+        timeout = self.options.timeout or (self.program.model and self.program.model.timeout)
+        request = Request(
+            endpoint=self.endpoints[0],
+            messages=prompting.messages(self.program, _names(value)),
+            params=self.program.params,
+            schema=self.program.output_contract.schema,
+            timeout=timeout or DEFAULT_TIMEOUT,
+        )
+        found = self.budget(request)
+        self.tell("render", f"{len(request.messages)} messages, about {found.prompt:,} tokens")
+        if not found.fits:
+            limit = "`max_context_window`" if found.window == self.program.max_context_window else request.endpoint.model
+            raise window_exceeded(found.prompt, found.answer, found.window, limit)
+        return request
+
+    def budget(self, request: Request) -> budget.Budget:
+        """The estimated tokens of a request against the app's window and the model's own."""
+        own = self.runtime.engine(request.endpoint).window(request.endpoint)
+        window = min(self.program.max_context_window, own or self.program.max_context_window)
+        room = request.params.get("max_completion_tokens", request.params.get("max_tokens"))
+        return budget.check(request.messages, max_tokens=room, window=window)
+
+    def converse(self, first: Request, value: dict[str, Any]) -> Generator[Effect, Any, Outcome]:
+        """Run the attempt loop, each of its requests delivered over the transport."""
+        settings = self.program.model
+        retries = settings.num_retries if settings else None
+        loop = attempts(first, self.policy(first, value))
+        request = next(loop)
+        try:
+            while True:
+                self.tell("call", f"{request.endpoint.model}, at most {request.timeout:g} s")
+                try:
+                    completion = yield from deliver(
+                        request,
+                        self.endpoints,
+                        num_retries=DEFAULT_NUM_RETRIES if retries is None else retries,
+                        jitter=self.runtime.jitter,
+                    )
+                except RunllmError as error:
+                    request = loop.throw(error)
+                else:
+                    request = loop.send(completion)
+                    self.tell("retry", f"asking again, with {len(request.messages)} messages")
+        except StopIteration as end:
+            return end.value
+
+    def policy(self, first: Request, value: dict[str, Any]) -> Policy:
+        """How this program's answers are judged and its requests rewritten."""
+        names = _names(value)
+        chosen = self.options.max_retries
+        local = first.endpoint.model.startswith("local/")
+        return Policy(
+            judge=self.judge,
+            recover=lambda facts: prompting.recovery_message(self.program, names, facts),
+            fits=lambda request: self.budget(request).fits,
+            max_retries=DEFAULT_MAX_RETRIES if chosen is None else chosen,
+            deterministic=first.params.get("temperature", 0 if local else None) == 0,
+        )
+
+    def judge(self, completion: Completion) -> Verdict:
+        """Read an answer and check it against the output contract."""
+        usage = completion.usage
+        for note in completion.notes:
+            self.tell("call", note)
+        self.tell(
+            "answer",
+            f"{completion.model}: {usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens, "
+            f"{_money(completion.cost)}, {completion.latency:.3f} s, {completion.finish_reason}",
+        )
+        try:
+            found = extract(completion.text, self.program.output_contract, finish_reason=completion.finish_reason)
+        except OutputSchemaError as error:
+            for problem in error.problems:
+                self.tell("problem", str(problem))
+            return Verdict(value=None, problems=error.problems)
+        for repair in found.repairs:
+            self.tell("repair", repair)
+        return Verdict(value=found.value, repairs=found.repairs)
+
+    def finish(self, outcome: Outcome) -> RunResult:
+        """The result: output or error, and every fact about how it came to be."""
+        last = next((a for a in reversed(outcome.attempts) if a.completion), None)
+        result = RunResult(
+            output=outcome.value,
+            attempts=outcome.attempts,
+            latency=self.runtime.now() - self.started,
+            error=outcome.error,
+            app=self.program.name,
+            version=self.program.version,
+            model=last.completion.model if last and last.completion else self.endpoints[0].model,
+            warnings=tuple(self.warnings),
+        )
+        if outcome.error is not None:
+            outcome.error.result = result
+            self.tell("failed", f"{outcome.error.code} {type(outcome.error).__name__}: {outcome.error.message}")
+        else:
+            count = len(result.attempts)
+            usage = result.usage
+            self.tell(
+                "done",
+                f"{count} attempt{'s' if count > 1 else ''}, {usage.prompt_tokens:,} + "
+                f"{usage.completion_tokens:,} tokens, {_money(result.cost)}",
+            )
+        return result
+
+    def warn(self, message: str) -> None:
+        """Keep a warning for the result, and tell the listener."""
+        self.warnings.append(message)
+        self.tell("warning", message)
+
+    def tell(self, step: str, message: str) -> None:
+        """Tell the listener, if there is one."""
+        if self.options.listener is not None:
+            self.options.listener(Event(step=step, message=message, elapsed=self.runtime.now() - self.started))
+
+
+def _names(value: dict[str, Any]) -> dict[str, Any]:
+    return {"input": value, "uses": {}, "vars": {}}
+
+
+def _money(cost: float | None) -> str:
+    return "price unknown" if cost is None else f"${cost:.6f}".rstrip("0").rstrip(".") if cost else "$0"
+
+
+def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
+    """The models to try, in order, each with how to reach it.
+
+    Raises:
+        UsageError: there is no model: neither in the file nor from the caller.
+    """
+    settings = program.model
+    folder = program.path.parent if program.path else None
+    if options.model is not None:
+        return (_endpoint(options.model, settings, options.folder),)
+    if settings is None:
+        raise UsageError(f"`{program.name}` names no model", hint="Give one with `--model`.")
+    return tuple(_endpoint(model, settings, folder) for model in (settings.model, *settings.fallbacks))
+
+
+def _endpoint(model: str, settings: ModelSettings | None, folder: Path | None) -> Endpoint:
+    """How to reach `model`: as the file says for its own model, where the provider is the same.
+
+    Another provider gets neither the file's address nor its key nor its parameters.
+    """
+    if settings is None or model.split("/")[0] != settings.model.split("/")[0]:
+        return Endpoint(model=model, folder=folder)
+    return Endpoint(
+        model=model,
+        api_base=settings.api_base,
+        api_version=settings.api_version,
+        api_key_env=settings.api_key_env,
+        provider_params=settings.provider_params,
+        folder=folder,
+    )
+
+
+def with_options(options: Options, changes: Mapping[str, Any]) -> Options:
+    """`options` with the changes that are not None."""
+    return replace(options, **{key: value for key, value in changes.items() if value is not None})

@@ -1,0 +1,206 @@
+"""Text from a shell or a file to an input: JSON and YAML keep their types, plain text is read as declared.
+
+The rules, in one place:
+
+- A `.json` file is JSON, `.yaml` and `.yml` are YAML, any other file is plain text.
+- `--input` and standard input are JSON if they begin with `{`, YAML if they are a mapping of keys that the
+  app declares, and plain text otherwise.
+- Plain text feeds the one required string property (or the only string property there is).
+- `key=value` is read as the type declared for `key`, strictly; `key=@file` takes the text of a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from runllm.contracts import Contract, declared_types
+from runllm.diagnostics import Problem, Span, did_you_mean
+from runllm.documents import DocumentError, read
+from runllm.errors import FileAccessError, InputSchemaError, UsageError
+
+Form = Literal["json", "yaml", "text", "guess"]
+
+MAX_INPUT_BYTES = 64 << 20
+_SUFFIXES: dict[str, Form] = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
+
+
+def form_of(path: str) -> Form:
+    """How a file of this name is read."""
+    return "guess" if path == "-" else _SUFFIXES.get(Path(path).suffix.lower(), "text")
+
+
+def read_file(path: str) -> str:
+    """The text of a file, `-` for standard input.
+
+    Raises:
+        FileAccessError: it is missing, not readable, too large, or not UTF-8.
+    """
+    try:
+        if path == "-":
+            import sys
+
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                data = file.read(MAX_INPUT_BYTES + 1)
+    except FileNotFoundError:
+        raise FileAccessError(f"there is no file `{path}`", details={"path": path}) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileAccessError(f"`{path}` cannot be read: {reason}", details={"path": path}) from None
+    name = "standard input" if path == "-" else f"`{path}`"
+    if len(data) > MAX_INPUT_BYTES:
+        raise FileAccessError(f"{name} is larger than {MAX_INPUT_BYTES >> 20} MiB", details={"path": path})
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        where = f"byte {error.start:,}"
+        raise FileAccessError(f"{name} is not UTF-8 text ({where})", details={"path": path}) from None
+
+
+def from_text(text: str, contract: Contract, *, form: Form, name: str) -> dict[str, Any]:
+    """The input that a text means.
+
+    Args:
+        text: what was given.
+        contract: the app's input contract; plain text is fitted to it.
+        form: how to read the text.
+        name: what to call it in errors.
+
+    Raises:
+        InputSchemaError: the text is not what its form says, or is plain text and the app takes
+            more than one text.
+    """
+    if form == "guess":
+        form, ready = _guess(text, contract)
+        if ready is not None:
+            return ready
+    if form == "text":
+        return {_text_property(contract, text): text.removesuffix("\n")}
+    return _mapping(_read_json(text, name) if form == "json" else _read_yaml(text, name), name, contract)
+
+
+def _guess(text: str, contract: Contract) -> tuple[Form, dict[str, Any] | None]:
+    if text.lstrip().startswith("{"):
+        return "json", None
+    try:
+        root, problems = read(text)
+    except DocumentError:
+        return "text", None
+    if isinstance(root.value, dict) and root.value and not problems and set(root.value) <= set(contract.properties):
+        return "yaml", cast("dict[str, Any]", root.value)
+    return "text", None
+
+
+def _text_property(contract: Contract, text: str) -> str:
+    """The property that plain text feeds."""
+    properties = contract.properties
+    strings = [name for name, schema in properties.items() if "string" in declared_types(contract.schema, schema)]
+    required = [name for name in strings if name in contract.required]
+    others = [name for name in contract.required if name not in required]
+    if len(required) == 1 and not others:
+        return required[0]
+    if len(strings) == 1 and not others:
+        return strings[0]
+    names = ", ".join(f"`{name}`" for name in properties) or "nothing"
+    raise InputSchemaError(
+        f"plain text does not say which input it is: the app takes {names}",
+        expected_schema=contract.schema,
+        received=text[:1000],
+        hint="Pass JSON or YAML with these keys, or `key=value` arguments.",
+    )
+
+
+def _read_json(text: str, name: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise _unreadable(text, name, "JSON", error.msg, error.lineno, error.colno) from None
+    except (ValueError, RecursionError) as error:
+        reason = "it nests too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InputSchemaError(f"{name} is not valid JSON: {reason}", received=text[:1000]) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key `{next(key for key in keys if keys.count(key) > 1)}` stands twice")
+    return found
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"`{word}` is not a JSON value")
+
+
+def _read_yaml(text: str, name: str) -> Any:
+    try:
+        root, problems = read(text)
+    except DocumentError as error:
+        problems, root = [error], None
+    if problems or root is None:
+        first = problems[0]
+        raise _unreadable(text, name, "YAML", first.message, first.mark.line + 1, first.mark.column + 1, first.hint)
+    return root.value
+
+
+def _unreadable(
+    text: str, name: str, form: str, reason: str, line: int, column: int, hint: str = ""
+) -> InputSchemaError:
+    lines = text.split("\n")
+    shown = lines[line - 1] if line <= len(lines) else ""
+    span = Span(file=name, line=line, column=column, text=shown)
+    problem = Problem(message=reason, keyword=form.lower(), span=span, hint=hint)
+    return InputSchemaError(
+        f"{name} is not valid {form}: line {line}, column {column}: {reason}",
+        problems=[problem],
+        hint=hint or f"Correct the {form} at the marked place.",
+    )
+
+
+def _mapping(value: Any, name: str, contract: Contract) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
+    if value is None:
+        return {}
+    raise InputSchemaError(
+        f"{name} must hold a mapping of input names to values",
+        expected_schema=contract.schema,
+        received=value,
+    )
+
+
+def from_arguments(
+    arguments: Sequence[str], contract: Contract, read_path: Callable[[str], str] = read_file
+) -> dict[str, Any]:
+    """The input that `key=value` and `key=@file` arguments mean.
+
+    Raises:
+        UsageError: an argument has no `=`, names a key twice, or names one that the app does not take.
+        FileAccessError: a named file cannot be read.
+    """
+    found: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
+        if not equals or not key:
+            raise UsageError(
+                f"`{argument}` is not understood: an input is written `key=value` or `key=@file`",
+                hint=f"The app takes: {', '.join(contract.properties)}.",
+            )
+        if key in found:
+            raise UsageError(f"`{key}` is given twice")
+        if key not in contract.properties and not _open(contract):
+            raise UsageError(f"the app takes no input `{key}`", hint=did_you_mean(key, list(contract.properties)))
+        if text.startswith("@"):
+            text = read_path(text[1:])
+        found[key] = contract.read_text(key, text)
+    return found
+
+
+def _open(contract: Contract) -> bool:
+    """Whether the author says that other properties are welcome."""
+    extra = contract.schema.get("additionalProperties", False)
+    return extra is not False or "patternProperties" in contract.schema or not contract.properties

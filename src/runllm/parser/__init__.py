@@ -1,0 +1,152 @@
+"""Text to `Program`: every problem of the file at once, and no I/O but `load`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from runllm.contracts import Contract
+from runllm.diagnostics import Problem, errors_in
+from runllm.documents import DocumentError, read
+from runllm.errors import FileAccessError
+from runllm.parser.body import Body, parse_body, split
+from runllm.parser.frontmatter import Frontmatter, frontmatter_schema
+from runllm.program import Program, Section, Source
+from runllm.redaction import looks_secret
+
+__all__ = ["MAX_BYTES", "Parsed", "frontmatter_schema", "load", "parse"]
+
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """A program, or what stands in its way. `program` is None exactly when a problem is an error."""
+
+    program: Program | None
+    problems: tuple[Problem, ...]
+    source: Source
+
+
+def load(path: str | Path) -> Parsed:
+    """Read and parse a file.
+
+    Raises:
+        FileAccessError: the file is missing, a folder, or not readable.
+    """
+    name = str(path)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise FileAccessError(f"there is no file `{name}`", details={"path": name}) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileAccessError(f"`{name}` cannot be read: {reason}", details={"path": name}) from None
+    return parse(data, name=name, path=Path(path))
+
+
+def parse(data: bytes | str, *, name: str = "<text>", path: Path | None = None) -> Parsed:
+    """Parse the text of a file; `name` is what problems are reported under."""
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if len(raw) > MAX_BYTES:
+        return _broken(name, f"the file is larger than {MAX_BYTES >> 20} MiB", hint="Pass large texts as input.")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return _broken(name, f"the file is not UTF-8: byte 0x{raw[error.start]:02x} on line {line}", line=line)
+    source = Source(name=name, text=text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _Parser(source, path, hashlib.sha256(raw).hexdigest()).parse()
+
+
+def _broken(name: str, message: str, *, line: int = 1, hint: str = "Save the file as UTF-8.") -> Parsed:
+    source = Source(name=name, text="")
+    problem = Problem(message=message, keyword="file", kind="ParseError", span=source.span(line), hint=hint)
+    return Parsed(program=None, problems=(problem,), source=source)
+
+
+class _Parser:
+    def __init__(self, source: Source, path: Path | None, digest: str) -> None:
+        self.source = source
+        self.path = path
+        self.digest = digest
+
+    def parse(self) -> Parsed:
+        found, body_line, problems = split(self.source)
+        body, more = parse_body(self.source, body_line) if found else (Body(), [])
+        problems += more
+        header = self._header(*found, problems) if found else None
+        if header is not None:
+            header.check()
+            problems += header.problems
+            problems += self._across(header, body, body_line)
+        problems.sort(key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0))
+        program = self._program(header, body) if header and not errors_in(problems) else None
+        return Parsed(program=program, problems=tuple(problems), source=self.source)
+
+    def _header(self, first_line: int, text: str, problems: list[Problem]) -> Frontmatter | None:
+        try:
+            root, found = read(text)
+        except DocumentError as error:
+            root, found = None, [error]
+        for error in found:
+            span = self.source.span(first_line + error.mark.line, error.mark.column + 1, error.mark.length)
+            hint = error.hint
+            if error.earlier is not None:
+                hint = f"The first one is on line {first_line + error.earlier.line}: keep one of them."
+            keyword = "duplicate" if error.earlier else "yaml"
+            problems.append(Problem(message=error.message, keyword=keyword, kind="ParseError", span=span, hint=hint))
+        return Frontmatter(self.source, first_line, root) if root else None
+
+    def _across(self, header: Frontmatter, body: Body, body_line: int) -> list[Problem]:
+        """What only frontmatter and body together can get wrong."""
+        problems: list[Problem] = []
+        recovery = body.sections.get("RECOVERY")
+        if recovery is not None and "recovery_prompt" in header.values:
+            span = self.source.span(recovery.places[0][0] - 1, 1, len("<<<RECOVERY>>>"))
+            problems.append(
+                Problem(message="there is a `<<<RECOVERY>>>` section and a `recovery_prompt` key", keyword="section",
+                        kind="MetadataValidationError", span=span, hint="Both are the recovery prompt: keep one.")  # fmt: skip
+            )
+        if "USER" not in body.sections and "output" not in header.values:
+            problems.append(
+                Problem(message="the prompt is empty", keyword="section", kind="ParseError",
+                        span=self.source.span(body_line - 1, 1, 3),
+                        hint="Write the prompt below the second `---` line.")  # fmt: skip
+            )
+        problems += [
+            Problem(message="this line holds what looks like a secret", keyword="secret", span=self.source.span(number),
+                    kind="MetadataValidationError", hint="Take it out; a key belongs in an environment variable.")  # fmt: skip
+            for number, line in enumerate(self.source.text.split("\n"), start=1)
+            if number >= body_line and looks_secret(line)
+        ]
+        return problems
+
+    def _program(self, header: Frontmatter, body: Body) -> Program:
+        values = header.values
+        return Program(
+            source=self.source,
+            path=self.path,
+            digest=self.digest,
+            name=values["name"],
+            description=values["description"],
+            version=values["version"],
+            author=values["author"],
+            max_context_window=int(values["max_context_window"]),
+            input=Contract(values["input_schema"]),
+            output_contract=Contract(values["output_schema"]),
+            model=header.model_settings(),
+            params=header.params(),
+            prompt=body.sections.get("USER", Section(text="")),
+            system=body.sections.get("SYSTEM"),
+            recovery=body.sections.get("RECOVERY") or header.template("recovery_prompt"),
+            examples=header.examples(),
+            blocks=tuple(body.blocks),
+            uses=header.dependencies(),
+            output=values.get("output"),
+            metadata=values.get("metadata", {}),
+            tags=tuple(values.get("tags", ())),
+            recommended_models=tuple(values.get("recommended_models", ())),
+        )

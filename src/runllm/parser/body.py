@@ -1,0 +1,184 @@
+"""Split a file into frontmatter and body, and the body into sections and Python blocks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import cast, get_args
+
+from runllm.diagnostics import Problem, did_you_mean
+from runllm.program import Block, Phase, Section, Source
+
+SECTIONS = ("SYSTEM", "USER", "RECOVERY")
+PHASES = get_args(Phase)
+
+_MARKER = re.compile(r"<<<\s*(.*?)\s*>>>\s*")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})\s*rllm-python\b(.*)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+
+
+@dataclass(slots=True)
+class Body:
+    """What stands below the frontmatter: the sections by name, and the blocks in order."""
+
+    sections: dict[str, Section] = field(default_factory=dict[str, Section])
+    blocks: list[Block] = field(default_factory=list[Block])
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Lines of one section, each with its number in the file."""
+
+    start: int
+    lines: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+
+    def section(self) -> Section | None:
+        """The section without blank lines at its ends; None when nothing is left."""
+        kept = list(self.lines)
+        while kept and not kept[0][1].strip():
+            kept.pop(0)
+        while kept and not kept[-1][1].strip():
+            kept.pop()
+        if not kept:
+            return None
+        text = "\n".join(line for _, line in kept).rstrip()
+        return Section(text=text, places=tuple((number, 1) for number, _ in kept))
+
+
+def split(source: Source) -> tuple[tuple[int, str] | None, int, list[Problem]]:
+    """Find the frontmatter.
+
+    Returns:
+        The frontmatter as (number of its first line, text), the number of the body's first line, and
+        what is wrong. The frontmatter is None when there is none.
+    """
+    lines = source.text.split("\n")
+    start = 1 if lines[0].startswith("#!") else 0
+    while start < len(lines) and not lines[start].strip():
+        start += 1
+    if start == len(lines) or lines[start].rstrip() != "---":
+        line = min(start + 1, len(lines))
+        problem = Problem(
+            message="the file must begin with `---` and the YAML frontmatter",
+            keyword="frontmatter",
+            kind="ParseError",
+            span=source.span(line, 1, len(source.line(line)) or 1),
+            hint="Put the contract between two `---` lines, then the prompt.",
+        )
+        return None, line, [problem]
+    end = next((n for n in range(start + 1, len(lines)) if lines[n].rstrip() == "---"), None)
+    if end is None:
+        problem = Problem(
+            message="the frontmatter is not closed: there is no second `---` line",
+            keyword="frontmatter",
+            kind="ParseError",
+            span=source.span(start + 1, 1, 3),
+            hint="Write `---` on a line of its own after the last key.",
+        )
+        return None, len(lines) + 1, [problem]
+    return (start + 2, "\n".join(lines[start + 1 : end])), end + 2, []
+
+
+def parse_body(source: Source, first_line: int) -> tuple[Body, list[Problem]]:
+    """Read the body, from `first_line` (counted from 1) to the end, and say all that is wrong with it."""
+    return _Reader(source).read(first_line)
+
+
+class _Reader:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.body = Body()
+        self.counts = dict.fromkeys(PHASES, 0)
+
+    def read(self, first_line: int) -> tuple[Body, list[Problem]]:
+        lines = self.source.text.split("\n")
+        parts: dict[str, _Lines] = {"": _Lines(first_line)}
+        current = parts[""]
+        number = first_line
+        while number <= len(lines):
+            line = lines[number - 1]
+            if fence := _FENCE.fullmatch(line):
+                number = self._block(fence, number, lines)
+            elif marker := _MARKER.fullmatch(line):
+                current = self._marker(marker[1], number, parts)
+            else:
+                current.lines.append((number, line))
+            number += 1
+        self._collect(parts)
+        return self.body, self.problems
+
+    def _collect(self, parts: dict[str, _Lines]) -> None:
+        for name, part in parts.items():
+            section = part.section()
+            if section is None:
+                if name in SECTIONS:
+                    self._report(part.start, f"the section `<<<{name}>>>` is empty", "section")
+                continue
+            if name == "" and "USER" in parts:
+                line = section.places[0][0]
+                self._report(line, "there is text before the first marker and a `<<<USER>>>` section", "section",
+                             "Both are the user message: keep one of them.")  # fmt: skip
+                continue
+            self.body.sections[name or "USER"] = section
+
+    def _marker(self, name: str, number: int, parts: dict[str, _Lines]) -> _Lines:
+        if name not in SECTIONS:
+            self._report(number, f"`<<<{name}>>>` is not a section", "section", did_you_mean(name, SECTIONS))
+            return _Lines(number)
+        if name in parts:
+            first = parts[name].start
+            self._report(number, f"the section `<<<{name}>>>` is there already, on line {first}", "section")
+            return _Lines(number)
+        parts[name] = _Lines(number)
+        return parts[name]
+
+    def _block(self, fence: re.Match[str], number: int, lines: list[str]) -> int:
+        """Read one fenced block; returns the number of its last line."""
+        mark = fence[1]
+        closing = re.compile(rf" {{0,3}}{re.escape(mark[0])}{{{len(mark)},}}\s*")
+        end = next((n for n in range(number, len(lines)) if closing.fullmatch(lines[n])), None)
+        header = self._header(fence[2], number)
+        if end is None:
+            self._report(number, "the Python block is not closed", "fence", f'Close it with "{mark}" on a line of its own.')
+            return len(lines)
+        if header is not None:
+            phase, name, inputs, outputs = header
+            self.counts[phase] += 1
+            name = name or f"{phase} block {self.counts[phase]}"
+            if any(block.name == name for block in self.body.blocks):
+                self._report(number, f"a Python block is named `{name}` already", "fence")
+            code = "\n".join(lines[number:end])
+            self.body.blocks.append(
+                Block(phase=phase, name=name, inputs=inputs, outputs=outputs, code=code, line=number + 1)
+            )
+        return end + 1
+
+    def _header(
+        self, text: str, number: int
+    ) -> tuple[Phase, str, tuple[str, ...] | None, tuple[str, ...] | None] | None:
+        words = re.sub(r"\s*([=,])\s*", r"\1", text.strip()).split()
+        if not words or words[0] not in PHASES:
+            said = f"`{words[0]}` is not a phase" if words else "the Python block names no phase"
+            self._report(number, said, "fence", did_you_mean(words[0] if words else "", PHASES))
+            return None
+        name = ""
+        lists: dict[str, tuple[str, ...]] = {}
+        for word in words[1:]:
+            key, is_list, value = word.partition("=")
+            if is_list and key in ("inputs", "outputs") and key not in lists:
+                lists[key] = tuple(item for item in value.split(",") if item)
+                bad = next((item for item in lists[key] if not _PATH.fullmatch(item)), None)
+                if bad is not None or (key == "outputs" and any("." in item for item in lists[key])):
+                    self._report(number, f"`{word}` is not a list of names", "fence")
+            elif not is_list and not name and _NAME.fullmatch(word):
+                name = word
+            else:
+                self._report(number, f"`{word}` is not understood in the fence of a Python block", "fence",
+                             "Write: ```rllm-python PHASE [NAME] [inputs=a,b] [outputs=c,d]")  # fmt: skip
+        return cast("Phase", words[0]), name, lists.get("inputs"), lists.get("outputs")
+
+    def _report(self, number: int, message: str, keyword: str, hint: str = "") -> None:
+        span = self.source.span(number, 1, len(self.source.line(number)) or 1)
+        self.problems.append(Problem(message=message, keyword=keyword, kind="ParseError", span=span, hint=hint))

@@ -1,0 +1,152 @@
+"""What a `.rllm` file says, as values: the checked program that everything else works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from runllm.contracts import Contract
+from runllm.diagnostics import Span
+
+Phase = Literal["pre", "check", "post"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The text of a file, its line breaks made `\\n`, and the name to report it under."""
+
+    name: str
+    text: str
+
+    def line(self, number: int) -> str:
+        """The line of this number, counted from 1; empty outside the text."""
+        lines = self.text.split("\n")
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
+    def span(self, line: int, column: int = 1, length: int = 1) -> Span:
+        """A stretch of this text; line and column count from 1."""
+        return Span(file=self.name, line=line, column=column, length=length, text=self.line(line))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A template in the file, with the place of each of its lines.
+
+    Attributes:
+        text: the template.
+        places: for each line of `text`, the file's line and column (from 1) of its first character.
+    """
+
+    text: str
+    places: tuple[tuple[int, int], ...] = ((1, 1),)
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """The file's line and column of a code point of `text`."""
+        before = self.text[:offset]
+        index = min(before.count("\n"), len(self.places) - 1)
+        line, column = self.places[index]
+        return line, column + offset - (before.rfind("\n") + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A fenced Python block.
+
+    Attributes:
+        phase: when it runs.
+        name: given by the author, else `<phase> block <n>`.
+        inputs: dotted paths bound to locals, None when undeclared.
+        outputs: locals read back, None when undeclared.
+        code: the lines between the fences.
+        line: the file's line of the first line of `code`.
+    """
+
+    phase: Phase
+    name: str
+    inputs: tuple[str, ...] | None
+    outputs: tuple[str, ...] | None
+    code: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """An app that this one uses: its name here, its file, and what is passed to it."""
+
+    name: str
+    path: str
+    arguments: Mapping[str, Any]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A pair of input and output, sent as earlier turns of the conversation."""
+
+    input: dict[str, Any]
+    output: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """The `llm` mapping: which model, and how to reach it.
+
+    Attributes:
+        model: `provider/model`, or `local/...`.
+        timeout: seconds for one call, None for the default.
+        num_retries: how often a failed transport is tried again, None for the default.
+        fallbacks: models tried in order when the provider fails.
+        provider_params: sent as they are.
+        schema_instruction: whether the prompt carries the schema.
+    """
+
+    model: str
+    api_base: str | None = None
+    api_version: str | None = None
+    api_key_env: str | None = None
+    timeout: float | None = None
+    num_retries: int | None = None
+    fallbacks: tuple[str, ...] = ()
+    provider_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    schema_instruction: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A file whose form is right. `runllm.analysis` checks what its parts mean together.
+
+    Attributes:
+        source: the text, for spans.
+        path: the file, None when it was read from text.
+        digest: SHA-256 of the text, in hex.
+        model: None when `output` builds the result without a model.
+        params: chat-completion parameters, compatible spellings already translated.
+        prompt: the user message.
+        output: templates that build the output, None when the model gives it.
+        span: of the frontmatter's first line, for problems of the whole file.
+    """
+
+    source: Source
+    path: Path | None
+    digest: str
+    name: str
+    description: str
+    version: str
+    author: str
+    max_context_window: int
+    input: Contract
+    output_contract: Contract
+    model: ModelSettings | None
+    params: Mapping[str, Any]
+    prompt: Section
+    system: Section | None = None
+    recovery: Section | None = None
+    examples: tuple[Example, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    uses: tuple[Dependency, ...] = ()
+    output: Any = None
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tags: tuple[str, ...] = ()
+    recommended_models: tuple[str, ...] = ()

@@ -1,0 +1,71 @@
+"""The conversation that a program and its values make: system text, few-shot turns, prompt, recovery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runllm import templates
+from runllm.errors import TemplateError
+from runllm.exchange import Message
+from runllm.program import Program, Section
+from runllm.recovery import DEFAULT_TEMPLATE
+
+SCHEMA_INSTRUCTION = """\
+Answer with one JSON object and nothing else: no explanation, no code fence. It must satisfy this JSON Schema:
+{schema}\
+"""
+
+Names = Mapping[str, Any]
+
+
+def messages(program: Program, names: Names) -> tuple[Message, ...]:
+    """The first request's messages.
+
+    The system message carries the author's `SYSTEM` section and the schema instruction, so that what
+    stays the same from run to run comes first and providers can cache it. Each example is a user turn
+    (the prompt rendered with its input) and the assistant's answer to it.
+
+    Raises:
+        TemplateError: a template cannot be rendered with these values.
+    """
+    system = [_render(program, program.system, names)] if program.system else []
+    if program.model is None or program.model.schema_instruction:
+        schema = json.dumps(program.output_contract.schema, ensure_ascii=False, separators=(",", ":"))
+        system.append(SCHEMA_INSTRUCTION.format(schema=schema))
+    turns = [Message(role="system", content="\n\n".join(system))] if system else []
+    for example in program.examples:
+        shown = {**names, "input": program.input.with_defaults(example.input)}
+        turns.append(Message(role="user", content=_render(program, program.prompt, shown)))
+        turns.append(Message(role="assistant", content=json.dumps(example.output, ensure_ascii=False)))
+    turns.append(Message(role="user", content=_render(program, program.prompt, names)))
+    return tuple(turns)
+
+
+def recovery_message(program: Program, names: Names, facts: Names) -> str:
+    """What the model is told after an answer that does not fit, from the author's template or ours.
+
+    Args:
+        program: whose `RECOVERY` section is used, if it has one.
+        names: `input`, `uses` and `vars`.
+        facts: `errors`, `previous_output`, `attempt` and `output_schema`.
+    """
+    section = program.recovery or Section(text=DEFAULT_TEMPLATE)
+    return _render(program, section, {**names, **facts})
+
+
+def _render(program: Program, section: Section, names: Names) -> str:
+    """Render a section; a failure is reported with its place in the file."""
+    try:
+        return templates.render(section.text, names)
+    except TemplateError as error:
+        failed = error
+    line, column = int(failed.details.get("line") or 1), int(failed.details.get("column") or 1)
+    index = min(line, len(section.places)) - 1
+    place = section.places[index]
+    span = program.source.span(place[0], place[1] + column - 1)
+    raise TemplateError(
+        f"{span.file}:{span.line}: {failed.message}",
+        details={"file": span.file, "line": span.line, "column": span.column},
+    )

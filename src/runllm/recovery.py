@@ -1,0 +1,187 @@
+"""The attempt loop: ask, judge, and ask again with what was wrong, until it fits or the tries are used up.
+
+A generator without I/O, clock or sandbox: it yields each `Request`, is sent the `Completion` (or has
+the provider's error thrown in), and returns an `Outcome`. Two drivers run it, and tests feed it by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runllm.diagnostics import Problem
+from runllm.errors import ContextWindowExceededError, RetryExhaustedError, RunllmError, problem_as_json
+from runllm.exchange import Attempt, Completion, Message, Outcome, Request, Verdict
+
+DEFAULT_MAX_RETRIES = 2
+UNSTUCK_TEMPERATURE = 0.5
+
+DEFAULT_TEMPLATE = """\
+Your answer cannot be used. What is wrong with it:
+{% for error in errors %}- {{ error.path or "whole answer" }}: {{ error.message }}
+{% endfor %}
+Answer again: correct this, keep what was right, and write one JSON object and nothing else.\
+"""
+
+_SAME_AGAIN = "This is the same answer as before, and it is still wrong: give a different one."
+_CUT = " … [shortened]"
+_SHORTEST_QUOTE = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How to go on after an answer that does not fit.
+
+    Attributes:
+        judge: reads an answer.
+        recover: writes the recovery message from the names its template sees.
+        fits: whether a request fits the context window.
+        max_retries: how many more attempts follow the first.
+        deterministic: whether the same request gives the same answer, so that asking it again is useless.
+    """
+
+    judge: Callable[[Completion], Verdict]
+    recover: Callable[[dict[str, Any]], str]
+    fits: Callable[[Request], bool]
+    max_retries: int = DEFAULT_MAX_RETRIES
+    deterministic: bool = False
+
+
+def attempts(first: Request, policy: Policy) -> Generator[Request, Completion, Outcome]:
+    """Run the loop.
+
+    Args:
+        first: the request to begin with; later ones add the previous answer and what was wrong with it.
+        policy: how answers are judged and requests rewritten.
+
+    Returns:
+        The accepted value, or the error that ended the attempts: the provider's own, or a
+        `RetryExhaustedError`. All attempts either way.
+    """
+    made: list[Attempt] = []
+    request, notes = first, ()
+    while True:
+        number = len(made) + 1
+        try:
+            completion = yield request
+        except RunllmError as error:
+            made.append(Attempt(number=number, request=request, notes=notes, error=error))
+            return Outcome(value=None, attempts=tuple(made), error=error)
+        verdict = policy.judge(completion)
+        made.append(
+            Attempt(number=number, request=request, completion=completion, problems=verdict.problems,
+                    repairs=verdict.repairs, notes=notes + completion.notes)  # fmt: skip
+        )
+        if verdict.value is not None:
+            return Outcome(value=verdict.value, attempts=tuple(made))
+        if number > policy.max_retries:
+            return Outcome(value=None, attempts=tuple(made), error=_exhausted(made))
+        try:
+            following = _next_request(first, made, policy)
+        except RunllmError as error:  # the author's RECOVERY template fails on these values
+            return Outcome(value=None, attempts=tuple(made), error=error)
+        if following is None:
+            reason = "; a further attempt does not fit the context window"
+            return Outcome(value=None, attempts=tuple(made), error=_exhausted(made, reason))
+        request, notes = following
+
+
+def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[Request, tuple[str, ...]] | None:
+    """The request after a wrong answer and what was changed for it; None when none fits the window."""
+    last = made[-1]
+    answer = last.completion.text if last.completion else ""
+    request, notes = first, ()
+    ending = ""
+    if _stuck(made):
+        ending = "\n\n" + _SAME_AGAIN
+        notes = ("the answer was the same twice: said so",)
+        if policy.deterministic:
+            request = replace(first, params={**first.params, "temperature": UNSTUCK_TEMPERATURE})
+            notes = (f"the answer was the same twice: temperature raised to {UNSTUCK_TEMPERATURE}",)
+    for quote in _quotes(answer):
+        names = {
+            "errors": [{"path": p.pointer, "message": p.message} for p in last.problems],
+            "previous_output": quote,
+            "attempt": len(made) + 1,
+            "output_schema": first.schema or {},
+        }
+        text = policy.recover(names) + ending
+        turns = (Message(role="assistant", content=quote or "(no answer)"), Message(role="user", content=text))
+        candidate = replace(request, messages=first.messages + turns)
+        if policy.fits(candidate):
+            cut = () if quote == answer else ("the previous answer was shortened to fit the window",)
+            return candidate, notes + cut
+    return None
+
+
+def _stuck(made: list[Attempt]) -> bool:
+    texts = [attempt.completion.text for attempt in made[-2:] if attempt.completion]
+    return len(texts) == 2 and texts[0] == texts[1]  # noqa: PLR2004 - twice in a row
+
+
+def _quotes(answer: str) -> list[str]:
+    """The previous answer whole, then ever shorter beginnings of it."""
+    quotes = [answer]
+    length = len(answer) // 2
+    while length >= _SHORTEST_QUOTE:
+        quotes.append(answer[:length] + _CUT)
+        length //= 2
+    return quotes
+
+
+def _exhausted(made: list[Attempt], reason: str = "") -> RetryExhaustedError:
+    last = made[-1]
+    count = f"{len(made)} attempt" + ("s" if len(made) > 1 else "")
+    first_problem = f": {_sentence(last.problems[0])}" if last.problems else ""
+    return RetryExhaustedError(
+        f"no valid answer in {count}{first_problem}{reason}",
+        problems=last.problems,
+        details={"attempts": [attempt_as_json(attempt) for attempt in made]},
+        expected_schema=last.request.schema,
+        received=last.completion.text if last.completion else None,
+    )
+
+
+def _sentence(problem: Problem) -> str:
+    return f"`{problem.pointer}`: {problem.message}" if problem.pointer else problem.message
+
+
+def attempt_as_json(attempt: Attempt) -> dict[str, Any]:
+    """An attempt without its request: what was answered, what was wrong, what it cost."""
+    completion = attempt.completion
+    found: dict[str, Any] = {
+        "attempt": attempt.number,
+        "problems": [problem_as_json(problem) for problem in attempt.problems],
+        "repairs": list(attempt.repairs),
+        "notes": list(attempt.notes),
+    }
+    if completion is not None:
+        found |= {
+            "text": completion.text,
+            "model": completion.model,
+            "finish_reason": completion.finish_reason,
+            "prompt_tokens": completion.usage.prompt_tokens,
+            "completion_tokens": completion.usage.completion_tokens,
+            "cost": completion.cost,
+            "latency": round(completion.latency, 4),
+        }
+    if attempt.error is not None:
+        found["error"] = {"error_code": attempt.error.code, "message": attempt.error.message}
+    return found
+
+
+def window_exceeded(prompt: int, answer: int, window: int, limit: str) -> ContextWindowExceededError:
+    """The error for a first request that does not fit.
+
+    Args:
+        prompt: estimated tokens of the prompt.
+        answer: tokens kept free for the answer.
+        window: tokens there are.
+        limit: what sets the window, such as `max_context_window`.
+    """
+    return ContextWindowExceededError(
+        f"the prompt takes about {prompt:,} tokens and the answer {answer:,}: "
+        f"{prompt + answer - window:,} more than the {window:,} of {limit}",
+        details={"prompt_tokens": prompt, "answer_tokens": answer, "window": window, "limit": limit},
+    )

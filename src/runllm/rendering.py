@@ -1,0 +1,128 @@
+"""Problems, errors and results as text for a person, or as JSON for a program."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from runllm.diagnostics import Problem
+from runllm.redaction import redact_text
+
+if TYPE_CHECKING:
+    from runllm.errors import RunllmError
+    from runllm.exchange import Event
+
+# What moves the cursor, rings, or begins an escape sequence on a terminal; newline and tab stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_STYLES = {"red": "31", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+_LONGEST_VALUE = 400
+
+
+class Paint:
+    """Colours for a terminal; plain text elsewhere."""
+
+    def __init__(self, *, colour: bool) -> None:
+        self.colour = colour
+
+    def __call__(self, text: str, *styles: str) -> str:
+        """`text` in these styles, if there are colours."""
+        if not self.colour:
+            return text
+        codes = ";".join(_STYLES[style] for style in styles)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+
+def safe(text: str) -> str:
+    """`text` for a terminal: secrets masked, control sequences made visible instead of obeyed."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", redact_text(text))
+
+
+def problem_report(problem: Problem, paint: Paint) -> str:
+    """A problem with its place, its line, a caret and what to do."""
+    tone = "red" if problem.severity == "error" else "yellow"
+    lines: list[str] = []
+    span = problem.span
+    if span is not None:
+        lines.append(f"{paint(safe(f'{span.file}:{span.line}:{span.column}'), 'bold')}")
+    elif problem.pointer:
+        lines.append(paint(safe(problem.pointer), "bold"))
+    head = f"{paint(problem.severity, tone, 'bold')}: {safe(problem.message)}"
+    lines = [f"{lines[0]}: {head}"] if lines else [head]
+    if span is not None and span.text:
+        source, caret = span.caret().split("\n")[:2]
+        margin = f"{span.line:>5} │ "
+        lines.append(paint(margin, "dim") + safe(source))
+        lines.append(paint("      │ ", "dim") + paint(caret, tone))
+    if problem.hint:
+        lines.append(f"      {paint('=', 'cyan')} {safe(problem.hint)}")
+    return "\n".join(lines)
+
+
+def problems_report(problems: Iterable[Problem], paint: Paint) -> str:
+    """Every problem, one after the other."""
+    return "\n\n".join(problem_report(problem, paint) for problem in problems)
+
+
+def error_report(error: RunllmError, paint: Paint) -> str:
+    """An error for a person: what happened, each problem, what to do, where to read more."""
+    code = paint(f"{error.code} {type(error).__name__}", "red", "bold")
+    parts = [f"{code}: {safe(error.message)}"]
+    if error.problems:
+        parts.append(problems_report(error.problems, paint))
+    for attempt in cast("list[dict[str, Any]]", error.details.get("attempts", [])):
+        parts.append(_attempt_report(attempt, paint))
+    for call in cast("list[str]", error.details.get("calls", [])):
+        parts.append(f"  · {safe(call)}")
+    for place in cast("list[str]", error.details.get("where", [])):
+        parts.append(f"  at {safe(place)}")
+    parts.append(f"{paint('What to do:', 'cyan')} {safe(error.recovery_hint)}")
+    parts.append(paint(f"More: docs/errors.md#{error.code.lower()}", "dim"))
+    return "\n".join(parts)
+
+
+def _attempt_report(attempt: Mapping[str, Any], paint: Paint) -> str:
+    said = str(attempt.get("text", ""))
+    shown = said if len(said) <= _LONGEST_VALUE else said[:_LONGEST_VALUE] + "…"
+    head = paint(f"  attempt {attempt['attempt']}", "bold")
+    return f"{head} answered: {safe(shown)}"
+
+
+def error_json(error: RunllmError) -> str:
+    """An error for a program: its payload, on one line."""
+    return json.dumps(error.payload(), ensure_ascii=False, default=str)
+
+
+def event_line(event: Event, paint: Paint) -> str:
+    """A step of a run, for the trace."""
+    tone = {"problem": "yellow", "warning": "yellow", "retry": "yellow", "failed": "red"}.get(event.step, "cyan")
+    return f"{paint(f'{event.elapsed:8.3f} s', 'dim')} {paint(f'{event.step:<8}', tone)} {safe(event.message)}"
+
+
+def output_text(output: Mapping[str, Any], form: str) -> str:
+    """A run's output as `json`, `yaml` or `text`.
+
+    Text is the value itself where there is only one, and YAML otherwise.
+    """
+    if form == "json":
+        return json.dumps(output, ensure_ascii=False, indent=2)
+    if form == "text" and len(output) == 1:
+        value = next(iter(output.values()))
+        return value if isinstance(value, str) else as_yaml(value)
+    return as_yaml(output)
+
+
+def as_yaml(value: Any) -> str:
+    """A JSON value as YAML, keys in their order."""
+    import yaml  # only for those who ask for YAML
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
+        style = "|" if "\n" in data and not data.endswith((" ", "\t")) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)  # pyright: ignore[reportUnknownMemberType]
+
+    Dumper.add_representer(str, text)
+    return yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=100).rstrip("\n").removesuffix("\n...")

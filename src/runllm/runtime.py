@@ -1,0 +1,92 @@
+"""Everything slow, costly or random, reached through one value: engines, clock, sleep.
+
+A context manager: members are made on first use and closed in reverse. It is the only thing a test
+replaces.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from runllm.engines.base import Engine
+from runllm.exchange import Endpoint
+
+LOCAL_PREFIX = "local/"
+
+
+def _local() -> Engine:
+    from runllm.engines.local import LocalEngine
+
+    return LocalEngine()
+
+
+def _litellm() -> Engine:
+    from runllm.engines.litellm import LiteLLMEngine
+
+    return LiteLLMEngine()
+
+
+ENGINES: Mapping[str, Callable[[], Engine]] = {"local": _local, "litellm": _litellm}
+
+
+class Runtime:
+    """What a run reaches the outside through. Thread-safe.
+
+    Attributes:
+        now: seconds on a clock that never goes back.
+        sleep: waits for so many seconds; the async driver uses the event loop's own.
+        jitter: a number from 0 to 1, to spread out calls that are sent again.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine | None = None,
+        now: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Prepare a runtime; nothing is loaded yet.
+
+        Args:
+            engine: answers for every model, instead of the engines that models name.
+            now: the clock.
+            sleep: how to wait.
+            jitter: where randomness comes from.
+        """
+        self.now = now
+        self.sleep = sleep
+        self.jitter = jitter
+        self._only = engine
+        self._made: dict[str, Engine] = {}
+        self._lock = threading.Lock()
+
+    def engine(self, endpoint: Endpoint) -> Engine:
+        """The engine that runs this endpoint's model, made on first use."""
+        if self._only is not None:
+            return self._only
+        name = "local" if endpoint.model.startswith(LOCAL_PREFIX) else "litellm"
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = ENGINES[name]()
+            return self._made[name]
+
+    def close(self) -> None:
+        """Close what was made, last first. Safe to call twice; the runtime can be used again."""
+        with self._lock:
+            made, self._made = self._made, {}
+        for engine in reversed(made.values()):
+            engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
