@@ -72,7 +72,8 @@ def _window_problems(program: Program) -> Iterator[Problem]:
     messages = [Message(role="user", content="\n".join(fixed))]
     found = budget.check(messages, max_tokens=room, window=program.max_context_window)
     if room is not None and room >= program.max_context_window:
-        message = f"`max_tokens` ({room:,}) leaves no room for a prompt in `max_context_window` ({program.max_context_window:,})"
+        window = f"`max_context_window` ({program.max_context_window:,})"
+        message = f"`max_tokens` ({room:,}) leaves no room for a prompt in {window}"
     elif not found.fits:
         message = (
             f"the prompt's own text takes about {found.prompt:,} tokens and the answer {found.answer:,}: "

@@ -244,7 +244,7 @@ def describe(app: App) -> dict[str, Any]:
     }
 
 
-def inputs_of(contract: Contract) -> list[dict[str, Any]]:
+def fields(contract: Contract) -> list[dict[str, Any]]:
     """Each declared property of a contract: name, type, whether it is required, default, description."""
     return [
         {

@@ -19,7 +19,7 @@ from typing import Any
 
 from runllm.exchange import Message
 
-CHUNK = 1 << 18
+CHUNK = 1 << 19
 """Characters read at a time, so that the pieces of a long text need little memory."""
 
 PER_MESSAGE = 8
@@ -58,7 +58,11 @@ class Budget:
 
 
 def check(
-    messages: Sequence[Message], *, schema: Mapping[str, Any] | None = None, max_tokens: int | None, window: int
+    messages: Sequence[Message],
+    *,
+    schema: Mapping[str, Any] | None = None,
+    max_tokens: int | None,
+    window: int,
 ) -> Budget:
     """Hold a request against the context window.
 
@@ -95,7 +99,7 @@ def estimate_text(text: str) -> int:
 # before a letter or a punctuation mark is not, and is left out here.
 _PIECE = re.compile(
     r"""
-      [A-Z]+(?![a-z]) | [A-Z]?[a-z]+
+      [a-z]+ | [A-Z]+(?![a-z]) | [A-Z][a-z]+
     | \ ?[!-/:-@\[-`{-~]+
     | \ (?=[0-9])
     | \s{2,} | [\0-\x1f\x7f]
@@ -111,7 +115,7 @@ def _weigh(text: str) -> float:
     if not text.isascii():
         characters = Counter("".join(_OTHER_SCRIPTS.findall(text)))
         weight += sum(_weigh_character(character) * times for character, times in characters.items())
-    return weight
+    return min(weight, len(text.encode(errors="surrogatepass")))
 
 
 def _weigh_piece(piece: str) -> float:
@@ -132,15 +136,15 @@ def _weigh_word(word: str) -> float:
     bordered = f" {lower} "
     strange = sum(bordered[at : at + 3] not in known.parts for at in range(len(lower)))
     strange += sum(lower[at : at + 2] not in known.parts for at in range(len(lower) - 1))
-    shout = 0.3 if word.isupper() else 0.0
-    return min(len(word), max(1.0, 0.55 + shout + 0.2 * len(word) + 0.26 * strange))
+    shout = 0.5 if word.isupper() else 0.0
+    return min(len(word), max(1.0, 0.66 + shout + 0.23 * len(word) + 0.31 * strange))
 
 
 def _weigh_blanks(blanks: str) -> float:
     weight = 0.0
     for run in _RUN.finditer(blanks):
-        length = run.end() - run.start()
-        weight += 1 + (length - 1) * _LATER.get(run[1], 1.0)
+        length, first = run.end() - run.start(), 1 if run[1] == " " else 2
+        weight += min(length, first) + max(0, length - first) * _LATER.get(run[1], 1.0)
     return weight
 
 
@@ -148,12 +152,22 @@ def _weigh_punctuation(marks: str) -> float:
     marks = marks.lstrip(" ")
     weight = 1.0
     for left, right in zip(marks, marks[1:], strict=False):
-        weight += _LATER.get(left, 0.5) if left == right else 0.3 if left + right in _PAIRS else 0.9
+        weight += _LATER.get(left, 0.5) if left == right else 0.25 if left + right in _PAIRS else 0.95
     return weight
 
 
 _RUN = re.compile(r"(.)\1*", re.DOTALL)
-_LATER = {" ": 1 / 15, "\t": 1 / 4, "\n": 1 / 3, "-": 1 / 8, "=": 1 / 8, "*": 1 / 8, "#": 1 / 8, ".": 1 / 8, "_": 1 / 8}
+_LATER = {
+    " ": 1 / 15,
+    "\t": 1 / 4,
+    "\n": 1 / 3,
+    "-": 1 / 8,
+    "=": 1 / 8,
+    "*": 1 / 8,
+    "#": 1 / 8,
+    ".": 1 / 8,
+    "_": 1 / 8,
+}
 _PAIRS = frozenset(
     """
     () (" (' ") ') ), ); ): ). )) [] [" [' "] '] ]. ], ]; ]) [( )] {} {" {' }, }; }) ({ [{ }] }} {{ "} '} ": ': ",
@@ -168,13 +182,55 @@ def _weigh_character(character: str) -> float:
 
 
 _SCRIPTS = (
-    (0x80, 1.4), (0xC0, 1.1), (0x100, 1.5), (0x180, 2), (0x370, 1.36), (0x400, 1.02), (0x450, 1.2), (0x460, 2),
-    (0x530, 2), (0x5D0, 1.32), (0x5F5, 2), (0x61B, 1.18), (0x64B, 1.8), (0x700, 2), (0x800, 3), (0x900, 1.44),
-    (0x980, 2.2), (0xA00, 3), (0xB80, 2.15), (0xC00, 3), (0xD00, 2.45), (0xD80, 3), (0xE00, 1.97), (0xE80, 3),
-    (0x10A0, 2.15), (0x1100, 3), (0x1780, 2.8), (0x1800, 3), (0x1E00, 2.4), (0x2000, 2), (0x2010, 1.1), (0x2027, 2),
-    (0x2070, 2.2), (0x2100, 2.5), (0x2190, 2.6), (0x2300, 3), (0x2500, 2), (0x2600, 2.8), (0x3000, 1.3),
-    (0x3040, 1.78), (0x3100, 3), (0x4E00, 1.95), (0xA000, 3), (0xAC00, 2.85), (0xD7A4, 3), (0xFF00, 1.4), (0xFF20, 2.6),
-    (0xFFF0, 3), (0x10000, 4),
+    (0x80, 1.4),
+    (0xC0, 1.1),
+    (0x100, 1.5),
+    (0x180, 2.3),
+    (0x370, 1.36),
+    (0x400, 1.04),
+    (0x450, 1.25),
+    (0x460, 2.2),
+    (0x530, 2.3),
+    (0x5D0, 1.34),
+    (0x5F5, 2.2),
+    (0x61B, 1.18),
+    (0x64B, 2.1),
+    (0x700, 2.3),
+    (0x800, 3.4),
+    (0x900, 1.45),
+    (0x980, 2.25),
+    (0xA00, 3.4),
+    (0xB80, 2.2),
+    (0xC00, 3.4),
+    (0xD00, 2.45),
+    (0xD80, 3.4),
+    (0xE00, 2),
+    (0xE80, 3.4),
+    (0x10A0, 2.2),
+    (0x1100, 3.4),
+    (0x1780, 3),
+    (0x1800, 3.4),
+    (0x1E00, 2.4),
+    (0x2000, 2),
+    (0x2010, 1.1),
+    (0x2027, 2),
+    (0x2070, 2.2),
+    (0x2100, 2.5),
+    (0x2190, 2.6),
+    (0x2300, 3),
+    (0x2500, 2),
+    (0x2600, 2.8),
+    (0x3000, 1.3),
+    (0x3040, 1.8),
+    (0x3100, 3.4),
+    (0x4E00, 2.12),
+    (0xA000, 3.4),
+    (0xAC00, 2.9),
+    (0xD7A4, 3.4),
+    (0xFF00, 1.4),
+    (0xFF20, 2.6),
+    (0xFFF0, 3),
+    (0x10000, 4),
 )
 _STARTS = [start for start, _ in _SCRIPTS]
 _RATES = [rate for _, rate in _SCRIPTS]
@@ -188,61 +244,115 @@ class _English:
 
 @cache
 def _english() -> _English:
-    """The known words and the pairs and triples of letters in them; built once, when first needed."""
-    words = _WORDS.split()
-    pairs = {word[at : at + 2] for word in words for at in range(len(word) - 1)}
-    triples = {f" {word} "[at : at + 3] for word in words for at in range(len(word))}
+    """The known words, and the pairs and triples of letters in them; built once, when first needed."""
+    stems = _STEMS.split()
+    words = {form for stem in stems for form in _inflected(stem)}
+    pairs = {stem[at : at + 2] for stem in stems for at in range(len(stem) - 1)}
+    triples = {f" {stem} "[at : at + 3] for stem in stems for at in range(len(stem))}
     return _English(frozenset(words), frozenset(pairs | triples))
 
 
-_WORDS = """
-a i the of and to in is it that for was on are as with his they at be this from have or by one had not but what all
-were when we there can an your which their said if do will each about how up out them then she many some so these would
-other into has more her two like him see time could no make than first been its who now people my made over did down only
-way find use may water long little very after words called just where most know get through back much before go good new
-write our used me man too any day same right look think also around another came come work three word must because does
-part even place well such here take why things help put years different away again off went old number great tell men say
-small every found still between name should home big give air line set own under read last never us left end along while
-might next sound below saw something thought both few those always looked show large often together asked house world
-going want school important until form food keep children feet land side without boy once animals life enough took
-sometimes four head above kind began almost live page got earth need far hand high year mother light parts country father
-let night following picture being study second eyes soon times story boys since white days ever paper hard near sentence
-better best across during today others however sure means knew try told young miles sun ways thing whole hear example
-heard several change answer room sea against top turned learn point city play toward five using himself usually money
-seen car morning given trees family group true half sent law done less later free open close war company human local five
-children service system social power government business health public national development information education
-research experience community process department management report state university program project member market
-history political economic international training control education personal support interest political problem
-question reason result effect provide include according available individual possible particular general special
-similar specific certain current recent early simple main major common strong clear full short total past able ready
-real best low late physical natural medical financial legal central final original additional necessary especially
-generally actually probably perhaps already quite rather whether although therefore within outside became become
-becomes making taken given known shown considered required expected received produced published established including
-following based related increase reduced level rate cost price value amount quality standard method model theory
-analysis results figure table section chapter article review author authors book subject language meaning sense idea
-nature practice application applications product products production material materials energy environment temperature
-pressure surface structure function functions relationship response treatment patients disease cells cell body blood
-brain heart women child student students teacher class course knowledge skills decision policy rights court case issue
-issues security military force forces council board office president minister party members leader association
-organization committee agreement action activity activities event events position condition conditions performance
-communication network design technology industry customer customers order account payment date week month hours
-minutes phone email address letter message messages please thank thanks sorry hello yes yet ask asks call calls meet
-meeting team user users access file files data code test tests error errors type types list key keys string text object
-objects return returns self def import default true false none null int str bool float char const void static private
-public final class function array index count size length width height item items input output format print start stop
-run running build version update create delete remove add insert select join group where values update field fields
-parameter parameters argument arguments method methods property properties attribute attributes instance module
-package path directory folder link url http https html json xml www com org id ref src div span title content header
-body style color image button click page site web search query request server client host port database table column row
-record source target node parent children tree root entry map set stack queue cache memory thread process event handler
-callback context option options config configuration settings environment variable variables constant expression
-statement condition loop break continue else elif except raise exception try finally pass yield lambda async await
-assert global with from print len range dict tuple bytes buffer encode decode encoding character characters sequence
-number integer decimal binary hex byte bit flag mask offset address pointer reference copy move load save open close
-read write append replace split match pattern regex parse parser token tokens syntax symbol define defined definition
-declare implementation interface abstract override virtual template generic namespace include library framework plugin
-command line shell script tool debug log warning info level trace status state active enabled disabled required optional
-description summary details note notes see usage example examples license copyright contact support documentation
-reading writing looking taking coming making getting working having doing trying saying asking checking starting
-building changing creating adding setting building everything anything nothing someone everyone themselves itself
+def _inflected(stem: str) -> tuple[str, ...]:
+    bare = stem.removesuffix("e")
+    soft = f"{stem[:-1]}i" if stem.endswith("y") else stem
+    return (stem, f"{stem}s", f"{soft}es", f"{soft}ed", f"{bare}ed", f"{bare}ing", f"{bare}er", f"{bare}ers", f"{stem}ly")
+
+
+# Words that every common vocabulary holds as one token; `benchmarks/token_estimate.py` checks them.
+_STEMS = """
+ability able about above abstract accept access accident according account achieve acid across action active
+activity actor actually add additional address adult advantage afraid after afternoon again against agree
+agreement air airport algorithm all allow almost along already also alternative although always amount an
+analysis ancient and anger angry animal annual another answer any anything api apology apparently append
+application approximately architecture archive are args argue argument army around array arrive art article as
+ask assert assigned assignment assistant associated association async at atom attack attention attribute
+audience aunt authentication author automatically autumn available average await away baby back background
+backup bacteria bake bank based battery battle be beautiful became because become been before began beginning
+behavior being belief believe below beneath benefit best better between beyond big binary biology bird birth
+birthday bit blame block blood board boat body boil bomb bone book bool boolean borrow boss both boy brain
+brave bread break breakfast bridge bright broken brother budget buffer build bullet burn business but button
+buy by byte cache call callback came campaign can cancel cannot capacity car carbon career carefully carry
+case cat catch category cell central certain certificate challenge change chapter char character cheap
+checking chemistry child children choose church citizen city class classify clean clear click client climate
+close cloud club cmd coach coal coast code coffee cold colleague collections color column com combine come
+command comment commit committee common communication community company compare comparison compatible compiled
+complain complaint complete complex compound compression concentration condition confidence config
+configuration connect connection consequently considered const constant contact contain content context
+continue contract control conversion convert cook cookie cool copper copy copyright correctly correlation cost
+could council count country couple course court cousin create crime cruel cry crystal culture current custom
+cut daily damage dance danger dark data database date datetime daughter day deal death debt debug decide
+decimal decision declare decode deep def default defend define definition delete delivery demand density
+department depending deprecated describe description descriptor design despite destination destroy details
+determine develop development dict dictionary did difference different digits dinner dioxide directly
+directory dirty disabled discount discussion disease display dispute distribution div divide division do
+doctor documentation does doesn dog doing domain done dose double doubt down draft draw dream drink drive drop
+drug dry dump duplicate during duty dynamic each early earn earth easily east eat ecology economic education
+effect efficiency effort either election electric electron element elif else email emission employee employer
+empty enabled encode end enemy energy engine engineer english enough enter entirely entry environment equal
+equivalent error escape especially essentially established europe evaluate evaluation even event ever every
+everyone everything evidence evolution exactly example except exception excuse executable execute execution
+exist exit expand expected expensive experience experiment experimental explain explicit export expression
+extended extension extra extract eyes factor fail failure faith fall false familiar family famous far farm
+father fault favor fear feature feedback feel feet few field fight figure file filename film final financial
+find fire first fish five fix flag flight float flow fmt folder followed following follows food foolish for
+force forest forget form format formatted found four frame framework free freedom freeze frequency frequently
+fresh friend from fruit full function fund funny future gain galaxy game garden gas gender gene general
+generate generation generator generic gentle get getting gift give given glass global go goal god going gold
+good got government grandmother gravity great group grow growth guest habit had half hand handle happy harbor
+hard has hash hate have head health hear heard heart heat heavy height hello help her here hero hex hide high
+him himself his history hit holiday home honest hope horse hospital host hotel hours house how however html
+http human hungry hunt husband hydrogen hypothesis id idea identifier if ignore image imagine immediately
+immigrant implement implementation import important improve in include income increase increasingly indeed
+index indicates indicating individual industry infection info information initialize input insert install
+installation instance instead instruction insurance int integer interactive interest interface internal
+international interview into invest invite invoice io ip iron is isinstance island iso issue it item iterator
+its itself job join joy json judge jump just keep key keyboard keyword kick kind king kitchen knew know
+knowledge known kwargs label lambda land language large laser last late laugh law lawyer leader leading league
+learn leave left legal len lend length less let letter level library license life lift light like line link
+liquid list listen little live load loan local locale location lock log logging logical long look lookup loop
+lose loud love low lunch machine made main major make man manage management many map mapping march market
+marriage mask mass match material mathematics maximum may mayor me mean measure meat median medical meet melt
+member membrane memory men merely message metal method might miles military mind minister minutes missing
+mistake mix mode model modern modify module molecule money month more moreover morning most mother motion
+motor mountain move movie msg much multiple muscle museum music must my name namespace narrow national natural
+nature navy near necessary need negative neighbor neighbour network neutral never nevertheless new next night
+no node noise none normal north not note notebook nothing notice now nuclear null number numeric nurse obj
+object observed obviously ocean of off office offset often oil old on once one only open operation operator
+opinion opportunity option optional or orbit order org organization original os other otherwise our out
+outline output outside over overflow override owe own oxygen package page paid pain paint paper paragraph
+parameter parent parse part particle particular party pass password past path patients pattern pay payment
+peace people percent performance perhaps permission personal phone physical physics picture place planet plant
+plastic platform play please plugin point police policy polite political poor population port pos position
+positional positive possible pour power practice precision prefer prefix president pressure previous price
+prince print priority prison private prize probably problem process produced product production profit program
+project promise property proportion protect protein protocol provide proxy public published pull push put
+python quality queen query question queue quickly quiet quite quote race radiation rain raise range rarely
+rate rather ratio reaction read readable ready real reason received recent recognized recommended record
+recover reduce ref reference refund refuse regex region register registry regular related relationship
+relative release religion remember remote remove repair replace replacement reply report repository represent
+representation request required requires res research resolution resource resp respectively response
+responsibility restaurant result resume return review reward rewrite rich right rise risk road room root rough
+row rude rules run running runtime rural sad said salary sale salt same sample save saw say school science
+scientist scope score script sea search season second secret section security see seek seen segment select
+self sell semantics sense sent sentence sentiment separate sequence serious server service set setting several
+shallow shape share sharp she shell shift shipping shop short should shout show shown shrink side signal
+signature significant silly silver similar simple simply since sing single sister sit site size skill skin
+skip sleep slice slowly small smart smell smile smooth snow so social society socket soft software solar
+soldier solid solution some someone something sometimes son song soon sorry soul sound source south space span
+special species specific specify speed spend spirit split sport spring src stack stage stand standard star
+start state statement static station statistic status still stone stop store story str strange stream street
+strict strong structure student study style sub subject subscription subsequently successful such suffer
+suffix sugar suggest summarize summary summer sun supply support sure surface survey survive switch symbol
+syntax system table take taken talent target task taste tax teacher team technology teenager tell temperature
+template temporary test text than thank that the their them themselves then theoretical theory there therefore
+thermal these they thick thin think this those thought thread threat three through throughout throw ticket
+time timeout tired tissue title tmp to today together token told tomorrow tone tonight too took tool top topic
+total touch toward trace trade tradition traffic train transaction translate translation travel treatment tree
+trip true try tuple turned two type typically ugly unable uncle under underlying unique universe university
+unknown unless until up update upgrade urban url us usage use useful usually utf utils uuid vaccine valid
+value variable variation various velocity version very via victim victory view village virtual virus visible
+visit void volume vote wake walk wall want war warm warn was watch water wave way we weapon wear weather web
+wedding week well went were west wet what wheel when where whether which while whisper white who whole why
+wide width wife will win wind window wine winter wise with within without witness women wonder wood word work
+world would wrapper write written www xml year yes yesterday yet yield you young your zero zone
 """

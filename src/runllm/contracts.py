@@ -110,9 +110,7 @@ def _follow(root: Schema, reference: str) -> Any:
     node: Any = root
     if reference not in ("#", "#/"):
         if not reference.startswith("#/"):
-            return next(
-                (sub for sub, _ in subschemas(root) if isinstance(sub, Mapping) and _anchor(sub) == reference[1:]), {}
-            )
+            return _anchored(root, reference[1:])
         for step in reference[2:].split("/"):
             key = step.replace("~1", "/").replace("~0", "~").replace("%25", "%")
             if isinstance(node, Mapping):
@@ -124,8 +122,11 @@ def _follow(root: Schema, reference: str) -> Any:
     return node
 
 
-def _anchor(schema: Any) -> Any:
-    return cast("Schema", schema).get("$anchor")
+def _anchored(root: Schema, name: str) -> Any:
+    for sub, _ in subschemas(root):
+        if isinstance(sub, Mapping) and cast("Schema", sub).get("$anchor") == name:
+            return cast("Schema", sub)
+    return {}
 
 
 _SCHEMA_KEYWORDS = (
@@ -247,14 +248,22 @@ def _reference_problems(schema: dict[str, Any]) -> list[Problem]:
             at = pointer((*path, keyword))
             if not target.startswith("#"):
                 found.append(
-                    Problem(message=f"`{target}` is remote: only a local reference is followed", keyword="$ref",
-                            pointer=at, hint="Copy the schema under `$defs` and refer to `#/$defs/NAME`.")  # fmt: skip
+                    Problem(
+                        message=f"`{target}` is remote: only a local reference is followed",
+                        keyword="$ref",
+                        pointer=at,
+                        hint="Copy the schema under `$defs` and refer to `#/$defs/NAME`.",
+                    )
                 )
             elif keyword == "$ref" and target != "#" and _follow(schema, target) == {}:
                 names = [f"#/$defs/{name}" for name in schema.get("$defs", {})]
                 found.append(
-                    Problem(message=f"`{target}` refers to nothing in this schema", keyword="$ref", pointer=at,
-                            hint=did_you_mean(target, names))  # fmt: skip
+                    Problem(
+                        message=f"`{target}` refers to nothing in this schema",
+                        keyword="$ref",
+                        pointer=at,
+                        hint=did_you_mean(target, names),
+                    )
                 )
     return found
 
@@ -346,7 +355,7 @@ def _fill(value: Any, schema: Any, root: Schema, *, depth: int) -> Any:
         return filled
     if isinstance(value, list) and isinstance(node.get("items"), Mapping):
         return [_fill(item, node["items"], root, depth=depth + 1) for item in cast("list[Any]", value)]
-    return value
+    return cast("Any", value)
 
 
 def declared_types(root: Schema, schema: Any) -> set[str]:

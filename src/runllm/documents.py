@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from runllm.diagnostics import pointer
 
@@ -48,6 +48,12 @@ class Node:
     keys: dict[str, Mark] = field(default_factory=dict[str, Mark])
     children: dict[str | int, Node] = field(default_factory=dict[str | int, "Node"])
     literal: Mark | None = None
+
+    @property
+    def mapping(self) -> dict[str, Any] | None:
+        """The value if it is a mapping, None otherwise."""
+        value: Any = self.value
+        return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
     def at(self, path: str) -> Node | None:
         """The node at a JSON Pointer, or None."""
@@ -106,7 +112,7 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
     loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     builder = _Builder(text)
     try:
-        root = builder.build(yaml.parse(text, Loader=loader))
+        root = builder.build(cast("Iterator[Any]", yaml.parse(text, Loader=loader)))  # pyright: ignore[reportUnknownMemberType]
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error) from None
     except yaml.reader.ReaderError as error:
@@ -141,7 +147,7 @@ class _Builder:
     """Turns a stream of parser events into nodes, with every bound applied as it goes."""
 
     def __init__(self, text: str) -> None:
-        self.lines = text.split("\n")
+        self.lines: list[str] = text.split("\n")
         self.problems: list[DocumentError] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
         self.nodes = 0
@@ -160,7 +166,7 @@ class _Builder:
         return root
 
     def _mark(self, event: Any) -> Mark:
-        start, end = event.start_mark, event.end_mark
+        start, end = cast("yaml.Mark", event.start_mark), cast("yaml.Mark", event.end_mark)
         line = self.lines[start.line] if start.line < len(self.lines) else ""
         until = end.column if end.line == start.line else len(line)
         return Mark(start.line, start.column, max(1, until - start.column))

@@ -65,7 +65,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens spent. `prompt_tokens` includes `cached_tokens`; `completion_tokens` includes `reasoning_tokens`."""
+    """Tokens spent; `prompt_tokens` includes `cached_tokens`, `completion_tokens` includes `reasoning_tokens`."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0

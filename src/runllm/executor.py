@@ -1,9 +1,9 @@
 """One run of one program, written once as a generator of effects and driven sync or async.
 
-    accept    check the input, fill defaults
-    prepare   render the messages, guard the window
-    converse  ask, judge, recover: `runllm.recovery` over `runllm.delivery`
-    finish    the result, whether it succeeded or not
+accept    check the input, fill defaults
+prepare   render the messages, guard the window
+converse  ask, judge, recover: `runllm.recovery` over `runllm.delivery`
+finish    the result, whether it succeeded or not
 """
 
 from __future__ import annotations
@@ -194,7 +194,9 @@ class _Run:
         found = self.budget(request)
         self.tell("render", f"{len(request.messages)} messages, about {found.prompt:,} tokens")
         if not found.fits:
-            limit = "`max_context_window`" if found.window == self.program.max_context_window else request.endpoint.model
+            limit = (
+                "`max_context_window`" if found.window == self.program.max_context_window else request.endpoint.model
+            )
             raise window_exceeded(found.prompt, found.answer, found.window, limit)
         return request
 
@@ -327,7 +329,7 @@ def _endpoint(model: str, settings: ModelSettings | None, folder: Path | None) -
 
     Another provider gets neither the file's address nor its key nor its parameters.
     """
-    if settings is None or model.split("/")[0] != settings.model.split("/")[0]:
+    if settings is None or _provider(model) != _provider(settings.model):
         return Endpoint(model=model, folder=folder)
     return Endpoint(
         model=model,
@@ -337,6 +339,10 @@ def _endpoint(model: str, settings: ModelSettings | None, folder: Path | None) -
         provider_params=settings.provider_params,
         folder=folder,
     )
+
+
+def _provider(model: str) -> str:
+    return model.partition("/")[0]
 
 
 def with_options(options: Options, changes: Mapping[str, Any]) -> Options:

@@ -90,8 +90,8 @@ def _guess(text: str, contract: Contract) -> tuple[Form, dict[str, Any] | None]:
         root, problems = read(text)
     except DocumentError:
         return "text", None
-    if isinstance(root.value, dict) and root.value and not problems and set(root.value) <= set(contract.properties):
-        return "yaml", cast("dict[str, Any]", root.value)
+    if root.keys and set(root.keys) <= set(contract.properties) and not problems:
+        return "yaml", root.mapping
     return "text", None
 
 

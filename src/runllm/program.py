@@ -15,7 +15,7 @@ Phase = Literal["pre", "check", "post"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The text of a file, its line breaks made `\\n`, and the name to report it under."""
+    """The text of a file, every line break a single line feed, and the name to report it under."""
 
     name: str
     text: str

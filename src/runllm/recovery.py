@@ -70,8 +70,14 @@ def attempts(first: Request, policy: Policy) -> Generator[Request, Completion, O
             return Outcome(value=None, attempts=tuple(made), error=error)
         verdict = policy.judge(completion)
         made.append(
-            Attempt(number=number, request=request, completion=completion, problems=verdict.problems,
-                    repairs=verdict.repairs, notes=notes + completion.notes)  # fmt: skip
+            Attempt(
+                number=number,
+                request=request,
+                completion=completion,
+                problems=verdict.problems,
+                repairs=verdict.repairs,
+                notes=notes + completion.notes,
+            )
         )
         if verdict.value is not None:
             return Outcome(value=verdict.value, attempts=tuple(made))
@@ -107,7 +113,10 @@ def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[
             "output_schema": first.schema or {},
         }
         text = policy.recover(names) + ending
-        turns = (Message(role="assistant", content=quote or "(no answer)"), Message(role="user", content=text))
+        turns = (
+            Message(role="assistant", content=quote or "(no answer)"),
+            Message(role="user", content=text),
+        )
         candidate = replace(request, messages=first.messages + turns)
         if policy.fits(candidate):
             cut = () if quote == answer else ("the previous answer was shortened to fit the window",)

@@ -71,12 +71,9 @@ def error_report(error: RunllmError, paint: Paint) -> str:
     parts = [f"{code}: {safe(error.message)}"]
     if error.problems:
         parts.append(problems_report(error.problems, paint))
-    for attempt in cast("list[dict[str, Any]]", error.details.get("attempts", [])):
-        parts.append(_attempt_report(attempt, paint))
-    for call in cast("list[str]", error.details.get("calls", [])):
-        parts.append(f"  · {safe(call)}")
-    for place in cast("list[str]", error.details.get("where", [])):
-        parts.append(f"  at {safe(place)}")
+    parts += [_attempt_report(attempt, paint) for attempt in cast("list[Any]", error.details.get("attempts", []))]
+    parts += [f"  · {safe(call)}" for call in cast("list[str]", error.details.get("calls", []))]
+    parts += [f"  at {safe(place)}" for place in cast("list[str]", error.details.get("where", []))]
     parts.append(f"{paint('What to do:', 'cyan')} {safe(error.recovery_hint)}")
     parts.append(paint(f"More: docs/errors.md#{error.code.lower()}", "dim"))
     return "\n".join(parts)
@@ -125,4 +122,8 @@ def as_yaml(value: Any) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)  # pyright: ignore[reportUnknownMemberType]
 
     Dumper.add_representer(str, text)
-    return yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=100).rstrip("\n").removesuffix("\n...")
+    return (
+        yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=100)
+        .rstrip("\n")
+        .removesuffix("\n...")
+    )

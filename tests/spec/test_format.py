@@ -17,7 +17,12 @@ MINIMAL = {
     "version": "1.0.0",
     "author": "me",
     "max_context_window": 4096,
-    "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False},
+    "input_schema": {
+        "type": "object",
+        "properties": {"text": {"type": "string"}},
+        "required": ["text"],
+        "additionalProperties": False,
+    },
     "output_schema": {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]},
     "llm": {"model": "openai/m"},
     "llm_params": {"temperature": 0},
@@ -58,7 +63,10 @@ def test_format(case: dict) -> None:
         if "at" in want:
             assert f"{problem.span.line}:{problem.span.column}" == want["at"], found
         if problem.span.text:
-            assert problem.span.text == _text(case).removeprefix("\ufeff").replace("\r\n", "\n").split("\n")[problem.span.line - 1]
+            assert (
+                problem.span.text
+                == _text(case).removeprefix("\ufeff").replace("\r\n", "\n").split("\n")[problem.span.line - 1]
+            )
     for fact, value in case.get("gives", {}).items():
         got = getattr(program, fact)
         assert (got.text if hasattr(got, "text") else list(got) if isinstance(got, tuple) else got) == value
@@ -101,5 +109,7 @@ def test_blocks_and_dependencies_are_read_into_the_program() -> None:
         "pre", "words", ("input.text",), ("n",), "n = 1", 16,
     )  # fmt: skip
     assert (check.phase, check.name, check.inputs) == ("check", "check block 1", None)
-    assert [(d.name, d.path, d.arguments) for d in program.uses] == [("child", "./c.rllm", {"text": "{{ input.text }}"})]
+    assert [(d.name, d.path, d.arguments) for d in program.uses] == [
+        ("child", "./c.rllm", {"text": "{{ input.text }}"})
+    ]
     assert program.output == {"answer": "{{ uses.child.answer }}"}

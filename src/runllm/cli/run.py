@@ -35,7 +35,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
         formatter.write_text(f"{path} has problems; `runllm validate {path}` shows them.")
         return
     rows: list[tuple[str, str]] = []
-    for found in api.inputs_of(program.input):
+    for found in api.fields(program.input):
         needed = "required" if found["required"] else f"default: {json.dumps(found['default'], ensure_ascii=False)}"
         if not found["required"] and found["default"] is None:
             needed = "optional"
@@ -50,11 +50,34 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 @click.argument("file", metavar="FILE")
 @click.argument("arguments", metavar="[KEY=VALUE | KEY=@FILE]...", nargs=-1)
 @click.option("-i", "--input", "text", metavar="TEXT", help="The input: JSON, YAML, or plain text.")
-@click.option("-f", "--input-file", "path", metavar="PATH", help="Read the input from a .json, .yaml or text file; `-` is stdin.")
+@click.option(
+    "-f",
+    "--input-file",
+    "path",
+    metavar="PATH",
+    help="Read the input from a .json, .yaml or text file; `-` is stdin.",
+)
 @click.option("-m", "--model", metavar="MODEL", help="Use this model instead of the file's.")
-@click.option("--max-retries", type=click.IntRange(0, 20), metavar="N", help="Attempts after a wrong answer.  [default: 2]")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="The most that one call may take.")
-@click.option("--format", "form", type=click.Choice(["json", "yaml", "text"]), default="json", show_default=True, help="How to print the output.")
+@click.option(
+    "--max-retries",
+    type=click.IntRange(0, 20),
+    metavar="N",
+    help="Attempts after a wrong answer.  [default: 2]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="The most that one call may take.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "yaml", "text"]),
+    default="json",
+    show_default=True,
+    help="How to print the output.",
+)
 @click.option("-o", "--output", "target", metavar="PATH", help="Write the output to this file instead of stdout.")
 @click.option("-v", "--verbose", is_flag=True, help="Trace each step on stderr: attempts, repairs, tokens, cost, time.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, its tokens and price. Calls no model.")
@@ -96,9 +119,7 @@ def _given(app: api.App, text: str | None, path: str | None, arguments: tuple[st
     if text is None and path is None and sys.stdin is not None and not sys.stdin.isatty():
         fed = {argument.partition("=")[0] for argument in arguments}
         if not set(app.program.input.required) <= fed:
-            from runllm.inputs import read_file
-
-            piped = read_file("-")
+            piped = api.read_file("-")
             text = piped if piped.strip() else None
     return app.read_input(text=text, path=path, arguments=arguments)
 
@@ -115,7 +136,12 @@ def _preview(app: api.App, given: dict[str, Any], model: str | None) -> dict[str
         "model": request.endpoint.model,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         "llm_params": dict(request.params),
-        "tokens": {"prompt": budget.prompt, "answer": budget.answer, "window": budget.window, "fits": budget.fits},
+        "tokens": {
+            "prompt": budget.prompt,
+            "answer": budget.answer,
+            "window": budget.window,
+            "fits": budget.fits,
+        },
         "cost": None
         if price is None
         else {"prompt": budget.prompt * price[0], "answer": budget.answer * price[1], "currency": "USD"},
@@ -127,17 +153,16 @@ def _emit(text: str, target: str | None) -> None:
     if target is None:
         click.echo(text)
         return
-    import os
     import tempfile
 
-    folder, name = os.path.split(os.path.abspath(target))
-    temporary = ""
+    path = Path(target).absolute()
+    temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=f".{name}.", delete=False) as file:
-            temporary = file.name
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
+            temporary = Path(file.name)
             file.write(text + "\n")
-        Path(temporary).replace(target)
+        temporary.replace(path)
     except OSError as error:
         if temporary:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise FileAccessError(f"`{target}` cannot be written: {error.strerror}", details={"path": target}) from None

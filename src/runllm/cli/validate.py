@@ -18,7 +18,14 @@ FAILED = 3
 @click.command(name="validate")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print what is found.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print what is found.",
+)
 def command(files: tuple[str, ...], strict: bool, form: str) -> None:
     """Check FILES: form, schemas, templates, parameters, context budget. Calls no model.
 
@@ -28,7 +35,11 @@ def command(files: tuple[str, ...], strict: bool, form: str) -> None:
     failed = [report for report in reports if not report.ok or (strict and report.problems)]
     if form == "json":
         found = [
-            {"file": report.path, "ok": report not in failed, "problems": [problem_as_json(p) for p in report.problems]}
+            {
+                "file": report.path,
+                "ok": report not in failed,
+                "problems": [problem_as_json(p) for p in report.problems],
+            }
             for report in reports
         ]
         click.echo(json.dumps(redact(found), ensure_ascii=False, indent=2))
@@ -46,6 +57,8 @@ def _print(report: api.Report) -> None:
     errors = sum(problem.severity == "error" for problem in report.problems)
     warnings = len(report.problems) - errors
     counts = ", ".join(
-        f"{count} {word}{'s' if count > 1 else ''}" for count, word in ((errors, "error"), (warnings, "warning")) if count
+        f"{count} {word}{'s' if count > 1 else ''}"
+        for count, word in ((errors, "error"), (warnings, "warning"))
+        if count
     )
     click.echo(f"{report.path}: {counts or 'ok'}")

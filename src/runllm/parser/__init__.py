@@ -107,18 +107,32 @@ class _Parser:
         if recovery is not None and "recovery_prompt" in header.values:
             span = self.source.span(recovery.places[0][0] - 1, 1, len("<<<RECOVERY>>>"))
             problems.append(
-                Problem(message="there is a `<<<RECOVERY>>>` section and a `recovery_prompt` key", keyword="section",
-                        kind="MetadataValidationError", span=span, hint="Both are the recovery prompt: keep one.")  # fmt: skip
+                Problem(
+                    message="there is a `<<<RECOVERY>>>` section and a `recovery_prompt` key",
+                    keyword="section",
+                    kind="MetadataValidationError",
+                    span=span,
+                    hint="Both are the recovery prompt: keep one.",
+                )
             )
         if "USER" not in body.sections and "output" not in header.values:
             problems.append(
-                Problem(message="the prompt is empty", keyword="section", kind="ParseError",
-                        span=self.source.span(body_line - 1, 1, 3),
-                        hint="Write the prompt below the second `---` line.")  # fmt: skip
+                Problem(
+                    message="the prompt is empty",
+                    keyword="section",
+                    kind="ParseError",
+                    span=self.source.span(body_line - 1, 1, 3),
+                    hint="Write the prompt below the second `---` line.",
+                )
             )
         problems += [
-            Problem(message="this line holds what looks like a secret", keyword="secret", span=self.source.span(number),
-                    kind="MetadataValidationError", hint="Take it out; a key belongs in an environment variable.")  # fmt: skip
+            Problem(
+                message="this line holds what looks like a secret",
+                keyword="secret",
+                span=self.source.span(number),
+                kind="MetadataValidationError",
+                hint="Take it out; a key belongs in an environment variable.",
+            )
             for number, line in enumerate(self.source.text.split("\n"), start=1)
             if number >= body_line and looks_secret(line)
         ]

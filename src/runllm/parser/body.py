@@ -141,7 +141,12 @@ class _Reader:
         end = next((n for n in range(number, len(lines)) if closing.fullmatch(lines[n])), None)
         header = self._header(fence[2], number)
         if end is None:
-            self._report(number, "the Python block is not closed", "fence", f'Close it with "{mark}" on a line of its own.')
+            self._report(
+                number,
+                "the Python block is not closed",
+                "fence",
+                f'Close it with "{mark}" on a line of its own.',
+            )
             return len(lines)
         if header is not None:
             phase, name, inputs, outputs = header

@@ -18,7 +18,9 @@ from runllm.redaction import looks_secret
 
 FORMAT_VERSION = "0.1"
 
-_SECRET_KEY = re.compile(r"(?:^|[_-])(?:api[_-]?key|secret|secret[_-]?key|password|access[_-]?token|auth[_-]?token)$", re.I)
+_SECRET_KEY = re.compile(
+    r"(?:^|[_-])(?:api[_-]?key|secret|secret[_-]?key|password|access[_-]?token|auth[_-]?token)$", re.IGNORECASE
+)
 _DATA = ("/examples/", "/input_schema/", "/output_schema/")
 _VERSION_NUMBERS = 3
 
@@ -49,11 +51,11 @@ class Frontmatter:
         self.first_line = first_line
         self.root = root
         self.problems: list[Problem] = []
-        self.values: dict[str, Any] = dict(root.value) if isinstance(root.value, dict) else {}
+        self.values = dict(root.mapping or {})
 
     def check(self) -> None:
         """Find everything that is wrong with the frontmatter by itself."""
-        if not isinstance(self.root.value, dict):
+        if self.root.mapping is None:
             self.report("the frontmatter must be a mapping of keys to values", "", keyword="type")
             return
         self._check_versions()
@@ -87,8 +89,15 @@ class Frontmatter:
     ) -> None:
         """Add a problem at a JSON Pointer of the frontmatter."""
         self.problems.append(
-            Problem(message=message, pointer=path, keyword=keyword, span=self.span(path, key=key), hint=hint,
-                    kind=kind, severity=severity)  # fmt: skip
+            Problem(
+                message=message,
+                pointer=path,
+                keyword=keyword,
+                span=self.span(path, key=key),
+                hint=hint,
+                kind=kind,
+                severity=severity,
+            )
         )
 
     # --- the definition ------------------------------------------------------------------------
@@ -103,7 +112,12 @@ class Frontmatter:
                 self._unknown_keys(problem.pointer)
             elif problem.keyword == "required":
                 name = problem.message.split("`")[1]
-                self.report(problem.message, problem.pointer, keyword="required", hint=self._describe(f"{problem.pointer}/{name}"))
+                self.report(
+                    problem.message,
+                    problem.pointer,
+                    keyword="required",
+                    hint=self._describe(f"{problem.pointer}/{name}"),
+                )
             else:
                 self._wrong_value(problem)
         self._check_provider_params()
@@ -139,19 +153,36 @@ class Frontmatter:
         kind = "LLMParamValidationError"
         definition = frontmatter_schema()["$defs"]["llm_params"]
         if problem.pointer != "/llm_params" or problem.keyword != "additionalProperties":
-            self.report(problem.message, problem.pointer, keyword=problem.keyword, kind=kind,
-                        hint=self._describe(problem.pointer))  # fmt: skip
+            self.report(
+                problem.message,
+                problem.pointer,
+                keyword=problem.keyword,
+                kind=kind,
+                hint=self._describe(problem.pointer),
+            )
             return
         known: list[str] = list(definition["properties"])
         owned: dict[str, dict[str, str]] = definition["x-owned"]
         for key in self.values["llm_params"]:
             if key in owned:
-                self.report(f"`{key}` is not set here: {owned[key]['message']}", "/llm_params", key=key,
-                            keyword="owned", kind=kind, hint=owned[key].get("use", ""))  # fmt: skip
+                self.report(
+                    f"`{key}` is not set here: {owned[key]['message']}",
+                    "/llm_params",
+                    key=key,
+                    keyword="owned",
+                    kind=kind,
+                    hint=owned[key].get("use", ""),
+                )
             elif key not in known:
                 hint = did_you_mean(key, known) or "What only one provider knows goes under `llm.provider_params`."
-                self.report(f"unknown parameter `{key}`", "/llm_params", key=key,
-                            keyword="additionalProperties", kind=kind, hint=hint)  # fmt: skip
+                self.report(
+                    f"unknown parameter `{key}`",
+                    "/llm_params",
+                    key=key,
+                    keyword="additionalProperties",
+                    kind=kind,
+                    hint=hint,
+                )
 
     def _check_provider_params(self) -> None:
         llm = self.values.get("llm")
@@ -161,8 +192,13 @@ class Frontmatter:
         forbidden = set(frontmatter_schema()["$defs"]["llm_params"]["x-forbidden-provider-params"])
         for key in cast("dict[str, Any]", params):
             if key in forbidden:
-                self.report(f"`{key}` steers the client itself and cannot be set by a file", "/llm/provider_params",
-                            key=key, keyword="owned", kind="LLMParamValidationError")  # fmt: skip
+                self.report(
+                    f"`{key}` steers the client itself and cannot be set by a file",
+                    "/llm/provider_params",
+                    key=key,
+                    keyword="owned",
+                    kind="LLMParamValidationError",
+                )
 
     def _value(self, path: str) -> Any:
         node = self.root.at(path)
@@ -205,7 +241,10 @@ class Frontmatter:
         elif here < _numbers(bounds["min"]):
             self._incompatible(f"{bounds['min']} or later", "Upgrade runllm.")
         if "max_exclusive" in bounds and here >= _numbers(bounds["max_exclusive"]):
-            self._incompatible(f"a version before {bounds['max_exclusive']}", "Use an older runllm, or test the file with this one and raise the bound.")
+            self._incompatible(
+                f"a version before {bounds['max_exclusive']}",
+                "Use an older runllm, or test the file with this one and raise the bound.",
+            )
 
     def _incompatible(self, wanted: str, hint: str) -> None:
         message = f"the file asks for runllm {wanted}; this is {__version__}"
@@ -225,8 +264,13 @@ class Frontmatter:
 
     def _check_schema(self, key: str) -> None:
         for problem in schema_problems(self.values[key]):
-            self.report(problem.message, f"/{key}{problem.pointer}", keyword=problem.keyword, hint=problem.hint,
-                        severity=problem.severity)  # fmt: skip
+            self.report(
+                problem.message,
+                f"/{key}{problem.pointer}",
+                keyword=problem.keyword,
+                hint=problem.hint,
+                severity=problem.severity,
+            )
 
     def _check_examples(self) -> None:
         for index, example in enumerate(self.values.get("examples", ())):
@@ -234,15 +278,23 @@ class Frontmatter:
                 contract = Contract(self.values[f"{part}_schema"])
                 for problem in contract.problems(example[part]):
                     at = f"/examples/{index}/{part}{problem.pointer}"
-                    self.report(f"the example does not fit `{part}_schema`: {problem.message}", at,
-                                keyword=problem.keyword, hint=problem.hint)  # fmt: skip
+                    self.report(
+                        f"the example does not fit `{part}_schema`: {problem.message}",
+                        at,
+                        keyword=problem.keyword,
+                        hint=problem.hint,
+                    )
 
     def _check_uses(self) -> None:
         seen: set[str] = set()
         for index, entry in enumerate(self.values.get("uses", ())):
             if entry["name"] in seen:
-                self.report(f"a dependency is named `{entry['name']}` already", f"/uses/{index}/name",
-                            keyword="unique", kind="DependencyResolutionError")  # fmt: skip
+                self.report(
+                    f"a dependency is named `{entry['name']}` already",
+                    f"/uses/{index}/name",
+                    keyword="unique",
+                    kind="DependencyResolutionError",
+                )
             seen.add(entry["name"])
 
     # --- typed parts -----------------------------------------------------------------------------
@@ -270,8 +322,12 @@ class Frontmatter:
     def dependencies(self) -> tuple[Dependency, ...]:
         """The entries of `uses`, in order."""
         return tuple(
-            Dependency(name=entry["name"], path=entry["path"], arguments=entry.get("with", {}),
-                       span=self.span(f"/uses/{index}"))  # fmt: skip
+            Dependency(
+                name=entry["name"],
+                path=entry["path"],
+                arguments=entry.get("with", {}),
+                span=self.span(f"/uses/{index}"),
+            )
             for index, entry in enumerate(self.values.get("uses", ()))
         )
 
@@ -294,7 +350,7 @@ class Frontmatter:
 
 def _numbers(version: str) -> tuple[int, ...]:
     """The leading numbers of a version, padded so that `1` equals `1.0.0`."""
-    found = [int(n) for n in re.findall(r"\d{1,9}", version.split("-")[0].split("+")[0])][:_VERSION_NUMBERS]
+    found = [int(n) for n in re.findall(r"\d{1,9}", re.split("[-+]", version, maxsplit=1)[0])][:_VERSION_NUMBERS]
     return tuple(found + [0] * (_VERSION_NUMBERS - len(found)))
 
 

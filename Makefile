@@ -1,0 +1,36 @@
+.DEFAULT_GOAL := help
+RUN := uv run
+
+help: ## print this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+test: ## run the tests
+	$(RUN) pytest
+
+lint: ## check style, layout of the layers and types
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) lint-imports --no-cache
+	$(RUN) pyright
+
+docs: ## check that the generated pages are up to date
+	$(RUN) python tools/gen_llm_params.py --check
+	$(RUN) python tools/gen_docs.py --check
+
+gen: ## write the parameter table and the generated pages
+	$(RUN) python tools/gen_llm_params.py
+	$(RUN) python tools/gen_docs.py
+
+fix: ## format, and correct what can be corrected
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+check: lint docs test ## all of it
+
+bench: ## measure start-up, overhead, extraction, token estimates and local schemas
+	for f in startup litellm_overhead extraction token_estimate local_schemas; do $(RUN) python benchmarks/$$f.py || exit 1; done
+
+lock: ## pin every dependency with its hashes in requirements.lock
+	uv export --no-emit-project --no-annotate --no-header --all-extras --all-groups -o requirements.lock
+
+.PHONY: help test lint docs gen fix check bench lock

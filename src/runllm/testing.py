@@ -1,0 +1,99 @@
+"""What users' own tests need: an engine that answers from a script, and a clock that does not wait.
+
+engine = ScriptedEngine(['{"answer": "no"}', '{"answer": "yes"}'])
+with runllm.Runtime(engine=engine) as runtime:
+    app = runllm.load("app.rllm", runtime=runtime)
+    assert app(text="...") == {"answer": "yes"}
+assert len(engine.requests) == 2
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from runllm.errors import ProviderError, RunllmError
+from runllm.exchange import Completion, Endpoint, Request, Usage
+
+Answer = str | Completion | RunllmError
+
+
+class ScriptedEngine:
+    """An engine that gives the next answer of its script to each request. Thread-safe.
+
+    Attributes:
+        requests: every request that was made, in order.
+    """
+
+    def __init__(self, answers: Iterable[Answer], *, window: int | None = None) -> None:
+        """Write the script.
+
+        Args:
+            answers: in order; a text becomes a completion, an error is raised.
+            window: the context window every model is said to have.
+        """
+        self.requests: list[Request] = []
+        self._answers = list(answers)
+        self._window = window
+        self._lock = threading.Lock()
+
+    def ready(self, endpoint: Endpoint) -> None:
+        """Every model can be called."""
+
+    def window(self, endpoint: Endpoint) -> int | None:
+        """The window given at the start."""
+        del endpoint
+        return self._window
+
+    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
+        """Nothing costs anything."""
+        del endpoint
+        return (0.0, 0.0)
+
+    def complete(self, request: Request) -> Completion:
+        """The next answer.
+
+        Raises:
+            ProviderError: the script is at its end.
+        """
+        with self._lock:
+            self.requests.append(request)
+            if not self._answers:
+                raise ProviderError("the script has no more answers")
+            answer = self._answers.pop(0)
+        if isinstance(answer, RunllmError):
+            raise answer
+        if isinstance(answer, Completion):
+            return answer
+        prompt = sum(len(message.content) for message in request.messages) // 4
+        usage = Usage(prompt_tokens=prompt, completion_tokens=len(answer) // 4)
+        return Completion(text=answer, usage=usage, model=request.endpoint.model, cost=0.0)
+
+    async def acomplete(self, request: Request) -> Completion:
+        """As `complete`."""
+        return self.complete(request)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class FakeClock:
+    """A clock that moves only when something sleeps.
+
+    Attributes:
+        time: seconds since the start.
+        naps: how long each sleep was.
+    """
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.naps: list[float] = []
+
+    def now(self) -> float:
+        """Seconds since the start."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Move on by so many seconds, at once."""
+        self.naps.append(seconds)
+        self.time += seconds

@@ -1,0 +1,15 @@
+"""What holds for every test: no model outside this machine is ever called."""
+
+import os
+
+import pytest
+
+os.environ["RUNLLM_LOOPBACK_ONLY"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key in the developer's own environment must change no result."""
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_API_BASE")) or name in ("OLLAMA_HOST", "OPENAI_BASE_URL"):
+            monkeypatch.delenv(name)

@@ -1,0 +1,131 @@
+"""Contracts: checking, defaults, reading text, looking into schemas."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runllm.contracts import Contract, read_text, resolve, schema_problems
+
+PERSON = Contract(
+    {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "age": {"type": "integer", "minimum": 0},
+            "tags": {"type": "array", "items": {"$ref": "#/$defs/tag"}, "default": []},
+            "kind": {"enum": ["a", "b"], "default": "a"},
+            "either": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        },
+        "required": ["name"],
+        "additionalProperties": False,
+        "$defs": {"tag": {"type": "object", "properties": {"label": {"type": "string"}, "weight": {"default": 1}}}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer", "keyword", "words"),
+    [
+        ({}, "", "required", "`name` is required"),
+        ({"name": 1}, "/name", "type", 'not of type "string"'),
+        ({"name": "x", "age": -1}, "/age", "minimum", "minimum of 0"),
+        ({"name": "x", "kind": "c"}, "/kind", "enum", '"c" is not one of'),
+        ({"name": "x", "tags": [{}, {"label": 2}]}, "/tags/1/label", "type", "2 is not"),
+        ({"name": "x", "either": 3}, "/either", "anyOf", 'not of type "string"; 3 is not of type "null"'),
+        ({"name": "x", "nmae": 1}, "", "additionalProperties", "unexpected `nmae`"),
+        ({"name": {1, 2}}, "", "json", "not JSON"),
+        ("text", "", "type", "object"),
+    ],
+)
+def test_a_violation_names_its_place_and_rule(value: object, pointer: str, keyword: str, words: str) -> None:
+    (problem,) = PERSON.problems(value)
+    assert (problem.pointer, problem.keyword) == (pointer, keyword)
+    assert words in problem.message
+    assert not PERSON.accepts(value)
+
+
+def test_an_unexpected_key_suggests_the_nearest() -> None:
+    (problem,) = PERSON.problems({"name": "x", "nmae": 1})
+    assert problem.hint == "Did you mean `name`?"
+
+
+def test_a_long_value_is_not_repeated_whole() -> None:
+    (problem,) = PERSON.problems({"name": "x", "kind": "z" * 10_000})
+    assert len(problem.message) <= 300
+
+
+def test_a_whole_float_is_an_integer() -> None:
+    """As JSON Schema says; the value itself is not changed."""
+    assert PERSON.problems({"name": "x", "age": 3.0}) == ()
+    assert PERSON.problems({"name": "x", "age": 3.5})
+
+
+def test_defaults_fill_what_is_absent_at_every_depth_and_change_nothing_in_place() -> None:
+    given_value = {"name": "x", "tags": [{"label": "l"}]}
+    before = json.dumps(given_value)
+    assert PERSON.with_defaults(given_value) == {"name": "x", "tags": [{"label": "l", "weight": 1}], "kind": "a"}
+    assert json.dumps(given_value) == before
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "value"),
+    [
+        ({"type": "integer"}, "42", 42),
+        ({"type": "integer"}, " -7 ", -7),
+        ({"type": "integer"}, "4.0", "4.0"),
+        ({"type": "integer"}, "4 apples", "4 apples"),
+        ({"type": "number"}, "4.5", 4.5),
+        ({"type": "number"}, "1e3", 1000.0),
+        ({"type": "number"}, "7", 7),
+        ({"type": "boolean"}, "true", True),
+        ({"type": "boolean"}, "yes", "yes"),
+        ({"type": "string"}, "42", "42"),
+        ({"type": ["string", "null"]}, "null", "null"),
+        ({"type": "null"}, "null", None),
+        ({"type": ["integer", "null"]}, "null", None),
+        ({"type": "array"}, "[1, 2]", [1, 2]),
+        ({"type": "array"}, "1, 2", "1, 2"),
+        ({"type": "object"}, '{"a": 1}', {"a": 1}),
+        ({"enum": [1, 2]}, "2", 2),
+        ({"enum": ["1", "2"]}, "2", "2"),
+        ({"$ref": "#/$defs/n"}, "5", 5),
+        ({"anyOf": [{"type": "integer"}, {"type": "boolean"}]}, "false", False),
+    ],
+)
+def test_text_is_read_as_the_declared_type_strictly(schema: dict, text: str, value: object) -> None:
+    got = read_text(text, schema, {"$defs": {"n": {"type": "integer"}}, **schema})
+    assert got == value
+    assert type(got) is type(value)
+
+
+@given(st.integers())
+def test_every_integer_is_read_back(number: int) -> None:
+    assert read_text(str(number), {"type": "integer"}, {}) == number
+
+
+def test_a_recursive_reference_does_not_hang() -> None:
+    loop = {"type": "object", "properties": {"next": {"$ref": "#"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}}
+    contract = Contract(loop)
+    assert contract.with_defaults({"next": {"next": {}}}) == {"next": {"next": {}}}
+    assert resolve(loop, {"$ref": "#/$defs/a"}) == {}
+
+
+def test_all_problems_of_a_schema_are_found_at_once() -> None:
+    found = schema_problems(
+        {"type": "array", "properties": {"a": {"type": "strng"}, "b": {"$ref": "http://x/y"}, "c": {"$ref": "#/no"}}}
+    )
+    assert sorted(p.pointer for p in found) == [
+        "/properties/a/type",
+        "/properties/b/$ref",
+        "/properties/c/$ref",
+        "/type",
+    ]
+
+
+def test_an_impossible_optional_property_is_a_warning() -> None:
+    (problem,) = schema_problems(
+        {"type": "object", "properties": {"a": {"type": "integer", "minimum": 5, "maximum": 3}}}
+    )
+    assert (problem.pointer, problem.severity) == ("/properties/a", "warning")
