@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,20 @@ def errors() -> str:
     ]
     for cls in catalogue():
         retry = "yes" if cls.retryable else "no"
-        parts.append(f"| [{cls.code}](#{cls.code.lower()}) | `{cls.__name__}` | {cls.exit_status} | {retry} | {_doc(cls)} |")
+        parts.append(
+            f"| [{cls.code}](#{cls.code.lower()}) | `{cls.__name__}` | {cls.exit_status} | {retry} | {_doc(cls)} |"
+        )
     for cls in catalogue():
         parent = cls.__mro__[1]
         kind = f" A kind of `{parent.__name__}`." if parent is not RunllmError else ""
-        parts += ["", f"## {cls.code}", "", f"**`{cls.__name__}`**, exit status {cls.exit_status}.{kind}", "", _doc(cls)]
+        parts += [
+            "",
+            f"## {cls.code}",
+            "",
+            f"**`{cls.__name__}`**, exit status {cls.exit_status}.{kind}",
+            "",
+            _doc(cls),
+        ]
         parts += ["", f"What to do: {cls.hint}"]
     parts += ["", "## Exit statuses", "", "| status | meaning |", "|---|---|"]
     by_status: dict[int, list[str]] = {}
@@ -65,8 +75,7 @@ def command_line() -> str:
     """The help of every command, as the command prints it."""
     parts = [GENERATED + "# Command line\n", "What each command prints for `--help`.", "", _help(cli, "runllm")]
     for name in COMMANDS:
-        command = cli.get_command(click.Context(cli), name)
-        assert command is not None
+        command = import_module(f"runllm.cli.{name}").command
         parts += ["", f"## runllm {name}", "", _help(command, f"runllm {name}")]
     return "\n".join(parts) + "\n"
 
@@ -111,7 +120,9 @@ def _type(schema: dict[str, Any]) -> str:
     declared = schema.get("type", "map" if "$ref" in schema else "any")
     kinds = [declared] if isinstance(declared, str) else list(declared)
     low, high = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
-    bounds = f" {low if low is not None else ''}..{high if high is not None else ''}" if (low, high) != (None, None) else ""
+    bounds = (
+        f" {low if low is not None else ''}..{high if high is not None else ''}" if (low, high) != (None, None) else ""
+    )
     return " \\| ".join(kinds) + bounds
 
 

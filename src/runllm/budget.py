@@ -1,8 +1,8 @@
 """How many tokens a request may take, and whether that fits the context window.
 
-The estimate knows no model's vocabulary. It reads the text in pieces - words, digits, punctuation,
-blanks, other scripts - and gives each piece what the least efficient of the common tokenizers needs.
-`docs/tokens.md` says how the numbers were found and shows how well they hold.
+The estimate knows no model's vocabulary. It reads a text as pieces (words, digits, punctuation, blanks,
+characters of other scripts) and gives each what the least efficient of the common tokenizers makes of it.
+`docs/tokens.md` says how the weights were found and shows how well they hold.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from runllm.exchange import Message
@@ -25,21 +26,21 @@ CHUNK = 1 << 19
 PER_MESSAGE = 8
 """Tokens that a chat template puts around one message: its role and its borders."""
 
-PER_REQUEST = 16
-"""Tokens around the conversation: its start, and the opening of the answer."""
+PER_REQUEST = 32
+"""Tokens around the conversation: its start, the opening of the answer, a system line of the template's own."""
 
-DEFAULT_ANSWER = 256
-"""Room kept for the answer when the app does not say how long it may be."""
+SMALLEST_ANSWER = 256
+"""Tokens kept for the answer when the app does not say how long it may be: a small JSON object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a request needs, in tokens, beside what there is.
+    """What a request needs, beside what there is.
 
     Attributes:
-        prompt: estimate for the messages, and for the schema where it is sent.
-        answer: room kept for the answer.
-        window: the context window.
+        prompt: tokens for the messages, and for the schema where it is sent; an estimate.
+        answer: tokens kept for the answer.
+        window: tokens that prompt and answer may take together.
     """
 
     prompt: int
@@ -58,29 +59,26 @@ class Budget:
 
 
 def check(
-    messages: Sequence[Message],
-    *,
-    schema: Mapping[str, Any] | None = None,
-    max_tokens: int | None,
-    window: int,
+    messages: Sequence[Message], *, schema: Mapping[str, Any] | None = None, max_tokens: int | None, window: int
 ) -> Budget:
     """Hold a request against the context window.
 
     Args:
         messages: the conversation as it will be sent.
         schema: the output schema, when it is sent beside the messages.
-        max_tokens: the longest answer the app allows, None when it does not say.
+        max_tokens: the longest answer the app allows. When it does not say (None), room is kept for
+            `SMALLEST_ANSWER` tokens, but for no more than a quarter of the window.
         window: the smaller of the app's `max_context_window` and the model's own, in tokens.
 
     Returns:
-        The budget; nothing is raised when it does not fit.
+        The budget; a request that does not fit is not an error here.
     """
-    answer = DEFAULT_ANSWER if max_tokens is None else max_tokens
+    answer = min(SMALLEST_ANSWER, window // 4) if max_tokens is None else max_tokens
     return Budget(prompt=estimate_messages(messages, schema), answer=answer, window=window)
 
 
 def estimate_messages(messages: Sequence[Message], schema: Mapping[str, Any] | None = None) -> int:
-    """Tokens of a whole request: texts, chat template, and the schema where one is sent."""
+    """Tokens of a whole request: its texts, the chat template around them, and the schema where one is sent."""
     total = PER_REQUEST + sum(PER_MESSAGE + estimate_text(message.content) for message in messages)
     if schema is not None:
         total += PER_MESSAGE + estimate_text(json.dumps(schema, ensure_ascii=False))
@@ -88,175 +86,138 @@ def estimate_messages(messages: Sequence[Message], schema: Mapping[str, Any] | N
 
 
 def estimate_text(text: str) -> int:
-    """Tokens of a text, at least as many as a common tokenizer is likely to make of it.
+    """Tokens of a text: about what the least efficient common tokenizer makes of it, seldom less.
 
-    Linear in the length of the text. Any `str` will do, lone surrogates included.
+    Takes any string, lone surrogates included, in time linear in its length. Never more than the number
+    of its UTF-8 bytes.
     """
     return math.ceil(sum(_weigh(text[start : start + CHUNK]) for start in range(0, len(text), CHUNK)))
 
 
-# The order matters: `HTTPServer` is `HTTP` and `Server`; a blank before a digit is a token of its own, one
-# before a letter or a punctuation mark is not, and is left out here.
+# A blank belongs to the word or the mark after it and costs nothing; before a digit it is a token of its own.
+# Digits are left out: some tokenizers take them one by one, so they are counted one by one.
 _PIECE = re.compile(
     r"""
-      [a-z]+ | [A-Z]+(?![a-z]) | [A-Z][a-z]+
+      [a-z]+ | [A-Z]+(?![a-z]) | [A-Z][a-z]+     # the parts of HTTPServer are HTTP and Server
     | \ ?[!-/:-@\[-`{-~]+
-    | \ (?=[0-9])
-    | \s{2,} | [\0-\x1f\x7f]
+    | \ (?=[0-9]) | \s{2,} | [\0-\x1f\x7f]
     """,
     re.VERBOSE | re.ASCII,
 )
-_OTHER_SCRIPTS = re.compile(r"[^\0-\x7f]+")
+_BEYOND_ASCII = re.compile(r"[^\0-\x7f]+")
+_RUN = re.compile(r"(.)\1*", re.DOTALL)
 
 
 def _weigh(text: str) -> float:
     weight = float(sum(map(text.count, "0123456789")))
     weight += sum(_weigh_piece(piece) * times for piece, times in Counter(_PIECE.findall(text)).items())
     if not text.isascii():
-        characters = Counter("".join(_OTHER_SCRIPTS.findall(text)))
+        characters = Counter("".join(_BEYOND_ASCII.findall(text)))
         weight += sum(_weigh_character(character) * times for character, times in characters.items())
     return min(weight, len(text.encode(errors="surrogatepass")))
 
 
 def _weigh_piece(piece: str) -> float:
-    first = piece[-1]
-    if first.isalpha():
+    last = piece[-1]
+    if last.isalpha():
         return _weigh_word(piece)
-    if first.isspace() or first < " ":
-        return _weigh_blanks(piece)
-    return _weigh_punctuation(piece)
+    return _weigh_blanks(piece) if last <= " " else _weigh_marks(piece.lstrip(" "))
 
 
 def _weigh_word(word: str) -> float:
-    """1 for a word that every vocabulary has; else more, the less it looks like English."""
+    """1 for a word that every vocabulary has; otherwise more, the longer it is and the less like English."""
     known = _english()
     lower = word.lower()
-    if lower in known.words or len(word) == 1:
+    capitals = len(word) > 1 and word.isupper()  # few vocabularies have a word in capitals as well
+    if not capitals and known.knows(lower):
         return 1.0
     bordered = f" {lower} "
     strange = sum(bordered[at : at + 3] not in known.parts for at in range(len(lower)))
     strange += sum(lower[at : at + 2] not in known.parts for at in range(len(lower) - 1))
-    shout = 0.5 if word.isupper() else 0.0
-    return min(len(word), max(1.0, 0.66 + shout + 0.23 * len(word) + 0.31 * strange))
+    weight = 0.66 + 0.23 * len(word) + 0.31 * strange
+    return min(float(len(word)), weight + 0.3 + 0.08 * len(word) if capitals else weight)
 
 
 def _weigh_blanks(blanks: str) -> float:
     weight = 0.0
     for run in _RUN.finditer(blanks):
-        length, first = run.end() - run.start(), 1 if run[1] == " " else 2
-        weight += min(length, first) + max(0, length - first) * _LATER.get(run[1], 1.0)
+        length, whole = len(run[0]), 1 if run[1] == " " else 2
+        weight += min(length, whole) + max(0, length - whole) * _REPEATED.get(run[1], 1.0)
     return weight
 
 
-def _weigh_punctuation(marks: str) -> float:
-    marks = marks.lstrip(" ")
+def _weigh_marks(marks: str) -> float:
     weight = 1.0
-    for left, right in zip(marks, marks[1:], strict=False):
-        weight += _LATER.get(left, 0.5) if left == right else 0.25 if left + right in _PAIRS else 0.95
+    for left, right in pairwise(marks):
+        if left == right:
+            weight += _REPEATED.get(left, 0.5)
+        else:
+            weight += 0.25 if left + right in _PAIRS else 0.95
     return weight
-
-
-_RUN = re.compile(r"(.)\1*", re.DOTALL)
-_LATER = {
-    " ": 1 / 15,
-    "\t": 1 / 4,
-    "\n": 1 / 3,
-    "-": 1 / 8,
-    "=": 1 / 8,
-    "*": 1 / 8,
-    "#": 1 / 8,
-    ".": 1 / 8,
-    "_": 1 / 8,
-}
-_PAIRS = frozenset(
-    """
-    () (" (' ") ') ), ); ): ). )) [] [" [' "] '] ]. ], ]; ]) [( )] {} {" {' }, }; }) ({ [{ }] }} {{ "} '} ": ': ",
-    ', "; '; ". '. ," ," ." .' :: :// :/ // /* */ </ /> >< "> ="  =' == != <= >= => -> += -= && || ++ -- ** __ ._ (_ _( _, `` `, `.
-    """.split()
-)
 
 
 def _weigh_character(character: str) -> float:
-    code = ord(character)
-    return _RATES[bisect_right(_STARTS, code) - 1]
+    return _RATES[bisect_right(_STARTS, ord(character)) - 1]
 
 
+# What one more of the same mark adds to a run of them.
+_REPEATED = {
+    " ": 1 / 30, "\t": 1 / 7, "\n": 1 / 4, "-": 1 / 30, "=": 1 / 30, "*": 1 / 30, "#": 1 / 30, ".": 1 / 12, "_": 1 / 8,
+}  # fmt: skip
+
+# Marks that stand together in code and JSON, and in most vocabularies as one token.
+_MARKS = """
+() (" (' (_ (- ") ') ), ); ): ). )) }) [] [" [' [( "] '] ], ]; ]. ]) ]] )] {} {" {' {{ ({ [{ "} '} }, }; }} }] ": ': ",
+', "; '; ". '. ," ," .' :: :/ // /* */ </ /> >< "> =" =' == != <= >= => -> += -= && || ++ -- ** __ ._ _( _, `` `, `.
+"""
+_PAIRS = frozenset(_MARKS.split())
+
+# Where a stretch of code points starts, and the tokens of one character in it. Where most vocabularies
+# fall back to bytes, the rate is above the number of bytes, since blanks are tokens there too.
 _SCRIPTS = (
-    (0x80, 1.4),
-    (0xC0, 1.1),
-    (0x100, 1.5),
-    (0x180, 2.3),
-    (0x370, 1.36),
-    (0x400, 1.04),
-    (0x450, 1.25),
-    (0x460, 2.2),
-    (0x530, 2.3),
-    (0x5D0, 1.34),
-    (0x5F5, 2.2),
-    (0x61B, 1.18),
-    (0x64B, 2.1),
-    (0x700, 2.3),
-    (0x800, 3.4),
-    (0x900, 1.45),
-    (0x980, 2.25),
-    (0xA00, 3.4),
-    (0xB80, 2.2),
-    (0xC00, 3.4),
-    (0xD00, 2.45),
-    (0xD80, 3.4),
-    (0xE00, 2),
-    (0xE80, 3.4),
-    (0x10A0, 2.2),
-    (0x1100, 3.4),
-    (0x1780, 3),
-    (0x1800, 3.4),
-    (0x1E00, 2.4),
-    (0x2000, 2),
-    (0x2010, 1.1),
-    (0x2027, 2),
-    (0x2070, 2.2),
-    (0x2100, 2.5),
-    (0x2190, 2.6),
-    (0x2300, 3),
-    (0x2500, 2),
-    (0x2600, 2.8),
-    (0x3000, 1.3),
-    (0x3040, 1.8),
-    (0x3100, 3.4),
-    (0x4E00, 2.12),
-    (0xA000, 3.4),
-    (0xAC00, 2.9),
-    (0xD7A4, 3.4),
-    (0xFF00, 1.4),
-    (0xFF20, 2.6),
-    (0xFFF0, 3),
-    (0x10000, 4),
-)
+    (0x80, 1.4), (0xC0, 1.1), (0x100, 1.5), (0x180, 2.3),        # Latin with marks
+    (0x370, 1.36), (0x400, 1.04), (0x450, 1.25), (0x460, 2.2),   # Greek, Cyrillic
+    (0x530, 2.3), (0x5D0, 1.34), (0x5F5, 2.2),                   # Armenian, Hebrew
+    (0x61B, 1.18), (0x64B, 2.1), (0x700, 2.3), (0x800, 3.4),     # Arabic
+    (0x900, 1.45), (0x980, 2.25), (0xA00, 3.4), (0xB80, 2.2),    # Devanagari, Bengali, Tamil
+    (0xC00, 3.4), (0xD00, 2.45), (0xD80, 3.4), (0xE00, 2.0), (0xE80, 3.4),  # Malayalam, Thai
+    (0x10A0, 2.2), (0x1100, 3.4), (0x1780, 3.0), (0x1800, 3.4),  # Georgian, Khmer
+    (0x1E00, 2.4), (0x2000, 2.0), (0x2010, 1.1), (0x2027, 2.0),  # Vietnamese, typographic marks
+    (0x2070, 2.2), (0x2100, 2.5), (0x2190, 2.6), (0x2300, 3.0), (0x2500, 2.0), (0x2600, 2.8),  # symbols
+    (0x3000, 1.3), (0x3040, 1.8), (0x3100, 3.4), (0x4E00, 2.12), (0xA000, 3.4),  # Japanese, Chinese
+    (0xAC00, 2.9), (0xD7A4, 3.4), (0xFF00, 1.4), (0xFF20, 2.6), (0xFFF0, 3.0),   # Korean, full-width forms
+    (0x10000, 4.0),                                              # emoji, rare characters
+)  # fmt: skip
 _STARTS = [start for start, _ in _SCRIPTS]
 _RATES = [rate for _, rate in _SCRIPTS]
 
 
 @dataclass(frozen=True, slots=True)
 class _English:
-    words: frozenset[str]
+    stems: frozenset[str]
     parts: frozenset[str]
+
+    def knows(self, word: str) -> bool:
+        """Whether `word` is a stem or a regular form of one."""
+        return word in self.stems or any(
+            word.endswith(ending) and word.removesuffix(ending) + restored in self.stems
+            for ending, restored in _ENDINGS
+        )
 
 
 @cache
 def _english() -> _English:
-    """The known words, and the pairs and triples of letters in them; built once, when first needed."""
+    """The stems, and every two and three letters in a row in them; built once, when first needed."""
     stems = _STEMS.split()
-    words = {form for stem in stems for form in _inflected(stem)}
-    pairs = {stem[at : at + 2] for stem in stems for at in range(len(stem) - 1)}
-    triples = {f" {stem} "[at : at + 3] for stem in stems for at in range(len(stem))}
-    return _English(frozenset(words), frozenset(pairs | triples))
+    row = f" {' '.join(stems)} "
+    parts = {row[at : at + size] for size in (2, 3) for at in range(len(row))}
+    return _English(frozenset(stems).union("abcdefghijklmnopqrstuvwxyz"), frozenset(parts))
 
 
-def _inflected(stem: str) -> tuple[str, ...]:
-    bare = stem.removesuffix("e")
-    soft = f"{stem[:-1]}i" if stem.endswith("y") else stem
-    return (stem, f"{stem}s", f"{soft}es", f"{soft}ed", f"{bare}ed", f"{bare}ing", f"{bare}er", f"{bare}ers", f"{stem}ly")
-
+_ENDINGS = (
+    ("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ied", "y"), ("ing", ""), ("ing", "e"),
+    ("er", ""), ("er", "e"), ("ers", ""), ("ers", "e"), ("ly", ""),
+)  # fmt: skip
 
 # Words that every common vocabulary holds as one token; `benchmarks/token_estimate.py` checks them.
 _STEMS = """

@@ -6,7 +6,8 @@ The rules, in one place:
 - `--input` and standard input are JSON if they begin with `{`, YAML if they are a mapping of keys that the
   app declares, and plain text otherwise.
 - Plain text feeds the one required string property (or the only string property there is).
-- `key=value` is read as the type declared for `key`, strictly; `key=@file` takes the text of a file.
+- `key=value` is read as the type declared for `key`, strictly; `key=@file` takes the text of a file, and
+  `key=@@x` is the text `@x`.
 """
 
 from __future__ import annotations
@@ -194,7 +195,9 @@ def from_arguments(
             raise UsageError(f"`{key}` is given twice")
         if key not in contract.properties and not _open(contract):
             raise UsageError(f"the app takes no input `{key}`", hint=did_you_mean(key, list(contract.properties)))
-        if text.startswith("@"):
+        if text.startswith("@@"):
+            text = text[1:]
+        elif text.startswith("@"):
             text = read_path(text[1:])
         found[key] = contract.read_text(key, text)
     return found

@@ -1,5 +1,7 @@
 """Text to input: what is JSON, YAML or plain text, and how arguments are read."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,10 +64,8 @@ def test_plain_text_for_an_app_of_two_texts_lists_the_inputs() -> None:
 
 @given(st.text())
 def test_any_text_is_an_input_or_a_catalogued_error(text: str) -> None:
-    try:
+    with contextlib.suppress(RunllmError):
         assert isinstance(from_text(text, TEXT, form="guess", name="in"), dict)
-    except RunllmError:
-        pass
 
 
 def test_arguments_are_read_as_their_declared_types(tmp_path) -> None:
@@ -73,6 +73,7 @@ def test_arguments_are_read_as_their_declared_types(tmp_path) -> None:
     file.write_text("from a file", encoding="utf-8")
     assert from_arguments([f"text=@{file}", "n=3"], TEXT) == {"text": "from a file", "n": 3}
     assert from_arguments(["text=a=b"], TEXT) == {"text": "a=b"}
+    assert from_arguments(["text=@@home"], TEXT) == {"text": "@home"}
 
 
 @pytest.mark.parametrize(

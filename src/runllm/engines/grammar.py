@@ -18,6 +18,7 @@ Form = Mapping[str, Any]
 _PLAIN = r'[^"\\\x00-\x1f\x7f]'
 _ESCAPE = r'\\["\\n]'
 _CHARACTER = rf"({_PLAIN}|{_ESCAPE})"
+_OPENING = r'[^"\\\s\x00-\x1f\x7f{}\[\]:,]'
 _SENTENCE_END = r'[^".!?\\\x00-\x1f\x7f]'
 _PERMUTED = 4
 
@@ -64,23 +65,32 @@ class _Writer:
         return self._names[key]
 
     def _text(self, form: Form) -> str:
+        """A free string: it opens like text, not like the JSON around it, which small models copy."""
         tokens, least, most = int(form["x-tokens"]), int(form["minLength"]), form.get("maxLength")
+        if most == 0:
+            return self._quoted("")
         if most is not None and most <= max(tokens, least):
-            return self._quoted(self._rule(f"/{_CHARACTER}{{{least},{most}}}/"))
-        head = self._rule(f"/{_CHARACTER}{{{least}}}/") + " " if least else ""
+            whole = self._rule(f"/{_OPENING}{_CHARACTER}{{{max(0, least - 1)},{most - 1}}}/")
+            return self._quoted(whole if least else f"({whole})?")
         left = max(4, tokens - least)
-        tail = left // 4
+        tail = min(24, left // 3)
         body = left - tail
-        if most is not None:
-            end = min(4 * tail, int(most) - least)
-            span, rest = f"{{0,{int(most) - least - end}}}", f"{{0,{end}}}"
-            return self._quoted(f"{head}{self._run(_PLAIN, span, body)} {self._run(_SENTENCE_END, rest, tail)}")
+        if most is None:
+            inner = self._unlimited(body, tail)
+        else:
+            end = min(4 * tail, int(most) - max(1, least))
+            span = f"{{0,{int(most) - max(1, least) - end}}}"
+            inner = f"{self._run(_PLAIN, span, body)} {self._run(_SENTENCE_END, f'{{0,{end}}}', tail)}"
+        first = self._rule(f"/{_OPENING}{_CHARACTER}{{{max(0, least - 1)}}}/")
+        return self._quoted(f"{first} {inner}" if least else f"({first} {inner})?")
+
+    def _unlimited(self, body: int, tail: int) -> str:
+        """Text of any length: a body, a few line breaks or quotes, and the way to the sentence's end."""
         breaks, more = (4, body // 10) if body >= 40 else (0, 0)  # noqa: PLR2004 - short texts need no line breaks
-        body -= breaks * (more + 2)
-        parts = self._run(_PLAIN, "*", body)
+        parts = self._run(_PLAIN, "*", body - breaks * (more + 2))
         if breaks:
             parts += f" ({self._rule(f'/{_ESCAPE}/')} {self._run(_PLAIN, '*', more)}){{0,{breaks}}}"
-        return self._quoted(f"{head}{parts} {self._run(_SENTENCE_END, '*', tail, '[.!?]?')}")
+        return f"{parts} {self._run(_SENTENCE_END, '*', tail, '[.!?]?')}"
 
     def _run(self, characters: str, count: str, tokens: int, end: str = "") -> str:
         return self._rule(f"/{characters}{count}{end}/", f"[max_tokens={max(1, tokens)}]")
@@ -98,7 +108,7 @@ class _Writer:
             item = self.part(form["items"])
             if not heads:
                 return self._rule(f'"[" {_listed(item, low, high)} "]"')
-            tail = f'("," {item}){{{low},{high}}}'
+            tail = _repeated(item, low, high)
         return self._rule(f'"[" {_nested(heads, least, tail)} "]"' if heads else '"[]"')
 
     def _subset(self, form: Form) -> str:
@@ -142,15 +152,19 @@ class _Writer:
 
 
 def _listed(item: str, low: int, high: int) -> str:
-    more = f'{item} ("," {item}){{{max(0, low - 1)},{high - 1}}}'
+    more = f"{item}{_repeated(item, max(0, low - 1), high - 1)}"
     return more if low else f"({more})?"
+
+
+def _repeated(item: str, low: int, high: int) -> str:
+    return f' ("," {item}){{{low},{high}}}' if high else ""  # a range that ends at 0 is refused
 
 
 def _nested(items: Sequence[str], least: int, tail: str) -> str:
     """The items with commas between them, all or from the start up to any number of at least `least`."""
     text = tail
     for index in range(len(items) - 1, -1, -1):
-        text = f'{items[index]} {text}' if index == 0 else f'"," {items[index]} {text}'
+        text = f"{items[index]} {text}" if index == 0 else f'"," {items[index]} {text}'
         if index >= least:
             text = f"({text.strip()})?"
     return text

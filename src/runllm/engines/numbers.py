@@ -1,4 +1,4 @@
-"""Ranges of numbers as regular expressions over their decimal digits."""
+"""Numbers of a schema: first as a bounded form, then as a regular expression over decimal digits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,76 @@ from typing import Any
 
 Digits = list[str]
 """One character class for each digit, such as `1`, `[2-7]`, `[0-9]`."""
+
+
+_MANY = 200
+_FAR = 10**9 - 1
+
+
+def number_form(kind: str, node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The bounded form of an `integer` or `number` schema; None where no number satisfies it.
+
+    Few values become an `enum`; bounds that are missing are set far out.
+    """
+    step = Fraction(str(node["multipleOf"])) if "multipleOf" in node else None
+    low, high = _edges(node)
+    if kind == "integer" or (step is not None and step.denominator == 1):
+        unit = Fraction((step or Fraction(1)).numerator)  # the least integer multiple of a reduced fraction
+        first, last = _multiples(unit, low, high)
+        if first > last:
+            return None
+        if last - first < _MANY // 2:
+            return {"enum": [int(i * unit) for i in range(first, last + 1)]}
+        form: dict[str, Any] = {"type": "integer", "minimum": int(first * unit), "maximum": int(last * unit)}
+        return form if unit == 1 else form | {"multipleOf": int(unit)}
+    if low[0] > high[0] or (low[0] == high[0] and (low[1] or high[1])):
+        return None
+    if step is None:
+        return _span(low, high)
+    first, last = _multiples(step, low, high)
+    if first > last:
+        return None
+    if step.numerator == 1 and _is_ten(step):
+        return _span(low, high) | {"multipleOf": float(step)}
+    start = min(max(first, 0), max(first, last - _MANY))
+    return {"enum": [_plain_number(i * step) for i in range(start, min(last, start + _MANY) + 1)]}
+
+
+def _multiples(unit: Fraction, low: tuple[Fraction, bool], high: tuple[Fraction, bool]) -> tuple[int, int]:
+    first, last = math.ceil(low[0] / unit), math.floor(high[0] / unit)
+    return first + int(low[1] and first * unit == low[0]), last - int(high[1] and last * unit == high[0])
+
+
+def _is_ten(step: Fraction) -> bool:
+    return str(step.denominator).strip("0") == "1"
+
+
+def _plain_number(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def _span(low: tuple[Fraction, bool], high: tuple[Fraction, bool]) -> dict[str, Any]:
+    return {
+        "type": "number",
+        "exclusiveMinimum" if low[1] else "minimum": _plain_number(low[0]),
+        "exclusiveMaximum" if high[1] else "maximum": _plain_number(high[0]),
+    }
+
+
+def _edges(node: Mapping[str, Any]) -> tuple[tuple[Fraction, bool], tuple[Fraction, bool]]:
+    """The lowest and highest value, each with whether it is itself excluded."""
+    lows = [(Fraction(str(node[k])), k.startswith("ex")) for k in ("minimum", "exclusiveMinimum") if k in node]
+    highs = [(Fraction(str(node[k])), k.startswith("ex")) for k in ("maximum", "exclusiveMaximum") if k in node]
+    low = max(lows, default=None)
+    high = min(highs, key=lambda edge: (edge[0], not edge[1]), default=None)
+    if low is None:
+        low = (min(Fraction(-_FAR), high[0] - _FAR) if high else Fraction(-_FAR), False)
+    if high is None:
+        high = (max(Fraction(_FAR), low[0] + _FAR), False)
+    return low, high
+
+
+# --- patterns ----------------------------------------------------------------------------------
 
 
 def integer_pattern(form: Mapping[str, Any]) -> str:

@@ -1,0 +1,164 @@
+"""A request as the arguments of a chat completion, and its reply as a completion. Pure."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from runllm.contracts import subschemas
+from runllm.engines.failures import Failure
+from runllm.engines.providers import Access
+from runllm.errors import ProviderError, RequestRefusedError, RunllmError
+from runllm.exchange import Completion, Request, Usage
+
+# What these providers take instead of a schema: a JSON object of any form, or nothing at all.
+_WEAKER_FORMS: Mapping[str, dict[str, Any] | None] = {
+    "deepseek": {"type": "json_object"},
+    "cohere": None,
+    "cohere_chat": None,
+}
+
+
+def arguments(request: Request, access: Access) -> dict[str, Any]:
+    """The keyword arguments of the call; LiteLLM changes what it is given, so it is given copies."""
+    params = copy.deepcopy({**request.endpoint.provider_params, **request.params})
+    if "format" in request.params and params.pop("format") == "json":
+        params.setdefault("response_format", {"type": "json_object"})
+    return {
+        **params,
+        "model": access.model,
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "api_base": access.api_base,
+        "api_key": access.api_key,
+        "api_version": request.endpoint.api_version,
+        "timeout": request.timeout,
+        "max_retries": 0,
+        "num_retries": None,
+        "stream": False,
+    }
+
+
+# --- the form of the answer ---------------------------------------------------------------------------
+
+
+def form(request: Request, access: Access) -> dict[str, Any] | None:
+    """The `response_format` for the request's schema; None where there is none, or the author chose one."""
+    chosen = {**request.endpoint.provider_params, **request.params}
+    if request.schema is None or "response_format" in chosen or "format" in chosen:  # `format` is Ollama's
+        return None
+    if access.provider in _WEAKER_FORMS:
+        return _WEAKER_FORMS[access.provider]
+    schema = copy.deepcopy(dict(request.schema))
+    strict = {"strict": True} if is_strict(schema) else {}
+    return {"type": "json_schema", "json_schema": {"name": "output", "schema": schema, **strict}}
+
+
+def form_identity(request: Request) -> str:
+    """What a refusal of the form holds for: this schema at this endpoint."""
+    return json.dumps([request.endpoint.model, request.endpoint.api_base, request.schema], sort_keys=True)
+
+
+_COMPLAINT = re.compile(
+    r"(?i)response_?format|json_?schema|response_schema|output_format|output_config|structured.?output"
+    r"|guided|grammar"
+)
+_REFUSALS = frozenset({400, 422, 500, 501})
+
+
+def rejects_form(failure: Failure) -> bool:
+    """Whether the provider, or LiteLLM in its place, refused the `response_format` and not the request."""
+    refused = failure.status in _REFUSALS or (failure.status is None and "BadRequestError" in failure.kinds)
+    return refused and _COMPLAINT.search(failure.words) is not None
+
+
+_STRICT_KEYWORDS = frozenset(
+    {"type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "$ref", "$defs",
+     "description", "title"}
+)  # fmt: skip
+_SAYS_TYPE = frozenset({"type", "enum", "const", "anyOf", "$ref"})
+_MOST_PROPERTIES = 100
+_DEEPEST = 12  # path steps: five nested objects
+
+
+def is_strict(schema: Mapping[str, Any]) -> bool:
+    """Whether OpenAI's strict mode takes the schema: closed objects, all required, known keywords only."""
+    properties = 0
+    for sub, path in subschemas(schema):
+        if path[-1:] == ("additionalProperties",):
+            continue  # false, or its object is found wanting
+        if not isinstance(sub, Mapping):
+            return False
+        node = cast("Mapping[str, Any]", sub)
+        if not _STRICT_KEYWORDS.issuperset(node) or _SAYS_TYPE.isdisjoint(node) or len(path) > _DEEPEST:
+            return False
+        if node.get("type") == "array" and "items" not in node:
+            return False
+        if "object" in _types(node) or "properties" in node:
+            names: Mapping[str, Any] = node.get("properties", {})
+            properties += len(names)
+            if node.get("additionalProperties") is not False or set(names) != set(node.get("required", ())):
+                return False
+    return schema.get("type") == "object" and "anyOf" not in schema and properties <= _MOST_PROPERTIES
+
+
+def _types(node: Mapping[str, Any]) -> list[str]:
+    declared: Any = node.get("type", [])
+    return cast("list[str]", declared) if isinstance(declared, list) else [declared]
+
+
+# --- the reply ----------------------------------------------------------------------------------------
+
+
+def read(reply: Any, request: Request, access: Access, elapsed: float) -> Completion | RunllmError:
+    """The library's reply as a completion, or why it is none.
+
+    Args:
+        reply: LiteLLM's `ModelResponse`.
+        request: what was asked.
+        access: how it was asked.
+        elapsed: seconds from sending the request to the last byte.
+    """
+    model = request.endpoint.model
+    choice: Any = next(iter(getattr(reply, "choices", None) or ()), None)
+    text: Any = getattr(getattr(choice, "message", None), "content", None)
+    reason = str(getattr(choice, "finish_reason", None) or "")
+    if isinstance(text, str) and text.strip():
+        hidden: Any = getattr(reply, "_hidden_params", None)
+        cost: Any = hidden.get("response_cost") if hidden else None
+        return Completion(
+            text=text,
+            finish_reason=reason or "stop",
+            usage=_usage(getattr(reply, "usage", None)),
+            model=model,
+            cost=float(cost) if isinstance(cost, int | float) else None,
+            latency=elapsed,
+        )
+    details = {"status": None, "provider": access.provider, "model": model, "finish_reason": reason}
+    if reason == "content_filter":
+        return RequestRefusedError(f"`{model}` withheld its answer: the content filter stopped it", details=details)
+    if choice is None:
+        return ProviderError(f"`{model}` answered without a choice to read", details=details)
+    return ProviderError(
+        f"`{model}` gave an empty answer (finish reason `{reason or 'none'}`)",
+        details=details,
+        hint="Raise `max_tokens`: they were spent before the answer began." if reason == "length" else None,
+    )
+
+
+def _usage(usage: Any) -> Usage:
+    prompt: Any = getattr(usage, "prompt_tokens_details", None)
+    completion: Any = getattr(usage, "completion_tokens_details", None)
+    return Usage(
+        prompt_tokens=_count(usage, "prompt_tokens"),
+        completion_tokens=_count(usage, "completion_tokens"),
+        cached_tokens=_count(prompt, "cached_tokens"),
+        reasoning_tokens=_count(completion, "reasoning_tokens"),
+    )
+
+
+def _count(holder: Any, name: str) -> int:
+    found = getattr(holder, name, None)
+    return found if isinstance(found, int) and found > 0 else 0

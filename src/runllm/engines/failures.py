@@ -1,0 +1,320 @@
+"""Tell what a provider's failure means: LiteLLM's exception in, one of our errors out.
+
+LiteLLM's classes mislead (a refused connection is an `InternalServerError`), so a failure is judged by the
+HTTP status that the server really sent, by the classes of everything that caused it, and by its words. Our
+error holds none of the library's objects: they hold requests with keys in them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from runllm.engines.providers import Access
+from runllm.errors import (
+    AuthenticationError,
+    ContextWindowExceededError,
+    EngineUnavailableError,
+    MissingCredentialError,
+    ModelNotFoundError,
+    OllamaModelMissingError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderTimeoutError,
+    RateLimitError,
+    RequestRefusedError,
+    RunllmError,
+)
+from runllm.exchange import Endpoint
+from runllm.redaction import MASK, redact_text
+
+LONGEST_WORDS = 300
+_DEEPEST_CAUSE = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What is known about a failed call, as plain values.
+
+    Attributes:
+        status: the HTTP status that came back; None when there was no HTTP answer or a good one.
+        kinds: class names of the exception, its bases, and what caused it.
+        words: what the provider said, without secrets, at most `LONGEST_WORDS` characters.
+        retry_after: seconds the provider asks to wait.
+    """
+
+    status: int | None = None
+    kinds: frozenset[str] = frozenset()
+    words: str = ""
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """A failure is of this class when its status, a kind or its words say so."""
+
+    error: type[RunllmError]
+    says: str
+    statuses: frozenset[int] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    words: re.Pattern[str] | None = None
+    answered: bool | None = None
+
+    def holds(self, failure: Failure) -> bool:
+        if self.answered is not None and self.answered != (failure.status is not None):
+            return False
+        return (
+            failure.status in self.statuses
+            or not self.kinds.isdisjoint(failure.kinds)
+            or (self.words is not None and self.words.search(failure.words) is not None)
+        )
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# The first rule that holds decides.
+_RULES = (
+    _Rule(
+        error=ContextWindowExceededError,
+        says="the prompt does not fit the context window of `{model}`",
+        kinds=_names("ContextWindowExceededError"),
+        words=re.compile(
+            r"(?i)maximum context length|context (?:length|window|size) (?:is |was )?exceed|prompt is too long"
+            r"|exceed\w* (?:the |its )?(?:available |maximum )?(?:context|number of tokens)"
+        ),
+    ),
+    _Rule(
+        error=EngineUnavailableError,
+        says="`{model}` needs a Python package that is not installed",
+        kinds=_names("ModuleNotFoundError ImportError"),
+        answered=False,
+    ),
+    _Rule(
+        error=RateLimitError,
+        says="`{model}` refused the call: too many, or the quota is used up",
+        statuses=frozenset({429}),
+        kinds=_names("RateLimitError"),
+    ),
+    _Rule(
+        error=MissingCredentialError,
+        says="`{model}` needs a key and none is set",
+        kinds=_names("NoCredentialsError CredentialRetrievalError DefaultCredentialsError"),
+        words=re.compile(r"(?i)api_?key\b.{0,40}\b(?:must be set|is missing|not set)|missing .{0,20}api key"),
+        answered=False,
+    ),
+    _Rule(
+        error=AuthenticationError,
+        says="`{model}` refused the key",
+        statuses=frozenset({401, 403}),
+        kinds=_names("AuthenticationError PermissionDeniedError"),
+        words=re.compile(
+            r"(?i)(?:invalid|incorrect|expired) api[ _-]?key|api[ _-]?key (?:not valid|is invalid|expired)"
+        ),
+    ),
+    _Rule(
+        error=ModelNotFoundError,
+        says="there is no `{model}`",
+        statuses=frozenset({404}),
+        kinds=_names("NotFoundError LiteLLMUnknownProvider"),
+        words=re.compile(
+            r"(?i)\bmodel\b.{0,80}(?:does not exist|not found|is not available)|unknown model"
+            r"|LLM Provider NOT provided"
+        ),
+    ),
+    _Rule(
+        error=ProviderTimeoutError,
+        says="`{model}` did not answer in time",
+        statuses=frozenset({408, 504}),
+        kinds=_names("Timeout APITimeoutError ReadTimeout WriteTimeout ConnectTimeout PoolTimeout"),
+    ),
+    _Rule(
+        error=ProviderConnectionError,
+        says="the server of `{model}`{at} cannot be reached, or closed the connection",
+        kinds=_names("ConnectError ReadError WriteError CloseError RemoteProtocolError LocalProtocolError ProxyError"
+                     " InvalidURL UnsupportedProtocol ClientConnectorError ClientOSError ServerDisconnectedError"
+                     " ClientPayloadError ConnectionError ConnectionRefusedError ConnectionResetError gaierror SSLError"
+                     " EndpointConnectionError"),
+        answered=False,
+    ),
+    _Rule(
+        error=RequestRefusedError,
+        says="`{model}` refused the request",
+        statuses=frozenset({400, 402, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451}),
+        kinds=_names("UnsupportedParamsError ContentPolicyViolationError RejectedRequestError"),
+    ),
+    _Rule(
+        error=ProviderError,
+        says="`{model}` answered with something that is not a completion",
+        kinds=_names("JSONDecodeError KeyError IndexError TypeError AttributeError ValueError ValidationError"
+                     " APIResponseValidationError"),
+        words=re.compile(r"(?i)invalid response from LLM endpoint|unable to get json response"),
+        answered=False,
+    ),
+    _Rule(
+        error=RequestRefusedError,
+        says="`{model}` cannot take the request",
+        kinds=_names("BadRequestError UnprocessableEntityError"),
+        answered=False,
+    ),
+)  # fmt: skip
+_OTHERWISE = _Rule(error=ProviderError, says="`{model}` failed")
+
+
+def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> RunllmError:
+    """Our error for a failed call, with the provider's own words."""
+    model, provider = endpoint.model, access.provider
+    details: dict[str, Any] = {"status": failure.status, "provider": provider, "model": model}
+    if failure.retry_after is not None:
+        details["retry_after"] = failure.retry_after
+    if provider.startswith("ollama") and failure.status == 404:  # noqa: PLR2004 - its answer for a missing model
+        name = model.partition("/")[2]
+        return OllamaModelMissingError(
+            f"the Ollama server does not have `{name}`",
+            details={**details, "command": f"ollama pull {name}"},
+            hint=f"Run `ollama pull {name}`, then run again.",
+        )
+    rule = next((rule for rule in _RULES if rule.holds(failure)), _OTHERWISE)
+    status = f" (HTTP {failure.status})" if failure.status else ""
+    at = f" at {redact_text(access.api_base)}" if access.api_base else ""
+    words = f": {failure.words}" if failure.words else ""
+    return rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details)
+
+
+# --- reading an exception ---------------------------------------------------------------------------
+
+
+def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
+    """The facts of an exception, and none of its objects.
+
+    Args:
+        error: what LiteLLM raised.
+        secrets: values that must not stand in the words, beside those that are known to look secret.
+    """
+    chain = list(_causes(error))
+    kinds = {base.__name__ for base in type(error).__mro__} | {type(cause).__name__ for cause in chain}
+    return Failure(
+        status=_status(chain),
+        kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"}),
+        words=_clip(_without(secrets, _words(chain))),
+        retry_after=_retry_after(chain),
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception and what it came from, nearest first."""
+    current: BaseException | None = error
+    for _ in range(_DEEPEST_CAUSE):
+        if current is None:
+            return
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _status(chain: list[BaseException]) -> int | None:
+    """The status of the answer that failed; LiteLLM itself makes one up where there was none."""
+    for cause in chain[1:]:
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if type(cause).__name__ in ("HTTPStatusError", "APIStatusError") and isinstance(status, int):
+            return status
+    return None
+
+
+def _retry_after(chain: list[BaseException]) -> float | None:
+    """`Retry-After` in seconds, which LiteLLM keeps apart from the response."""
+    for cause in chain:
+        for headers in (getattr(cause, "litellm_response_headers", None), _headers(cause)):
+            if headers is not None and (stated := headers.get("retry-after")):
+                return _seconds(str(stated))
+    return None
+
+
+def _headers(cause: BaseException) -> Mapping[str, str] | None:
+    headers: Any = getattr(getattr(cause, "response", None), "headers", None)
+    return cast("Mapping[str, str]", headers) if hasattr(headers, "get") else None
+
+
+def _seconds(stated: str) -> float | None:
+    """A number of seconds, or the time until an HTTP date."""
+    try:
+        seconds = float(stated)
+    except ValueError:
+        import time
+        from email.utils import parsedate_to_datetime  # only for the rare provider that sends a date
+
+        try:
+            seconds = parsedate_to_datetime(stated).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+# --- the provider's words -------------------------------------------------------------------------------
+
+_PREFIX = re.compile(
+    r"^(?:Timeout Error: "
+    r"|(?:litellm\.)?\w*(?:Error|Exception|Timeout|Exceeded)\w*(?:: | - )"
+    r"|\w+(?:Exception|Error) \w+Error - )"
+)
+_TAILS = (
+    re.compile(r"\s*Traceback \(most recent call last\):.*", re.DOTALL),
+    re.compile(r"\.? Handle with `litellm\.\w+`\.?"),
+    re.compile(r"\.? File an issue if litellm error - \S+"),
+    re.compile(r"\s*Received Model Group=.*", re.DOTALL),
+    re.compile(r" ssl:<ssl\.SSLContext object at 0x[0-9a-f]+>"),
+)
+
+
+def _words(chain: list[BaseException]) -> str:
+    """What the provider said, or what the system said of the connection."""
+    words = _bare(str(chain[0]))
+    if words in ("", "Connection error."):
+        words = next((text for cause in reversed(chain) if (text := _bare(str(cause)))), words)
+    return words
+
+
+def _bare(text: str) -> str:
+    """A message without what LiteLLM writes around it."""
+    for tail in _TAILS:
+        text = tail.sub("", text)
+    while (match := _PREFIX.match(text)) is not None:
+        text = text[match.end() :]
+    start = text.find("{")
+    if start >= 0:
+        try:
+            said = _said(json.JSONDecoder().raw_decode(text, start)[0])
+        except (ValueError, RecursionError):
+            said = ""
+        text = said or text
+    return " ".join(text.split())
+
+
+def _said(body: Any) -> str:
+    """The message inside an error body, in the shapes that providers use."""
+    if isinstance(body, str):
+        return body
+    if isinstance(body, Mapping):
+        fields = cast("Mapping[str, Any]", body)
+        if isinstance(fields.get("loc"), list) and "msg" in fields:
+            return f"{'.'.join(str(step) for step in fields['loc'])}: {fields['msg']}"
+        for name in ("error", "message", "detail", "msg"):
+            if name in fields and (said := _said(fields[name])):
+                return said
+    if isinstance(body, list) and body:
+        return _said(cast("list[Any]", body)[0])
+    return ""
+
+
+def _without(secrets: Iterable[str], words: str) -> str:
+    for secret in secrets:
+        words = words.replace(secret, MASK)
+    return redact_text(words)
+
+
+def _clip(words: str) -> str:
+    return words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"

@@ -1,0 +1,192 @@
+"""Call a model through LiteLLM: one request, one answer, on time, and silent.
+
+LiteLLM takes two seconds to import and has habits of its own (it loads `.env` files, fetches from the
+network, prints to stdout, never times out on a dripping server): all of that is switched off here.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from runllm.engines import chat, providers
+from runllm.engines.failures import Failure, error_for, observe
+from runllm.engines.providers import Access
+from runllm.errors import EngineUnavailableError, ProviderTimeoutError, RunllmError
+from runllm.exchange import Completion, Endpoint, Request
+
+if TYPE_CHECKING:
+    from runllm.engines.background import Background
+
+_SWITCHES = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches its price table when imported
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",  # else it fetches them with the first call
+    "LITELLM_MODE": "PRODUCTION",  # else it loads a `.env` file into the environment
+    "LITELLM_LOG": "CRITICAL",  # else it logs to stderr
+}
+_importing = threading.Lock()
+_MOST_REMEMBERED = 1000
+
+
+class LiteLLMEngine:
+    """Runs every model that LiteLLM knows. An `Engine`: see `runllm.engines.base`."""
+
+    def __init__(self) -> None:
+        self._refused_forms: set[str] = set()
+        self._background: Background | None = None
+        self._lock = threading.Lock()
+
+    def ready(self, endpoint: Endpoint) -> None:
+        """Raise unless LiteLLM is installed and the endpoint has a provider, an address and a key."""
+        _reach(endpoint)
+
+    def window(self, endpoint: Endpoint) -> int | None:
+        """The context window in tokens, from the price table that LiteLLM ships."""
+        return providers.window(endpoint)
+
+    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
+        """US dollars per prompt token and per completion token, from the same table."""
+        return providers.price(endpoint)
+
+    def complete(self, request: Request) -> Completion:
+        """Call the model once and wait, at most `request.timeout` seconds once LiteLLM is imported."""
+        access = _reach(request.endpoint)
+        return _unwrap(self._calls().run(lambda: self._call(request, access)))
+
+    async def acomplete(self, request: Request) -> Completion:
+        """As `complete`, without blocking the event loop; cancellation ends the call."""
+        access = _reach(request.endpoint)
+        return _unwrap(await self._calls().arun(lambda: self._call(request, access)))
+
+    def close(self) -> None:
+        """Cancel the calls under way, close the connections, end the thread. Safe to call twice."""
+        if self._background is not None:
+            self._background.close(_close_clients)
+
+    def _calls(self) -> Background:
+        from runllm.engines.background import Background  # asyncio is 30 ms: not for a key that is missing
+
+        with self._lock:
+            if self._background is None:
+                self._background = Background()
+            return self._background
+
+    async def _call(self, request: Request, access: Access) -> Completion | RunllmError:
+        """One call. Its failure is returned, so that nothing of the library becomes its context."""
+        import asyncio
+
+        library = _library()
+        _tell_prices(library, access)
+        start = time.perf_counter()
+        try:
+            async with asyncio.timeout(request.timeout) as clock:
+                reply, failure = await self._ask(library, request, access)
+        except TimeoutError:
+            return _late(request, access)
+        if clock.expired():
+            return _late(request, access)
+        if failure is not None:
+            return error_for(failure, endpoint=request.endpoint, access=access)
+        return chat.read(reply, request, access, time.perf_counter() - start)
+
+    async def _ask(self, library: Any, request: Request, access: Access) -> tuple[Any, Failure | None]:
+        """The reply or the failure; sent again without the schema where a server knows no schemas."""
+        arguments = chat.arguments(request, access)
+        form = chat.form(request, access)
+        if form is None or (self._refused_forms and chat.form_identity(request) in self._refused_forms):
+            return await _complete(library, arguments, access)
+        reply, failure = await _complete(library, arguments | {"response_format": form}, access)
+        if failure is None or not chat.rejects_form(failure):
+            return reply, failure
+        if len(self._refused_forms) < _MOST_REMEMBERED:
+            self._refused_forms.add(chat.form_identity(request))
+        return await _complete(library, chat.arguments(request, access), access)
+
+
+def _reach(endpoint: Endpoint) -> Access:
+    if providers.folder() is None:
+        raise EngineUnavailableError(
+            f"`{endpoint.model}` runs through LiteLLM, which is not installed",
+            details={"model": endpoint.model},
+            hint="Run `pip install litellm`, or choose a local model with `--model local/smollm2-135m`.",
+        )
+    return providers.reach(endpoint, os.environ)
+
+
+def _unwrap(outcome: Completion | RunllmError) -> Completion:
+    if isinstance(outcome, RunllmError):
+        raise outcome from None
+    return outcome
+
+
+def _late(request: Request, access: Access) -> ProviderTimeoutError:
+    model = request.endpoint.model
+    return ProviderTimeoutError(
+        f"`{model}` did not answer within {request.timeout:g} s",
+        details={"status": None, "provider": access.provider, "model": model, "timeout": request.timeout},
+    )
+
+
+# --- the library ------------------------------------------------------------------------------------
+
+
+def _library() -> Any:
+    """LiteLLM, imported once, without its habits.
+
+    A third of what import and exit take is the garbage collector, walking over half a million objects
+    that are never freed; so it stays off meanwhile, and never looks at them again.
+    """
+    with _importing:
+        first = "litellm" not in sys.modules
+        collecting = gc.isenabled()
+        if first:
+            for name, value in _SWITCHES.items():
+                os.environ.setdefault(name, value)
+            gc.disable()
+        try:
+            import litellm  # two seconds and 150 MB: only when a call really goes through it
+        finally:
+            if first:
+                gc.freeze()
+                if collecting:
+                    gc.enable()
+        library: Any = litellm
+        library.suppress_debug_info = True  # its hints are printed to stdout
+        library.disable_hf_tokenizer_download = True  # else some model names block for 23 s offline
+        return library
+
+
+def _tell_prices(library: Any, access: Access) -> None:
+    """Tell LiteLLM that an Ollama model costs nothing: it asks `localhost:11434` about each it does not know."""
+    if access.provider.startswith("ollama") and access.model not in library.model_cost:
+        library.model_cost[access.model] = {
+            "litellm_provider": "ollama_chat",
+            "mode": "chat",
+            "input_cost_per_token": 0.0,
+            "output_cost_per_token": 0.0,
+        }
+
+
+async def _complete(library: Any, arguments: dict[str, Any], access: Access) -> tuple[Any, Failure | None]:
+    """The library's reply, or what is known of its failure."""
+    try:
+        return await library.acompletion(**arguments), None
+    except Exception as error:
+        return None, observe(error, [access.api_key] if access.api_key else ())
+
+
+async def _close_clients() -> None:
+    """Close the clients that LiteLLM keeps for this event loop, and no others."""
+    cache: Any = getattr(sys.modules.get("litellm"), "in_memory_llm_clients_cache", None)
+    if cache is None:
+        return
+    ending = cache.update_cache_key_with_event_loop("")
+    for key in [key for key in cache.cache_dict if str(key).endswith(ending)]:
+        client = cache.cache_dict.pop(key)
+        close = getattr(client, "aclose", None) or getattr(client, "close", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,137 @@
+"""One model in llama.cpp: loaded on its first generation, cancelled and unloaded without a crash."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from runllm.errors import ModelNotFoundError
+from runllm.exchange import Usage
+
+_PATIENCE = 0.05
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One generation on its way: what came so far, and how to stop it."""
+
+    deadline: float
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=threading.Event)
+    pieces: list[str] = field(default_factory=list[str])
+    finish_reason: str = ""
+    usage: Usage = field(default_factory=Usage)
+    error: Mapping[str, Any] | None = None
+    failure: BaseException | None = None
+    unavailable: bool = False
+
+    def receive(self, event: Any) -> bool:
+        """Take one event from llama.cpp; True ends the generation. It must not raise: that is swallowed."""
+        try:
+            self._take(cast("Mapping[str, Any]", event))
+        except Exception as failure:  # kept, for the caller to raise
+            self.failure = failure
+            return True
+        return self.over()
+
+    def over(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.cancelled.is_set() or time.monotonic() > self.deadline
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        if "error" in event:
+            self.error = event["error"]
+            return
+        for choice in event.get("choices", ()):
+            self.pieces.append(choice["delta"].get("content") or "")
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        if event.get("usage"):
+            self.usage = _usage(event["usage"])
+
+
+class LoadedModel:
+    """A loaded model; its generations take turns."""
+
+    def __init__(self, path: Path, options: Mapping[str, int]) -> None:
+        self._path = path
+        self._options = options
+        self._turn = threading.Lock()
+        self._server: Any = None
+
+    def generate(self, body: dict[str, Any], call: Call) -> None:
+        """Run one generation in a thread of its own and wait for it, at most to the deadline.
+
+        The thread is no daemon and is never killed: leaving the interpreter while llama.cpp computes
+        is a crash. It ends by itself soon after `call` is over.
+        """
+        worker = threading.Thread(target=self._work, args=(body, call), name="runllm-local")
+        worker.start()
+        try:
+            while not call.done.wait(_PATIENCE):  # in short steps, so that Ctrl-C gets through everywhere
+                if call.over():
+                    break
+        except BaseException:
+            call.cancelled.set()
+            worker.join(timeout=5)
+            raise
+        if call.done.is_set():
+            worker.join()
+
+    def _work(self, body: dict[str, Any], call: Call) -> None:
+        try:
+            while not self._turn.acquire(timeout=_PATIENCE):
+                if call.over():
+                    return
+            try:
+                if not call.over():
+                    self._loaded().handle_chat_completions(body, call.receive)
+            finally:
+                self._turn.release()
+        except BaseException as failure:  # crosses to the waiting thread
+            call.failure = failure
+        finally:
+            call.done.set()
+
+    def _loaded(self) -> Any:
+        if self._server is None:
+            # 20 ms and a native library: only for a call that runs here
+            xllamacpp: Any = importlib.import_module("xllamacpp")
+            params = xllamacpp.CommonParams()
+            params.model.path = str(self._path)
+            params.verbosity = -1  # the default prints hundreds of lines
+            params.n_parallel = 1
+            params.warmup = False
+            params.n_ctx = self._options["n_ctx"]
+            params.n_batch = self._options.get("n_batch", 256)  # a prompt can be cancelled between batches
+            if "n_gpu_layers" in self._options:
+                params.n_gpu_layers = self._options["n_gpu_layers"]
+            if "threads" in self._options:
+                params.cpuparams.n_threads = self._options["threads"]
+                params.cpuparams_batch.n_threads = self._options["threads"]
+            try:
+                self._server = xllamacpp.Server(params)
+            except RuntimeError:  # it never says why
+                raise ModelNotFoundError(
+                    f"llama.cpp cannot load {self._path}",
+                    hint="The file may be cut off, too new for this llama.cpp, or too large for the memory.",
+                ) from None
+        return self._server
+
+    def close(self) -> None:
+        """Unload, once the running generation has ended."""
+        with self._turn:
+            self._server = None
+
+
+def _usage(facts: Mapping[str, Any]) -> Usage:
+    details: Mapping[str, Any] = facts.get("prompt_tokens_details") or {}
+    return Usage(
+        prompt_tokens=int(facts.get("prompt_tokens", 0)),
+        completion_tokens=int(facts.get("completion_tokens", 0)),
+        cached_tokens=int(details.get("cached_tokens", 0)),
+    )

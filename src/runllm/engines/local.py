@@ -1,0 +1,274 @@
+"""Models that run in this process, by llama.cpp: no server, no key, no network.
+
+An answer to a schema is decoded from a closed, bounded form of it (`bounding`), so that it is valid
+and ends by itself. A model is loaded once, on its first call, and shared by the process's threads;
+calls take turns, since a second one at the same time would only slow down the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runllm.contracts import Contract
+from runllm.diagnostics import did_you_mean
+from runllm.engines.bounding import Bounded, BudgetTooSmallError, bounded
+from runllm.engines.catalogue import locate, trained_window
+from runllm.engines.grammar import grammar
+from runllm.engines.llama import Call, LoadedModel
+from runllm.errors import (
+    ContextWindowExceededError,
+    EngineUnavailableError,
+    LLMParamValidationError,
+    ModelNotFoundError,
+    ProviderError,
+    ProviderTimeoutError,
+    RequestRefusedError,
+)
+from runllm.exchange import Completion, Endpoint, Request, Usage
+
+DEFAULT_ANSWER = 1024
+"""Tokens an answer to a schema may take when the app does not say."""
+
+DEFAULT_WINDOW = 8192
+"""The window used where the file names none, and the most that is taken unasked: memory grows with it."""
+
+_LOAD_OPTIONS = {
+    "n_ctx": "n_ctx", "num_ctx": "n_ctx",
+    "n_threads": "threads", "num_thread": "threads", "threads": "threads",
+    "n_gpu_layers": "n_gpu_layers", "num_gpu": "n_gpu_layers", "gpu_layers": "n_gpu_layers",
+    "n_batch": "n_batch", "num_batch": "n_batch",
+}  # fmt: skip
+_OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options", "messages", "model", "prompt"}
+_SENT = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"}
+_UNABLE = {"tools", "functions", "audio", "modalities", "web_search_options"}
+_STEADY = {
+    "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 8, "dry_penalty_last_n": 512,
+    "repeat_penalty": 1.05, "repeat_last_n": 64,
+}  # fmt: skip
+
+
+class LocalEngine:
+    """Runs `local/...` models in this process: see `runllm.engines.base.Engine`."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[Path, tuple[tuple[str, int], ...]], LoadedModel] = {}
+        self._running: list[Call] = []
+        self._lock = threading.Lock()
+        self._pid: int | None = None
+
+    def ready(self, endpoint: Endpoint) -> None:
+        """Raise unless the engine is installed and the model's file is here; loads neither."""
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise EngineUnavailableError(
+                "the engine for local models, `xllamacpp`, is not installed",
+                hint="It is the extra `local`: in a clone of runllm, `uv sync`; elsewhere, `pip install xllamacpp`.",
+            )
+        locate(endpoint)
+        _load_options(endpoint)
+
+    def window(self, endpoint: Endpoint) -> int | None:
+        """The window that the model is, or would be, loaded with, in tokens; read from the file's header."""
+        given = _load_options(endpoint).get("n_ctx")
+        if given is not None:
+            return given
+        return min(trained_window(locate(endpoint)) or DEFAULT_WINDOW, DEFAULT_WINDOW)
+
+    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:  # noqa: ARG002 - the same for all
+        """Nothing: the machine is the user's own."""
+        return (0.0, 0.0)
+
+    def complete(self, request: Request) -> Completion:
+        """Generate one answer and wait for it; with a schema, an answer that satisfies it."""
+        return self._complete(request, threading.Event())
+
+    async def acomplete(self, request: Request) -> Completion:
+        """As `complete`, in a thread; cancelling the task ends the generation."""
+        cancelled = threading.Event()
+        try:
+            return await asyncio.to_thread(self._complete, request, cancelled)
+        finally:
+            cancelled.set()
+
+    def close(self) -> None:
+        """End what is being generated and unload every model."""
+        with self._lock:
+            models, self._models = list(self._models.values()), {}
+            for call in self._running:
+                call.cancelled.set()
+        if self._pid in (None, os.getpid()):  # in a forked child there is nothing that could be unloaded
+            for model in models:
+                model.close()
+
+    # --- one call ------------------------------------------------------------------------------
+
+    def _complete(self, request: Request, cancelled: threading.Event) -> Completion:
+        started = time.monotonic()
+        self.ready(request.endpoint)
+        model, window = self._model(request.endpoint)
+        body = _body(request)
+        usage = Usage()
+        call = Call(deadline=started + request.timeout, cancelled=cancelled)
+        for fresh in (False, True):
+            plan = _plan(request, body, window, distinct=fresh)
+            call = self._generate(model, body | _constraint(plan, body), started + request.timeout, cancelled, request)
+            usage += call.usage
+            if plan is None or _fits(request.schema, "".join(call.pieces)):
+                break
+        return Completion(
+            text="".join(call.pieces).replace("\ufffd", "") if request.schema else "".join(call.pieces),
+            finish_reason=call.finish_reason or "stop",
+            usage=usage,
+            model=request.endpoint.model,
+            cost=0.0,
+            latency=time.monotonic() - started,
+        )
+
+    def _model(self, endpoint: Endpoint) -> tuple[LoadedModel, int]:
+        path = locate(endpoint).resolve()
+        window = self.window(endpoint) or DEFAULT_WINDOW
+        options = _load_options(endpoint) | {"n_ctx": window}
+        with self._lock:
+            if self._pid is None:
+                self._pid = os.getpid()
+            elif self._pid != os.getpid():
+                raise EngineUnavailableError(
+                    "a local model was loaded before this process was forked, and cannot run in the child",
+                    hint="Start worker processes with the `spawn` method, or make the first call after the fork.",
+                )
+            key = (path, tuple(sorted(options.items())))
+            if key not in self._models:
+                self._models[key] = LoadedModel(path, options)
+            return self._models[key], window
+
+    def _generate(
+        self, model: LoadedModel, body: dict[str, Any], deadline: float, cancelled: threading.Event, request: Request
+    ) -> Call:
+        call = Call(deadline=deadline, cancelled=cancelled)
+        with self._lock:
+            self._running.append(call)
+        try:
+            model.generate(body, call)
+        finally:
+            with self._lock:
+                self._running.remove(call)
+        _raise_for(call, request)
+        return call
+
+
+def _raise_for(call: Call, request: Request) -> None:
+    """Raise what went wrong with a call, if anything did."""
+    name = request.endpoint.model
+    if call.failure is not None:
+        if isinstance(call.failure, ImportError):
+            raise EngineUnavailableError(f"the engine for local models cannot be loaded: {call.failure}") from None
+        if isinstance(call.failure, ModelNotFoundError | KeyboardInterrupt):
+            raise call.failure
+        raise ProviderError(f"`{name}` failed: {call.failure}") from None
+    if call.error is not None:
+        message = str(call.error.get("message", ""))
+        if call.error.get("type") == "exceed_context_size_error":
+            prompt, window = call.error.get("n_prompt_tokens"), call.error.get("n_ctx")
+            raise ContextWindowExceededError(
+                f"the prompt has {prompt} tokens, the window of `{name}` {window}",
+                details={"prompt_tokens": prompt, "window": window},
+            )
+        raise RequestRefusedError(f"`{name}` refused the request: {message}")
+    if call.cancelled.is_set():
+        raise ProviderError(f"the call to `{name}` was cancelled")
+    if not call.done.is_set() or (not call.finish_reason and time.monotonic() > call.deadline):
+        raise ProviderTimeoutError(f"`{name}` did not answer within {request.timeout:g} seconds")
+
+
+# --- what is asked -----------------------------------------------------------------------------
+
+
+def _load_options(endpoint: Endpoint) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, value in endpoint.provider_params.items():
+        option = _LOAD_OPTIONS.get(name)
+        if option is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or (value < 1 and option != "n_gpu_layers"):
+            raise LLMParamValidationError(f"`provider_params.{name}` must be a whole number, not {value!r}")
+        found[option] = value
+    return found
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """The request in the words of llama.cpp's chat completion, but for the answer's form."""
+    params = {name: value for name, value in request.params.items() if value is not None}
+    for name in params.keys() & _UNABLE:
+        raise LLMParamValidationError(f"a local model cannot take `{name}`", hint="Leave it out for this model.")
+    if params.get("n", 1) != 1:
+        raise LLMParamValidationError("a local model gives one answer: `n` must be 1")
+    extra = request.endpoint.provider_params
+    for name in extra.keys() & _OWNED:
+        raise LLMParamValidationError(
+            f"`provider_params.{name}` is set by runllm itself", hint=did_you_mean(name, sorted(_SENT))
+        )
+    body: dict[str, Any] = {
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "return_progress": True,  # without it a long prompt cannot be cancelled
+        **_STEADY,
+        **{name: value for name, value in params.items() if name in _SENT},
+        **{name: value for name, value in extra.items() if name not in _LOAD_OPTIONS},
+    }
+    most = params.get("max_completion_tokens", params.get("max_tokens"))
+    if most is not None:
+        body["max_tokens"] = most
+    if request.schema is not None:
+        body.pop("stop", None)  # it would cut the object in two
+    elif isinstance(params.get("response_format"), Mapping):
+        body["response_format"] = params["response_format"]
+    return body
+
+
+def _plan(request: Request, body: Mapping[str, Any], window: int, *, distinct: bool) -> Bounded | None:
+    """The form to decode the answer from; None for free text."""
+    if request.schema is None:
+        return None
+    prompt = sum(len(message.content.encode()) // 3 + 8 for message in request.messages)
+    room = max(64, window - prompt - 16)
+    given = body.get("max_tokens")
+    try:
+        return bounded(request.schema, min(given or DEFAULT_ANSWER, room), distinct=distinct)
+    except BudgetTooSmallError as error:
+        where = f"`max_tokens` is {given}" if given and given <= room else f"the window leaves {room}"
+        raise ContextWindowExceededError(
+            f"the smallest answer that `output_schema` allows may take {error.needed} tokens, but {where}",
+            hint=f"Set `max_tokens` to {error.needed} or more, or ask for less in `output_schema`.",
+            details={"needed_tokens": error.needed, "max_tokens": given, "room": room},
+        ) from None
+
+
+def _constraint(plan: Bounded | None, body: Mapping[str, Any]) -> dict[str, Any]:
+    if plan is None:
+        return {}
+    return {"grammar": grammar(plan.form), "max_tokens": max(plan.tokens, body.get("max_tokens") or 0)}
+
+
+def _fits(schema: Mapping[str, Any] | None, text: str) -> bool:
+    """Whether the answer satisfies the contract, its keys all different."""
+    try:
+        value = json.loads(text, object_pairs_hook=_distinct)
+    except ValueError:
+        return False
+    return schema is None or Contract(schema).accepts(value)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found

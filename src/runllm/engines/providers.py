@@ -1,0 +1,333 @@
+"""What is known about providers without importing LiteLLM: names, keys, addresses, windows and prices.
+
+The rule for keys: a provider's key goes to the provider's own address, or to one the user set in the
+environment. An address that a file names gets a key only if the file also names its variable.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from runllm.diagnostics import nearest
+from runllm.errors import MissingCredentialError, ModelNotFoundError, ProviderConnectionError
+from runllm.exchange import Endpoint
+
+LOOPBACK_ONLY = "RUNLLM_LOOPBACK_ONLY"
+PLACEHOLDER_KEY = "no-key"  # clients insist on one, and would else take the provider's from the environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """What a provider needs.
+
+    Attributes:
+        keys: variables that may hold its key, one is enough; empty when it needs none or has its own ways.
+        hosts: the domains its key may be sent to.
+        bases: variables that may hold its address.
+        local: its address when none is given, for a server on this machine.
+        addressed: whether it has no address of its own.
+    """
+
+    keys: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+    local: str | None = None
+    addressed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How LiteLLM is to reach a model.
+
+    Attributes:
+        provider: the provider's name.
+        model: the model's name as LiteLLM is given it.
+        api_base: the address; None for the provider's own.
+        api_key: the key to send; None to let LiteLLM find the provider's own.
+    """
+
+    provider: str
+    model: str
+    api_base: str | None
+    api_key: str | None = field(repr=False)
+
+
+def _hosted(host: str, *keys: str, bases: tuple[str, ...] = ()) -> Provider:
+    return Provider(keys=keys, hosts=(host,), bases=bases)
+
+
+_AZURE_HOSTS = ("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com", "models.ai.azure.com")
+_OLLAMA = Provider(hosts=("ollama.com",), bases=("OLLAMA_API_BASE",), local="http://localhost:11434")
+
+PROVIDERS: Mapping[str, Provider] = {
+    "ai21": _hosted("api.ai21.com", "AI21_API_KEY"),
+    "anthropic": _hosted("api.anthropic.com", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN",
+                         bases=("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL")),
+    "azure": Provider(keys=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_AD_TOKEN", "AZURE_CLIENT_SECRET"),
+                      hosts=_AZURE_HOSTS, bases=("AZURE_API_BASE",), addressed=True),
+    "azure_ai": Provider(keys=("AZURE_AI_API_KEY",), hosts=_AZURE_HOSTS, bases=("AZURE_AI_API_BASE",), addressed=True),
+    "baseten": _hosted("baseten.co", "BASETEN_API_KEY"),
+    "bedrock": Provider(),
+    "cerebras": _hosted("api.cerebras.ai", "CEREBRAS_API_KEY", bases=("CEREBRAS_API_BASE",)),
+    "codestral": _hosted("codestral.mistral.ai", "CODESTRAL_API_KEY"),
+    "cohere": _hosted("api.cohere.com", "COHERE_API_KEY", "CO_API_KEY"),
+    "cohere_chat": _hosted("api.cohere.com", "COHERE_API_KEY", "CO_API_KEY"),
+    "dashscope": _hosted("aliyuncs.com", "DASHSCOPE_API_KEY", bases=("DASHSCOPE_API_BASE",)),
+    "databricks": Provider(keys=("DATABRICKS_API_KEY", "DATABRICKS_CLIENT_SECRET"), hosts=("databricks.com",),
+                           bases=("DATABRICKS_API_BASE",)),
+    "deepinfra": _hosted("api.deepinfra.com", "DEEPINFRA_API_KEY"),
+    "deepseek": _hosted("api.deepseek.com", "DEEPSEEK_API_KEY", bases=("DEEPSEEK_API_BASE",)),
+    "docker_model_runner": Provider(bases=("DOCKER_MODEL_RUNNER_API_BASE",),
+                                    local="http://localhost:22088/engines/llama.cpp"),
+    "fireworks_ai": _hosted("api.fireworks.ai", "FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY",
+                            "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN", bases=("FIREWORKS_API_BASE",)),
+    "gemini": _hosted("generativelanguage.googleapis.com", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "github": _hosted("models.inference.ai.azure.com", "GITHUB_API_KEY"),
+    "groq": _hosted("api.groq.com", "GROQ_API_KEY", bases=("GROQ_API_BASE",)),
+    "hosted_vllm": Provider(bases=("HOSTED_VLLM_API_BASE",), addressed=True),
+    "huggingface": _hosted("huggingface.co", "HF_TOKEN", "HUGGINGFACE_API_KEY"),
+    "hyperbolic": _hosted("api.hyperbolic.xyz", "HYPERBOLIC_API_KEY"),
+    "litellm_proxy": Provider(bases=("LITELLM_PROXY_API_BASE",), addressed=True),
+    "llamafile": Provider(bases=("LLAMAFILE_API_BASE",), local="http://127.0.0.1:8080/v1"),
+    "lm_studio": Provider(bases=("LM_STUDIO_API_BASE",), local="http://localhost:1234/v1"),
+    "meta_llama": _hosted("api.llama.com", "LLAMA_API_KEY"),
+    "minimax": _hosted("minimax.io", "MINIMAX_API_KEY"),
+    "mistral": _hosted("api.mistral.ai", "MISTRAL_API_KEY", bases=("MISTRAL_API_BASE",)),
+    "moonshot": _hosted("api.moonshot.ai", "MOONSHOT_API_KEY", bases=("MOONSHOT_API_BASE",)),
+    "nebius": _hosted("nebius.com", "NEBIUS_API_KEY"),
+    "novita": _hosted("api.novita.ai", "NOVITA_API_KEY"),
+    "nvidia_nim": _hosted("integrate.api.nvidia.com", "NVIDIA_NIM_API_KEY", bases=("NVIDIA_NIM_API_BASE",)),
+    "ollama": _OLLAMA,
+    "ollama_chat": _OLLAMA,
+    "openai": _hosted("api.openai.com", "OPENAI_API_KEY", bases=("OPENAI_BASE_URL", "OPENAI_API_BASE")),
+    "openrouter": _hosted("openrouter.ai", "OPENROUTER_API_KEY", "OR_API_KEY", bases=("OPENROUTER_API_BASE",)),
+    "perplexity": _hosted("api.perplexity.ai", "PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
+    "replicate": _hosted("api.replicate.com", "REPLICATE_API_KEY", "REPLICATE_API_TOKEN"),
+    "sagemaker": Provider(),
+    "sambanova": _hosted("api.sambanova.ai", "SAMBANOVA_API_KEY", bases=("SAMBANOVA_API_BASE",)),
+    "together_ai": _hosted("api.together.xyz", "TOGETHERAI_API_KEY", "TOGETHER_API_KEY", "TOGETHER_AI_API_KEY",
+                           "TOGETHER_AI_TOKEN", bases=("TOGETHER_AI_API_BASE",)),
+    "vercel_ai_gateway": _hosted("ai-gateway.vercel.sh", "VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"),
+    "vertex_ai": Provider(),
+    "watsonx": Provider(keys=("WATSONX_API_KEY", "WATSONX_APIKEY", "WATSONX_TOKEN", "WATSONX_ZENAPIKEY"),
+                        hosts=("cloud.ibm.com",)),
+    "xai": _hosted("api.x.ai", "XAI_API_KEY", bases=("XAI_API_BASE",)),
+    "xinference": Provider(bases=("XINFERENCE_API_BASE",), local="http://127.0.0.1:9997/v1"),
+    "zai": _hosted("z.ai", "ZAI_API_KEY"),
+}  # fmt: skip
+
+_SIGNS_IN = "signs in by hand in a browser, which a run cannot do"
+_REPLACES = "would replace the prompt or the model behind the runtime's back"
+_UNUSABLE: Mapping[str, str] = {
+    "github_copilot": _SIGNS_IN, "chatgpt": _SIGNS_IN, "langfuse": _REPLACES, "humanloop": _REPLACES,
+    "dotprompt": _REPLACES, "auto_router": _REPLACES, "litellm_agent": _REPLACES,
+}  # fmt: skip
+
+
+def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
+    """How to reach the endpoint's model.
+
+    Args:
+        endpoint: the model and what the file says about its address and key.
+        environment: the process's variables.
+
+    Raises:
+        ModelNotFoundError: no provider of that name is known.
+        MissingCredentialError: no key is set.
+        ProviderConnectionError: there is no address, or `RUNLLM_LOOPBACK_ONLY=1` forbids it.
+    """
+    name = provider_of(endpoint.model)
+    provider = PROVIDERS.get(name, Provider())
+    base = _address(endpoint, name, provider, environment)
+    if environment.get(LOOPBACK_ONLY) == "1" and not (base and is_loopback(base)):
+        where = base or f"the address of `{name}`"
+        raise ProviderConnectionError(
+            f"{LOOPBACK_ONLY} is set, and {where} is not on this machine",
+            details={"provider": name, "model": endpoint.model},
+            hint=f"Unset {LOOPBACK_ONLY}, or give an address on 127.0.0.1.",
+        )
+    model = f"ollama_chat/{endpoint.model[7:]}" if name == "ollama" else endpoint.model
+    return Access(provider=name, model=model, api_base=base, api_key=_key(endpoint, name, provider, base, environment))
+
+
+def _address(endpoint: Endpoint, name: str, provider: Provider, environment: Mapping[str, str]) -> str | None:
+    set_by_user = next((environment[var] for var in provider.bases if environment.get(var)), None)
+    base = endpoint.api_base or set_by_user
+    if base is None and provider is _OLLAMA and environment.get("OLLAMA_HOST"):
+        base = ollama_address(environment["OLLAMA_HOST"])
+    if base is None and provider.addressed:
+        raise ProviderConnectionError(
+            f"`{endpoint.model}` has no address",
+            details={"provider": name, "model": endpoint.model},
+            hint=f"Set `llm.api_base`, or the environment variable {provider.bases[0]}.",
+        )
+    return base or provider.local
+
+
+def _key(
+    endpoint: Endpoint, name: str, provider: Provider, base: str | None, environment: Mapping[str, str]
+) -> str | None:
+    wanted = (endpoint.api_key_env,) if endpoint.api_key_env else provider.keys
+    if endpoint.api_key_env and environment.get(endpoint.api_key_env):
+        return environment[endpoint.api_key_env]
+    if not endpoint.api_key_env:
+        if endpoint.api_base and not _is_own(endpoint.api_base, provider, environment):
+            return PLACEHOLDER_KEY
+        if not wanted or any(environment.get(variable) for variable in wanted):
+            return None
+        if base and is_loopback(base):
+            return PLACEHOLDER_KEY
+    names = " or ".join(variable for variable in wanted if variable)
+    raise MissingCredentialError(
+        f"`{endpoint.model}` needs a key, and {names} is not set",
+        details={"provider": name, "model": endpoint.model, "variables": list(wanted)},
+        hint=f"Set the environment variable {names}, or choose a local model with `--model local/smollm2-135m`.",
+    )
+
+
+def _is_own(base: str, provider: Provider, environment: Mapping[str, str]) -> bool:
+    """Whether the provider's key may be sent to this address."""
+    if any(environment.get(variable) == base for variable in provider.bases):
+        return True
+    host = _host(base)
+    return base.startswith("https://") and any(host == own or host.endswith(f".{own}") for own in provider.hosts)
+
+
+def _host(base: str) -> str:
+    from urllib.parse import urlsplit  # 4 ms, and most calls go to the provider's own address
+
+    try:
+        return (urlsplit(base).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def is_loopback(base: str) -> bool:
+    """Whether an address is on this machine."""
+    host = _host(base)
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+
+def ollama_address(host: str) -> str:
+    """`OLLAMA_HOST` as an address: it may lack scheme, host or port, and `0.0.0.0` means this machine."""
+    scheme, mark, rest = host.strip().rstrip("/").rpartition("://")
+    name, colon, port = rest.rpartition(":")
+    if not colon or not port.isdecimal():
+        name, port = rest, {"http": "80", "https": "443"}.get(scheme, "11434") if mark else "11434"
+    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)  # noqa: S104 - read, not bound
+    return f"{scheme or 'http'}://{name}:{port}"
+
+
+# --- names ------------------------------------------------------------------------------------------
+
+
+def provider_of(model: str) -> str:
+    """The provider of a model: its prefix, or for a bare name what LiteLLM's price table says.
+
+    Raises:
+        ModelNotFoundError: no provider is known, or it is one that cannot be used.
+    """
+    prefix = model.partition("/")[0] if "/" in model else ""
+    known = prefix in PROVIDERS or (prefix and prefix in _all_providers())
+    entry = None if known else _entry(model)
+    name = prefix if known else _family(entry) if entry else ""
+    if name in _UNUSABLE:
+        raise ModelNotFoundError(f"`{model}` cannot be used: `{name}` {_UNUSABLE[name]}")
+    if not name:
+        raise ModelNotFoundError(f"`{model}` names no provider that is known", hint=_suggestion(model))
+    if entry and entry.get("mode", "chat") not in ("chat", "completion", "responses"):
+        raise ModelNotFoundError(f"`{model}` is not a chat model but for `{entry['mode']}`")
+    return name
+
+
+def _suggestion(model: str) -> str:
+    prefix, slash, rest = model.partition("/")
+    near = nearest(prefix, sorted({*PROVIDERS, *_all_providers()})) if slash else nearest(model, _all_models())
+    if near is None:
+        return "Write `provider/model`; for a server of your own, `openai/MODEL` with `llm.api_base`."
+    return f"Did you mean `{near}{slash}{rest}`?"
+
+
+def _family(entry: Mapping[str, Any]) -> str:
+    """The provider that a price entry belongs to; some are split by API, such as `bedrock_converse`."""
+    name = str(entry.get("litellm_provider", ""))
+    return next((known for known in ("vertex_ai", "bedrock") if name.startswith(known)), name)
+
+
+@cache
+def folder() -> Path | None:
+    """Where LiteLLM is installed, None where it is not; found without importing it."""
+    from importlib.util import find_spec
+
+    spec = find_spec("litellm")
+    places: Iterable[str] = (spec.submodule_search_locations or ()) if spec else ()
+    return next((Path(place) for place in places), None)
+
+
+@cache
+def _all_providers() -> frozenset[str]:
+    """The provider names of the installed LiteLLM, from its source."""
+    text = _source("types/utils.py").partition("class LlmProviders(")[2].partition("\nclass ")[0]
+    named = re.findall(r'^    [A-Z0-9_]+ = "([^"]+)"', text, re.MULTILINE)
+    listed: dict[str, Any] = json.loads(_source("llms/openai_like/providers.json") or "{}")
+    return frozenset([*named, *listed])
+
+
+def _source(name: str) -> str:
+    place = folder()
+    path = place / name if place else None
+    return path.read_text(encoding="utf-8") if path and path.exists() else ""
+
+
+# --- windows and prices -------------------------------------------------------------------------------
+
+_PRICES = "model_prices_and_context_window_backup.json"
+
+
+def window(endpoint: Endpoint) -> int | None:
+    """The model's context window in tokens, None where it is not known; an Ollama model's is its `num_ctx`."""
+    asked = endpoint.provider_params.get("num_ctx")
+    if isinstance(asked, int) and endpoint.model.startswith("ollama"):
+        return asked
+    found = _limits(endpoint.model).get("max_input_tokens")
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def price(endpoint: Endpoint) -> tuple[float, float] | None:
+    """US dollars per prompt token and per completion token, None where they are not known."""
+    if endpoint.model.startswith(("ollama/", "ollama_chat/")):
+        return (0.0, 0.0)
+    entry = _limits(endpoint.model)
+    costs = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
+    first, second = costs
+    if isinstance(first, int | float) and isinstance(second, int | float):
+        return (float(first), float(second))
+    return None
+
+
+def _limits(model: str) -> Mapping[str, Any]:
+    """The price entry of a model, whether or not its name carries the provider."""
+    prefix, slash, rest = model.partition("/")
+    prefix = {"ollama_chat": "ollama"}.get(prefix, prefix)
+    if (entry := _entry(f"{prefix}{slash}{rest}")) is not None:
+        return entry
+    entry = _entry(rest) if slash else None
+    return entry if entry is not None and _family(entry) == prefix else {}
+
+
+@lru_cache(maxsize=256)
+def _entry(model: str) -> Mapping[str, Any] | None:
+    """One entry of LiteLLM's price table: found in the text, since parsing 3 MB takes five times as long."""
+    text = _source(_PRICES)
+    start = text.find(key := f"{json.dumps(model)}: {{")
+    return json.JSONDecoder().raw_decode(text, start + len(key) - 1)[0] if start >= 0 else None
+
+
+def _all_models() -> list[str]:
+    return re.findall(r'^    "([^"/]+)"\s*:\s*{', _source(_PRICES), re.MULTILINE)

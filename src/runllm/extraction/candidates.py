@@ -1,0 +1,227 @@
+"""Where in a model's text the JSON is: in fences, else at the top level of the prose.
+
+A value is looked for where a bracket stands outside every other value, never inside one: the inner
+object of a cut-off outer one is not an answer. The scan goes once from left to right, so that its
+time grows with the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from runllm.extraction import strict
+from runllm.extraction.tolerant import QUOTED, BrokenError, Reader
+
+MAX_VALUES = 10_000
+_MAX_STRAY = 3
+_THINK_END = "</think>"
+
+_BRACKET = re.compile(r"[\[{]")
+_FENCE = re.compile(r"^(?:[^\n`\[{]*`{3,}|[ \t>]*~{3,})[ \t]*([\w+.#-]*)[ \t]*\r?$", re.MULTILINE)
+_FENCE_END = re.compile(r"\s*(?:`{3,}|~{3,})")
+_BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
+_PLAUSIBLE = re.compile(
+    r"\{\s*(?:[\"'`“”‘’}/#]|[^\W\d][\w$]*+\s*+:)|\[\s*(?:[\"'`“”‘’\[{\]/#+.\-0-9]|(?:[Tt]rue|[Ff]alse|null|None)\b)"
+)
+_STRUCTURE = re.compile(r"[\"\[\]{}]|(?<=[\[{,:])\s*+['`“‘]")
+_MEMBER_BEFORE = re.compile(r"[\"”]\s*:\s*\Z")
+_MEMBER_AFTER = re.compile(r"\s*[,}\]]")
+_TAG = re.compile(r"<(/?)[A-Za-z][\w.-]*>")
+_MARGIN = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A bracketed value in a text: read, or broken.
+
+    Attributes:
+        start, end: the offsets of the value.
+        value: what was read.
+        syntax: repairs made in reading it.
+        fence: offset of the fence line it stands behind; -1 outside a fence.
+        fault: why it could not be read.
+    """
+
+    start: int
+    end: int
+    value: Any = None
+    syntax: tuple[str, ...] = ()
+    fence: int = -1
+    fault: BrokenError | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Scan:
+    """What a text holds.
+
+    Attributes:
+        start: offset at which the answer begins, behind any reasoning.
+        found: the top-level values in order.
+        cut: set where the text ends inside a value.
+        crowded: there are more values than are looked at.
+    """
+
+    start: int
+    found: list[Found] = field(default_factory=list["Found"])
+    cut: BrokenError | None = None
+    crowded: bool = False
+
+    def pool(self) -> list[Found]:
+        """The values that may be the answer: those in fences, where there are any."""
+        meant = [f for f in self.found if f.fault is None or f.fault.named]
+        return [f for f in meant if f.fence >= 0] or meant
+
+
+def scan(text: str) -> Scan:
+    """Find the values in `text`, behind the last `</think>` that is not inside one of them."""
+    first = 1 if text.startswith("\ufeff") else 0
+    if _THINK_END not in text:
+        return _scan(text, first)
+    read = [f for f in _scan(text, first).found if f.fault is None]
+    starts = [f.start for f in read]
+    at = len(text)
+    while (at := text.rfind(_THINK_END, 0, at)) >= 0:
+        before = bisect_right(starts, at) - 1
+        if before < 0 or read[before].end <= at:
+            return _scan(text, at + len(_THINK_END))
+    return _scan(text, first)
+
+
+def _scan(text: str, start: int) -> Scan:
+    result = Scan(start=start)
+    fences = list(_FENCE.finditer(text))
+    ahead = 0  # index of the next fence line
+    fence = -1  # offset of the fence line we are behind
+    stray = 0
+    at = start
+    while True:
+        while ahead < len(fences) and fences[ahead].start() < at:
+            ahead += 1
+        line = fences[ahead] if ahead < len(fences) else None
+        bracket = _BRACKET.search(text, at)
+        if line and (bracket is None or line.start() < bracket.start()):
+            following = fences[ahead + 1].start() if ahead + 1 < len(fences) else len(text)
+            fence, at = _cross(text, line, following, fence, result.found)
+            continue
+        if bracket is None:
+            return result
+        if len(result.found) == MAX_VALUES:
+            result.crowded = True
+            return result
+        found = _value_at(text, bracket.start(), fence)
+        if found.end < 0 and found.fault:  # it never closes
+            stray += 1
+            if found.fault.cut or found.fault.begun or stray > _MAX_STRAY:
+                result.cut = found.fault
+                return result
+            at = _resume(text, found.fault.at, line)
+            continue
+        result.found.append(_member(text, found) if fence < 0 else found)
+        at = found.end
+        if fence >= 0 and (closing := _FENCE_END.match(text, at)):
+            fence, at = -1, closing.end()
+
+
+def _cross(text: str, line: re.Match[str], following: int, fence: int, found: list[Found]) -> tuple[int, int]:
+    """Go over a fence line: the offset of the fence we are behind then, and where to go on."""
+    language = line[1].lower()
+    if not language and (fence >= 0 or following == len(text)):
+        return -1, line.end()  # the end of a fence, or a leftover one
+    content = text[line.end() : following]
+    if not content.lstrip().startswith(("{", "[")):
+        try:
+            value, _ = strict.whole(content)
+        except ValueError:
+            if language and not language.startswith("json"):
+                return line.start(), following  # code in another language
+        else:
+            found.append(Found(start=line.end(), end=following, value=value, fence=line.start()))
+            return line.start(), following
+    return line.start(), line.end()
+
+
+def _value_at(text: str, at: int, fence: int) -> Found:
+    if _PLAUSIBLE.match(text, at):
+        try:
+            value, end = strict.starting_at(text, at)
+            return Found(start=at, end=end, value=value, fence=fence)
+        except ValueError:
+            pass
+    reader = Reader(text)
+    try:
+        value, end = reader.read(at)
+    except BrokenError as fault:
+        return Found(start=at, end=-1 if fault.cut else _closing(text, fault), fault=fault, fence=fence)
+    return Found(start=at, end=end, value=value, syntax=tuple(reader.repairs), fence=fence)
+
+
+def _closing(text: str, fault: BrokenError) -> int:
+    """The offset behind a broken value, counted from where reading stopped; -1 if it never closes."""
+    at, depth = fault.at, fault.depth
+    while found := _STRUCTURE.search(text, at):
+        char, at = found.group()[-1], found.end()
+        if char in "[{":
+            depth += 1
+        elif char in "]}":
+            depth -= 1
+            if depth == 0:
+                return at
+        else:
+            string = QUOTED[char].match(text, at - 1)
+            if not string:
+                return -1
+            at = string.end()
+    return -1
+
+
+def _resume(text: str, at: int, line: re.Match[str] | None) -> int:
+    """Where prose goes on behind a bracket that is only punctuation: the next paragraph or fence."""
+    blank = _BLANK_LINE.search(text, at)
+    ends = [blank.start() if blank else len(text), line.start() if line else len(text)]
+    return max(at, min(ends))
+
+
+def _member(text: str, found: Found) -> Found:
+    """`found`, marked as broken if it is the value of a key whose object has lost its beginning."""
+    before = text[max(0, found.start - _MARGIN) : found.start]
+    if not (_MEMBER_BEFORE.search(before) and _MEMBER_AFTER.match(text, found.end)):
+        return found
+    fault = BrokenError(
+        "this value belongs to a key, and the beginning of its object is missing",
+        at=found.start, depth=1, cut=False, named=True, begun=True,
+    )  # fmt: skip
+    return Found(start=found.start, end=found.end, fault=fault)
+
+
+# --- what stood around a value -------------------------------------------------------------------
+
+
+def envelope(text: str, start: int, found: Found) -> Iterator[str]:
+    """The names of what was taken off around a value, from the outside in."""
+    if text.startswith("\ufeff"):
+        yield "bom"
+    if _THINK_END in text[:start]:
+        yield "thinking"
+    before, after = text[start : found.start], text[found.end :]
+    if found.fence >= 0:
+        before = text[start : max(start, found.fence)] + "\n" + _FENCE.sub("", text[found.fence : found.start])
+        after = _FENCE_END.sub("", after, count=1)
+    around = (before.strip(" \t\r\n"), after.strip(" \t\r\n"))
+    if found.fence >= 0:
+        yield "fence"
+    elif "```" in around[0] or "```" in around[1]:
+        yield "fence"
+        around = tuple(re.sub(r"`{3,}\w*", "", part).strip() for part in around)
+    if not any(part.strip() for part in around):
+        if any(around):
+            yield "unicode-space"
+    elif around[0].lower() == "json" and not around[1]:
+        yield "json-prefix"
+    elif all(not part or _TAG.fullmatch(part) for part in around):
+        yield "tag"
+    else:
+        yield "prose"

@@ -1,0 +1,123 @@
+"""JSON as the standard writes it, with nothing lost and nothing assumed.
+
+The standard library takes `NaN`, keeps the last of two equal keys, and turns `1e999` into infinity:
+here all three are errors. Integers stay exact.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+MAX_DEPTH = 200
+
+JSON = dict[str, Any] | list[Any] | str | int | float | bool | None
+
+
+class _UnusualFloatError(Exception):
+    """A float that is whole or infinite: most texts have none, and are read without looking closer."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        first: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in first and not same(first[key], value):
+                raise ValueError(f"the key {key!r} is given twice with different values")
+            first.setdefault(key, value)
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _usual_float(text: str) -> float:
+    value = float(text)
+    if value.is_integer() or math.isinf(value):
+        raise _UnusualFloatError
+    return value
+
+
+def finite(text: str) -> float:
+    """The number that `text` denotes; a ValueError where it is too large for a float."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("the number is too large")
+    return value
+
+
+_USUAL = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_usual_float)
+_ANY = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=finite)
+
+
+def whole(text: str) -> tuple[Any, bool]:
+    """The value that the whole of `text` is, and whether a whole float such as `3.0` may be in it.
+
+    Raises:
+        ValueError: `text` is not one JSON value, or nests deeper than `MAX_DEPTH`.
+    """
+    unusual = False
+    try:
+        try:
+            value = _USUAL.decode(text)
+        except _UnusualFloatError:
+            value, unusual = _ANY.decode(text), True
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
+        raise ValueError("nested too deeply")
+    return value, unusual
+
+
+def starting_at(text: str, at: int) -> tuple[Any, int]:
+    """The value that starts at offset `at`, and the offset behind it.
+
+    Raises:
+        ValueError: there is no such value, or it nests deeper than `MAX_DEPTH`.
+    """
+    try:
+        value, end = _ANY.raw_decode(text, at)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if end - at > 2 * MAX_DEPTH and _too_deep(value):
+        raise ValueError("nested too deeply")
+    return value, end
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def canonical(value: Any) -> str:
+    """A text that two JSON values share exactly when they are the same: `1`, `1.0` and `true` are three."""
+    return json.dumps(value, sort_keys=True)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same, types included and the order of keys aside."""
+    return canonical(one) == canonical(other)
+
+
+def is_unicode(text: str, value: Any) -> bool:
+    """Whether `value`, read from `text`, can be written as UTF-8: it holds no half of a surrogate pair."""
+    escaped = "\\ud" in text or "\\uD" in text
+    if text.isascii() and not escaped:
+        return True
+    try:
+        (json.dumps(value, ensure_ascii=False) if escaped else text).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

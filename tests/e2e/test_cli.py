@@ -1,0 +1,287 @@
+"""The installed command, as a user types it."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.integration.provider import Provider, answer, failure
+
+RUNLLM = str(Path(sys.executable).with_name("runllm"))
+APP = """#!/usr/bin/env -S runllm run
+---
+name: echo
+description: Say it again.
+version: 1.0.0
+author: me
+max_context_window: 4096
+input_schema:
+  type: object
+  properties:
+    text: {{type: string, description: What to say.}}
+    times: {{type: integer, default: 1}}
+  required: [text]
+  additionalProperties: false
+output_schema:
+  type: object
+  properties: {{answer: {{type: string}}}}
+  required: [answer]
+  additionalProperties: false
+llm: {{model: openai/m, api_base: "{base}"}}
+llm_params: {{temperature: 0}}
+---
+Say {{{{ input.text }}}} {{{{ input.times }}}} times.
+"""
+
+
+def command(
+    *arguments: str, stdin: str | None = None, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess:
+    env = {**os.environ, "NO_COLOR": "1", **environment}
+    options = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+    return subprocess.run(
+        [RUNLLM, *arguments], capture_output=True, text=True, timeout=100, cwd=cwd, env=env, **options
+    )
+
+
+@pytest.fixture
+def provider():
+    with Provider() as server:
+        yield server
+
+
+@pytest.fixture
+def app(tmp_path: Path, provider: Provider) -> Path:
+    path = tmp_path / "echo.rllm"
+    path.write_text(APP.format(base=provider.base), encoding="utf-8")
+    return path
+
+
+def test_run_prints_the_output_alone(app: Path, provider: Provider) -> None:
+    provider.script(answer('{"answer": "hé"}'))
+    done = command(str(app), "text=hello", "times=2")
+    assert (done.returncode, done.stdout, done.stderr) == (0, '{\n  "answer": "hé"\n}\n', "")
+    assert provider.requests[0].body["messages"][-1]["content"] == "Say hello 2 times."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (["--input", "hello"], None),
+        (["--input", '{"text": "hello"}'], None),
+        (["--input", "text: hello"], None),
+        (["--input-file", "in.json"], None),
+        (["--input-file", "in.yaml"], None),
+        (["--input-file", "in.txt"], None),
+        (["--input-file", "-"], '{"text": "hello"}'),
+        (["text=@in.txt"], None),
+        ([], "hello\n"),
+        (["--input-file", "in.json", "text=hello"], None),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_the_input_may_come_in_any_way(app: Path, arguments: list[str], stdin: str | None) -> None:
+    folder = app.parent
+    (folder / "in.json").write_text('{"text": "hello"}', encoding="utf-8")
+    (folder / "in.yaml").write_text("text: hello\n", encoding="utf-8")
+    (folder / "in.txt").write_text("hello", encoding="utf-8")
+    done = command("run", "echo.rllm", *arguments, "--dry-run", stdin=stdin, cwd=folder, OPENAI_API_KEY="")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["messages"][-1]["content"] == "Say hello 1 times."
+
+
+def test_dry_run_shows_tokens_and_calls_nothing(app: Path, provider: Provider) -> None:
+    found = json.loads(command("run", str(app), "text=x", "--dry-run").stdout)
+    assert found["tokens"]["fits"]
+    assert found["tokens"]["prompt"] > 10
+    assert provider.requests == []
+
+
+def test_formats_and_output_file(app: Path, provider: Provider, tmp_path: Path) -> None:
+    provider.script(*[answer('{"answer": "two\\nlines"}')] * 3)
+    assert command("run", str(app), "text=x", "--format", "text").stdout == "two\nlines\n"
+    assert command("run", str(app), "text=x", "--format", "yaml").stdout == "answer: |-\n  two\n  lines\n"
+    target = tmp_path / "out.json"
+    target.write_text("old", encoding="utf-8")
+    assert command("run", str(app), "text=x", "--output", str(target)).stdout == ""
+    assert json.loads(target.read_text(encoding="utf-8")) == {"answer": "two\nlines"}
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (["run", "no.rllm"], 3, "RLLM_023"),
+        (["run", "{app}"], 4, "RLLM_004"),
+        (["run", "{app}", "text=x", "times=two"], 4, "RLLM_004"),
+        (["run", "{app}", "txt=x"], 2, "RLLM_022"),
+        (["run", "{app}", "--input", "{"], 4, "RLLM_004"),
+        (["run", "{app}", "--input-file", "no.json"], 3, "RLLM_023"),
+        (["run", "{app}", "--input", "a", "--input-file", "b"], 2, "RLLM_022"),
+        (["run", "{app}", "text=x", "--max-retries", "-1"], 2, "RLLM_022"),
+        (["run", "{app}", "text=x", "--model", "opnai/m"], 8, "RLLM_020"),
+        (["run", "{app}", "text=x", "--model", "anthropic/claude-sonnet-4-5"], 7, "RLLM_012"),
+        (["run", "{app}", "text=x", "--model", "local/nothing"], 8, "RLLM_020"),
+        (["run"], 2, "RLLM_022"),
+        (["rnu"], 2, "RLLM_022"),
+        (["run", "{app}", "text=" + "word " * 9000], 6, "RLLM_006"),
+    ],
+    ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else None,
+)
+def test_a_failure_is_one_line_of_json_with_its_status(app: Path, arguments: list[str], status: int, code: str) -> None:
+    done = command(*[word.replace("{app}", str(app)) for word in arguments])
+    assert done.stdout == ""
+    payload = json.loads(done.stderr)
+    assert (done.returncode, payload["error_code"]) == (status, code), payload
+    assert payload["recovery_hint"]
+
+
+def test_exhausted_retries_carry_every_attempt(app: Path, provider: Provider) -> None:
+    provider.script(*[answer("no")] * 2)
+    done = command("run", str(app), "text=x", "--max-retries", "1")
+    assert done.returncode == 5
+    assert [a["text"] for a in json.loads(done.stderr)["details"]["attempts"]] == ["no", "no"]
+
+
+def test_verbose_traces_on_stderr_and_keeps_stdout_clean(app: Path, provider: Provider) -> None:
+    provider.script(answer("no"), answer('```json\n{"answer": "ok"}\n```'))
+    done = command("run", str(app), "text=x", "--verbose")
+    assert json.loads(done.stdout) == {"answer": "ok"}
+    steps = [line.split()[2] for line in done.stderr.splitlines()]
+    assert steps[0] == "input"
+    assert {"call", "answer", "problem", "retry", "repair", "done"} <= set(steps)
+
+
+def test_help_on_a_file_lists_its_inputs(app: Path) -> None:
+    done = command(str(app), "--help")
+    assert "text=<string>" in done.stdout
+    assert "What to say." in done.stdout
+    assert "default: 1" in done.stdout
+
+
+def test_validate_shows_every_problem_with_a_caret(app: Path) -> None:
+    bad = app.with_name("bad.rllm")
+    bad.write_text(
+        app.read_text(encoding="utf-8").replace("input.text", "input.txet").replace("author", "autor"), encoding="utf-8"
+    )
+    done = command("validate", str(app), str(bad))
+    assert done.returncode == 3
+    assert f"{app}: ok" in done.stdout
+    assert "^^^^" in done.stdout
+    assert done.stdout.count("error:") == 2 + 1  # `author` missing, `autor` unknown, the path
+    assert json.loads(command("validate", str(bad), "--format", "json").stdout)[0]["problems"][0]["line"]
+
+
+def test_inspect_and_schema(app: Path) -> None:
+    assert "openai/m" in command("inspect", str(app)).stdout
+    assert json.loads(command("inspect", str(app), "--format", "json").stdout)["name"] == "echo"
+    assert json.loads(command("schema").stdout)["type"] == "object"
+
+
+def test_a_script_line_runs_the_file(app: Path, provider: Provider) -> None:
+    provider.script(answer('{"answer": "ok"}'))
+    app.chmod(0o755)
+    path = f"{Path(RUNLLM).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [str(app), "text=x"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PATH": path},
+        stdin=subprocess.DEVNULL,
+    )
+    assert json.loads(done.stdout) == {"answer": "ok"}
+
+
+def test_ctrl_c_ends_cleanly_with_130(app: Path, provider: Provider) -> None:
+    provider.script(answer('{"answer": "late"}', delay=60))
+    process = subprocess.Popen(
+        [RUNLLM, "run", str(app), "text=x"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not provider.requests and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert json.loads(err)["error_code"] == "RLLM_024"
+
+
+def test_an_error_on_a_terminal_is_a_report_with_a_caret(app: Path) -> None:
+    app.write_text(app.read_text(encoding="utf-8").replace("input.text", "input.txet"), encoding="utf-8")
+    master, slave = pty.openpty()
+    subprocess.run(
+        [RUNLLM, "run", str(app), "text=x"], stdout=slave, stderr=slave, stdin=slave, timeout=60, check=False
+    )
+    os.close(slave)
+    shown = b""
+    while select.select([master], [], [], 0.5)[0]:
+        try:
+            shown += os.read(master, 65536)
+        except OSError:
+            break
+    text = shown.decode()
+    assert "RLLM_019 TemplateError" in text
+    assert "^^^^" in text
+    assert "Did you mean `text`?" in text
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    done = subprocess.run(
+        f"{RUNLLM} schema | head -1", shell=True, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_no_planted_key_is_in_any_output(app: Path, provider: Provider) -> None:
+    """The provider echoes the key it was sent; neither trace nor error shows it."""
+    key = "planted-key-0123456789-abcdefgh"
+    app.write_text(
+        app.read_text(encoding="utf-8").replace("llm: {", "llm: {api_key_env: PLANTED_API_KEY, "), encoding="utf-8"
+    )
+    provider.script(failure(401, f"bad {key}"))
+    done = command("run", str(app), "text=x", "--verbose", PLANTED_API_KEY=key)
+    assert done.returncode == 7
+    assert key in provider.requests[0].headers.get("authorization", "")
+    assert key not in done.stdout + done.stderr
+
+
+def test_start_up_imports_nothing_heavy(app: Path) -> None:
+    """Commands that call no model leave LiteLLM, llama.cpp and asyncio alone."""
+    heavy = ("litellm", "xllamacpp", "asyncio", "pydantic", "httpx", "openai", "rich")
+    code = f"import sys; from runllm.cli import invoke; status = invoke(sys.argv[1:]); assert not status, status; print([m for m in {heavy} if m in sys.modules])"
+    for arguments in (
+        ["validate", str(app)],
+        ["inspect", str(app)],
+        ["schema"],
+        ["--help"],
+        ["run", str(app), "text=x", "--dry-run"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.stdout.endswith("[]\n"), (arguments, done.stdout[-200:], done.stderr)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import runllm"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    ours = [line.split("|")[-1].strip() for line in done.stderr.splitlines() if "runllm" in line]
+    assert ours == ["runllm._version", "runllm"]
