@@ -8,7 +8,8 @@ from typing import Any
 from runllm import budget, templates
 from runllm.diagnostics import Problem
 from runllm.exchange import Message
-from runllm.program import Program, Section
+from runllm.parser import Parsed
+from runllm.program import Program
 
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",
@@ -20,19 +21,19 @@ _ERRORS_SCHEMA: dict[str, Any] = {
 }
 
 
-def analyse(program: Program) -> tuple[Problem, ...]:
-    """The problems of a program whose form is right, in the order of the file."""
-    found = [*_template_problems(program), *_window_problems(program), *_unsupported(program)]
+def analyse(parsed: Parsed) -> tuple[Problem, ...]:
+    """All problems of a file, those of its form and those of its meaning, in its order.
+
+    Templates are checked even where the form is wrong elsewhere, so that nothing is found only later.
+    """
+    found = [*parsed.problems, *_template_problems(parsed)]
+    if parsed.program is not None:
+        found += [*_window_problems(parsed.program), *_unsupported(parsed.program)]
     return tuple(sorted(found, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
 
 
-def scope_of(program: Program) -> dict[str, Mapping[str, Any] | None]:
-    """What the templates of a program may read: each name with the schema of what it holds."""
-    return {"input": program.input.schema, "uses": None, "vars": None}
-
-
-def _template_problems(program: Program) -> Iterator[Problem]:
-    scope = scope_of(program)
+def _template_problems(parsed: Parsed) -> Iterator[Problem]:
+    scope: dict[str, Mapping[str, Any] | None] = {"input": parsed.input_schema, "uses": None, "vars": None}
     recovery_scope = {
         **scope,
         "errors": _ERRORS_SCHEMA,
@@ -40,29 +41,17 @@ def _template_problems(program: Program) -> Iterator[Problem]:
         "attempt": {"type": "integer"},
         "output_schema": {"type": "object"},
     }
-    sections = (
-        (program.system, scope),
-        (program.prompt, scope),
-        (program.recovery, recovery_scope),
-    )
-    for section, names in sections:
-        if section is not None:
-            yield from _section_problems(program, section, names)
-
-
-def _section_problems(
-    program: Program, section: Section, scope: Mapping[str, Mapping[str, Any] | None]
-) -> Iterator[Problem]:
-    for finding in templates.findings(section.text, scope):
-        line, column = section.place(finding.offset)
-        yield Problem(
-            message=finding.message,
-            keyword="template",
-            kind="TemplateError",
-            span=program.source.span(line, column, finding.length),
-            hint=finding.hint,
-            severity=finding.severity,
-        )
+    for name, section in parsed.sections.items():
+        for finding in templates.findings(section.text, recovery_scope if name == "RECOVERY" else scope):
+            line, column = section.place(finding.offset)
+            yield Problem(
+                message=finding.message,
+                keyword="template",
+                kind="TemplateError",
+                span=parsed.source.span(line, column, finding.length),
+                hint=finding.hint,
+                severity=finding.severity,
+            )
 
 
 def _window_problems(program: Program) -> Iterator[Problem]:

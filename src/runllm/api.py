@@ -49,9 +49,7 @@ def validate(path: str | Path) -> Report:
         FileAccessError: the file cannot be read.
     """
     parsed = parser.load(path)
-    problems = parsed.problems
-    if parsed.program is not None:
-        problems += analyse(parsed.program)
+    problems = analyse(parsed)
     program = parsed.program if not errors_in(problems) else None
     return Report(path=str(path), problems=problems, program=program)
 

@@ -135,7 +135,7 @@ def test_formats_and_output_file(app: Path, provider: Provider, tmp_path: Path) 
     ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else None,
 )
 def test_a_failure_is_one_line_of_json_with_its_status(app: Path, arguments: list[str], status: int, code: str) -> None:
-    done = command(*[word.replace("{app}", str(app)) for word in arguments])
+    done = command(*[word.replace("{app}", str(app)) for word in arguments], RUNLLM_LOOPBACK_ONLY="")
     assert done.stdout == ""
     payload = json.loads(done.stderr)
     assert (done.returncode, payload["error_code"]) == (status, code), payload

@@ -45,7 +45,7 @@ def _text(case: dict) -> str:
 
 def _problems(text: str):
     parsed = parse(text, name="app.rllm")
-    return parsed.program, [*parsed.problems, *(analyse(parsed.program) if parsed.program else ())]
+    return parsed.program, analyse(parsed)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])

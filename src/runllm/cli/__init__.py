@@ -61,9 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def invoke(arguments: list[str]) -> int:
     """Run one command line and return its exit status; every failure is rendered, none is raised."""
     try:
-        cli.main(args=_with_run(arguments), prog_name="runllm", standalone_mode=False)
-    except click.exceptions.Exit as end:
-        return end.exit_code
+        status = cli.main(args=_with_run(arguments), prog_name="runllm", standalone_mode=False)
+        return status if isinstance(status, int) else 0
     except BrokenPipeError:
         return _broken_pipe()
     except (KeyboardInterrupt, click.exceptions.Abort):
@@ -78,7 +77,6 @@ def invoke(arguments: list[str]) -> int:
         from runllm.api import as_error
 
         return _fail(as_error(error))
-    return 0
 
 
 def _with_run(arguments: list[str]) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from runllm.contracts import Contract
+from runllm.contracts import Contract, schema_problems
 from runllm.diagnostics import Problem, errors_in
 from runllm.documents import DocumentError, read
 from runllm.errors import FileAccessError
@@ -22,11 +24,21 @@ MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """A program, or what stands in its way. `program` is None exactly when a problem is an error."""
+    """A program, or what stands in its way.
+
+    Attributes:
+        program: None exactly when a problem is an error.
+        problems: in the order of the file.
+        source: the text.
+        sections: the templates by name (`SYSTEM`, `USER`, `RECOVERY`), also of a file with errors.
+        input_schema: what templates may read as `input`; None where the schema itself is wrong.
+    """
 
     program: Program | None
     problems: tuple[Problem, ...]
     source: Source
+    sections: Mapping[str, Section] = field(default_factory=dict[str, Section])
+    input_schema: Mapping[str, Any] | None = None
 
 
 def load(path: str | Path) -> Parsed:
@@ -55,15 +67,20 @@ def parse(data: bytes | str, *, name: str = "<text>", path: Path | None = None) 
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        return _broken(name, f"the file is not UTF-8: byte 0x{raw[error.start]:02x} on line {line}", line=line)
+        before = raw[: error.start].decode("utf-8", "replace")
+        text = before + raw[error.start :].decode("utf-8", "replace")
+        return _broken(name, f"the file is not UTF-8: byte 0x{raw[error.start]:02x}", text=text, before=before)
     source = Source(name=name, text=text.replace("\r\n", "\n").replace("\r", "\n"))
     return _Parser(source, path, hashlib.sha256(raw).hexdigest()).parse()
 
 
-def _broken(name: str, message: str, *, line: int = 1, hint: str = "Save the file as UTF-8.") -> Parsed:
-    source = Source(name=name, text="")
-    problem = Problem(message=message, keyword="file", kind="ParseError", span=source.span(line), hint=hint)
+def _broken(
+    name: str, message: str, *, text: str = "", before: str = "", hint: str = "Save the file as UTF-8."
+) -> Parsed:
+    """A file that is no text to work on; `before` is what stands before the fault."""
+    source = Source(name=name, text=text)
+    span = source.span(before.count("\n") + 1, len(before) - before.rfind("\n"))
+    problem = Problem(message=message, keyword="file", kind="ParseError", span=span, hint=hint)
     return Parsed(program=None, problems=(problem,), source=source)
 
 
@@ -84,7 +101,13 @@ class _Parser:
             problems += self._across(header, body, body_line)
         problems.sort(key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0))
         program = self._program(header, body) if header and not errors_in(problems) else None
-        return Parsed(program=program, problems=tuple(problems), source=self.source)
+        return Parsed(
+            program=program,
+            problems=tuple(problems),
+            source=self.source,
+            sections=_sections(header, body),
+            input_schema=_usable_schema(header),
+        )
 
     def _header(self, first_line: int, text: str, problems: list[Problem]) -> Frontmatter | None:
         try:
@@ -155,7 +178,7 @@ class _Parser:
             params=header.params(),
             prompt=body.sections.get("USER", Section(text="")),
             system=body.sections.get("SYSTEM"),
-            recovery=body.sections.get("RECOVERY") or header.template("recovery_prompt"),
+            recovery=_sections(header, body).get("RECOVERY"),
             examples=header.examples(),
             blocks=tuple(body.blocks),
             uses=header.dependencies(),
@@ -164,3 +187,14 @@ class _Parser:
             tags=tuple(values.get("tags", ())),
             recommended_models=tuple(values.get("recommended_models", ())),
         )
+
+
+def _sections(header: Frontmatter | None, body: Body) -> dict[str, Section]:
+    """The templates of a file by name, that of `recovery_prompt` under `RECOVERY`."""
+    recovery = header.template("recovery_prompt") if header else None
+    return {**({"RECOVERY": recovery} if recovery else {}), **body.sections}
+
+
+def _usable_schema(header: Frontmatter | None) -> Mapping[str, Any] | None:
+    schema = header.values.get("input_schema") if header else None
+    return None if schema is None or errors_in(schema_problems(schema)) else schema

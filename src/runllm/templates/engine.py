@@ -51,7 +51,7 @@ _UNWANTED_FUNCTIONS = ("debug",)  # it prints the state of the engine
 
 MAX_OUTPUT = 16 * 2**20
 """The longest text that a rendering gives, in bytes."""
-_FUEL = 10**9
+_FUEL = 1_000_000
 """One unit pays for one instruction or 64 bytes, so this is 64 MB of data at most."""
 _MOST_SIGNS = 1000
 """Words and signs in one tag: the engine reads an expression recursively and ends the process when it is too long."""

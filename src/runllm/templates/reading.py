@@ -107,7 +107,7 @@ class _Walk:
         if word.text.startswith("end"):
             self.close()
         elif word.text == "else" and self.blocks and self.blocks[-1]:
-            self.scopes[-1] = {}  # of a loop: its target is gone
+            pass
         else:
             statement = getattr(self, f"on_{word.text}", None)
             (statement or self.expression)(rest)
