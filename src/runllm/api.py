@@ -260,6 +260,8 @@ def _type_of(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " | ".join(str(value) for value in schema["enum"])
     declared = schema.get("type", "any")
+    if declared == "array" and isinstance(schema.get("items"), Mapping):
+        return f"list of {_type_of(schema['items'])}"
     return declared if isinstance(declared, str) else " | ".join(declared)
 
 

@@ -165,6 +165,12 @@ def test_help_on_a_file_lists_its_inputs(app: Path) -> None:
     assert "default: 1" in done.stdout
 
 
+def test_no_arguments_print_the_help() -> None:
+    done = command()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Commands:" in done.stdout
+
+
 def test_validate_shows_every_problem_with_a_caret(app: Path) -> None:
     bad = app.with_name("bad.rllm")
     bad.write_text(

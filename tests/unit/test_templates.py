@@ -1,14 +1,16 @@
 """Templates: what they render to, what they may not do, and what is found wrong before they run."""
 
 import json
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
 from runllm.errors import TemplateError
 from runllm.templates import Reference, evaluate, findings, references, render
 from runllm.templates.building import builds_values
-from runllm.templates.engine import FILTERS, FUNCTIONS, TESTS, environment
+from runllm.templates.engine import FILTERS, FUNCTIONS, METHODS, TESTS, check_source, environment
 
 INPUT = {
     "text": "a {{ b }} {% c %}",
@@ -126,6 +128,13 @@ def test_what_is_not_json_is_refused(value: object) -> None:
         render("{{ v.f }}{{ v.x }}{{ v }}", {"v": value})
 
 
+def test_an_error_in_a_whole_expression_says_where() -> None:
+    """The place counts from the start of the source, although the engine sees the expression alone."""
+    with pytest.raises(TemplateError) as caught:
+        evaluate("\u00a0\n{{ 1 // 0 }}", {})
+    assert (caught.value.details["line"], caught.value.details["column"]) == (2, 4)
+
+
 def test_what_an_expression_makes_must_be_json() -> None:
     """A key that is no text and a number that is not finite have no JSON form."""
     for source in (
@@ -178,6 +187,26 @@ def test_every_bomb_ends_as_an_error(bomb: str) -> None:
         render(bomb, {"input": {"big": ["x" * 10**6] + ["y"] * 10**4}})
 
 
+def test_a_long_expression_is_refused_before_it_can_end_a_thread() -> None:
+    """The engine reads an expression recursively: one within the bound is read even on a small stack."""
+    outcomes: list[str] = []
+
+    def work() -> None:
+        for signs in (450, 4000):
+            try:
+                outcomes.append(render("{{ 0" + " + x" * signs + " }}", {"x": 1}))
+            except TemplateError as error:
+                outcomes.append(error.message)
+
+    before = threading.stack_size(512 * 1024)
+    thread = threading.Thread(target=work)
+    thread.start()
+    threading.stack_size(before)
+    thread.join()
+    assert outcomes[0] == "450"
+    assert "too long" in outcomes[1]
+
+
 @pytest.mark.parametrize(
     ("source", "apart"),
     [
@@ -193,7 +222,7 @@ def test_every_bomb_ends_as_an_error(bomb: str) -> None:
 )
 def test_only_a_template_that_builds_values_runs_apart(source: str, apart: bool) -> None:
     """The common templates never pay for a process."""
-    assert builds_values(source) is apart
+    assert builds_values(check_source(source)) is apart
 
 
 def test_threads_share_the_environment() -> None:
@@ -225,6 +254,14 @@ def test_the_known_names_are_those_of_the_engine() -> None:
     assert set(FUNCTIONS) == set(shown.globals)
 
 
+def test_the_page_for_authors_lists_the_known_names() -> None:
+    """`docs/templates.md` names exactly what there is."""
+    page = (Path(__file__).parents[2] / "docs" / "templates.md").read_text().partition("## Filters")[2]
+    listed = [re.findall("`([^`]+)`", line) for line in page.splitlines() if "`" in line and "tests/" not in line]
+    methods = [name for names in METHODS.values() for name in names]
+    assert listed == [list(FILTERS), list(TESTS), list(FUNCTIONS), methods]
+
+
 # --- the check -----------------------------------------------------------------------------------
 
 NODE = {
@@ -245,6 +282,7 @@ SCHEMA = {
         },
         "tree": {"$ref": "#/$defs/node"},
         "maybe": {"anyOf": [{"type": "null"}, {"type": "object", "properties": {"a": {"type": "integer"}}}]},
+        "short": {"type": "array", "maxItems": 1},
         "either": {
             "oneOf": [
                 {"type": "string"},
@@ -274,6 +312,7 @@ SCOPE = {"input": SCHEMA, "vars": None, "uses.child": {"type": "object", "proper
         "{% for x in input.items %}{{ loop.index }} {{ x.name }}{% else %}{{ input.n }}{% endfor %}",
         "{% for x in input.items if x.name %}{% for c in x.name %}{{ c }}{% endfor %}{% endfor %}",
         "{% for x in input.tree.kids %}{% for y in x.kids %}{{ y.label.upper() }}{% endfor %}{% endfor %}",
+        "{% for x in input.items %}{% else %}{{ x.nothing }}{% endfor %}",
         "{% set t = input.tree %}{{ t.kids[0].label }}{% set t = 5 %}{{ t }}",
         "{% with t = input.maybe %}{{ t.a }}{% endwith %}{{ input.either.left }}{{ input.both.p }}{{ input.both.q }}",
         "{{ input.open.z }}{{ input.typed.foo.v }}{{ input.like.x_1 }}{{ input.free.a.b }}{{ input.any[3].c.d }}",
@@ -317,6 +356,7 @@ def test_nothing_is_wrong(source: str) -> None:
         ("{{ input.both.r }}", "r", "no property `r`|`p`, `q`"),
         ("{{ input.like.y }}", "y", "no property `y`"),
         ("{{ input.pair[2] }}", "2", "`input.pair` has no item 2"),
+        ("{{ input.short[0] }}{{ input.short[1] }}", "1", "`input.short` has no item 1"),
         ("{{ input.n[0] }}", "0", "is an integer: it has no `0`"),
         ("{% for x in input.n %}{% endfor %}", "input.n", "a loop cannot run over it"),
         ("{{ uses.chid.out }}", "chid", "`uses` has no `chid`|Did you mean `child`?"),

@@ -80,8 +80,10 @@ def invoke(arguments: list[str]) -> int:
 
 
 def _with_run(arguments: list[str]) -> list[str]:
-    """`FILE ...` as `run FILE ...`: also what a `#!` line needs."""
-    first = arguments[0] if arguments else ""
+    """`FILE ...` as `run FILE ...`, which is also what a `#!` line needs; nothing as `--help`."""
+    if not arguments:
+        return ["--help"]
+    first = arguments[0]
     is_file = first.endswith(".rllm") or (os.sep in first and os.path.isfile(first))  # noqa: PTH113 - no pathlib import for `--help`
     return ["run", *arguments] if is_file and first not in COMMANDS else arguments
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from runllm.templates.engine import LIST_FILTERS
 from runllm.templates.reading import read
-from runllm.templates.scanning import Tag, Token, tags
+from runllm.templates.scanning import Tag, Token
 
 _MOST_LISTS = 30
 _MOST_SUMS = 3
@@ -20,10 +20,9 @@ _DIGITS_OF_COPIES = 2
 _CONSTANTS = frozenset({"true", "True", "false", "False", "none", "None"})
 
 
-def builds_values(source: str) -> bool:
+def builds_values(found: list[Tag]) -> bool:
     """Whether the template can put values together in more ways than fuel counts."""
-    found = tags(source)
-    reading = read(source)
+    reading = read(found)
     return (
         any(token.text in ("macro", "call") for token in reading.statements)
         or any(token.text != "range" for token in reading.calls)

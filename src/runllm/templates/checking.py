@@ -60,9 +60,8 @@ def references(source: str) -> list[Reference]:
     Raises:
         TemplateError: the syntax is wrong.
     """
-    check_source(source)
     found: list[Reference] = []
-    for chain in read(source).chains:
+    for chain in read(check_source(source)).chains:
         path = _written(chain.path)
         if path:
             offset, length = chain.span
@@ -89,12 +88,12 @@ def findings(source: str, scope: Scope) -> list[Finding]:
             `uses.child`, gives a property of a root a schema of its own, in which its `$ref`s are followed.
     """
     try:
-        check_source(source)
+        reading = read(check_source(source))
     except TemplateError as error:
         length = min(1, len(source))
         where = {"offset": 0, "length": length} | error.details
         return [Finding(offset=where["offset"], length=where["length"], message=error.message)]
-    return sorted(_Check(read(source), scope).all(), key=lambda finding: finding.offset)
+    return sorted(_Check(reading, scope).all(), key=lambda finding: finding.offset)
 
 
 _WHOLE = "A `.rllm` file is whole: what two files share goes into a third, under `uses`."

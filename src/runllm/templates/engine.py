@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Never
 
 from runllm.errors import TemplateError
 from runllm.templates.filters import tojson, truncate, written
-from runllm.templates.scanning import MAX_TOKENS, Tag, tags
+from runllm.templates.scanning import Tag, tags
 
 if TYPE_CHECKING:
     import minijinja
@@ -57,7 +57,7 @@ _MOST_SIGNS = 1000
 """Words and signs in one tag: the engine reads an expression recursively and ends the process when it is too long."""
 _MOST_BRANCHES = 200
 _MOST_UNREAD = 4000
-"""Code points behind an unreadable sign: the engine, which tells better what is wrong, survives any tag that short."""
+"""Code points behind what cannot be read: the engine says better what is wrong, and survives any tag that short."""
 _PANIC = "Unknown"
 """The kind that the binding gives a failure of the engine itself."""
 
@@ -84,8 +84,8 @@ def environment() -> minijinja.Environment:
 # --- the source --------------------------------------------------------------------------------
 
 
-def check_source(source: str) -> None:
-    """Refuse what the engine cannot read.
+def check_source(source: str) -> list[Tag]:
+    """The tags of a source that the engine can read.
 
     Raises:
         TemplateError: with `line` and `column` in its details, and `offset` and `length` where known.
@@ -98,6 +98,7 @@ def check_source(source: str) -> None:
         _compile(source)
     if unread is not None:  # what the scanner does not read would go unchecked
         raise _at(source, unread.start, 2, "this tag is not closed, or holds a character that cannot be read")
+    return found
 
 
 def _compile(source: str) -> None:
@@ -123,7 +124,7 @@ def _refuse_long_tags(source: str, found: list[Tag]) -> None:
     branches: list[int] = []
     for tag in found:
         signs = sum(token.kind in ("name", "operator") and token.text not in ",:" for token in tag.tokens)
-        if signs > _MOST_SIGNS or len(tag.tokens) >= MAX_TOKENS:
+        if signs > _MOST_SIGNS:
             raise _at(source, tag.start, 2, "this tag is too long: assign its parts with `{% set %}` first")
         if tag.keyword == "if":
             branches.append(0)

@@ -48,7 +48,7 @@ def _run(function: str, source: str, names: Mapping[str, Any]) -> Any:
     environment |= {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
     try:
         done = subprocess.run(  # noqa: S603 - no part of the command comes from the template
-            [sys.executable, "-S", "-P", "-c", f"import {__name__} as it; it.serve()"],
+            [sys.executable or "python", "-S", "-P", "-c", f"import {__name__} as it; it.serve()"],
             input=task.encode(),
             capture_output=True,
             check=False,
@@ -56,6 +56,8 @@ def _run(function: str, source: str, names: Mapping[str, Any]) -> Any:
             env=environment,
         )
         answer = json.loads(done.stdout)
+    except OSError as error:
+        raise TemplateError(f"this template is rendered in a process of its own, and none starts: {error}") from None
     except (subprocess.TimeoutExpired, ValueError):  # killed before it could answer
         raise TemplateError("the template builds more than a rendering may hold") from None
     if "error" in answer:

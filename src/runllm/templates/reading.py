@@ -6,12 +6,12 @@ A walk over the tags keeps the names that each block binds. A name bound to a ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
-from runllm.templates.scanning import Tag, Token, tags
+from runllm.templates.scanning import Tag, Token
 
 
 class Unwritten(Enum):
@@ -80,10 +80,10 @@ _OPENS_BLOCK = frozenset({"for", "with", "macro", "call", "filter", "autoescape"
 _OWN_SCOPE = _OPENS_BLOCK - {"if"}
 
 
-def read(source: str) -> Reading:
-    """What the template mentions; the engine must have accepted its syntax for this to be complete."""
+def read(found: Iterable[Tag]) -> Reading:
+    """What the tags of a template mention; the engine must have accepted its syntax for this to be complete."""
     walk = _Walk()
-    for tag in tags(source):
+    for tag in found:
         walk.tag(tag)
     walk.reading.chains.sort(key=lambda chain: chain.marks[0][0])
     return walk.reading
@@ -107,7 +107,7 @@ class _Walk:
         if word.text.startswith("end"):
             self.close()
         elif word.text == "else" and self.blocks and self.blocks[-1]:
-            pass
+            self.scopes[-1] = {}  # of a loop: its target is gone
         else:
             statement = getattr(self, f"on_{word.text}", None)
             (statement or self.expression)(rest)

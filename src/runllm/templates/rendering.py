@@ -51,8 +51,7 @@ def evaluate(source: str, names: Mapping[str, Any]) -> Any:
 @lru_cache(maxsize=64)
 def _needs_process(source: str) -> bool:
     """Whether a template must be rendered apart; refuses one that is wrong. A batch asks once for all its rows."""
-    check_source(source)
-    return builds_values(source)
+    return builds_values(check_source(source))
 
 
 def render_here(source: str, names: Mapping[str, Any]) -> str:
