@@ -13,6 +13,7 @@ serves until its standard input closes: that is how the benchmarks keep it in a 
 from __future__ import annotations
 
 import json
+import select
 import socket
 import sys
 import threading
@@ -175,7 +176,7 @@ class Provider:
     @property
     def open_connections(self) -> int:
         """How many connections clients hold open now."""
-        return len(self._server.connections)
+        return sum(_is_open(connection) for connection in list(self._server.connections))
 
     def script(self, *replies: Reply) -> None:
         """Replace the replies still to come."""
@@ -219,7 +220,7 @@ class Provider:
                 received = Received(method=self.command, path=self.path, headers=headers, body=body)
                 _send(self, take(received), received, stopped)
 
-            do_GET = do_POST
+            do_GET = do_POST  # noqa: N815 - the library looks for this name
 
         return Handler
 
@@ -253,7 +254,16 @@ class _Server(ThreadingHTTPServer):
 
 
 def _is_chat(path: str) -> bool:
-    return path.split("?")[0].endswith(CHAT_PATHS)
+    return path.partition("?")[0].endswith(CHAT_PATHS)
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Whether the client is still there: one that left reads as the end of the stream."""
+    try:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return not readable or connection.recv(1, socket.MSG_PEEK) != b""
+    except (OSError, ValueError):
+        return False
 
 
 def _hang_up(connection: socket.socket) -> None:
@@ -290,5 +300,6 @@ def _send(handler: BaseHTTPRequestHandler, reply: Reply, received: Received, sto
 
 if __name__ == "__main__":
     with Provider() as provider:
-        print(provider.base, flush=True)
+        sys.stdout.write(f"{provider.base}\n")
+        sys.stdout.flush()
         sys.stdin.read()

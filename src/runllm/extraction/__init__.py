@@ -1,9 +1,9 @@
 """Model text to JSON: what can be read in one way only is read, everything else is asked again.
 
-    text ─▶ strict     the whole text is JSON: done
-         ─▶ candidates the values in fences, else at the top level of the prose
-         ─▶ tolerant   each by a grammar a little wider than JSON
-         ─▶ coercion   what the schema itself asks for, such as 3 for "3"
+    text ─▶ strict      the whole text is JSON: done
+         ─▶ candidates  the values in fences, else at the top level of the prose
+         ─▶ tolerant    each by a grammar a little wider than JSON
+         ─▶ coercion    what the schema itself asks for, such as 3 for "3"
          ─▶ exactly one value that fits is the answer; none, or two that differ, is an error
 
 Deterministic, no I/O. `docs/extraction.md` lists every repair, and what is never repaired.
@@ -11,22 +11,23 @@ Deterministic, no I/O. `docs/extraction.md` lists every repair, and what is neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from runllm.contracts import Contract
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
-from runllm.extraction import candidates, strict
+from runllm.extraction import candidates, complaints, strict
+from runllm.extraction.candidates import Found, Scan
 from runllm.extraction.coercion import Coercer
 from runllm.extraction.tolerant import BrokenError, Reader
 
 __all__ = ["Extraction", "extract"]
 
-_LONGEST_RECEIVED = 4_000
 _MAX_REPAIRS = 50
 _COMPARED = 8
+_ENCODED = "double-encoded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +44,6 @@ class Extraction:
     repairs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    """One value made to fit as far as it goes: the repairs it took and the problems that are left."""
-
-    value: Any
-    repairs: tuple[str, ...]
-    problems: tuple[Problem, ...] = ()
-    fits: bool
-
-
 def extract(text: str, schema: Mapping[str, Any] | Contract, *, finish_reason: str = "stop") -> Extraction:
     """Read the one value of `schema` that `text` holds.
 
@@ -65,154 +56,136 @@ def extract(text: str, schema: Mapping[str, Any] | Contract, *, finish_reason: s
         OutputSchemaError: there is no such value, there are several, or it would take a guess. Its
             `problems` say what to correct.
     """
-    return _Extractor(text, schema if isinstance(schema, Contract) else Contract(schema)).run(finish_reason)
+    contract = schema if isinstance(schema, Contract) else Contract(schema)
+    if finish_reason == "length":
+        raise complaints.refusal(text, contract, [complaints.TOKEN_LIMIT])
+    try:
+        value, unusual = strict.whole(text)
+    except ValueError:
+        return _Reading(text, contract).search()
+    if not unusual and contract.accepts(value) and strict.is_unicode(text, value):
+        return Extraction(value=value, repairs=())
+    return _Reading(text, contract).only(value)
 
 
-class _Extractor:
-    """One answer and the contract it is read for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """A value changed to fit as far as it goes, and what that took."""
+
+    value: Any
+    repairs: tuple[str, ...]
+    fits: bool
+    inexact: tuple[Problem, ...] = ()
+
+
+class _Reading:
+    """One answer that is not plain JSON of the right kind."""
 
     def __init__(self, text: str, contract: Contract) -> None:
-        self.text = text
-        self.contract = contract
-        self.coercer = Coercer(contract)
+        self._text = text
+        self._contract = contract
+        self._coercer = Coercer(contract)
 
-    def run(self, finish_reason: str) -> Extraction:
-        if finish_reason == "length":
-            self._refuse([Problem(message="the answer was cut off at the token limit", keyword="truncated")])
-        try:
-            value, unusual = strict.whole(self.text)
-        except ValueError:
-            return self._search()
-        if not unusual and self.contract.accepts(value) and strict.is_unicode(self.text, value):
-            return Extraction(value=value, repairs=())
-        reading = self._judge(value)
-        if not reading.fits:
-            self._refuse(self._problems(reading))
-        return self._accept(reading)
+    def only(self, value: Any) -> Extraction:
+        """The whole text is `value`."""
+        judged = self._judge(value)
+        if not judged.fits:
+            raise self._refusal(self._problems(judged))
+        return self._accept(judged)
 
-    # --- one value -----------------------------------------------------------------------------
-
-    def _judge(self, value: Any, repairs: Iterable[str] = ()) -> _Reading:
-        """Hold one value against the contract, coerced where that is needed."""
-        known = tuple(repairs)
-        coerced = self.coercer.coerce(value)
-        if coerced.inexact:
-            return _Reading(value=value, repairs=known, problems=coerced.inexact, fits=False)
-        if self.contract.accepts(coerced.value):
-            return _Reading(value=coerced.value, repairs=known + coerced.repairs, fits=True)
-        if self.contract.accepts(value):
-            return _Reading(value=value, repairs=known, fits=True)
-        if isinstance(value, str) and "double-encoded" not in known and (inner := _whole(value)):
-            reading = self._judge(inner[0], (*known, "double-encoded", *inner[1]))
-            if reading.fits:
-                return reading
-        return _Reading(value=coerced.value, repairs=known, fits=False)
-
-    def _accept(self, reading: _Reading) -> Extraction:
-        if not strict.is_unicode(self.text, reading.value):
-            message = "a string holds half of a surrogate pair (`\\ud800` to `\\udfff`), which is not a character"
-            self._refuse([Problem(message=message, keyword="unicode")])
-        repairs = tuple(_printable(name) for name in dict.fromkeys(reading.repairs))
-        if len(repairs) > _MAX_REPAIRS:
-            repairs = (*repairs[:_MAX_REPAIRS], f"{len(repairs) - _MAX_REPAIRS} more")
-        return Extraction(value=reading.value, repairs=repairs)
-
-    def _problems(self, reading: _Reading) -> tuple[Problem, ...]:
-        return reading.problems or self.contract.problems(reading.value)
-
-    # --- a text with values in it --------------------------------------------------------------
-
-    def _search(self) -> Extraction:
-        scan = candidates.scan(self.text)
+    def search(self) -> Extraction:
+        """Look for the value in the text."""
+        scan = candidates.scan(self._text)
         if scan.cut:
-            self._refuse([self._cut(scan.cut)])
+            raise self._refusal([complaints.cut(self._text, scan.cut)])
         if scan.crowded:
-            message = f"the answer holds more than {candidates.MAX_VALUES:,} bracketed values: write one JSON value"
-            self._refuse([Problem(message=message, keyword="ambiguous")])
-        pool = scan.pool()
-        readings = self._readings(scan, [found for found in pool if not found.fault])
-        fitting = {strict.canonical(reading.value): reading for reading in readings if reading.fits}
-        broken = [found.fault for found in pool if found.fault]
+            raise self._refusal([complaints.CROWDED])
+        pool = scan.pool() or self._scalar(scan)
+        judged = self._judge_all(scan, [found for found in pool if not found.fault])
+        fitting = {strict.canonical(one.value): one for one in judged if one.fits}
         if len(fitting) > 1:
-            self._refuse([self._several(len(fitting))])
-        if broken:
-            self._refuse([self._broken(fault) for fault in broken[:_COMPARED]])
+            raise self._refusal([complaints.SEVERAL])
+        # A broken attempt at JSON may have been the answer: what stands beside it is not taken for it.
+        if broken := [complaints.broken(self._text, found.fault) for found in pool if found.fault]:
+            raise self._refusal(broken[:_COMPARED])
         if not fitting:
-            self._refuse(self._none(scan, readings))
+            near = judged if len(judged) <= _COMPARED else judged[: _COMPARED // 2] + judged[-_COMPARED // 2 :]
+            problems = [self._problems(one) for one in near] or [[self._nothing(scan)]]
+            raise self._refusal(complaints.nearest(problems))
         return self._accept(next(iter(fitting.values())))
 
-    def _readings(self, scan: candidates.Scan, found: Sequence[candidates.Found]) -> list[_Reading]:
-        """Each different value, judged; no more are judged once two that differ fit."""
+    def _scalar(self, scan: Scan) -> list[Found]:
+        """The number, string or other scalar that is the whole text but for reasoning and unusual space."""
+        rest = self._text[scan.start :].strip().strip("\ufeff\u200b\u2060").strip()
+        try:
+            value, _ = strict.whole(rest)
+        except ValueError:
+            return []
+        start = self._text.index(rest, scan.start)
+        return [Found(start=start, end=start + len(rest), value=value)]
+
+    def _judge_all(self, scan: Scan, found: Sequence[Found]) -> list[_Judged]:
+        """Each different value, judged; once two that differ fit, the rest does not matter."""
         seen: set[str] = set()
-        readings: list[_Reading] = []
+        judged: list[_Judged] = []
         fitting: set[str] = set()
         for one in found:
             key = strict.canonical(one.value)
-            if key in seen:
+            if key in seen or len(fitting) > 1:
                 continue
             seen.add(key)
-            reading = self._judge(one.value, one.syntax)
-            if reading.fits:
-                around = candidates.envelope(self.text, scan.start, one)
-                reading = _Reading(value=reading.value, repairs=(*around, *reading.repairs), fits=True)
-                fitting.add(strict.canonical(reading.value))
-            readings.append(reading)
-            if len(fitting) > 1:
-                break
-        return readings
+            result = self._judge(one.value, one.syntax)
+            if result.fits:
+                around = candidates.envelope(self._text, scan.start, one)
+                result = replace(result, repairs=(*around, *result.repairs))
+                fitting.add(strict.canonical(result.value))
+            judged.append(result)
+        return judged
 
-    def _none(self, scan: candidates.Scan, readings: list[_Reading]) -> Sequence[Problem]:
-        """What to say where nothing fits: the violations of the value that comes nearest."""
-        if readings:
-            near = [self._problems(reading) for reading in (*readings[:_COMPARED], *readings[_COMPARED:][-_COMPARED:])]
-            return min(
-                near, key=lambda problems: (any(not p.pointer and p.keyword == "type" for p in problems), len(problems))
+    def _judge(self, value: Any, repairs: tuple[str, ...] = ()) -> _Judged:
+        """Hold one value against the contract, coerced where that is needed."""
+        coerced = self._coercer.coerce(value)
+        if coerced.inexact:
+            return _Judged(value=value, repairs=repairs, fits=False, inexact=coerced.inexact)
+        if self._contract.accepts(value):
+            # It fits as it is: only the form of a whole number may change.
+            same = coerced.value == value and self._contract.accepts(coerced.value)
+            return _Judged(
+                value=coerced.value if same else value, repairs=repairs + (coerced.repairs if same else ()), fits=True
             )
-        first = scan.found[0] if scan.found else None
-        if first and first.fault and not self.text[scan.start : first.start].strip():
-            return [self._broken(first.fault)]
-        if not self.text.strip():
-            return [Problem(message="the answer is empty", keyword="syntax")]
-        message = "the answer holds no JSON: write the JSON value and nothing else"
-        return [Problem(message=message, keyword="syntax")]
+        if self._contract.accepts(coerced.value):
+            return _Judged(value=coerced.value, repairs=repairs + coerced.repairs, fits=True)
+        if isinstance(value, str) and _ENCODED not in repairs and (inner := _whole(value)):
+            again = self._judge(inner[0], (*repairs, _ENCODED, *inner[1]))
+            if again.fits:
+                return again
+        return _Judged(value=coerced.value, repairs=repairs, fits=False)
 
-    # --- what is wrong, in words ---------------------------------------------------------------
+    def _accept(self, judged: _Judged) -> Extraction:
+        if not strict.is_unicode(self._text, judged.value):
+            raise self._refusal([complaints.HALF_CHARACTER])
+        repairs = [complaints.printable(name) for name in dict.fromkeys(judged.repairs)]
+        if len(repairs) > _MAX_REPAIRS:
+            repairs[_MAX_REPAIRS:] = [f"{len(repairs) - _MAX_REPAIRS} more"]
+        return Extraction(value=judged.value, repairs=tuple(repairs))
 
-    def _cut(self, fault: BrokenError) -> Problem:
-        at = fault.at if fault.cut else len(self.text)
-        where = self._position(at)
-        detail = fault.message if fault.cut else f"{self._position(fault.at)}: {fault.message}"
-        message = f"the JSON is cut off or never closed, {where if fault.cut else 'seen at the end'}: {detail}"
-        return Problem(message=message, keyword="truncated")
+    def _problems(self, judged: _Judged) -> Sequence[Problem]:
+        return judged.inexact or self._contract.problems(judged.value) or [complaints.NO_FIT]
 
-    def _broken(self, fault: BrokenError) -> Problem:
-        return Problem(message=f"broken JSON, {self._position(fault.at)}: {fault.message}", keyword="syntax")
+    def _nothing(self, scan: Scan) -> Problem:
+        """What to say where no value was found at all."""
+        begin = len(self._text) - len(self._text[scan.start :].lstrip())
+        if begin == len(self._text):
+            return complaints.EMPTY
+        if self._text[begin] in "{[":
+            try:
+                Reader(self._text).read(begin)
+            except BrokenError as fault:
+                return complaints.broken(self._text, fault)
+        return complaints.NO_JSON
 
-    def _several(self, count: int) -> Problem:
-        message = f"the answer holds {count} different values that fit the schema: write one"
-        return Problem(message=message, keyword="ambiguous")
-
-    def _position(self, at: int) -> str:
-        line = self.text.count("\n", 0, at) + 1
-        return f"line {line}, column {at - self.text.rfind(chr(10), 0, at)}"
-
-    def _refuse(self, problems: Sequence[Problem]) -> NoReturn:
-        told = [
-            Problem(
-                message=_printable(p.message), pointer=_printable(p.pointer), keyword=p.keyword, hint=_printable(p.hint)
-            )
-            for p in problems
-        ]
-        first = f"`{told[0].pointer}`: {told[0].message}" if told[0].pointer else told[0].message
-        received = self.text[:_LONGEST_RECEIVED]
-        if len(self.text) > len(received):
-            received += f" … [{len(self.text) - len(received):,} more characters]"
-        raise OutputSchemaError(
-            f"the answer cannot be used: {first}",
-            problems=told,
-            expected_schema=self.contract.schema,
-            received=_printable(received),
-        )
+    def _refusal(self, problems: Sequence[Problem]) -> OutputSchemaError:
+        return complaints.refusal(self._text, self._contract, problems)
 
 
 def _whole(text: str) -> tuple[Any, tuple[str, ...]] | None:
@@ -228,8 +201,3 @@ def _whole(text: str) -> tuple[Any, tuple[str, ...]] | None:
     except BrokenError:
         return None
     return (value, tuple(reader.repairs)) if end == len(text) else None
-
-
-def _printable(text: str) -> str:
-    """`text` in characters that can be written as UTF-8."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -14,20 +14,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runllm.extraction import strict
-from runllm.extraction.tolerant import QUOTED, BrokenError, Reader
+from runllm.extraction.tolerant import QUOTED, QUOTES, BrokenError, Reader
 
-MAX_VALUES = 10_000
+MAX_VALUES = 2_000
 _MAX_STRAY = 3
+_THINK = "<think>"
 _THINK_END = "</think>"
 
 _BRACKET = re.compile(r"[\[{]")
 _FENCE = re.compile(r"^(?:[^\n`\[{]*`{3,}|[ \t>]*~{3,})[ \t]*([\w+.#-]*)[ \t]*\r?$", re.MULTILINE)
 _FENCE_END = re.compile(r"\s*(?:`{3,}|~{3,})")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
+# What may follow a bracket of JSON; every other bracket is prose, set aside without trying to read it.
 _PLAUSIBLE = re.compile(
-    r"\{\s*(?:[\"'`“”‘’}/#]|[^\W\d][\w$]*+\s*+:)|\[\s*(?:[\"'`“”‘’\[{\]/#+.\-0-9]|(?:[Tt]rue|[Ff]alse|null|None)\b)"
+    rf"\{{\s*(?:[{QUOTES}}}/#\ufeff\u200b]|[^\W\d][\w$]*+\s*+:|\Z)"
+    rf"|\[\s*(?:[{QUOTES}\[{{\]/#+.\-0-9\ufeff\u200b]|(?:[Tt]rue|[Ff]alse|null|None)\b|\Z)"
 )
-_STRUCTURE = re.compile(r"[\"\[\]{}]|(?<=[\[{,:])\s*+['`“‘]")
+_STRUCTURE = re.compile(rf"[\"\[\]{{}}]|(?<=[\[{{,:])\s*+[{QUOTES}]")
 _MEMBER_BEFORE = re.compile(r"[\"”]\s*:\s*\Z")
 _MEMBER_AFTER = re.compile(r"\s*[,}\]]")
 _TAG = re.compile(r"<(/?)[A-Za-z][\w.-]*>")
@@ -63,6 +66,8 @@ class Scan:
         found: the top-level values in order.
         cut: set where the text ends inside a value.
         crowded: there are more values than are looked at.
+
+    Of the broken ones, only those are kept in which JSON was meant: a quoted key and its colon were read.
     """
 
     start: int
@@ -72,14 +77,17 @@ class Scan:
 
     def pool(self) -> list[Found]:
         """The values that may be the answer: those in fences, where there are any."""
-        meant = [f for f in self.found if f.fault is None or f.fault.named]
-        return [f for f in meant if f.fence >= 0] or meant
+        return [f for f in self.found if f.fence >= 0] or self.found
 
 
 def scan(text: str) -> Scan:
     """Find the values in `text`, behind the last `</think>` that is not inside one of them."""
     first = 1 if text.startswith("\ufeff") else 0
     if _THINK_END not in text:
+        begin = len(text) - len(text[first:].lstrip())
+        if text.startswith(_THINK, begin):
+            fault = BrokenError("the reasoning opened here never ends, and no answer follows", at=begin, cut=True)
+            return Scan(start=begin, cut=fault)
         return _scan(text, first)
     read = [f for f in _scan(text, first).found if f.fault is None]
     starts = [f.start for f in read]
@@ -96,32 +104,36 @@ def _scan(text: str, start: int) -> Scan:
     fences = list(_FENCE.finditer(text))
     ahead = 0  # index of the next fence line
     fence = -1  # offset of the fence line we are behind
-    stray = 0
+    tried = stray = 0
     at = start
     while True:
         while ahead < len(fences) and fences[ahead].start() < at:
             ahead += 1
         line = fences[ahead] if ahead < len(fences) else None
-        bracket = _BRACKET.search(text, at)
-        if line and (bracket is None or line.start() < bracket.start()):
+        bracket = _BRACKET.search(text, at, line.start() if line else len(text))
+        if line and not bracket:
             following = fences[ahead + 1].start() if ahead + 1 < len(fences) else len(text)
             fence, at = _cross(text, line, following, fence, result.found)
             continue
-        if bracket is None:
+        if not bracket:
             return result
-        if len(result.found) == MAX_VALUES:
+        if tried == MAX_VALUES:
             result.crowded = True
             return result
-        found = _value_at(text, bracket.start(), fence)
-        if found.end < 0 and found.fault:  # it never closes
+        plausible = _PLAUSIBLE.match(text, bracket.start())
+        tried += plausible is not None
+        found = _value_at(text, bracket.start(), fence) if plausible else _prose_at(text, bracket.start())
+        fault = found.fault
+        if fault and found.end < 0:  # it never closes
             stray += 1
-            if found.fault.cut or found.fault.begun or stray > _MAX_STRAY:
-                result.cut = found.fault
+            if fault.cut or fault.begun or stray > _MAX_STRAY:
+                result.cut = fault
                 return result
-            at = _resume(text, found.fault.at, line)
+            at = _resume(text, fault.at, line)
             continue
-        result.found.append(_member(text, found) if fence < 0 else found)
         at = found.end
+        if not fault or fault.named:
+            result.found.append(_member(text, found) if fence < 0 else found)
         if fence >= 0 and (closing := _FENCE_END.match(text, at)):
             fence, at = -1, closing.end()
 
@@ -145,18 +157,22 @@ def _cross(text: str, line: re.Match[str], following: int, fence: int, found: li
 
 
 def _value_at(text: str, at: int, fence: int) -> Found:
-    if _PLAUSIBLE.match(text, at):
-        try:
-            value, end = strict.starting_at(text, at)
-            return Found(start=at, end=end, value=value, fence=fence)
-        except ValueError:
-            pass
+    try:
+        value, end = strict.starting_at(text, at)
+        return Found(start=at, end=end, value=value, fence=fence)
+    except ValueError:
+        pass
     reader = Reader(text)
     try:
         value, end = reader.read(at)
     except BrokenError as fault:
         return Found(start=at, end=-1 if fault.cut else _closing(text, fault), fault=fault, fence=fence)
     return Found(start=at, end=end, value=value, syntax=tuple(reader.repairs), fence=fence)
+
+
+def _prose_at(text: str, at: int) -> Found:
+    fault = BrokenError("brackets are opened here and never closed", at=at + 1)
+    return Found(start=at, end=_closing(text, fault), fault=fault)
 
 
 def _closing(text: str, fault: BrokenError) -> int:

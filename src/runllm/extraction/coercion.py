@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from runllm.contracts import Contract, Schema, branches, declared_types, resolve
+from runllm.contracts import Contract, Schema, branches, declared_types, resolve, type_of
 from runllm.diagnostics import Problem, nearest, pointer
 from runllm.extraction.strict import canonical, finite
 
@@ -27,7 +27,8 @@ _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 _EXACT = 2**53  # beyond it, a float no longer tells neighbouring integers apart
 
 _MAX_STEPS = 150_000  # values looked at, alternatives included: a schema may refer to itself
-_MAX_UNIONS = 8  # alternatives inside alternatives
+_MAX_UNIONS = 4  # alternatives inside alternatives
+_MAX_DROPPED = 20  # more keys than this are no remark beside an answer
 _ROOT = "urn:runllm:root"
 
 Path = tuple[str | int, ...]
@@ -91,7 +92,7 @@ class Coercer:
         self._changes, self._inexact, self._unions = [], [], 0
         try:
             changed = self._value(value, self.contract.schema, ())
-        except _TooMuchError:
+        except (_TooMuchError, RecursionError):
             return Coerced(value=value, repairs=(), inexact=())
         repairs = dict.fromkeys(_named(change, path) for change, path in self._changes)
         return Coerced(value=changed, repairs=tuple(repairs), inexact=tuple(self._inexact))
@@ -107,14 +108,7 @@ class Coercer:
             return self._text(value, facts, path)
         if isinstance(value, float):
             return self._float(value, facts, path)
-        if not isinstance(value, dict | list):
-            return value
-        inner: Callable[..., Any] = self._fields if isinstance(value, dict) else self._items
-        for part in facts.together:
-            value = inner(value, part, facts.required, path)
-        for union in facts.unions:
-            value = self._one_of(value, union, path)
-        return value
+        return self._container(value, facts, path) if isinstance(value, dict | list) else value
 
     # --- scalars -------------------------------------------------------------------------------
 
@@ -152,12 +146,21 @@ class Coercer:
 
     # --- containers ----------------------------------------------------------------------------
 
+    def _container(self, value: Any, facts: _Facts, path: Path) -> Any:
+        change: Callable[..., Any] = self._fields if type_of(value) == "object" else self._items
+        for part in facts.together:
+            value = change(value, part, facts.required, path)
+        for union in facts.unions:
+            value = self._one_of(value, union, path)
+        return value
+
     def _fields(self, value: dict[str, Any], part: Schema, required: frozenset[str], path: Path) -> dict[str, Any]:
         declared = cast("Schema", part.get("properties", {}))
         others = part.get("additionalProperties")
         closed = others is False and "patternProperties" not in part
         absent = [name for name in declared if name not in value]
-        left = any(name in declared for name in value)
+        unknown = sum(name not in declared for name in value)
+        droppable = closed and unknown < len(value) and unknown <= _MAX_DROPPED
         found: dict[str, Any] = {}
         for key, item in value.items():
             here = (*path, key)
@@ -167,7 +170,7 @@ class Coercer:
                 else:
                     found[key] = self._value(item, declared[key], here)
             # Never the whole answer, and never what may be a misspelt property.
-            elif closed and left and nearest(key, absent) is None:
+            elif droppable and nearest(key, absent) is None:
                 self._change("key-dropped", here, None)
             else:
                 found[key] = item if closed or "patternProperties" in part else self._value(item, others, here)
@@ -189,24 +192,27 @@ class Coercer:
 
     def _one_of(self, value: Any, union: tuple[Any, ...], path: Path) -> Any:
         """`value` changed towards the one alternative that then takes it; unchanged if several would differ."""
-        kind = "object" if isinstance(value, dict) else "array"
+        kind = type_of(value)
         fitting = [branch for branch in union if self._admits(branch, kind)]
         if not fitting or self._unions == _MAX_UNIONS:
             return value
         fitting = [branch for branch in fitting if self._accepts(branch, value)] or fitting
-        before, results = len(self._changes), dict[str, tuple[Any, list[tuple[str, Path]]]]()
+        changes, inexact = self._changes, self._inexact
+        results: dict[str, tuple[Any, list[tuple[str, Path]], list[Problem]]] = {}
         self._unions += 1
         for branch in fitting:
+            self._changes, self._inexact = [], []
             changed = self._value(value, branch, path)
-            changes = self._changes[before:]
-            del self._changes[before:]
-            if self._accepts(branch, changed):
-                results.setdefault(canonical(changed), (changed, changes))
+            known = results.get(key := canonical(changed))
+            if self._accepts(branch, changed) and (known is None or known[2]):
+                results[key] = (changed, self._changes, self._inexact)
         self._unions -= 1
+        self._changes, self._inexact = changes, inexact
         if len(results) != 1:
             return value
-        changed, changes = next(iter(results.values()))
-        self._changes += changes
+        changed, made, doubtful = next(iter(results.values()))
+        self._changes += made
+        self._inexact += doubtful
         return changed
 
     def _admits(self, branch: Any, kind: str) -> bool:

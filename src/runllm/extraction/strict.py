@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 MAX_DEPTH = 200
-
-JSON = dict[str, Any] | list[Any] | str | int | float | bool | None
 
 
 class _UnusualFloatError(Exception):
@@ -88,17 +87,17 @@ def starting_at(text: str, at: int) -> tuple[Any, int]:
 
 
 def _too_deep(value: Any) -> bool:
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [item for item in level if isinstance(item, dict | list)]
         if not level:
             return False
+        level = [inner for outer in level for inner in _inside(outer)]
     return True
+
+
+def _inside(outer: Any) -> Iterable[Any]:
+    return cast("dict[str, Any]", outer).values() if isinstance(outer, dict) else outer
 
 
 def canonical(value: Any) -> str:

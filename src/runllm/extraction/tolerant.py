@@ -1,4 +1,4 @@
-"""A grammar a little wider than JSON: the slips of models that can be read in one way only.
+r"""A grammar a little wider than JSON: the slips of models that can be read in one way only.
 
 What it takes and standard JSON does not, each under the name it is reported by:
 
@@ -6,11 +6,11 @@ What it takes and standard JSON does not, each under the name it is reported by:
     trailing-comma     [1, 2,]
     missing-comma      in an object, when a line break and a quoted "key": follow
     unquoted-key       {name: 1}
-    quote-style        'x', `x`, “x”, ‘x’
+    quote-style        single, backtick or typographic quotes around a string
     triple-quote       three double or single quotes around a string
     raw-control        a line break, tab or other control character inside a string
-    unknown-escape     "\\d" keeps its backslash
-    needless-escape    "it\\'s" loses it
+    unknown-escape     "\d" keeps its backslash
+    needless-escape    "it\'s" loses it
     python-literal     True, False, None
     number-form        +3, .5, 5.
     unicode-space      a no-break space, byte order mark or the like between tokens
@@ -37,7 +37,16 @@ _NEXT_KEY = re.compile(r'"(?:[^"\\\r\n]++|\\.)*+"\s*+:')
 _WORD = re.compile(r"[^\s,:{}\[\]\"'`]{1,40}|.", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
-_CLOSING = {'"': '"', "'": "'", "`": "`", "“": "”", "”": "”", "‘": "’", "’": "’"}
+_CLOSING = {
+    '"': '"',
+    "'": "'",
+    "`": "`",
+    "\u201c": "\u201d",
+    "\u201d": "\u201d",
+    "\u2018": "\u2019",
+    "\u2019": "\u2019",
+}
+QUOTES = "".join(_CLOSING)
 QUOTED = {
     opening: re.compile(rf"{opening}((?:[^{closing}\\]++|\\.)*+){closing}", re.DOTALL)
     for opening, closing in _CLOSING.items()
@@ -68,7 +77,9 @@ class BrokenError(Exception):
         begun: some key and its colon, or an inner object or array, had been read.
     """
 
-    def __init__(self, message: str, *, at: int, depth: int, cut: bool, named: bool, begun: bool) -> None:
+    def __init__(
+        self, message: str, *, at: int, depth: int = 1, cut: bool = False, named: bool = False, begun: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.at = at

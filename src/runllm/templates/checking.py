@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runllm.contracts import declared_types
+from runllm.contracts import declared_types, resolve
 from runllm.diagnostics import Severity, did_you_mean
 from runllm.errors import TemplateError
 from runllm.templates.engine import FILTERS, FUNCTIONS, METHODS, TESTS, check_source
@@ -180,10 +180,17 @@ class _Check:
             roots = self.roots()
             known = ", ".join(f"`{name}`" for name in roots)
             message = f"there is no `{step}` here" + (f": a template reads {known}" if known else "")
-            return _finding(chain.marks[0], message, did_you_mean(step, [*roots, *self.reading.assigned]))
+            return _finding(chain.marks[0], message, self.where_else(step) or did_you_mean(step, roots))
         names = [key.split(".")[1] for key in self.scope if key.startswith(f"{chain.path[0]}.")]
         message = f"`{chain.path[0]}` has no `{step}`"
         return _finding(chain.marks[at - inherited], message, did_you_mean(step, names))
+
+    def where_else(self, name: str) -> str:
+        """A hint for a property that is read without the root it stands under."""
+        for root, schema in self.scope.items():
+            if schema and name in resolve(schema, schema).get("properties", {}):
+                return f"Did you mean `{root}.{name}`?"
+        return ""
 
 
 def _unknown(kind: str, used: list[Token], known: Sequence[str], named: Sequence[str] = ()) -> Iterator[Finding]:
