@@ -7,7 +7,6 @@ from typing import Any
 
 from runllm import budget, templates
 from runllm.diagnostics import Problem
-from runllm.exchange import Message
 from runllm.parser import Parsed
 from runllm.program import Program
 
@@ -58,8 +57,7 @@ def _window_problems(program: Program) -> Iterator[Problem]:
     """A window that even the fixed text and the room for the answer overflow can never work."""
     fixed = [section.text for section in (program.system, program.prompt) if section]
     room = program.params.get("max_completion_tokens", program.params.get("max_tokens"))
-    messages = [Message(role="user", content="\n".join(fixed))]
-    found = budget.check(messages, max_tokens=room, window=program.max_context_window)
+    found = budget.check(["\n".join(fixed)], max_tokens=room, window=program.max_context_window)
     if room is not None and room >= program.max_context_window:
         window = f"`max_context_window` ({program.max_context_window:,})"
         message = f"`max_tokens` ({room:,}) leaves no room for a prompt in {window}"

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runllm import executor, parser
+from runllm import parser
 from runllm.analysis import analyse
 from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import InternalError, RunllmError, class_of
-from runllm.exchange import Event, RunResult
-from runllm.executor import Options, Preview
 from runllm.inputs import form_of, from_arguments, from_text, read_file
 from runllm.program import Program
-from runllm.runtime import Runtime
 
-Listener = Callable[[Event], None]
+if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
+    from runllm.exchange import Event, Options, RunResult
+    from runllm.executor import Preview
+    from runllm.runtime import Runtime
+
+Listener = Callable[["Event"], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,8 @@ def load(
     report = validate(path)
     if report.program is None:
         raise _failure(report)
+    from runllm.exchange import Options
+
     options = Options(model=model, max_retries=max_retries, timeout=timeout)
     return App(report.program, options=options, runtime=runtime, problems=report.problems)
 
@@ -112,7 +116,7 @@ class App:
     ) -> None:
         self.program = program
         self.warnings = problems
-        self._options = options or Options()
+        self._options = options
         self._runtime = runtime
 
     def __repr__(self) -> str:
@@ -158,6 +162,8 @@ class App:
         Raises:
             RunllmError: the run failed; `error.result` holds its attempts, tokens and cost.
         """
+        from runllm import executor
+
         options = self._with(model=model, max_retries=max_retries, timeout=timeout, listener=listener)
         return _succeeded(executor.run(self.program, dict(given or {}), options, self.runtime))
 
@@ -171,11 +177,15 @@ class App:
         listener: Listener | None = None,
     ) -> RunResult:
         """As `run`, without blocking the event loop."""
+        from runllm import executor
+
         options = self._with(model=model, max_retries=max_retries, timeout=timeout, listener=listener)
         return _succeeded(await executor.arun(self.program, dict(given or {}), options, self.runtime))
 
     def preview(self, given: Mapping[str, Any] | None = None, *, model: str | None = None) -> Preview:
         """The messages a run would send, their estimated tokens and the price of one; calls no model."""
+        from runllm import executor
+
         return executor.preview(self.program, dict(given or {}), self._with(model=model), self.runtime)
 
     def read_input(
@@ -196,13 +206,19 @@ class App:
         return {**found, **from_arguments(arguments, contract)}
 
     def _with(self, **changes: Any) -> Options:
-        return executor.with_options(self._options, changes)
+        from runllm.exchange import Options
+
+        return replace(
+            self._options or Options(), **{key: value for key, value in changes.items() if value is not None}
+        )
 
 
 @cache
 def process_runtime() -> Runtime:
     """The runtime that all apps of a process share, closed when the interpreter ends."""
     import atexit
+
+    from runllm.runtime import Runtime
 
     runtime = Runtime()
     atexit.register(runtime.close)

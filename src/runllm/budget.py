@@ -18,8 +18,6 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from runllm.exchange import Message
-
 CHUNK = 1 << 19
 """Characters read at a time, so that the pieces of a long text need little memory."""
 
@@ -59,12 +57,12 @@ class Budget:
 
 
 def check(
-    messages: Sequence[Message], *, schema: Mapping[str, Any] | None = None, max_tokens: int | None, window: int
+    texts: Sequence[str], *, schema: Mapping[str, Any] | None = None, max_tokens: int | None, window: int
 ) -> Budget:
     """Hold a request against the context window.
 
     Args:
-        messages: the conversation as it will be sent.
+        texts: the messages of the conversation as they will be sent.
         schema: the output schema, when it is sent beside the messages.
         max_tokens: the longest answer the app allows. When it does not say (None), room is kept for
             `SMALLEST_ANSWER` tokens, but for no more than a quarter of the window.
@@ -74,12 +72,12 @@ def check(
         The budget; a request that does not fit is not an error here.
     """
     answer = min(SMALLEST_ANSWER, window // 4) if max_tokens is None else max_tokens
-    return Budget(prompt=estimate_messages(messages, schema), answer=answer, window=window)
+    return Budget(prompt=estimate_messages(texts, schema), answer=answer, window=window)
 
 
-def estimate_messages(messages: Sequence[Message], schema: Mapping[str, Any] | None = None) -> int:
+def estimate_messages(texts: Sequence[str], schema: Mapping[str, Any] | None = None) -> int:
     """Tokens of a whole request: its texts, the chat template around them, and the schema where one is sent."""
-    total = PER_REQUEST + sum(PER_MESSAGE + estimate_text(message.content) for message in messages)
+    total = PER_REQUEST + sum(PER_MESSAGE + estimate_text(text) for text in texts)
     if schema is not None:
         total += PER_MESSAGE + estimate_text(json.dumps(schema, ensure_ascii=False))
     return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -163,6 +163,25 @@ class Event:
     step: str
     message: str
     elapsed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a caller may override for a run; None leaves the file's own value.
+
+    Attributes:
+        model: used instead of `llm.model`; the file's fallbacks are then not used.
+        max_retries: how many attempts may follow a wrong answer.
+        timeout: seconds for one call.
+        folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
+        listener: told of each step as it happens.
+    """
+
+    model: str | None = None
+    max_retries: int | None = None
+    timeout: float | None = None
+    folder: Path | None = None
+    listener: Callable[[Event], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

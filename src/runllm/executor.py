@@ -8,43 +8,24 @@ finish    the result, whether it succeeded or not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runllm import budget, prompting
 from runllm.delivery import DEFAULT_NUM_RETRIES, Call, Effect, Pause, deliver
 from runllm.errors import InputSchemaError, OutputSchemaError, RunllmError, UsageError
-from runllm.exchange import Completion, Endpoint, Event, Outcome, Request, RunResult, Verdict
+from runllm.exchange import Completion, Endpoint, Event, Options, Outcome, Request, RunResult, Verdict
 from runllm.extraction import extract
 from runllm.recovery import DEFAULT_MAX_RETRIES, Policy, attempts, window_exceeded
+from runllm.runtime import LOCAL_PREFIX, Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runllm.program import ModelSettings, Program
-    from runllm.runtime import Runtime
 
 DEFAULT_TIMEOUT = 600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a caller may override for a run; None leaves the file's own value.
-
-    Attributes:
-        model: used instead of `llm.model`; the file's fallbacks are then not used.
-        max_retries: how many attempts may follow a wrong answer.
-        timeout: seconds for one call.
-        folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
-        listener: told of each step as it happens.
-    """
-
-    model: str | None = None
-    max_retries: int | None = None
-    timeout: float | None = None
-    folder: Path | None = None
-    listener: Callable[[Event], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +117,7 @@ class _Run:
         self.runtime = runtime
         self.started = runtime.now()
         self.endpoints = endpoints(program, options)
+        self.local = self.endpoints[0].model.startswith(LOCAL_PREFIX)
         self.warnings: list[str] = []
 
     def steps(self, given: Any) -> Generator[Effect, Any, RunResult]:
@@ -205,7 +187,9 @@ class _Run:
         own = self.runtime.engine(request.endpoint).window(request.endpoint)
         window = min(self.program.max_context_window, own or self.program.max_context_window)
         room = request.params.get("max_completion_tokens", request.params.get("max_tokens"))
-        return budget.check(request.messages, max_tokens=room, window=window)
+        native = None if self.local else request.schema
+        texts = [message.content for message in request.messages]
+        return budget.check(texts, schema=native, max_tokens=room, window=window)
 
     def converse(self, first: Request, value: dict[str, Any]) -> Generator[Effect, Any, Outcome]:
         """Run the attempt loop, each of its requests delivered over the transport."""
@@ -235,13 +219,12 @@ class _Run:
         """How this program's answers are judged and its requests rewritten."""
         names = _names(value)
         chosen = self.options.max_retries
-        local = first.endpoint.model.startswith("local/")
         return Policy(
             judge=self.judge,
             recover=lambda facts: prompting.recovery_message(self.program, names, facts),
             fits=lambda request: self.budget(request).fits,
             max_retries=DEFAULT_MAX_RETRIES if chosen is None else chosen,
-            deterministic=first.params.get("temperature", 0 if local else None) == 0,
+            deterministic=first.params.get("temperature", 0 if self.local else None) == 0,
         )
 
     def judge(self, completion: Completion) -> Verdict:
@@ -343,8 +326,3 @@ def _endpoint(model: str, settings: ModelSettings | None, folder: Path | None) -
 
 def _provider(model: str) -> str:
     return model.partition("/")[0]
-
-
-def with_options(options: Options, changes: Mapping[str, Any]) -> Options:
-    """`options` with the changes that are not None."""
-    return replace(options, **{key: value for key, value in changes.items() if value is not None})

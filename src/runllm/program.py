@@ -120,7 +120,6 @@ class Program:
     Attributes:
         source: the text, for spans.
         path: the file, None when it was read from text.
-        digest: SHA-256 of the text, in hex.
         model: None when `output` builds the result without a model.
         params: chat-completion parameters, compatible spellings already translated.
         prompt: the user message.
@@ -130,7 +129,6 @@ class Program:
 
     source: Source
     path: Path | None
-    digest: str
     name: str
     description: str
     version: str
@@ -150,3 +148,10 @@ class Program:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tags: tuple[str, ...] = ()
     recommended_models: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text, in hex: the same for two files that mean the same byte for byte."""
+        import hashlib  # 5 ms that checking a file need not pay
+
+        return hashlib.sha256(self.source.text.encode()).hexdigest()

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from runllm import budget
 from runllm.budget import Budget, check, estimate_messages, estimate_text
-from runllm.exchange import Message
 
 # The largest count that ten tokenizers gave (cl100k, o200k, Claude's, DeepSeek's, SmolLM2's, Llama 3 and 4,
 # Qwen 2.5 and 3.6, Mistral's tekken), by `benchmarks/token_estimate.py`.
@@ -71,10 +70,6 @@ TEXT = st.text(st.characters() | st.sampled_from("aeinst AEST  \n\t09.,(){}\"':_
 JUNCTION = 12  # a known word that is cut, or two that become one, can cost this much more or less
 
 
-def message(text: str) -> Message:
-    return Message(role="user", content=text)
-
-
 @pytest.mark.parametrize("kind", COUNTED)
 def test_the_estimate_is_near_the_largest_real_count_and_not_below_it(kind: str) -> None:
     counted, text = COUNTED[kind]
@@ -131,18 +126,16 @@ def test_a_megabyte_of_anything_is_read_at_once(unit: str) -> None:
 
 
 def test_a_request_is_its_texts_and_a_little_for_each_message() -> None:
-    alone = estimate_messages([message("hello")])
+    alone = estimate_messages(["hello"])
     assert alone == budget.PER_REQUEST + budget.PER_MESSAGE + estimate_text("hello")
-    assert estimate_messages([message("hello"), message("hello")]) == 2 * alone - budget.PER_REQUEST
+    assert estimate_messages(["hello", "hello"]) == 2 * alone - budget.PER_REQUEST
 
 
 def test_a_schema_counts_where_it_is_sent() -> None:
     schema = {"type": "object", "properties": {"größe": {"type": "integer", "minimum": 0}}}
-    more = estimate_messages([message("x")], schema) - estimate_messages([message("x")])
+    more = estimate_messages(["x"], schema) - estimate_messages(["x"])
     assert more == budget.PER_MESSAGE + estimate_text(json.dumps(schema, ensure_ascii=False))
-    assert check([message("x")], schema=schema, max_tokens=1, window=99).prompt == estimate_messages(
-        [message("x")], schema
-    )
+    assert check(["x"], schema=schema, max_tokens=1, window=99).prompt == estimate_messages(["x"], schema)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +148,7 @@ def test_a_schema_counts_where_it_is_sent() -> None:
     ],
 )
 def test_room_for_the_answer(max_tokens: int | None, window: int, answer: int) -> None:
-    assert check([message("x")], max_tokens=max_tokens, window=window).answer == answer
+    assert check(["x"], max_tokens=max_tokens, window=window).answer == answer
 
 
 @pytest.mark.parametrize(("window", "excess"), [(151, 0), (150, 0), (149, 1), (0, 150)])
@@ -167,10 +160,10 @@ def test_a_budget_fits_up_to_the_last_token(window: int, excess: int) -> None:
 def test_a_long_prompt_does_not_fit_and_a_shorter_one_does() -> None:
     """A caller that cuts `excess` tokens of text ends up inside the window."""
     text = "The engineers will report in the spring. " * 400
-    found = check([message(text)], max_tokens=100, window=2000)
+    found = check([text], max_tokens=100, window=2000)
     assert not found.fits
     kept = len(text) * (found.prompt - found.excess) // found.prompt
-    assert check([message(text[: kept - 100])], max_tokens=100, window=2000).fits
+    assert check([text[: kept - 100]], max_tokens=100, window=2000).fits
 
 
 def test_every_known_word_is_listed_once_in_small_letters() -> None:

@@ -16,12 +16,17 @@ from runllm._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("run", "validate", "inspect", "schema")
+COMMANDS = {
+    "run": "Run FILE on an input and print its output.",
+    "validate": "Check FILES without calling a model.",
+    "inspect": "Show what FILE says.",
+    "schema": "Print the JSON Schema of the frontmatter.",
+}
 BROKEN_PIPE_STATUS = 141
 
 
 class Commands(click.Group):
-    """The commands, each imported when it is asked for."""
+    """The commands, each imported when it is run, so that `--help` imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, in the order a newcomer needs them."""
@@ -36,6 +41,12 @@ class Commands(click.Group):
         from importlib import import_module
 
         return import_module(f"runllm.cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(

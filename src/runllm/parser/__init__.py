@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +70,7 @@ def parse(data: bytes | str, *, name: str = "<text>", path: Path | None = None) 
         text = before + raw[error.start :].decode("utf-8", "replace")
         return _broken(name, f"the file is not UTF-8: byte 0x{raw[error.start]:02x}", text=text, before=before)
     source = Source(name=name, text=text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _Parser(source, path, hashlib.sha256(raw).hexdigest()).parse()
+    return _Parser(source, path).parse()
 
 
 def _broken(
@@ -85,10 +84,9 @@ def _broken(
 
 
 class _Parser:
-    def __init__(self, source: Source, path: Path | None, digest: str) -> None:
+    def __init__(self, source: Source, path: Path | None) -> None:
         self.source = source
         self.path = path
-        self.digest = digest
 
     def parse(self) -> Parsed:
         found, body_line, problems = split(self.source)
@@ -166,7 +164,6 @@ class _Parser:
         return Program(
             source=self.source,
             path=self.path,
-            digest=self.digest,
             name=values["name"],
             description=values["description"],
             version=values["version"],

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, cast
 
 from runllm._version import __version__
@@ -35,7 +35,8 @@ def frontmatter_schema() -> dict[str, Any]:
 
 
 def _packaged(name: str) -> dict[str, Any]:
-    return json.loads((resources.files("runllm") / name).read_text(encoding="utf-8"))
+    # `importlib.resources` would cost 8 ms for a package that is never imported from an archive.
+    return json.loads((Path(__file__).parents[1] / name).read_text(encoding="utf-8"))
 
 
 @cache
