@@ -1,5 +1,21 @@
-"""`python -m runllm` is the `runllm` command."""
+"""The `runllm` command, also as `python -m runllm`."""
 
-from runllm.cli import main
+from __future__ import annotations
 
-main()
+import gc
+from typing import NoReturn
+
+_FEW_COLLECTIONS = 50_000
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status."""
+    # Importing makes many objects and no garbage: the collector, left alone, looks at them all over and over.
+    gc.set_threshold(_FEW_COLLECTIONS)
+    from runllm.cli import main as command_line
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

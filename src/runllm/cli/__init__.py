@@ -62,11 +62,13 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The `runllm` command: run it and exit with its status."""
     status = invoke(sys.argv[1:] if arguments is None else list(arguments))
+    if "runllm.runtime" in sys.modules:
+        from runllm.api import process_runtime
+
+        process_runtime().close()
     _flush()
-    if "litellm" in sys.modules:
-        # Taking down its 2,500 modules costs the user half a second and does nothing else.
-        os._exit(status)
-    sys.exit(status)
+    # Taking down the interpreter frees what the system frees anyway: 15 ms, and half a second with LiteLLM.
+    os._exit(status)
 
 
 def invoke(arguments: list[str]) -> int:

@@ -62,7 +62,7 @@ _TOKEN = re.compile(
     | (?P<number>0[xX][0-9a-fA-F_]+|0[oObB][0-9_]+
         |[0-9][0-9_]*(?:\.(?![^\W\d])[0-9_]*(?:[eE][-+]?[0-9_]+)?|[eE][-+]?[0-9_]+))
     | (?P<integer>[0-9][0-9_]*)
-    | (?P<name>[A-Za-z_\x80-\U0010ffff][0-9A-Za-z_\x80-\U0010ffff]*)
+    | (?P<name>[^\0-@\[-^`{-\x7f][^\0-/:-@\[-^`{-\x7f]*)  # [A-Za-z_] and all beyond ASCII, which compiles at once
     | (?P<operator>//|\*\*|==|!=|>=|<=|[-+*/%.,:~|=<>()\[\]{}])
     | (?P<unknown>.)
     )""",
