@@ -256,9 +256,7 @@ def _function_names(tree: ast.Module, name: str) -> set[str]:
 def _read_key(node: ast.AST) -> str | None:
     """`x` of `kwargs.get("x")`, `kwargs.pop("x")` and `kwargs["x"]`."""
     match node:
-        case ast.Call(
-            func=ast.Attribute(value=owner, attr="get" | "pop"), args=[ast.Constant(value=key), *_]
-        ):
+        case ast.Call(func=ast.Attribute(value=owner, attr="get" | "pop"), args=[ast.Constant(value=key), *_]):
             pass
         case ast.Subscript(value=owner, slice=ast.Constant(value=key)):
             pass
@@ -321,7 +319,8 @@ def steering() -> set[str]:
     names |= _fields(owned)
     names |= _fields(_tree("types/router.py"), "CredentialLiteLLMParams", "GenericLiteLLMParams")
     names |= _function_names(main, "completion") | _function_names(main, "acompletion")
-    return {name for name in (*names, *STEERING) if name and name not in PARAMS}
+    native = {name for name, owner in OWNED.items() if owner is _NATIVE}
+    return (names | set(STEERING)) - set(PARAMS) - native
 
 
 def schema() -> dict[str, Any]:

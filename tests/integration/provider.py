@@ -70,11 +70,12 @@ def answer(
     completion_tokens: int = 7,
     cached_tokens: int = 4,
     reasoning_tokens: int = 2,
+    counted: bool = True,
     delay: float = 0.0,
     drip: float = 0.0,
     cut: bool = False,
 ) -> Reply:
-    """A completion with this text, in the shape of the endpoint that is asked."""
+    """A completion with this text, in the shape of the endpoint that is asked; `counted` tells the tokens."""
 
     def body(received: Received) -> Any:
         if received.shape() == "ollama":
@@ -96,21 +97,21 @@ def answer(
                 "stop_reason": {"stop": "end_turn", "length": "max_tokens"}.get(finish_reason, finish_reason),
                 "usage": {"input_tokens": prompt_tokens, "output_tokens": completion_tokens},
             }
+        said = {"role": "assistant", "content": text}
+        usage = {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": cached_tokens},
+            "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
+        }
         return {
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "created": 1,
             "model": received.body["model"],
-            "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
-            ],
-            "usage": {
-                "prompt_tokens": prompt_tokens,
-                "completion_tokens": completion_tokens,
-                "total_tokens": prompt_tokens + completion_tokens,
-                "prompt_tokens_details": {"cached_tokens": cached_tokens},
-                "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
-            },
+            "choices": [{"index": 0, "message": said, "finish_reason": finish_reason}],
+            **({"usage": usage} if counted else {}),
         }
 
     return Reply(body=body, delay=delay, drip=drip, cut=cut)

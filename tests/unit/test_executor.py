@@ -16,7 +16,7 @@ from runllm.errors import (
     TemplateError,
 )
 from runllm.exchange import Completion, Usage
-from runllm.executor import Options
+from runllm.exchange import Options
 from runllm.parser import parse
 from runllm.runtime import Runtime
 from runllm.testing import FakeClock, ScriptedEngine

@@ -20,6 +20,7 @@ from runllm.errors import InterruptedRunError
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
 
+_CALL = "runllm-call"
 _PATIENCE = 2.0  # seconds that closing may take
 _SLICE = 0.25  # seconds: on Windows, Ctrl-C is noticed between two waits
 _YIELD = 1e-6  # seconds: as short as the system can sleep
@@ -36,12 +37,10 @@ class Background:
         """Run `work` and wait for its result; an exception in this thread cancels it."""
         future = self.start(work)
         try:
-            while True:
-                try:
+            while not future.done():
+                with suppress(TimeoutError):
                     return future.result(_SLICE)
-                except TimeoutError:
-                    if future.done():
-                        raise
+            return future.result()
         except BaseException:
             future.cancel()
             raise
@@ -52,21 +51,21 @@ class Background:
 
     def start(self, work: Work[T]) -> Future[T]:
         """Begin `work`; cancelling the future cancels it."""
-        loop = self._loop()
         future: Future[T] = Future()
-        loop.call_soon_threadsafe(_begin, loop, work, future)
+        with self._lock:  # what is begun before the loop ends is ended with it, never forgotten
+            loop = self._started()
+            loop.call_soon_threadsafe(_begin, loop, work, future)
         return future
 
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._running is None or self._running[2] != os.getpid():  # a fork has no threads
-                loop = asyncio.new_event_loop()
-                # What a library leaves undone is its own affair: the default handler writes to stderr.
-                loop.set_exception_handler(lambda _loop, _context: None)
-                thread = threading.Thread(target=_serve, args=(loop,), name="runllm-calls", daemon=True)
-                thread.start()
-                self._running = (loop, thread, os.getpid())
-            return self._running[0]
+    def _started(self) -> asyncio.AbstractEventLoop:
+        if self._running is None or self._running[2] != os.getpid():  # a fork has no threads
+            loop = asyncio.new_event_loop()
+            # What a library leaves undone is its own affair: the default handler writes to stderr.
+            loop.set_exception_handler(lambda _loop, _context: None)
+            thread = threading.Thread(target=_serve, args=(loop,), name="runllm-calls", daemon=True)
+            thread.start()
+            self._running = (loop, thread, os.getpid())
+        return self._running[0]
 
     def close(self, last: Work[None] | None = None) -> None:
         """End the loop and what runs in it, at most a few seconds later. Safe to call twice.
@@ -94,23 +93,25 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 def _begin(loop: asyncio.AbstractEventLoop, work: Work[T], future: Future[T]) -> None:
     if future.cancelled():
         return
-    task = loop.create_task(_deliver(work, future))
+    task = loop.create_task(_deliver(work, future), name=_CALL)
 
     def withdraw(done: Future[T]) -> None:
         if done.cancelled():
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(task.cancel)
 
+    def interrupt(_: asyncio.Task[None]) -> None:
+        with suppress(InvalidStateError):  # answered, as it should be
+            future.set_exception(InterruptedRunError("the call was cancelled before it was answered"))
+
     future.add_done_callback(withdraw)
+    task.add_done_callback(interrupt)
 
 
 async def _deliver(work: Work[T], future: Future[T]) -> None:
     with suppress(InvalidStateError):  # nobody waits any more
         try:
             future.set_result(await work())
-        except asyncio.CancelledError:
-            future.set_exception(InterruptedRunError("the call was cancelled before it was answered"))
-            raise
         except Exception as error:
             future.set_exception(error)
     # The waiting thread cannot run before this one lets go of the interpreter, and the library has more
@@ -119,19 +120,23 @@ async def _deliver(work: Work[T], future: Future[T]) -> None:
 
 
 async def _finish(last: Work[None] | None) -> None:
-    """Cancel what runs, close what is held, stop the loop."""
+    """Cancel the calls, close what is held, stop the loop."""
     loop = asyncio.get_running_loop()
     try:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
         async with asyncio.timeout(_PATIENCE / 2):
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _cancel([task for task in asyncio.all_tasks() if task.get_name() == _CALL])
             if last is not None:
                 await last()
+            await _cancel([task for task in asyncio.all_tasks() if task is not asyncio.current_task()])
             await loop.shutdown_asyncgens()
             await loop.shutdown_default_executor()
     except Exception:  # noqa: S110 - closing is best effort; the thread must end in every case
         pass
     finally:
         loop.stop()
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

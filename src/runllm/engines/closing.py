@@ -77,7 +77,7 @@ class Closer:
         for keyword in ("anyOf", "oneOf"):
             if keyword in node:
                 rest = {key: item for key, item in node.items() if key != keyword}
-                return self._choice(node[keyword], lists, rest)
+                return self._choice(node[keyword], lists, rest, exclusive=keyword == "oneOf")
         if node.get("allOf") and node.get("type") != "string":
             *others, last = node["allOf"]
             rest = {key: item for key, item in node.items() if key != "allOf"}
@@ -102,8 +102,12 @@ class Closer:
             case _:
                 return self._text(node, lists)
 
-    def _choice(self, branches: Sequence[Any], lists: int, beside: Mapping[str, Any]) -> Form | None:
+    def _choice(
+        self, branches: Sequence[Any], lists: int, beside: Mapping[str, Any], *, exclusive: bool = False
+    ) -> Form | None:
         forms = [form for form in (self.close(branch, lists, beside) for branch in branches) if form is not None]
+        if exclusive:
+            forms = _without_shared(forms)
         if not forms:
             return None
         return forms[0] if len(forms) == 1 else {"anyOf": forms}
@@ -206,6 +210,16 @@ class Closer:
             high = max(1, least)
         listed = [{**key, "allOf": [*key["allOf"], *one["allOf"]]} for one in spread] if spread else [key] * high
         return {"type": "object", "additionalProperties": value, "x-keys": listed, "minProperties": least}
+
+
+def _without_shared(forms: list[Form]) -> list[Form]:
+    """The alternatives without the listed values that two of them have: exactly one may accept a value."""
+    seen = Counter(repr(value) for form in forms for value in form.get("enum", ()))
+    kept = [
+        {"enum": [value for value in form["enum"] if seen[repr(value)] == 1]} if "enum" in form else form
+        for form in forms
+    ]
+    return [form for form in kept if form.get("enum") != []]
 
 
 def _list(heads: Sequence[Form | None], item: Form | None, least: int, high: int) -> Form | None:

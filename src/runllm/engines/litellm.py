@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from runllm.engines import chat, providers
@@ -30,6 +31,7 @@ _SWITCHES = {
 }
 _importing = threading.Lock()
 _MOST_REMEMBERED = 1000
+_BOOKKEEPING = 0.5  # seconds that LiteLLM gets to finish it
 
 
 class LiteLLMEngine:
@@ -65,7 +67,7 @@ class LiteLLMEngine:
     def close(self) -> None:
         """Cancel the calls under way, close the connections, end the thread. Safe to call twice."""
         if self._background is not None:
-            self._background.close(_close_clients)
+            self._background.close(_close)
 
     def _calls(self) -> Background:
         from runllm.engines.background import Background  # asyncio is 30 ms: not for a key that is missing
@@ -179,8 +181,10 @@ async def _complete(library: Any, arguments: dict[str, Any], access: Access) -> 
         return None, observe(error, [access.api_key] if access.api_key else ())
 
 
-async def _close_clients() -> None:
-    """Close the clients that LiteLLM keeps for this event loop, and no others."""
+async def _close() -> None:
+    """Close the clients that LiteLLM keeps for this event loop, and no others; let it finish its bookkeeping."""
+    import asyncio
+
     cache: Any = getattr(sys.modules.get("litellm"), "in_memory_llm_clients_cache", None)
     if cache is None:
         return
@@ -190,3 +194,8 @@ async def _close_clients() -> None:
         close = getattr(client, "aclose", None) or getattr(client, "close", None)
         if close is not None:
             await close()
+    books: Any = sys.modules.get("litellm.litellm_core_utils.logging_worker")
+    if books is not None:
+        with suppress(Exception):  # it may be bound to another loop; it is LiteLLM's own affair
+            async with asyncio.timeout(_BOOKKEEPING):
+                await books.GLOBAL_LOGGING_WORKER.flush()

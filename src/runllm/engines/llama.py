@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -110,9 +111,8 @@ class LoadedModel:
             params.n_batch = self._options.get("n_batch", 256)  # a prompt can be cancelled between batches
             if "n_gpu_layers" in self._options:
                 params.n_gpu_layers = self._options["n_gpu_layers"]
-            if "threads" in self._options:
-                params.cpuparams.n_threads = self._options["threads"]
-                params.cpuparams_batch.n_threads = self._options["threads"]
+            threads = self._options.get("threads") or _usual_threads()
+            params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
             try:
                 self._server = xllamacpp.Server(params)
             except RuntimeError:  # it never says why
@@ -126,6 +126,15 @@ class LoadedModel:
         """Unload, once the running generation has ended."""
         with self._turn:
             self._server = None
+
+
+def _usual_threads() -> int:
+    """Half the processors: more threads than free cores wait for each other, many times slower."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        count = os.cpu_count() or 1
+    return max(1, count // 2)
 
 
 def _usage(facts: Mapping[str, Any]) -> Usage:

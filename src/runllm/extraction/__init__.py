@@ -18,9 +18,10 @@ from typing import Any
 from runllm.contracts import Contract
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
-from runllm.extraction import candidates, complaints, strict
+from runllm.extraction import candidates, complaints, locating, strict
 from runllm.extraction.candidates import Found, Scan
 from runllm.extraction.coercion import Coercer
+from runllm.extraction.shapes import Shapes
 from runllm.extraction.tolerant import BrokenError, Reader
 
 __all__ = ["Extraction", "extract"]
@@ -84,7 +85,8 @@ class _Reading:
     def __init__(self, text: str, contract: Contract) -> None:
         self._text = text
         self._contract = contract
-        self._coercer = Coercer(contract)
+        self._shapes = Shapes(contract)
+        self._coercer = Coercer(self._shapes)
 
     def only(self, value: Any) -> Extraction:
         """The whole text is `value`."""
@@ -170,7 +172,7 @@ class _Reading:
         return Extraction(value=judged.value, repairs=tuple(repairs))
 
     def _problems(self, judged: _Judged) -> Sequence[Problem]:
-        return judged.inexact or self._contract.problems(judged.value) or [complaints.NO_FIT]
+        return judged.inexact or locating.problems(self._shapes, judged.value, len(self._text)) or [complaints.NO_FIT]
 
     def _nothing(self, scan: Scan) -> Problem:
         """What to say where no value was found at all."""

