@@ -15,8 +15,7 @@ from runllm.errors import (
     RetryExhaustedError,
     TemplateError,
 )
-from runllm.exchange import Completion, Usage
-from runllm.exchange import Options
+from runllm.exchange import Completion, Options, Usage
 from runllm.parser import parse
 from runllm.runtime import Runtime
 from runllm.testing import FakeClock, ScriptedEngine
