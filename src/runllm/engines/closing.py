@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from string import ascii_lowercase
 from typing import Any, cast
 
-from runllm.contracts import resolve
+from runllm.contracts import Contract, resolve
 from runllm.engines.numbers import number_form
 
 Form = dict[str, Any]
@@ -73,11 +73,11 @@ class Closer:
     def _plain(self, node: Mapping[str, Any], lists: int) -> Form | None:
         if "const" in node or "enum" in node:
             values = [node["const"]] if "const" in node else list(node["enum"])
-            return {"enum": values} if values else None
+            return self._allowed({"enum": values}, node) if values else None
         for keyword in ("anyOf", "oneOf"):
             if keyword in node:
                 rest = {key: item for key, item in node.items() if key != keyword}
-                return self._choice(node[keyword], lists, rest, exclusive=keyword == "oneOf")
+                return self._choice(node[keyword], lists, rest)
         if node.get("allOf") and node.get("type") != "string":
             *others, last = node["allOf"]
             rest = {key: item for key, item in node.items() if key != "allOf"}
@@ -94,7 +94,7 @@ class Closer:
             case "array":
                 return self._array(node, lists)
             case "integer" | "number":
-                return number_form(kind, node)
+                return self._allowed(number_form(kind, node), node)
             case "boolean":
                 return {"enum": [True, False]}
             case "null":
@@ -102,12 +102,16 @@ class Closer:
             case _:
                 return self._text(node, lists)
 
-    def _choice(
-        self, branches: Sequence[Any], lists: int, beside: Mapping[str, Any], *, exclusive: bool = False
-    ) -> Form | None:
+    def _allowed(self, form: Form | None, node: Mapping[str, Any]) -> Form | None:
+        """The form without the listed values that `not` forbids; what is not listed, no grammar can leave out."""
+        if form is None or "enum" not in form or "not" not in node:
+            return form
+        rule = Contract({"not": node["not"], "$defs": self.root.get("$defs", {})})
+        values = [value for value in form["enum"] if rule.accepts(value)]
+        return {"enum": values} if values else None
+
+    def _choice(self, branches: Sequence[Any], lists: int, beside: Mapping[str, Any]) -> Form | None:
         forms = [form for form in (self.close(branch, lists, beside) for branch in branches) if form is not None]
-        if exclusive:
-            forms = _without_shared(forms)
         if not forms:
             return None
         return forms[0] if len(forms) == 1 else {"anyOf": forms}
@@ -180,6 +184,11 @@ class Closer:
                 return None
         if not forms:
             return self._map(node, lists)
+        for number in range(len(forms) + 1, int(node.get("minProperties", 0)) + 1):
+            extra = None if "propertyNames" in node else self.close(self._unnamed(node, f"extra_{number}"), lists)
+            if extra is None:
+                return None
+            forms[f"extra_{number}"] = extra
         return _record(forms, required, node, optional=self.limits.optional)
 
     def _unnamed(self, node: Mapping[str, Any], name: str) -> Any:
@@ -210,16 +219,6 @@ class Closer:
             high = max(1, least)
         listed = [{**key, "allOf": [*key["allOf"], *one["allOf"]]} for one in spread] if spread else [key] * high
         return {"type": "object", "additionalProperties": value, "x-keys": listed, "minProperties": least}
-
-
-def _without_shared(forms: list[Form]) -> list[Form]:
-    """The alternatives without the listed values that two of them have: exactly one may accept a value."""
-    seen = Counter(repr(value) for form in forms for value in form.get("enum", ()))
-    kept = [
-        {"enum": [value for value in form["enum"] if seen[repr(value)] == 1]} if "enum" in form else form
-        for form in forms
-    ]
-    return [form for form in kept if form.get("enum") != []]
 
 
 def _list(heads: Sequence[Form | None], item: Form | None, least: int, high: int) -> Form | None:
