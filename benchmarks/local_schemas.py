@@ -22,18 +22,17 @@ from runllm.contracts import Contract
 from runllm.engines.bounding import bounded
 from runllm.engines.local import LocalEngine
 from runllm.exchange import Completion, Endpoint, Message, Request
+from runllm.prompting import instruction
 
 ENDPOINT = Endpoint(model="local/smollm2-135m")
 CASES = Path(__file__).parent.parent / "tests" / "spec" / "schemas.yaml"
-INSTRUCTION = "Answer with one JSON object and nothing else. It must satisfy this JSON Schema:\n"
 
 
 def request(case: dict[str, Any], sampling: dict[str, Any]) -> Request:
-    schema = json.dumps(case["schema"], ensure_ascii=False, separators=(",", ":"))
     return Request(
         endpoint=ENDPOINT,
         messages=(
-            Message(role="system", content=INSTRUCTION + schema),
+            Message(role="system", content=instruction(case["schema"], constrained=True)),
             Message(role="user", content=case["prompt"]),
         ),
         params={"max_tokens": case.get("tokens", 250), **sampling},

@@ -8,7 +8,9 @@ from typing import Any
 from runllm import budget, templates
 from runllm.diagnostics import Problem
 from runllm.parser import Parsed
-from runllm.program import Program
+from runllm.program import Program, vars_schema
+
+Scope = dict[str, Mapping[str, Any] | None]
 
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",
@@ -28,11 +30,15 @@ def analyse(parsed: Parsed) -> tuple[Problem, ...]:
     found = [*parsed.problems, *_template_problems(parsed)]
     if parsed.program is not None:
         found += [*_window_problems(parsed.program), *_unsupported(parsed.program)]
+        if parsed.program.blocks:
+            from runllm.blocks.analysis import block_problems  # a file without blocks pays nothing for them
+
+            found += block_problems(parsed.program)
     return tuple(sorted(found, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
 
 
 def _template_problems(parsed: Parsed) -> Iterator[Problem]:
-    scope: dict[str, Mapping[str, Any] | None] = {"input": parsed.input_schema, "uses": None, "vars": None}
+    scope: Scope = {"input": parsed.input_schema, "uses": None, "vars": vars_schema(parsed.blocks)}
     recovery_scope = {
         **scope,
         "errors": _ERRORS_SCHEMA,
@@ -90,8 +96,6 @@ def _unsupported(program: Program) -> Iterator[Problem]:
     """What the format has and this version cannot run yet: refused before anything is paid for."""
     for dependency in program.uses[:1]:
         yield _not_yet("`uses`", dependency.span)
-    for block in program.blocks[:1]:
-        yield _not_yet("Python blocks", program.source.span(block.line - 1))
     if program.output is not None:
         yield _not_yet("`output`", _key_span(program, "output"))
 

@@ -62,6 +62,9 @@ def load(
     model: str | None = None,
     max_retries: int | None = None,
     timeout: float | None = None,
+    trust_python: bool = False,
+    block_timeout: float | None = None,
+    block_memory: int | None = None,
     runtime: Runtime | None = None,
 ) -> App:
     """Read and check a `.rllm` file, ready to run.
@@ -71,6 +74,9 @@ def load(
         model: used instead of the file's `llm.model`.
         max_retries: how many attempts may follow a wrong answer; 2 by default.
         timeout: seconds for one call.
+        trust_python: run the file's Python blocks as your own code, without a sandbox.
+        block_timeout: the most seconds a Python block may take; 1 by default.
+        block_memory: the most MiB a Python block may use; 64 by default.
         runtime: what the app reaches models through; the process's own by default.
 
     Raises:
@@ -81,7 +87,14 @@ def load(
         raise _failure(report)
     from runllm.exchange import Options
 
-    options = Options(model=model, max_retries=max_retries, timeout=timeout)
+    options = Options(
+        model=model,
+        max_retries=max_retries,
+        timeout=timeout,
+        trust_python=trust_python,
+        block_timeout=block_timeout,
+        block_memory=block_memory,
+    )
     return App(report.program, options=options, runtime=runtime, problems=report.problems)
 
 

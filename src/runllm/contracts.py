@@ -180,6 +180,32 @@ def branches(root: Schema, schema: Any, depth: int = 0) -> list[Schema]:
     return found
 
 
+def schema_at(root: Schema, path: Sequence[str]) -> Schema | None:
+    """The schema of what stands at a path of property names, as a root of its own; None where nothing is known.
+
+    A value that may be absent is also null: that is what a reader of the path gets.
+    """
+    node: Any = root
+    absent = False
+    for step in path:
+        here = branches(root, node)
+        found = [branch["properties"][step] for branch in here if step in branch.get("properties", {})]
+        if not found:
+            return None
+        certain = any(step in branch.get("required", ()) for branch in here)
+        absent = absent or not (certain or any("default" in resolve(root, sub) for sub in found))
+        node = found[0] if len(found) == 1 else {"anyOf": found}
+    kept = {key: root[key] for key in ("$defs", "definitions") if key in root}
+    return {"anyOf": [node, {"type": "null"}], **kept} if absent else {**resolve(root, node), **kept}
+
+
+def inlined(schema: Schema) -> Schema:
+    """A schema whose references are replaced by what they refer to, but for those that lead back to themselves."""
+    import jsonschema_rs
+
+    return jsonschema_rs.dereference(dict(schema), offline=True)
+
+
 # --- checking a schema -------------------------------------------------------------------------
 
 

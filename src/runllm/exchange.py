@@ -111,11 +111,13 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What was found in an answer: the value, or what is wrong with it."""
+    """What was found in an answer: the value, what is wrong with it, or why it could not be judged."""
 
-    value: dict[str, Any] | None
+    completion: Completion
+    value: dict[str, Any] | None = None
     problems: tuple[Problem, ...] = ()
     repairs: tuple[str, ...] = ()
+    error: RunllmError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +157,8 @@ class Event:
     """One step of a run, for a trace.
 
     Attributes:
-        step: `input`, `render`, `call`, `answer`, `repair`, `problem`, `retry`, `done` or `failed`.
+        step: `input`, `python`, `print`, `render`, `call`, `answer`, `repair`, `problem`, `retry`, `warning`,
+            `done` or `failed`.
         message: what happened, in one line.
         elapsed: seconds since the run began.
     """
@@ -173,6 +176,9 @@ class Options:
         model: used instead of `llm.model`; the file's fallbacks are then not used.
         max_retries: how many attempts may follow a wrong answer.
         timeout: seconds for one call.
+        trust_python: run the file's Python blocks in real Python, without a sandbox.
+        block_timeout: the most seconds a Python block may ask for; 1 by default.
+        block_memory: the most MiB a Python block may ask for; 64 by default.
         folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
         listener: told of each step as it happens.
     """
@@ -180,6 +186,9 @@ class Options:
     model: str | None = None
     max_retries: int | None = None
     timeout: float | None = None
+    trust_python: bool = False
+    block_timeout: float | None = None
+    block_memory: int | None = None
     folder: Path | None = None
     listener: Callable[[Event], None] | None = None
 

@@ -8,12 +8,13 @@ finish    the result, whether it succeeded or not
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from runllm import budget, prompting
-from runllm.delivery import DEFAULT_NUM_RETRIES, Call, Effect, Pause, deliver
+from runllm import budget, delivery, prompting
+from runllm.delivery import DEFAULT_NUM_RETRIES, Call, Pause, deliver
+from runllm.diagnostics import Problem
 from runllm.errors import InputSchemaError, OutputSchemaError, RunllmError, UsageError
 from runllm.exchange import Completion, Endpoint, Event, Options, Outcome, Request, RunResult, Verdict
 from runllm.extraction import extract
@@ -23,9 +24,19 @@ from runllm.runtime import LOCAL_PREFIX, Runtime
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runllm.program import ModelSettings, Program
+    from runllm.program import Block, ModelSettings, Phase, Program
 
 DEFAULT_TIMEOUT = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Ask the driver to do what takes a while without I/O of ours: run a Python block."""
+
+    do: Callable[[], Any]
+
+
+Effect = delivery.Effect | Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +56,7 @@ class Preview:
 
 def run(program: Program, given: Any, options: Options, runtime: Runtime) -> RunResult:
     """Run a program and wait. Every failure of the run is in the result; nothing is raised for it."""
-    steps = _Run(program, options, runtime).steps(given)
-    try:
-        effect = next(steps)
-        while True:
-            try:
-                answer = _perform(effect, runtime)
-            except RunllmError as error:
-                effect = steps.throw(error)
-            else:
-                effect = steps.send(answer)
-    except StopIteration as end:
-        return end.value
+    return _drive(_Run(program, options, runtime).steps(given), runtime)
 
 
 async def arun(program: Program, given: Any, options: Options, runtime: Runtime) -> RunResult:
@@ -76,13 +76,15 @@ async def arun(program: Program, given: Any, options: Options, runtime: Runtime)
 
 
 def preview(program: Program, given: Any, options: Options, runtime: Runtime) -> Preview:
-    """What `run` would send first.
+    """What `run` would send first. Runs `pre` blocks, and calls no model.
 
     Raises:
-        RunllmError: the input is refused, or a template cannot be rendered.
+        RunllmError: the input is refused, a block fails, or a template cannot be rendered.
     """
     one = _Run(program, options, runtime)
-    request = one.prepare(one.accept(given))
+    one.accept(given)
+    _drive(one.before(), runtime)
+    request = one.render()
     return Preview(
         request=request,
         budget=one.budget(request),
@@ -90,22 +92,44 @@ def preview(program: Program, given: Any, options: Options, runtime: Runtime) ->
     )
 
 
-def _perform(effect: Effect, runtime: Runtime) -> Completion | None:
+T = TypeVar("T")
+
+
+def _drive(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
+    """Perform each effect that the steps ask for, and hand back its answer or its error."""
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                answer = _perform(effect, runtime)
+            except RunllmError as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(answer)
+    except StopIteration as end:
+        return end.value
+
+
+def _perform(effect: Effect, runtime: Runtime) -> Any:
     match effect:
         case Call(request=request):
             return runtime.engine(request.endpoint).complete(request)
         case Pause(seconds=seconds):
             return runtime.sleep(seconds)
+        case Work(do=do):
+            return do()
 
 
-async def _aperform(effect: Effect, runtime: Runtime) -> Completion | None:
+async def _aperform(effect: Effect, runtime: Runtime) -> Any:
+    import asyncio  # 25 ms that a synchronous run need not pay
+
     match effect:
         case Call(request=request):
             return await runtime.engine(request.endpoint).acomplete(request)
         case Pause(seconds=seconds):
-            import asyncio  # 25 ms that a synchronous run need not pay
-
             return await asyncio.sleep(seconds)
+        case Work(do=do):
+            return await asyncio.to_thread(do)
 
 
 class _Run:
@@ -118,20 +142,25 @@ class _Run:
         self.started = runtime.now()
         self.endpoints = endpoints(program, options)
         self.local = self.endpoints[0].model.startswith(LOCAL_PREFIX)
+        self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}}
         self.warnings: list[str] = []
 
     def steps(self, given: Any) -> Generator[Effect, Any, RunResult]:
         """The whole run, as a generator of what the driver must do."""
         try:
-            value = self.accept(given)
+            self.accept(given)
             self.preflight()
-            request = self.prepare(value)
-            outcome = yield from self.converse(request, value)
+            yield from self.before()
+            request = self.render()
+            self.guard(request)
+            outcome = yield from self.converse(request)
         except RunllmError as error:
             return self.finish(Outcome(value=None, attempts=(), error=error))
+        if outcome.value is not None:
+            outcome = yield from self.after(outcome, outcome.value)
         return self.finish(outcome)
 
-    def accept(self, given: Any) -> dict[str, Any]:
+    def accept(self, given: Any) -> None:
         """Check the input against its contract, after its defaults are filled in."""
         contract = self.program.input
         value = contract.with_defaults(given)
@@ -147,11 +176,16 @@ class _Run:
                 received=given,
                 hint=first.hint or None,
             )
+        self.names["input"] = value
         self.tell("input", f"{self.program.name} {self.program.version}: the input fits")
-        return value
 
     def preflight(self) -> None:
-        """Make sure that the model can be called; a fallback that cannot is left out, with a warning."""
+        """Make sure that the model can be called, and blocks be run, before anything is paid for.
+
+        A fallback that cannot be called is left out, with a warning.
+        """
+        if self.program.blocks:
+            self.runtime.runner(trusted=self.options.trust_python).ready()
         first, *others = self.endpoints
         self.runtime.engine(first).ready(first)
         usable = [first]
@@ -163,16 +197,41 @@ class _Run:
                 self.warn(f"the fallback {endpoint.model} cannot be used: {error.message}")
         self.endpoints = tuple(usable)
 
-    def prepare(self, value: dict[str, Any]) -> Request:
-        """Render the conversation into the first request, and guard the window."""
+    def before(self) -> Generator[Effect, Any, None]:
+        """Run the `pre` blocks; what they give becomes `vars`."""
+        for block in self.blocks("pre"):
+            ran = yield from self.work(block, self.names)
+            self.names["vars"] = {**self.names["vars"], **ran.values}
+
+    def blocks(self, phase: Phase) -> tuple[Block, ...]:
+        """The blocks of a phase, in the order of the file."""
+        return tuple(block for block in self.program.blocks if block.phase == phase)
+
+    def work(self, block: Block, scope: dict[str, Any]) -> Generator[Effect, Any, Any]:
+        """Run one block: what it gave, or the problem that a `check` found."""
+        from runllm.blocks import phases  # a file without blocks pays nothing for them
+
+        runner = self.runtime.runner(trusted=self.options.trust_python)
+        ceiling = phases.ceiling(self.options.block_timeout, self.options.block_memory)
+        self.tell("python", f"{block.phase} block `{block.name}`")
+        ran = yield Work(do=lambda: phases.run(block, scope, self.program.source, runner, ceiling))
+        for line in getattr(ran, "printed", "").splitlines():
+            self.tell("print", line)
+        return ran
+
+    def render(self) -> Request:
+        """Render the conversation into the first request."""
         timeout = self.options.timeout or (self.program.model and self.program.model.timeout)
-        request = Request(
+        return Request(
             endpoint=self.endpoints[0],
-            messages=prompting.messages(self.program, _names(value)),
+            messages=prompting.messages(self.program, self.names, constrained=self.local),
             params=self.program.params,
             schema=self.program.output_contract.schema,
             timeout=timeout or DEFAULT_TIMEOUT,
         )
+
+    def guard(self, request: Request) -> None:
+        """Refuse a request that does not fit the window."""
         found = self.budget(request)
         self.tell("render", f"{len(request.messages)} messages, about {found.prompt:,} tokens")
         if not found.fits:
@@ -180,7 +239,6 @@ class _Run:
                 "`max_context_window`" if found.window == self.program.max_context_window else request.endpoint.model
             )
             raise window_exceeded(found.prompt, found.answer, found.window, limit)
-        return request
 
     def budget(self, request: Request) -> budget.Budget:
         """The estimated tokens of a request against the app's window and the model's own."""
@@ -191,11 +249,11 @@ class _Run:
         texts = [message.content for message in request.messages]
         return budget.check(texts, schema=native, max_tokens=room, window=window)
 
-    def converse(self, first: Request, value: dict[str, Any]) -> Generator[Effect, Any, Outcome]:
+    def converse(self, first: Request) -> Generator[Effect, Any, Outcome]:
         """Run the attempt loop, each of its requests delivered over the transport."""
         settings = self.program.model
         retries = settings.num_retries if settings else None
-        loop = attempts(first, self.policy(first, value))
+        loop = attempts(first, self.policy(first))
         request = next(loop)
         try:
             while True:
@@ -210,25 +268,67 @@ class _Run:
                 except RunllmError as error:
                     request = loop.throw(error)
                 else:
-                    request = loop.send(completion)
+                    request = loop.send((yield from self.judge(completion)))
                     self.tell("retry", f"asking again, with {len(request.messages)} messages")
         except StopIteration as end:
             return end.value
 
-    def policy(self, first: Request, value: dict[str, Any]) -> Policy:
-        """How this program's answers are judged and its requests rewritten."""
-        names = _names(value)
+    def policy(self, first: Request) -> Policy:
+        """How this program's requests are rewritten, and how often."""
         chosen = self.options.max_retries
         return Policy(
-            judge=self.judge,
-            recover=lambda facts: prompting.recovery_message(self.program, names, facts),
+            recover=lambda facts: prompting.recovery_message(self.program, self.names, facts),
             fits=lambda request: self.budget(request).fits,
             max_retries=DEFAULT_MAX_RETRIES if chosen is None else chosen,
             deterministic=first.params.get("temperature", 0 if self.local else None) == 0,
         )
 
-    def judge(self, completion: Completion) -> Verdict:
-        """Read an answer and check it against the output contract."""
+    def judge(self, completion: Completion) -> Generator[Effect, Any, Verdict]:
+        """Read an answer, hold it against the output contract, then let the `check` blocks look at it."""
+        self.tell_answer(completion)
+        try:
+            found = extract(completion.text, self.program.output_contract, finish_reason=completion.finish_reason)
+            problems = yield from self.checks(found.value)
+        except OutputSchemaError as error:
+            return self.refuse(completion, error.problems)
+        except RunllmError as error:
+            return Verdict(completion=completion, error=error)
+        if problems:
+            return self.refuse(completion, problems, found.repairs)
+        for repair in found.repairs:
+            self.tell("repair", repair)
+        return Verdict(completion=completion, value=found.value, repairs=found.repairs)
+
+    def checks(self, value: Any) -> Generator[Effect, Any, tuple[Problem, ...]]:
+        """What the `check` blocks find wrong, all of them asked."""
+        problems: list[Problem] = []
+        for block in self.blocks("check"):
+            found = yield from self.work(block, {**self.names, "output": value})
+            if isinstance(found, Problem):
+                problems.append(found)
+        return tuple(problems)
+
+    def refuse(self, completion: Completion, problems: tuple[Problem, ...], repairs: tuple[str, ...] = ()) -> Verdict:
+        """The verdict on an answer that does not fit."""
+        for problem in problems:
+            self.tell("problem", f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message)
+        return Verdict(completion=completion, problems=problems, repairs=repairs)
+
+    def after(self, outcome: Outcome, value: dict[str, Any]) -> Generator[Effect, Any, Outcome]:
+        """Run the `post` blocks; what they make of the output must still satisfy its contract."""
+        for block in self.blocks("post"):
+            from runllm.blocks import phases
+
+            try:
+                ran = yield from self.work(block, {**self.names, "output": value})
+                value = {**value, **ran.values}
+                phases.hold(block, value, self.program)
+            except RunllmError as error:
+                return replace(outcome, value=None, error=error)
+        return replace(outcome, value=value)
+
+    def tell_answer(self, completion: Completion) -> None:
+        """Tell the listener what came back and what it took."""
         usage = completion.usage
         for note in completion.notes:
             self.tell("call", note)
@@ -237,15 +337,6 @@ class _Run:
             f"{completion.model}: {usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens, "
             f"{_money(completion.cost)}, {completion.latency:.3f} s, {completion.finish_reason}",
         )
-        try:
-            found = extract(completion.text, self.program.output_contract, finish_reason=completion.finish_reason)
-        except OutputSchemaError as error:
-            for problem in error.problems:
-                self.tell("problem", str(problem))
-            return Verdict(value=None, problems=error.problems)
-        for repair in found.repairs:
-            self.tell("repair", repair)
-        return Verdict(value=found.value, repairs=found.repairs)
 
     def finish(self, outcome: Outcome) -> RunResult:
         """The result: output or error, and every fact about how it came to be."""
@@ -282,10 +373,6 @@ class _Run:
         """Tell the listener, if there is one."""
         if self.options.listener is not None:
             self.options.listener(Event(step=step, message=message, elapsed=self.runtime.now() - self.started))
-
-
-def _names(value: dict[str, Any]) -> dict[str, Any]:
-    return {"input": value, "uses": {}, "vars": {}}
 
 
 def _money(cost: float | None) -> str:

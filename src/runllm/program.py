@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +59,8 @@ class Block:
         name: given by the author, else `<phase> block <n>`.
         inputs: dotted paths bound to locals, None when undeclared.
         outputs: locals read back, None when undeclared.
+        timeout: seconds it may run, None for the most the caller allows.
+        memory: MiB it may use, None for the most the caller allows.
         code: the lines between the fences.
         line: the file's line of the first line of `code`.
     """
@@ -67,8 +69,24 @@ class Block:
     name: str
     inputs: tuple[str, ...] | None
     outputs: tuple[str, ...] | None
+    timeout: float | None = None
+    memory: int | None = None
     code: str
     line: int
+
+
+def vars_schema(blocks: Iterable[Block]) -> dict[str, Any] | None:
+    """The schema of `vars` after these blocks: their `pre` outputs; None where one does not declare them."""
+    before = [block for block in blocks if block.phase == "pre"]
+    if any(block.outputs is None and block.inputs is None for block in before):
+        return None
+    names = [name for block in before for name in block.outputs or ()]
+    return {
+        "type": "object",
+        "properties": {name: {} for name in names},
+        "required": names,
+        "additionalProperties": False,
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runllm import templates
+from runllm.contracts import Schema, declared_types, resolve
 from runllm.errors import TemplateError
 from runllm.exchange import Message
 from runllm.program import Program, Section
@@ -20,20 +21,40 @@ Answer with one JSON object and nothing else: no explanation, no code fence. It 
 Names = Mapping[str, Any]
 
 
-def messages(program: Program, names: Names) -> tuple[Message, ...]:
+OUTLINE_INSTRUCTION = """\
+Answer with one JSON object and nothing else. Its keys:
+{outline}\
+"""
+
+_WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "boolean": "true or false",
+    "object": "object",
+    "array": "list",
+}
+_DEEPEST = 4
+
+
+def messages(program: Program, names: Names, *, constrained: bool = False) -> tuple[Message, ...]:
     """The first request's messages.
 
     The system message carries the author's `SYSTEM` section and the schema instruction, so that what
     stays the same from run to run comes first and providers can cache it. Each example is a user turn
     (the prompt rendered with its input) and the assistant's answer to it.
 
+    Args:
+        program: what to ask.
+        names: `input`, `uses` and `vars`.
+        constrained: whether the decoder enforces the schema, so that an outline in words is enough: a small
+            model reads it better, and copies no JSON Schema into its answer.
+
     Raises:
         TemplateError: a template cannot be rendered with these values.
     """
     system = [_render(program, program.system, names)] if program.system else []
     if program.model is None or program.model.schema_instruction:
-        schema = json.dumps(program.output_contract.schema, ensure_ascii=False, separators=(",", ":"))
-        system.append(SCHEMA_INSTRUCTION.format(schema=schema))
+        system.append(instruction(program.output_contract.schema, constrained=constrained))
     turns = [Message(role="system", content="\n\n".join(system))] if system else []
     for example in program.examples:
         shown = {**names, "input": program.input.with_defaults(example.input)}
@@ -41,6 +62,37 @@ def messages(program: Program, names: Names) -> tuple[Message, ...]:
         turns.append(Message(role="assistant", content=json.dumps(example.output, ensure_ascii=False)))
     turns.append(Message(role="user", content=_render(program, program.prompt, names)))
     return tuple(turns)
+
+
+def instruction(schema: Schema, *, constrained: bool) -> str:
+    """What the model is told about the form of its answer: the schema, or an outline of it in words."""
+    if constrained:
+        return OUTLINE_INSTRUCTION.format(outline="\n".join(_outline(schema, schema, 0)))
+    compact = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    return SCHEMA_INSTRUCTION.format(schema=compact)
+
+
+def _outline(root: Schema, schema: Schema, depth: int) -> list[str]:
+    """A line for each property of an object, and of the objects inside it."""
+    lines: list[str] = []
+    for name, sub in resolve(root, schema).get("properties", {}).items():
+        node = resolve(root, sub)
+        said = f". {node['description']}" if node.get("description") else ""
+        lines.append(f"{'  ' * depth}- {name}: {_in_words(root, node)}{said}")
+        inner = resolve(root, node.get("items", node))
+        if depth < _DEEPEST:
+            lines += _outline(root, inner, depth + 1)
+    return lines
+
+
+def _in_words(root: Schema, node: Schema) -> str:
+    if "enum" in node:
+        return "one of " + ", ".join(json.dumps(value, ensure_ascii=False) for value in node["enum"])
+    if "const" in node:
+        return json.dumps(node["const"], ensure_ascii=False)
+    if node.get("type") == "array" and isinstance(node.get("items"), Mapping):
+        return f"list of {_in_words(root, resolve(root, node['items']))}"
+    return " or ".join(_WORDS.get(kind, kind) for kind in sorted(declared_types(root, node))) or "any value"
 
 
 def recovery_message(program: Program, names: Names, facts: Names) -> str:

@@ -1,7 +1,7 @@
 """The attempt loop: ask, judge, and ask again with what was wrong, until it fits or the tries are used up.
 
-A generator without I/O, clock or sandbox: it yields each `Request`, is sent the `Completion` (or has
-the provider's error thrown in), and returns an `Outcome`. Two drivers run it, and tests feed it by hand.
+A generator without I/O, clock or sandbox: it yields each `Request`, is sent the `Verdict` on the answer (or
+has the provider's error thrown in), and returns an `Outcome`. Two drivers run it, and tests feed it by hand.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from runllm.diagnostics import Problem
 from runllm.errors import ContextWindowExceededError, RetryExhaustedError, RunllmError, problem_as_json
-from runllm.exchange import Attempt, Completion, Message, Outcome, Request, Verdict
+from runllm.exchange import Attempt, Message, Outcome, Request, Verdict
 
 DEFAULT_MAX_RETRIES = 2
 UNSTUCK_TEMPERATURE = 0.5
@@ -34,51 +34,51 @@ class Policy:
     """How to go on after an answer that does not fit.
 
     Attributes:
-        judge: reads an answer.
         recover: writes the recovery message from the names its template sees.
         fits: whether a request fits the context window.
         max_retries: how many more attempts follow the first.
         deterministic: whether the same request gives the same answer, so that asking it again is useless.
     """
 
-    judge: Callable[[Completion], Verdict]
     recover: Callable[[dict[str, Any]], str]
     fits: Callable[[Request], bool]
     max_retries: int = DEFAULT_MAX_RETRIES
     deterministic: bool = False
 
 
-def attempts(first: Request, policy: Policy) -> Generator[Request, Completion, Outcome]:
+def attempts(first: Request, policy: Policy) -> Generator[Request, Verdict, Outcome]:
     """Run the loop.
 
     Args:
         first: the request to begin with; later ones add the previous answer and what was wrong with it.
-        policy: how answers are judged and requests rewritten.
+        policy: how requests are rewritten, and how often.
 
     Returns:
-        The accepted value, or the error that ended the attempts: the provider's own, or a
-        `RetryExhaustedError`. All attempts either way.
+        The accepted value, or the error that ended the attempts: the provider's own, that of a Python block
+        that could not judge, or a `RetryExhaustedError`. All attempts either way.
     """
     made: list[Attempt] = []
     request, notes = first, ()
     while True:
         number = len(made) + 1
         try:
-            completion = yield request
+            verdict = yield request
         except RunllmError as error:
             made.append(Attempt(number=number, request=request, notes=notes, error=error))
             return Outcome(value=None, attempts=tuple(made), error=error)
-        verdict = policy.judge(completion)
         made.append(
             Attempt(
                 number=number,
                 request=request,
-                completion=completion,
+                completion=verdict.completion,
                 problems=verdict.problems,
                 repairs=verdict.repairs,
-                notes=notes + completion.notes,
+                notes=notes + verdict.completion.notes,
+                error=verdict.error,
             )
         )
+        if verdict.error is not None:
+            return Outcome(value=None, attempts=tuple(made), error=verdict.error)
         if verdict.value is not None:
             return Outcome(value=verdict.value, attempts=tuple(made))
         if number > policy.max_retries:

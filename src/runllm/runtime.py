@@ -11,10 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from runllm.engines.base import Engine
 from runllm.exchange import Endpoint
+
+if TYPE_CHECKING:
+    from runllm.blocks.phases import Runner
 
 LOCAL_PREFIX = "local/"
 
@@ -29,6 +32,18 @@ def _litellm() -> Engine:
     from runllm.engines.litellm import LiteLLMEngine
 
     return LiteLLMEngine()
+
+
+def _sandbox() -> Runner:
+    from runllm.blocks.sandbox import Sandbox
+
+    return Sandbox()
+
+
+def _trusted() -> Runner:
+    from runllm.blocks.trusted import TrustedRunner
+
+    return TrustedRunner()
 
 
 ENGINES: Mapping[str, Callable[[], Engine]] = {"local": _local, "litellm": _litellm}
@@ -64,6 +79,7 @@ class Runtime:
         self.jitter = jitter
         self._only = engine
         self._made: dict[str, Engine] = {}
+        self._runners: dict[bool, Runner] = {}
         self._lock = threading.Lock()
 
     def engine(self, endpoint: Endpoint) -> Engine:
@@ -76,12 +92,20 @@ class Runtime:
                 self._made[name] = ENGINES[name]()
             return self._made[name]
 
+    def runner(self, *, trusted: bool) -> Runner:
+        """What runs Python blocks: the sandbox, or real Python when the caller trusts the file."""
+        with self._lock:
+            if trusted not in self._runners:
+                self._runners[trusted] = _trusted() if trusted else _sandbox()
+            return self._runners[trusted]
+
     def close(self) -> None:
         """Close what was made, last first. Safe to call twice; the runtime can be used again."""
         with self._lock:
             made, self._made = self._made, {}
-        for engine in reversed(made.values()):
-            engine.close()
+            runners, self._runners = self._runners, {}
+        for member in (*reversed(made.values()), *runners.values()):
+            member.close()
 
     def __enter__(self) -> Self:
         return self

@@ -22,6 +22,7 @@ from runllm.errors import (
     ProviderTimeoutError,
 )
 from runllm.exchange import Endpoint, Message, Request
+from runllm.prompting import instruction
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
@@ -44,9 +45,7 @@ def engine():
 def ask(prompt, schema=None, endpoint=ENDPOINT, timeout=300.0, **params):
     messages = [Message(role="user", content=prompt)]
     if schema is not None:
-        compact = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-        system = f"Answer with one JSON object and nothing else. It must satisfy this JSON Schema:\n{compact}"
-        messages.insert(0, Message(role="system", content=system))
+        messages.insert(0, Message(role="system", content=instruction(schema, constrained=True)))
     return Request(endpoint=endpoint, messages=tuple(messages), params=params, schema=schema, timeout=timeout)
 
 
@@ -213,3 +212,33 @@ def test_a_process_ends_cleanly_and_prints_nothing(how, status):
     """Ctrl-C during a generation, and leaving without `close`, end without a crash or a word."""
     done = subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"")
+
+
+def test_strings_that_reach_their_bound_end_there(engine):
+    """Without penalties the model rambles to every bound: the decoder once gave up at one, and constrained no more."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "summary": {"type": "string", "minLength": 1},
+            "points": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 3, "maxItems": 3},
+        },
+        "required": ["summary", "points"],
+        "additionalProperties": False,
+    }
+    loose = Endpoint(model="local/smollm2-135m", provider_params={"dry_multiplier": 0, "repeat_penalty": 1.0})
+    for prompt in ("Describe a lighthouse at length.", "Write about rust in iron bridges.", "List three facts on tea."):
+        answer = engine.complete(ask(prompt, schema, loose, max_tokens=300))
+        assert Contract(schema).problems(json.loads(answer.text)) == ()
+        assert answer.notes == ()
+
+
+def test_an_answer_that_breaks_the_schema_is_decoded_again_by_characters(engine, monkeypatch):
+    """Whatever goes wrong in the decoder, the second way needs none of what the first one needs."""
+    from runllm.engines import local
+
+    verdicts = iter([False, True])
+    monkeypatch.setattr(local, "_fits", lambda *_: next(verdicts))
+    answer = engine.complete(ask("Who is Ada?", PERSON, max_tokens=100))
+    assert Contract(PERSON).problems(json.loads(answer.text)) == ()
+    assert "second time" in answer.notes[0]
+    assert answer.usage.completion_tokens > 10

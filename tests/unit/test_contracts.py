@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runllm.contracts import Contract, read_text, resolve, schema_problems
+from runllm.contracts import Contract, read_text, resolve, schema_at, schema_problems
 
 PERSON = Contract(
     {
@@ -103,6 +103,17 @@ def test_text_is_read_as_the_declared_type_strictly(schema: dict, text: str, val
 @given(st.integers())
 def test_every_integer_is_read_back(number: int) -> None:
     assert read_text(str(number), {"type": "integer"}, {}) == number
+
+
+def test_the_schema_at_a_path_is_null_too_where_the_value_may_be_absent() -> None:
+    """What has a default is there, since defaults are filled in."""
+    root = PERSON.schema
+    assert schema_at(root, ["name"])["type"] == "string"
+    assert schema_at(root, ["kind"])["enum"] == ["a", "b"]
+    assert schema_at(root, ["age"])["anyOf"][1] == {"type": "null"}
+    assert schema_at(root, ["tags"])["$defs"] == root["$defs"]
+    assert schema_at(root, ["nothing"]) is None
+    assert schema_at({"anyOf": [root, {"properties": {"name": {"type": "integer"}}}]}, ["name"])["anyOf"]
 
 
 def test_a_recursive_reference_does_not_hang() -> None:

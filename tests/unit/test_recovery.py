@@ -5,7 +5,7 @@ from collections.abc import Generator
 import pytest
 
 from runllm.diagnostics import Problem
-from runllm.errors import ProviderError, RetryExhaustedError, TemplateError
+from runllm.errors import ProviderError, PythonBlockExecutionError, RetryExhaustedError, TemplateError
 from runllm.exchange import Completion, Endpoint, Message, Outcome, Request, Usage, Verdict
 from runllm.recovery import Policy, attempts
 
@@ -15,8 +15,12 @@ FIRST = Request(
 WRONG = Problem(message="too long", pointer="/a")
 
 
-def judge(completion: Completion) -> Verdict:
-    return Verdict(value={"a": 1}) if completion.text == "good" else Verdict(value=None, problems=(WRONG,))
+def judged(text: str) -> Verdict:
+    """The verdict on an answer of this text: only `good` is."""
+    completion = Completion(text=text, usage=Usage(prompt_tokens=10, completion_tokens=5))
+    if text == "good":
+        return Verdict(completion=completion, value={"a": 1})
+    return Verdict(completion=completion, problems=(WRONG,))
 
 
 def policy(**changes) -> Policy:
@@ -24,19 +28,15 @@ def policy(**changes) -> Policy:
         error = names["errors"][0]
         return f"{names['attempt']}: {error['path']} {error['message']} <{names['previous_output']}>"
 
-    return Policy(**{"judge": judge, "recover": recover, "fits": lambda _: True, **changes})
+    return Policy(**{"recover": recover, "fits": lambda _: True, **changes})
 
 
-def answer(text: str) -> Completion:
-    return Completion(text=text, usage=Usage(prompt_tokens=10, completion_tokens=5))
-
-
-def play(loop: Generator[Request, Completion, Outcome], *texts: str) -> tuple[list[Request], Outcome | None]:
+def play(loop: Generator[Request, Verdict, Outcome], *texts: str) -> tuple[list[Request], Outcome | None]:
     """Feed answers to the loop; the requests it made, and its outcome if it ended."""
     requests = [next(loop)]
     for text in texts:
         try:
-            requests.append(loop.send(answer(text)))
+            requests.append(loop.send(judged(text)))
         except StopIteration as end:
             return requests, end.value
     return requests, None
@@ -105,12 +105,23 @@ def test_a_retry_that_cannot_fit_ends_the_attempts() -> None:
 def test_a_provider_failure_ends_the_loop_and_keeps_the_attempts_before_it() -> None:
     loop = attempts(FIRST, policy())
     next(loop)
-    loop.send(answer("bad"))
+    loop.send(judged("bad"))
     with pytest.raises(StopIteration) as end:
         loop.throw(ProviderError("down"))
     outcome = end.value.value
     assert isinstance(outcome.error, ProviderError)
     assert [a.completion.text if a.completion else None for a in outcome.attempts] == ["bad", None]
+
+
+def test_an_answer_that_cannot_be_judged_ends_the_loop_and_is_kept() -> None:
+    loop = attempts(FIRST, policy())
+    next(loop)
+    failure = PythonBlockExecutionError("broken check")
+    with pytest.raises(StopIteration) as end:
+        loop.send(Verdict(completion=Completion(text="good"), error=failure))
+    outcome = end.value.value
+    assert outcome.error is failure
+    assert [a.completion.text for a in outcome.attempts] == ["good"]
 
 
 def test_a_recovery_template_that_fails_loses_no_attempt() -> None:

@@ -14,6 +14,11 @@ from runllm.errors import FileAccessError, UsageError
 from runllm.exchange import Event
 from runllm.rendering import Paint, event_line, output_text, safe
 
+UNSANDBOXED = (
+    "warning: --trust-python: the Python blocks of {file} run as your own code, without a sandbox: "
+    "they can read your files, use your network and keys, and do all that you can do"
+)
+
 
 class _RunCommand(click.Command):
     """A command whose help lists the inputs of the file that is named with it."""
@@ -79,6 +84,19 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     help="How to print the output.",
 )
 @click.option("-o", "--output", "target", metavar="PATH", help="Write the output to this file instead of stdout.")
+@click.option("--trust-python", is_flag=True, help="Run FILE's Python blocks WITHOUT a sandbox, as your own code.")
+@click.option(
+    "--block-timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="The most that one Python block may take.  [default: 1]",
+)
+@click.option(
+    "--block-memory",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="The most memory that one Python block may use.  [default: 64]",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Trace each step on stderr: attempts, repairs, tokens, cost, time.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, its tokens and price. Calls no model.")
 def command(
@@ -91,6 +109,9 @@ def command(
     timeout: float | None,
     form: str,
     target: str | None,
+    trust_python: bool,
+    block_timeout: float | None,
+    block_memory: int | None,
     verbose: bool,
     dry_run: bool,
 ) -> None:
@@ -101,7 +122,9 @@ def command(
     """
     if text is not None and path is not None:
         raise UsageError("`--input` and `--input-file` cannot be given together")
-    app = api.load(file)
+    if trust_python:
+        click.echo(UNSANDBOXED.format(file=safe(file)), err=True)
+    app = api.load(file, trust_python=trust_python, block_timeout=block_timeout, block_memory=block_memory)
     given = _given(app, text, path, arguments)
     if dry_run:
         _emit(json.dumps(_preview(app, given, model), ensure_ascii=False, indent=2), target)

@@ -21,11 +21,18 @@ _CHARACTER = rf"({_PLAIN}|{_ESCAPE})"
 _OPENING = r'[^"\\\s\x00-\x1f\x7f{}\[\]:,]'
 _SENTENCE_END = r'[^".!?\\\x00-\x1f\x7f]'
 _PERMUTED = 4
+_PER_TOKEN = 3  # characters that a string may have for each token of its budget; English takes four
 
 
-def grammar(form: Form) -> str:
-    """The grammar whose texts are the values of `form`, as compact JSON."""
-    writer = _Writer()
+def grammar(form: Form, *, by_characters: bool = False) -> str:
+    """The grammar whose texts are the values of `form`, as compact JSON.
+
+    Args:
+        form: a bounded form, as `runllm.engines.bounding` makes it.
+        by_characters: bound free strings by characters instead of tokens. They may end in the middle of a
+            sentence, but the decoder counts no tokens, which is where it has been seen to fail.
+    """
+    writer = _Writer(by_characters=by_characters)
     start = writer.part(form)
     return "\n".join(["%llguidance {}", f"start: {start}", *writer.rules]) + "\n"
 
@@ -33,7 +40,8 @@ def grammar(form: Form) -> str:
 class _Writer:
     """Collects rules; each method gives the name of a rule, or an expression."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_characters: bool) -> None:
+        self.by_characters = by_characters
         self.rules: list[str] = []
         self._names: dict[str, str] = {}
 
@@ -67,6 +75,9 @@ class _Writer:
     def _text(self, form: Form) -> str:
         """A free string: it opens like text, not like the JSON around it, which small models copy."""
         tokens, least, most = int(form["x-tokens"]), int(form["minLength"]), form.get("maxLength")
+        if self.by_characters:
+            longest = _PER_TOKEN * tokens
+            tokens = most = max(least, longest if most is None else min(longest, int(most)))
         if most == 0:
             return self._quoted("")
         if most is not None and most <= max(tokens, least):
@@ -90,10 +101,12 @@ class _Writer:
         parts = self._run(_PLAIN, "*", body - breaks * (more + 2))
         if breaks:
             parts += f" ({self._rule(f'/{_ESCAPE}/')} {self._run(_PLAIN, '*', more)}){{0,{breaks}}}"
-        return f"{parts} {self._run(_SENTENCE_END, '*', tail, '[.!?]?')}"
+        # The mark is a rule of its own: llguidance panics, and stops constraining, over a rule that is counted in
+        # tokens and ends in an optional character.
+        return f"{parts} {self._run(_SENTENCE_END, '*', tail)} {self._rule('/[.!?]/')}?"
 
-    def _run(self, characters: str, count: str, tokens: int, end: str = "") -> str:
-        return self._rule(f"/{characters}{count}{end}/", f"[max_tokens={max(1, tokens)}]")
+    def _run(self, characters: str, count: str, tokens: int) -> str:
+        return self._rule(f"/{characters}{count}/", f"[max_tokens={max(1, tokens)}]")
 
     def _quoted(self, inner: str) -> str:
         quote = _literal('"')

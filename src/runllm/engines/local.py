@@ -50,7 +50,7 @@ _OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options
 _SENT = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"}
 _UNABLE = {"tools", "functions", "audio", "modalities", "web_search_options"}
 _STEADY = {
-    "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 8, "dry_penalty_last_n": 512,
+    "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 8, "dry_penalty_last_n": 80,
     "repeat_penalty": 1.05, "repeat_last_n": 64,
 }  # fmt: skip
 
@@ -116,12 +116,15 @@ class LocalEngine:
         body = _body(request)
         usage = Usage()
         call = Call(deadline=started + request.timeout, cancelled=cancelled)
-        for fresh in (False, True):
-            plan = _plan(request, body, window, distinct=fresh)
-            call = self._generate(model, body | _constraint(plan, body), started + request.timeout, cancelled, request)
+        notes: tuple[str, ...] = ()
+        for again in (False, True):
+            plan = _plan(request, body, window, distinct=again)
+            constraint = _constraint(plan, body, again=again)
+            call = self._generate(model, body | constraint, started + request.timeout, cancelled, request)
             usage += call.usage
             if plan is None or _fits(request.schema, "".join(call.pieces)):
                 break
+            notes = ("decoded a second time: the first answer did not satisfy the schema",)
         return Completion(
             text="".join(call.pieces).replace("\ufffd", "") if request.schema else "".join(call.pieces),
             finish_reason=call.finish_reason or "stop",
@@ -129,6 +132,7 @@ class LocalEngine:
             model=request.endpoint.model,
             cost=0.0,
             latency=time.monotonic() - started,
+            notes=notes,
         )
 
     def _model(self, endpoint: Endpoint) -> tuple[LoadedModel, int]:
@@ -252,10 +256,12 @@ def _plan(request: Request, body: Mapping[str, Any], window: int, *, distinct: b
         ) from None
 
 
-def _constraint(plan: Bounded | None, body: Mapping[str, Any]) -> dict[str, Any]:
+def _constraint(plan: Bounded | None, body: Mapping[str, Any], *, again: bool) -> dict[str, Any]:
+    """The grammar and its budget; the second time strings are bounded by characters, a token each at the worst."""
     if plan is None:
         return {}
-    return {"grammar": grammar(plan.form), "max_tokens": max(plan.tokens, body.get("max_tokens") or 0)}
+    tokens = max(plan.tokens, body.get("max_tokens") or 0)
+    return {"grammar": grammar(plan.form, by_characters=again), "max_tokens": 3 * tokens if again else tokens}
 
 
 def _fits(schema: Mapping[str, Any] | None, text: str) -> bool:

@@ -184,7 +184,7 @@ class _Reading:
                 Reader(self._text).read(begin)
             except BrokenError as fault:
                 return complaints.broken(self._text, fault)
-        return complaints.NO_JSON
+        return complaints.stray(self._text, scan.stray[0]) if scan.stray else complaints.NO_JSON
 
     def _refusal(self, problems: Sequence[Problem]) -> OutputSchemaError:
         return complaints.refusal(self._text, self._contract, problems)

@@ -27,13 +27,18 @@ _FENCE_END = re.compile(r"\s*(?:`{3,}|~{3,})")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 # What may follow a bracket of JSON; every other bracket is prose, set aside without trying to read it.
 _PLAUSIBLE = re.compile(
-    rf"\{{\s*(?:[{QUOTES}}}/#\ufeff\u200b]|[^\W\d][\w$]*+\s*+:|\Z)"
+    rf"\{{\s*(?:[{QUOTES}}}/#\ufeff\u200b]|(?:[^\W\d]|\$)[\w$]*+\s*+[:/#\ufeff\u200b\u2060]|\Z)"
     rf"|\[\s*(?:[{QUOTES}\[{{\]/#+.\-0-9\ufeff\u200b]|(?:[Tt]rue|[Ff]alse|null|None)\b|\Z)"
+)
+# Set aside at one look: {x}, [see below], and [0, 1), which closes in its way.
+_ASIDE = re.compile(
+    rf"(?!{_PLAUSIBLE.pattern})[\[{{][^\[\]{{}}\"'`\u201c\u2018]*+[\]}}]|\[\s*[\w.+\-∞]{{1,20}}\s*,\s*[\w.+\-∞]{{1,20}}\s*\)"
 )
 _STRUCTURE = re.compile(rf"[\"\[\]{{}}]|(?<=[\[{{,:])\s*+[{QUOTES}]")
 _MEMBER_BEFORE = re.compile(r"[\"”]\s*:\s*\Z")
 _MEMBER_AFTER = re.compile(r"\s*[,}\]]")
 _TAG = re.compile(r"<(/?)[A-Za-z][\w.-]*>")
+_BARE = re.compile(r"\s*(?:(?:`{3,}|~{3,})\w*\s*|<(?!think)\w+>\s*|json\s*)?")
 _MARGIN = 80
 
 
@@ -66,6 +71,8 @@ class Scan:
         found: the top-level values in order.
         cut: set where the text ends inside a value.
         crowded: there are more values than are looked at.
+        stray: offsets of the brackets that never close: those of prose, each of which hides the rest of its
+            paragraph, and last the one of the value that is cut off.
 
     Of the broken ones, only those are kept in which JSON was meant: a quoted key and its colon were read.
     """
@@ -74,86 +81,122 @@ class Scan:
     found: list[Found] = field(default_factory=list["Found"])
     cut: BrokenError | None = None
     crowded: bool = False
+    stray: list[int] = field(default_factory=list[int])
 
     def pool(self) -> list[Found]:
         """The values that may be the answer: those in fences, where there are any."""
         return [f for f in self.found if f.fence >= 0] or self.found
 
+    def tears(self, text: str, at: int) -> bool:
+        """Whether an offset is inside a cut-off value that is the whole answer, not a scrap in some reasoning."""
+        if self.cut is None or self.stray[-1] > at:
+            return False
+        return _BARE.fullmatch(text, self.start, self.stray[-1]) is not None
+
+    def covers(self, at: int) -> bool:
+        """Whether an offset is inside a value that was read."""
+        before = bisect_right(self.found, at, key=lambda found: found.start) - 1
+        return before >= 0 and self.found[before].end > at and self.found[before].fault is None
+
 
 def scan(text: str) -> Scan:
     """Find the values in `text`, behind the last `</think>` that is not inside one of them."""
     first = 1 if text.startswith("\ufeff") else 0
+    begin = len(text) - len(text[first:].lstrip())
     if _THINK_END not in text:
-        begin = len(text) - len(text[first:].lstrip())
         if text.startswith(_THINK, begin):
             fault = BrokenError("the reasoning opened here never ends, and no answer follows", at=begin, cut=True)
             return Scan(start=begin, cut=fault)
-        return _scan(text, first)
-    read = [f for f in _scan(text, first).found if f.fault is None]
-    starts = [f.start for f in read]
+        return _Scanner(text, first).run()
+    # Reasoning is loose text, and may leave brackets open: so values are looked for behind it as well.
+    whole = _Scanner(text, first).run()
+    behind = _Scanner(text, text.index(_THINK_END) + len(_THINK_END)).run()
     at = len(text)
     while (at := text.rfind(_THINK_END, 0, at)) >= 0:
-        before = bisect_right(starts, at) - 1
-        if before < 0 or read[before].end <= at:
-            return _scan(text, at + len(_THINK_END))
-    return _scan(text, first)
+        for one in (behind, whole):
+            if one.tears(text, at):
+                return one
+        if not whole.covers(at) and not behind.covers(at):
+            start = at + len(_THINK_END)
+            return behind if start == behind.start else _Scanner(text, start).run()
+    return whole
 
 
-def _scan(text: str, start: int) -> Scan:
-    result = Scan(start=start)
-    fences = list(_FENCE.finditer(text))
-    ahead = 0  # index of the next fence line
-    fence = -1  # offset of the fence line we are behind
-    tried = stray = 0
-    at = start
-    while True:
-        while ahead < len(fences) and fences[ahead].start() < at:
-            ahead += 1
-        line = fences[ahead] if ahead < len(fences) else None
-        bracket = _BRACKET.search(text, at, line.start() if line else len(text))
-        if line and not bracket:
-            following = fences[ahead + 1].start() if ahead + 1 < len(fences) else len(text)
-            fence, at = _cross(text, line, following, fence, result.found)
-            continue
-        if not bracket:
-            return result
-        if tried == MAX_VALUES:
-            result.crowded = True
-            return result
-        plausible = _PLAUSIBLE.match(text, bracket.start())
-        tried += plausible is not None
-        found = _value_at(text, bracket.start(), fence) if plausible else _prose_at(text, bracket.start())
+class _Scanner:
+    """Goes over a text once, from one bracket or fence line to the next."""
+
+    def __init__(self, text: str, start: int) -> None:
+        self._text = text
+        self._at = start
+        self._fences = list(_FENCE.finditer(text))
+        self._ahead = 0  # index of the next fence line
+        self._fence = -1  # offset of the fence line we are behind
+        self._tried = 0
+        self._result = Scan(start=start)
+
+    def run(self) -> Scan:
+        while True:
+            line = self._next_fence()
+            bracket = _BRACKET.search(self._text, self._at, line.start() if line else len(self._text))
+            if bracket and (aside := _ASIDE.match(self._text, bracket.start())):
+                self._at = aside.end()
+            elif bracket:
+                if not self._take(bracket.start(), line):
+                    return self._result
+            elif line:
+                self._cross(line)
+            else:
+                return self._result
+
+    def _next_fence(self) -> re.Match[str] | None:
+        while self._ahead < len(self._fences) and self._fences[self._ahead].start() < self._at:
+            self._ahead += 1
+        return self._fences[self._ahead] if self._ahead < len(self._fences) else None
+
+    def _take(self, start: int, line: re.Match[str] | None) -> bool:
+        """Read what begins with the bracket at `start`; whether to go on behind it."""
+        plausible = _PLAUSIBLE.match(self._text, start)
+        self._tried += plausible is not None
+        if self._tried > MAX_VALUES:
+            self._result.crowded = True
+            return False
+        found = _value_at(self._text, start, self._fence) if plausible else _prose_at(self._text, start)
         fault = found.fault
         if fault and found.end < 0:  # it never closes
-            stray += 1
-            if fault.cut or fault.begun or stray > _MAX_STRAY:
-                result.cut = fault
-                return result
-            at = _resume(text, fault.at, line)
-            continue
-        at = found.end
+            self._result.stray.append(start)
+            if fault.cut or fault.begun or len(self._result.stray) > _MAX_STRAY:
+                self._result.cut = fault
+                return False
+            self._at = _resume(self._text, fault.at, line)
+            return True
+        self._at = found.end
         if not fault or fault.named:
-            result.found.append(_member(text, found) if fence < 0 else found)
-        if fence >= 0 and (closing := _FENCE_END.match(text, at)):
-            fence, at = -1, closing.end()
+            self._result.found.append(_member(self._text, found) if self._fence < 0 else found)
+        if self._fence >= 0 and (closing := _FENCE_END.match(self._text, self._at)):
+            self._fence, self._at = -1, closing.end()
+        return True
 
-
-def _cross(text: str, line: re.Match[str], following: int, fence: int, found: list[Found]) -> tuple[int, int]:
-    """Go over a fence line: the offset of the fence we are behind then, and where to go on."""
-    language = line[1].lower()
-    if not language and (fence >= 0 or following == len(text)):
-        return -1, line.end()  # the end of a fence, or a leftover one
-    content = text[line.end() : following]
-    if not content.lstrip().startswith(("{", "[")):
+    def _cross(self, line: re.Match[str]) -> None:
+        """Go over a fence line, and over what is behind it where that is no place for an answer."""
+        last = self._ahead + 1 == len(self._fences)
+        following = len(self._text) if last else self._fences[self._ahead + 1].start()
+        language = line[1].lower()
+        self._at = line.end()
+        if not language and (self._fence >= 0 or last):
+            self._fence = -1  # the end of a fence, or a leftover one
+            return
+        self._fence = line.start()
+        content = self._text[line.end() : following]
+        if content.lstrip().startswith(("{", "[")):
+            return
         try:
             value, _ = strict.whole(content)
         except ValueError:
             if language and not language.startswith("json"):
-                return line.start(), following  # code in another language
+                self._at = following  # code in another language
         else:
-            found.append(Found(start=line.end(), end=following, value=value, fence=line.start()))
-            return line.start(), following
-    return line.start(), line.end()
+            self._result.found.append(Found(start=line.end(), end=following, value=value, fence=line.start()))
+            self._at = following
 
 
 def _value_at(text: str, at: int, fence: int) -> Found:

@@ -27,7 +27,7 @@ _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 _EXACT = 2**53  # beyond it, a float no longer tells neighbouring integers apart
 
 _MAX_STEPS = 150_000  # values looked at, alternatives included: a schema may refer to itself
-_MAX_UNIONS = 3  # alternatives inside alternatives
+_MAX_UNIONS = 2  # alternatives inside alternatives, where nothing tells them apart
 _MAX_DROPPED = 20  # more keys than this are no remark beside an answer
 
 _HEAVY = 20  # what a comparison costs, in steps
@@ -158,6 +158,7 @@ class Coercer:
 
     def _one_of(self, value: Any, union: tuple[Any, ...], path: Path) -> Any:
         """`value` changed towards the one alternative that then takes it; unchanged if several would differ."""
+        self._steps += len(union)
         fitting = self._shapes.admitting(union, value)
         if len(fitting) == 1:
             return self._value(value, fitting[0], path)  # whether it then fits, the whole contract says

@@ -40,10 +40,18 @@ def broken(text: str, fault: BrokenError) -> Problem:
     return Problem(message=f"the JSON is broken: {_at(text, fault)}", keyword="syntax")
 
 
+def stray(text: str, at: int) -> Problem:
+    """Nothing was found, and a bracket of the prose may hide it."""
+    message = f"no JSON can be told from the prose: the bracket at {_position(text, at)} is never closed"
+    return Problem(message=message, keyword="syntax")
+
+
 def _at(text: str, fault: BrokenError) -> str:
-    line = text.count("\n", 0, fault.at) + 1
-    column = fault.at - text.rfind("\n", 0, fault.at)
-    return f"line {line}, column {column}: {fault.message}"
+    return f"{_position(text, fault.at)}: {fault.message}"
+
+
+def _position(text: str, at: int) -> str:
+    return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
 
 
 def nearest(readings: Iterable[Sequence[Problem]]) -> Sequence[Problem]:

@@ -20,6 +20,7 @@ class Shape:
         types: the JSON types it names; empty for any.
         free_text: whether it admits strings that are in no list.
         spellings: the strings of its `enum` and `const`, by their form without case and outer white space.
+        tags: the properties whose strings are all listed, with these; they tell alternatives apart.
         unions: its `anyOf` and `oneOf`.
         together: itself and its `allOf`, each with `properties`, `items` and the like.
         required: the properties that it requires, by any part of `together`.
@@ -28,12 +29,15 @@ class Shape:
     types: frozenset[str]
     free_text: bool
     spellings: Mapping[str, tuple[str, ...]]
+    tags: Mapping[str, Mapping[str, Any]]
     unions: tuple[tuple[Any, ...], ...]
     together: tuple[Schema, ...]
     required: frozenset[str]
 
 
-_ANYTHING = Shape(types=frozenset(), free_text=False, spellings={}, unions=(), together=(), required=frozenset())
+_ANYTHING = Shape(
+    types=frozenset(), free_text=False, spellings={}, tags={}, unions=(), together=(), required=frozenset()
+)
 
 
 class Shapes:
@@ -79,13 +83,9 @@ class Shapes:
             return True
         known = cast("dict[str, Any]", value)
         return shape.required <= known.keys() and all(
-            not isinstance(known.get(name), str) or self._may_say(self.of(part), known[name])
-            for node in shape.together
-            for name, part in node.get("properties", {}).items()
+            not isinstance(text := known.get(name), str) or fold(text) in spellings
+            for name, spellings in shape.tags.items()
         )
-
-    def _may_say(self, shape: Shape, text: str) -> bool:
-        return not shape.spellings or shape.free_text or fold(text) in shape.spellings
 
 
 def fold(text: str) -> str:
@@ -94,6 +94,28 @@ def fold(text: str) -> str:
 
 
 def _shape(root: Schema, schema: Schema) -> Shape:
+    spellings, free = _strings(root, schema)
+    together = _together(root, schema, 0)
+    tags = {
+        name: words
+        for node in together
+        for name, part in node.get("properties", {}).items()
+        for words, others in [_strings(root, part)]
+        if words and not others
+    }
+    return Shape(
+        types=frozenset(declared_types(root, schema)),
+        free_text=free,
+        spellings=spellings,
+        tags=tags,
+        unions=tuple(tuple(part[word]) for part in together for word in ("anyOf", "oneOf") if word in part),
+        together=together,
+        required=frozenset(name for part in together for name in part.get("required", ())),
+    )
+
+
+def _strings(root: Schema, schema: Any) -> tuple[dict[str, tuple[str, ...]], bool]:
+    """The strings that a schema lists, by their folded form, and whether it admits others."""
     free = False
     spellings: dict[str, tuple[str, ...]] = {}
     for part in branches(root, schema):
@@ -104,15 +126,7 @@ def _shape(root: Schema, schema: Schema) -> Shape:
         else:
             declared = part.get("type", ())
             free = free or "string" in ([declared] if isinstance(declared, str) else declared)
-    together = _together(root, schema, 0)
-    return Shape(
-        types=frozenset(declared_types(root, schema)),
-        free_text=free,
-        spellings=spellings,
-        unions=tuple(tuple(part[word]) for part in together for word in ("anyOf", "oneOf") if word in part),
-        together=together,
-        required=frozenset(name for part in together for name in part.get("required", ())),
-    )
+    return spellings, free
 
 
 def _together(root: Schema, schema: Any, depth: int) -> tuple[Schema, ...]:

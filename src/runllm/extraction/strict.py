@@ -87,12 +87,11 @@ def starting_at(text: str, at: int) -> tuple[Any, int]:
 
 
 def _too_deep(value: Any) -> bool:
-    level: list[Any] = [value]
+    level: list[Any] = [[value]]
     for _ in range(MAX_DEPTH + 1):
-        level = [item for item in level if isinstance(item, dict | list)]
+        level = [item for holder in level for item in inside(holder) if type(item) is dict or type(item) is list]
         if not level:
             return False
-        level = [inner for outer in level for inner in inside(outer)]
     return True
 
 
@@ -113,7 +112,7 @@ def same(one: Any, other: Any) -> bool:
 
 def is_unicode(text: str, value: Any) -> bool:
     """Whether `value`, read from `text`, can be written as UTF-8: it holds no half of a surrogate pair."""
-    escaped = "\\ud" in text or "\\uD" in text
+    escaped = "\\" in text and ("\\ud" in text or "\\uD" in text)
     if text.isascii() and not escaped:
         return True
     try:

@@ -13,7 +13,7 @@ from runllm.documents import DocumentError, read
 from runllm.errors import FileAccessError
 from runllm.parser.body import Body, parse_body, split
 from runllm.parser.frontmatter import Frontmatter, frontmatter_schema
-from runllm.program import Program, Section, Source
+from runllm.program import Block, Program, Section, Source
 from runllm.redaction import looks_secret
 
 __all__ = ["MAX_BYTES", "Parsed", "frontmatter_schema", "load", "parse"]
@@ -30,6 +30,7 @@ class Parsed:
         problems: in the order of the file.
         source: the text.
         sections: the templates by name (`SYSTEM`, `USER`, `RECOVERY`), also of a file with errors.
+        blocks: the Python blocks, also of a file with errors.
         input_schema: what templates may read as `input`; None where the schema itself is wrong.
     """
 
@@ -37,6 +38,7 @@ class Parsed:
     problems: tuple[Problem, ...]
     source: Source
     sections: Mapping[str, Section] = field(default_factory=dict[str, Section])
+    blocks: tuple[Block, ...] = ()
     input_schema: Mapping[str, Any] | None = None
 
 
@@ -104,6 +106,7 @@ class _Parser:
             problems=tuple(problems),
             source=self.source,
             sections=_sections(header, body),
+            blocks=tuple(body.blocks),
             input_schema=_usable_schema(header),
         )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import cast, get_args
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, cast, get_args
 
 from runllm.diagnostics import Problem, did_you_mean
 from runllm.program import Block, Phase, Section, Source
@@ -15,7 +16,32 @@ PHASES = get_args(Phase)
 _MARKER = re.compile(r"<<<\s*(.*?)\s*>>>\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})\s*rllm-python\b(.*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+_LOCAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PATH = re.compile(rf"{_LOCAL.pattern}(?:\.{_LOCAL.pattern})*")
+_FORM = "Write: ```rllm-python PHASE [NAME] [inputs=a.b,c] [outputs=d,e] [timeout=SECONDS] [memory=MIB]"
+
+
+def _names(pattern: re.Pattern[str], text: str) -> tuple[str, ...] | None:
+    found = tuple(item for item in text.split(",") if item)
+    return found if all(pattern.fullmatch(item) for item in found) else None
+
+
+def _positive(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", text) and float(text) > 0 else None
+
+
+_SETTINGS: dict[str, Callable[[str], Any]] = {
+    "inputs": lambda text: _names(_PATH, text),
+    "outputs": lambda text: _names(_LOCAL, text),
+    "timeout": _positive,
+    "memory": lambda text: int(text) if text.isdecimal() and 0 < int(text) < 1 << 20 else None,
+}
+_MEANINGS = {
+    "inputs": "a list of dotted paths",
+    "outputs": "a list of names",
+    "timeout": "a number of seconds",
+    "memory": "a number of MiB",
+}
 
 
 @dataclass(slots=True)
@@ -149,40 +175,39 @@ class _Reader:
             )
             return len(lines)
         if header is not None:
-            phase, name, inputs, outputs = header
-            self.counts[phase] += 1
-            name = name or f"{phase} block {self.counts[phase]}"
+            self.counts[header.phase] += 1
+            name = header.name or f"{header.phase} block {self.counts[header.phase]}"
             if any(block.name == name for block in self.body.blocks):
                 self._report(number, f"a Python block is named `{name}` already", "fence")
-            code = "\n".join(lines[number:end])
-            self.body.blocks.append(
-                Block(phase=phase, name=name, inputs=inputs, outputs=outputs, code=code, line=number + 1)
-            )
+            self.body.blocks.append(replace(header, name=name, code="\n".join(lines[number:end])))
         return end + 1
 
-    def _header(
-        self, text: str, number: int
-    ) -> tuple[Phase, str, tuple[str, ...] | None, tuple[str, ...] | None] | None:
+    def _header(self, text: str, number: int) -> Block | None:
+        """What the fence says, as a block that has no code yet; None when it names no phase."""
         words = re.sub(r"\s*([=,])\s*", r"\1", text.strip()).split()
         if not words or words[0] not in PHASES:
             said = f"`{words[0]}` is not a phase" if words else "the Python block names no phase"
             self._report(number, said, "fence", did_you_mean(words[0] if words else "", PHASES))
             return None
         name = ""
-        lists: dict[str, tuple[str, ...]] = {}
+        settings: dict[str, Any] = {}
         for word in words[1:]:
-            key, is_list, value = word.partition("=")
-            if is_list and key in ("inputs", "outputs") and key not in lists:
-                lists[key] = tuple(item for item in value.split(",") if item)
-                bad = next((item for item in lists[key] if not _PATH.fullmatch(item)), None)
-                if bad is not None or (key == "outputs" and any("." in item for item in lists[key])):
-                    self._report(number, f"`{word}` is not a list of names", "fence")
-            elif not is_list and not name and _NAME.fullmatch(word):
+            key, is_setting, value = word.partition("=")
+            read = _SETTINGS.get(key)
+            if is_setting and read is not None and key not in settings:
+                settings[key] = read(value)
+                if settings[key] is None:
+                    self._report(number, f"`{word}` is not {_MEANINGS[key]}", "fence")
+            elif not is_setting and not name and _NAME.fullmatch(word):
                 name = word
             else:
-                self._report(number, f"`{word}` is not understood in the fence of a Python block", "fence",
-                             "Write: ```rllm-python PHASE [NAME] [inputs=a,b] [outputs=c,d]")  # fmt: skip
-        return cast("Phase", words[0]), name, lists.get("inputs"), lists.get("outputs")
+                self._report(number, f"`{word}` is not understood in the fence of a Python block", "fence", _FORM)
+        locals_of = [path.rpartition(".")[2] for path in settings.get("inputs") or ()]
+        twice = next((local for local in locals_of if locals_of.count(local) > 1), None)
+        if twice is not None:
+            self._report(number, f"two inputs of the Python block would both be named `{twice}`", "fence")
+        known: dict[str, Any] = {"inputs": None, "outputs": None, **settings}
+        return Block(phase=cast("Phase", words[0]), name=name, code="", line=number + 1, **known)
 
     def _report(self, number: int, message: str, keyword: str, hint: str = "") -> None:
         span = self.source.span(number, 1, len(self.source.line(number)) or 1)

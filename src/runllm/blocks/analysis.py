@@ -1,0 +1,115 @@
+"""Check the Python blocks of a program before they run: what they see, what they give, and their types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from runllm import templates
+from runllm.blocks import checking
+from runllm.blocks.phases import returned
+from runllm.contracts import inlined, schema_at
+from runllm.diagnostics import Problem, did_you_mean
+from runllm.program import Block, Program, vars_schema
+
+Scope = dict[str, Mapping[str, Any] | None]
+
+_RESULT = {"type": "object"}
+
+
+def block_problems(program: Program) -> list[Problem]:
+    """Every problem of the blocks, each with its place in the file."""
+    found: list[Problem] = []
+    for index, block in enumerate(program.blocks):
+        scope = _scope(program, program.blocks[:index], block)
+        paths = list(_path_problems(program, block, scope))
+        found += paths
+        found += _output_problems(program, block)
+        if not paths:
+            found += _type_problems(program, block, scope)
+    return found
+
+
+def _scope(program: Program, before: Sequence[Block], block: Block) -> Scope:
+    """What a block may see: each name with the schema of what it holds."""
+    earlier = before if block.phase == "pre" else program.blocks
+    scope: Scope = {"input": program.input.schema, "uses": None, "vars": vars_schema(earlier)}
+    if block.phase != "pre":
+        scope["output"] = program.output_contract.schema
+    return scope
+
+
+def _path_problems(program: Program, block: Block, scope: Scope) -> Iterator[Problem]:
+    """Declared inputs that cannot exist, each at its place in the fence."""
+    for path in block.inputs or ():
+        for finding in templates.findings(f"{{{{ {path} }}}}", scope):
+            yield _at_fence(program, block, finding.message, path, finding.hint)
+
+
+def _output_problems(program: Program, block: Block) -> Iterator[Problem]:
+    """Declared outputs that the phase has no use for."""
+    schema = program.output_contract.schema
+    for name in block.outputs or ():
+        if block.phase == "check":
+            yield _at_fence(program, block, f"a check block gives nothing: `{name}` is not read", name,
+                            "State what must hold with `assert`.")  # fmt: skip
+        elif (
+            block.phase == "post" and schema_at(schema, [name]) is None and schema.get("additionalProperties") is False
+        ):
+            known = list(program.output_contract.properties)
+            yield _at_fence(
+                program, block, f"`output_schema` has no property `{name}`", name, did_you_mean(name, known)
+            )
+
+
+def _at_fence(program: Program, block: Block, message: str, word: str, hint: str) -> Problem:
+    number = block.line - 1
+    column = program.source.line(number).find(word) + 1
+    span = program.source.span(number, max(1, column), len(word))
+    return Problem(message=message, keyword="python", kind="PythonBlockExecutionError", span=span, hint=hint)
+
+
+def _type_problems(program: Program, block: Block, scope: Scope) -> Iterator[Problem]:
+    for finding in checking.check(block.code, _names(block, scope), _outputs(program, block), name=block.name):
+        yield Problem(
+            message=f"{block.phase} block `{block.name}`: {finding.message}",
+            keyword="python",
+            kind="PythonBlockExecutionError",
+            span=program.source.span(block.line + finding.line - 1, finding.column, finding.length),
+            hint=finding.hint,
+            severity=finding.severity,
+        )
+
+
+def _names(block: Block, scope: Scope) -> Scope:
+    """The locals of the block with their schemas."""
+    if block.inputs is not None:
+        return {path.rpartition(".")[2]: _schema_of(path, scope) for path in block.inputs}
+    anything: Mapping[str, Any] = {}
+    whole = {name: anything if schema is None else inlined(schema) for name, schema in scope.items()}
+    context: dict[str, Any] = {
+        "type": "object",
+        "properties": whole,
+        "required": list(whole),
+        "additionalProperties": False,
+    }
+    return {"context": context, **({"result": _RESULT} if returned(block) == ("result",) else {})}
+
+
+def _schema_of(path: str, scope: Scope) -> Mapping[str, Any] | None:
+    root, *steps = path.split(".")
+    schema = scope.get(root)
+    return None if schema is None else schema_at(schema, steps)
+
+
+def _outputs(program: Program, block: Block) -> Scope:
+    """What is read back, each with the schema that it must fit."""
+    if block.phase != "post" or block.outputs is None:
+        return dict.fromkeys(returned(block))
+    return {name: _required(program, name) for name in block.outputs}
+
+
+def _required(program: Program, name: str) -> Mapping[str, Any] | None:
+    """The schema of an output property that is given: present, so never null for being absent."""
+    schema = program.output_contract.schema
+    return schema_at({**schema, "required": [*schema.get("required", ()), name]}, [name])

@@ -1,0 +1,300 @@
+"""Run a block of code from anyone's file, with no authority and within limits.
+
+The code runs in pydantic-monty, an interpreter of a Python subset, in a worker process: it has no
+files, network, environment, processes or foreign modules to reach for. Each block gets a session of
+its own, which costs less than a tenth of a millisecond and leaves nothing to the next one. Only JSON
+text comes back: a value of the interpreter's own kinds never reaches the host.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from runllm.blocks.outcome import (
+    LONGEST,
+    PRINTED,
+    BlockFailure,
+    LimitName,
+    Limits,
+    Ran,
+    checked,
+    not_json,
+    over,
+    unassigned,
+    values_of,
+)
+from runllm.errors import EngineUnavailableError
+
+if TYPE_CHECKING:
+    from pydantic_monty import (
+        CollectString,
+        Monty,
+        MontyError,
+        MontyRuntimeError,
+        MontySession,
+        MontySyntaxError,
+        OSPolicy,
+        ResourceLimits,
+    )
+
+_MISSING = (
+    "Python blocks need the package `pydantic-monty`: in a clone of runllm run `uv sync --extra python`, "
+    "elsewhere `pip install 'pydantic-monty>=1.4,<2'`"
+)
+_FORKED = (
+    "the sandbox was in use before this process was forked, and would hang in it; "
+    "start worker processes with the `spawn` method"
+)
+_GRACE = 0.5  # seconds past a time limit, after which a worker that cannot stop itself is killed
+_QUEUE = 600.0  # seconds to wait for a free worker: as many blocks run at once as there are processors
+_SUSPENSIONS = 32  # an undefined name is one; none at all would make a NameError a limit
+_UNSUPPORTED = "The monty syntax parser does not yet support "
+
+# The clock stands still and randomness is seeded, so that a run repeats.
+_POLICY: OSPolicy = {
+    "datetime": datetime(2000, 1, 1, tzinfo=UTC),
+    "sleep": "zero",
+    "random_start": {"seed": 0},
+}
+
+
+class _FirstUse:
+    """The process in which a pool was first made: a fact about the process, whichever sandbox it was."""
+
+    pid: int | None = None
+
+
+class Sandbox:
+    """Runs blocks; safe to share between threads. The workers start with the first block.
+
+    After `close`, the next block starts them again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: Monty | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers. In a forked process nothing happens: they are not its own."""
+        if _FirstUse.pid != os.getpid():
+            return
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            atexit.unregister(self.close)
+            pool.__exit__(None, None, None)
+
+    def ready(self) -> None:
+        """Raise unless blocks can be run here; starts nothing.
+
+        Raises:
+            EngineUnavailableError: the sandbox is not installed, or was used before this process was forked.
+        """
+        from importlib.util import find_spec
+
+        if find_spec("pydantic_monty") is None:
+            raise EngineUnavailableError(_MISSING)
+        if _FirstUse.pid not in (None, os.getpid()):
+            raise EngineUnavailableError(_FORKED)
+
+    def run(
+        self,
+        code: str,
+        names: Mapping[str, Any],
+        outputs: Sequence[str],
+        *,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        name: str = "block",
+    ) -> Ran:
+        """Run `code` and read back what it assigned.
+
+        Args:
+            code: the block's code.
+            names: the JSON values that it sees, by name; it gets copies, and sees nothing else.
+            outputs: the names to read back after its end.
+            limits: what it may use.
+            name: what a traceback calls it.
+
+        Raises:
+            BlockFailure: it failed, was stopped, left something that is not JSON, or cannot be run here.
+            ValueError: an output is not a name.
+        """
+        given = json.loads(checked(code, names, outputs))
+        pool = self._started()
+        import pydantic_monty as monty  # heavy: only a file with blocks pays for it
+
+        out = monty.CollectString(PRINTED)
+        try:
+            session = pool.checkout(script_name=name, limits=_resources(limits), os_policy=_POLICY)
+            with session:
+                # The last expression's value would be handed to the host: end with one that is harmless.
+                session.feed_run(f"{code}\n\nNone", inputs=given, print_callback=out)
+                text = _read(session, outputs, limits, out)
+        except (monty.MontyRuntimeError, monty.MontySyntaxError) as error:
+            raise _failure(error, code, limits, out.output) from None
+        except monty.MontyCrashedError as error:
+            if error.timed_out:
+                raise over("time", limits, printed=out.output) from None
+            message = f"the sandbox process that ran it ended before its time: {error}"
+            raise BlockFailure("exception", message, printed=out.output) from None
+        except TimeoutError:
+            raise BlockFailure("unavailable", f"no sandbox worker was free within {_QUEUE:g} s") from None
+        except (OSError, monty.MontyError) as error:
+            raise BlockFailure("unavailable", f"the sandbox cannot run: {error}") from None
+        return Ran(values=values_of(text, limits, out.output), printed=out.output)
+
+    def _started(self) -> Monty:
+        # Before the lock: a fork may have copied it while another thread held it.
+        if _FirstUse.pid is None:
+            _FirstUse.pid = os.getpid()
+        if _FirstUse.pid != os.getpid():
+            raise BlockFailure("unavailable", _FORKED)
+        with self._lock:
+            if self._pool is None:
+                self._pool = _new_pool()
+                atexit.register(self.close)
+            return self._pool
+
+
+def _new_pool() -> Monty:
+    try:
+        import pydantic_monty as monty  # heavy: only a file with blocks pays for it
+    except ImportError:
+        raise BlockFailure("unavailable", _MISSING) from None
+    pool = monty.Monty(
+        min_processes=0,
+        request_timeout=LONGEST + 30,
+        checkout_timeout=_QUEUE,
+        feed_duration_limit_grace=_GRACE,
+        turn_duration_limit_grace=_GRACE,
+        max_checkouts_per_worker=500,
+    )
+    try:
+        return pool.__enter__()
+    except OSError as error:  # the worker's program is not where it should be
+        raise BlockFailure("unavailable", f"the sandbox cannot start: {error}") from None
+
+
+def _resources(limits: Limits) -> ResourceLimits:
+    """Every limit is named: one that is left out is none."""
+    return {
+        "max_feed_duration_secs": limits.timeout,
+        "max_turn_duration_secs": limits.timeout,
+        "max_memory": limits.memory,
+        "max_recursion_depth": limits.recursion,
+        "max_suspensions": _SUSPENSIONS,
+        "max_total_sleep_secs": 0.0,
+    }
+
+
+def _read(session: MontySession, outputs: Sequence[str], limits: Limits, out: CollectString) -> str:
+    """The outputs as JSON text, made inside the sandbox, so that text is all that crosses."""
+    if not outputs:
+        return "{}"
+    import pydantic_monty as monty  # loaded by then
+
+    pairs = ", ".join(f"{name!r}: {name}" for name in outputs)
+    try:
+        text = session.feed_run(_dump(f"{{{pairs}}}", limits.output), print_callback=out)
+    except monty.MontyRuntimeError as error:
+        if _limit_hit(error) not in ("", "recursion"):
+            raise
+        raise _diagnosis(session, outputs, limits, out) from None
+    if not isinstance(text, str):
+        raise over("output size", limits, printed=out.output)
+    return text
+
+
+def _dump(value: str, most: int) -> str:
+    # A slice, since the block may have given `len` another meaning.
+    return (
+        "import json as _rllm_json\n"
+        f"_rllm_text = _rllm_json.dumps({value}, allow_nan=False)\n"
+        f"None if _rllm_text[{most}:{most + 1}] else _rllm_text"
+    )
+
+
+def _diagnosis(session: MontySession, outputs: Sequence[str], limits: Limits, out: CollectString) -> BlockFailure:
+    """Which output cannot be read, and why."""
+    import pydantic_monty as monty  # loaded by then
+
+    for name in outputs:
+        try:
+            session.feed_run(f"{name} is None", print_callback=out)
+        except monty.MontyRuntimeError:
+            return unassigned(name, out.output)
+        try:
+            session.feed_run(f"{_dump(name, limits.output)}\nNone", print_callback=out)
+        except monty.MontyRuntimeError as error:
+            deep = isinstance(error.exception(), RecursionError)
+            why = "it is nested too deeply" if deep else error.display("msg")
+            return not_json(name, _type_name(session, name, out), why, out.output)
+    return BlockFailure("result", "the outputs cannot be read", printed=out.output)
+
+
+def _type_name(session: MontySession, name: str, out: CollectString) -> str:
+    import pydantic_monty as monty  # loaded by then
+
+    try:
+        found = session.feed_run(f"type({name}).__name__", print_callback=out)
+    except monty.MontyError:  # the block gave `type` another meaning
+        return "of an unknown type"
+    return found if isinstance(found, str) else "of an unknown type"
+
+
+def _limit_hit(error: MontyError) -> LimitName:
+    """Which limit the interpreter says was hit; a block that raises the same words fools only its author."""
+    words = str(error)
+    match error.exception():
+        case TimeoutError() if "limit exceeded" in words:
+            return "time"
+        case MemoryError() if f"> {PRINTED} bytes" in words:  # never the heap: that is 1 MiB at least
+            return "output size"
+        case MemoryError() if "limit exceeded" in words or "exceeded its memory limit" in words:
+            return "memory"
+        case RecursionError() if "maximum recursion depth exceeded" in words:
+            return "recursion"
+        case _:
+            return ""
+
+
+def _failure(error: MontyRuntimeError | MontySyntaxError, code: str, limits: Limits, printed: str) -> BlockFailure:
+    inner, frames = error.exception(), error.traceback()
+    line = min(frames[-1].line, code.count("\n") + 1) if frames else None
+    message = error.display("type-msg")
+    if isinstance(inner, SyntaxError):
+        return BlockFailure("syntax", error.display("msg"), line=line, printed=printed)
+    if isinstance(inner, NotImplementedError) and error.display("msg").startswith(_UNSUPPORTED):
+        what = error.display("msg").removeprefix(_UNSUPPORTED)
+        return BlockFailure("syntax", f"the sandbox does not support {what}", line=line, printed=printed)
+    if isinstance(inner, AssertionError):
+        source = (frames[-1].source_line or "").strip() if frames else ""
+        return BlockFailure("assertion", _assertion(error.display("msg"), source), line=line, printed=printed)
+    limit = _limit_hit(error)
+    if limit == "output size":
+        words = f"it printed more than {PRINTED // 1024} KiB"
+        return BlockFailure("limit", words, line=line, limit=limit, printed=printed)
+    if limit:
+        return over(limit, limits, line=line, printed=printed)
+    if isinstance(inner, RuntimeError) and str(inner).startswith("suspension limit"):
+        message = f"it used undefined names or reached outside the sandbox more than {_SUSPENSIONS} times"
+        return BlockFailure("limit", message, line=line, printed=printed)
+    return BlockFailure("exception", message, line=line, printed=printed)
+
+
+def _assertion(message: str, source: str) -> str:
+    """The author's message, without the values that the interpreter adds to it below; else those values."""
+    author = message if source.startswith("raise") else message.rpartition("\nassert ")[0]
+    return author or message or source or "an assertion failed"

@@ -1,0 +1,511 @@
+"""Blocks are checked with the real sandbox: correct ones pass in silence, wrong ones are named at their place."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("pydantic_monty")
+
+from runllm.blocks import BlockFailure, Sandbox, probing
+from runllm.blocks.checking import MAX_CODE, BlockFinding, check
+
+TEXT = {"type": "string"}
+INPUT = {
+    "type": "object",
+    "required": ["text", "count", "tags", "kind", "items", "maybe", "price", "labels", "author"],
+    "properties": {
+        "text": TEXT,
+        "count": {"type": "integer"},
+        "price": {"type": "number"},
+        "tags": {"type": "array", "items": TEXT},
+        "labels": {"type": "array", "items": {"enum": ["red", "green"]}},
+        "kind": {"enum": ["note", "mail"]},
+        "maybe": {"type": ["integer", "null"]},
+        "since": TEXT,
+        "any": {},
+        "map": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "author": {"$ref": "#/$defs/Person"},
+        "items": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "score"],
+                "properties": {"name": TEXT, "score": {"type": "number"}, "note": TEXT},
+            },
+        },
+    },
+    "$defs": {
+        "Person": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": TEXT, "boss": {"$ref": "#/$defs/Person"}, "e-mail": TEXT},
+        }
+    },
+}
+NAMES = {"input": INPUT, "uses": None, "vars": {"type": "object"}}
+OUTPUTS = {
+    "summary": TEXT,
+    "number": {"type": "integer"},
+    "ratio": {"type": "number"},
+    "words": {"type": "array", "items": TEXT},
+    "table": {"type": "object", "properties": {"a": TEXT}},
+    "flag": {"type": "boolean"},
+    "kind": {"enum": ["note", "mail"]},
+    "free": None,
+}
+
+
+def checked(code: str, *outputs: str) -> list[BlockFinding]:
+    return check(code, NAMES, {name: OUTPUTS[name] for name in outputs}, name="tidy")
+
+
+CORRECT = {
+    "word count": ("number = len(input['text'].split())", "number"),
+    "count words": (
+        "from collections import Counter\nc = Counter(input['text'].lower().split())\nwords = [w for w, _ in c.most_common(3)]",
+        "words",
+    ),
+    "clean a list": ("words = sorted({t.strip().lower() for t in input['tags'] if t.strip()})", "words"),
+    "keep order": ("seen = set()\nwords = []\nfor t in input['tags']:\n    if t not in seen:\n        seen.add(t)\n        words.append(t)", "words"),
+    "dict keeps order": ("words = list(dict.fromkeys(input['tags']))", "words"),
+    "regex check": ("import re\nassert re.fullmatch(r'\\d{4}-\\d\\d', input['text']), 'want YYYY-MM'",),
+    "regex with a test": ("import re\nm = re.search(r'(\\d+)', input['text'])\nnumber = int(m.group(1)) if m else 0", "number"),
+    "regex early": ("import re\nm = re.search('a', input['text'])\nassert m is not None, 'no a'\nsummary = m.group(0)", "summary"),
+    "regex loop": ("import re\nwords = [m.group() for m in re.finditer(r'\\w+', input['text'])]", "words"),
+    "regex sub": ("import re\nsummary = re.sub(r'\\s+', ' ', input['text']).strip()", "summary"),
+    "regex compiled": ("import re\nP = re.compile(r'[a-z]+', re.IGNORECASE)\nwords = P.findall(input['text'])", "words"),
+    "dates": ("from datetime import date, timedelta\nd = date.fromisoformat(input['text'])\nsummary = (d + timedelta(days=1)).isoformat()", "summary"),
+    "strptime": ("from datetime import datetime\nd = datetime.strptime(input['text'], '%Y-%m-%d')\nsummary = d.strftime('%d.%m.%Y')", "summary"),
+    "module datetime": ("import datetime as dt\nnumber = (dt.date(2020, 1, 2) - dt.date(2020, 1, 1)).days", "number"),
+    "json in": ("import json\ndata = json.loads(input['text'])\nsummary = data['a']['b'][0].upper()", "summary"),
+    "json out": ("import json\nsummary = json.dumps({'a': [1, None]}, indent=2, ensure_ascii=False, sort_keys=True)", "summary"),
+    "dict merge": ("table = {**input['items'][0], 'extra': 1} | {'b': 2}", "table"),
+    "dict grown": ("d = {'a': 1}\nd['b'] = 'x'\nd['c'] = []\nd['c'].append(1)\nsummary = d['b'].upper()", "summary"),
+    "counters": ("stats = {'n': 0, 'longest': ''}\nfor t in input['tags']:\n    stats['n'] += 1\n    if len(t) > len(stats['longest']):\n        stats['longest'] = t\ntable = stats", "table"),
+    "new keys on items": ("for item in input['items']:\n    item['rank'] = item['score'] * 2\nfree = sorted(input['items'], key=lambda i: i['rank'])", "free"),
+    "update an input": ("input.update({'x': 1})\nfree = input['x']\ninput.pop('text')\ninput.setdefault('q', [])", "free"),
+    "get": ("summary = input.get('since', 'never')\nfree = input.get('other')", "summary", "free"),
+    "in": ("summary = input['since'] if 'since' in input else ''", "summary"),
+    "keys in a loop": ("table = {k: input[k] for k in ('text', 'kind')}\nfor k in input:\n    free = input[k]\nfree = 1", "table", "free"),
+    "optional tested": ("x = input['maybe']\nif x is not None:\n    number = x + 1\nelse:\n    number = 0", "number"),
+    "optional or": ("number = (input['maybe'] or 0) + 1", "number"),
+    "optional early": ("x = input['maybe']\nif not x:\n    raise ValueError('no number')\nnumber = x * 2", "number"),
+    "comprehension": ("ratio = sum(i['score'] for i in input['items']) / max(1, len(input['items']))", "ratio"),
+    "nested": ("free = [x for row in [[1], [2]] for x in row if x > 1]", "free"),
+    "f-string": ("summary = f\"{input['count']:>5} {input['price']:.2f} {input['text']!r} {', '.join(input['tags'])}\"", "summary"),
+    "percent": ("summary = '%s %d' % (input['text'], input['count'])", "summary"),
+    "format": ("summary = '{} {:>3}'.format(input['text'], input['count']) + format(1.5, '.2f')", "summary"),
+    "sort": ("free = sorted(input['items'], key=lambda i: (-i['score'], i['name']))[:3]", "free"),
+    "sort in place": ("rows = list(input['items'])\nrows.sort(key=lambda i: i['score'], reverse=True)\nsummary = rows[0]['name']", "summary"),
+    "max by": ("best = max(input['items'], key=lambda i: i['score'], default=None)\nsummary = best['name'] if best else ''", "summary"),
+    "try": ("try:\n    number = int(input['text'])\nexcept ValueError as error:\n    number = -1\n    print(f'not a number: {error}')", "number"),
+    "try else finally": ("try:\n    x = 1 / input['count']\nexcept (ZeroDivisionError, KeyError):\n    ratio = 0\nelse:\n    ratio = x\nfinally:\n    print('done')", "ratio"),
+    "helper": ("def shout(text: str, mark: str = '!') -> str:\n    return text.upper() + mark\n\nsummary = shout(input['text'])", "summary"),
+    "helper on dicts": ("def name_of(row: dict) -> str:\n    return row['name']\n\ndef all_of(rows: list[dict]) -> list:\n    return [name_of(r) for r in rows]\n\nwords = all_of(input['items'])", "words"),
+    "recursion": ("def depth(x):\n    return 1 + max(map(depth, x), default=0) if isinstance(x, list) else 0\n\nnumber = depth(input['any'])", "number"),
+    "map and filter": ("words = list(map(lambda t: t.strip(), filter(None, input['tags'])))\nnumber = sum(map(len, words))", "words", "number"),
+    "getattr": ("free = getattr(input, 'x', None) if hasattr(input, 'x') else 1", "free"),
+    "import errors": ("try:\n    import numpy\nexcept ImportError:\n    numpy = None\nflag = numpy is None", "flag"),
+    "dataclass": ("from dataclasses import dataclass, field\n\n@dataclass\nclass P:\n    name: str\n    tags: list = field(default_factory=list)\n    count: int = 0\n\n    def total(self):\n        return self.count + len(self.tags)\n\np = P(input['text'])\np.count += 1\nnumber = p.total() + p.count", "number"),
+    "class": ("class Stack:\n    def __init__(self):\n        self.items = []\n\n    def push(self, x):\n        self.items.append(x)\n\ns = Stack()\ns.push(1)\ns.extra = 2\nnumber = len(s.items) + s.extra", "number"),
+    "namedtuple": ("from collections import namedtuple\nP = namedtuple('P', 'x count')\np = P(1, 2)\nnumber = p.x + p.count", "number"),
+    "defaultdict": ("from collections import defaultdict\ngroups = defaultdict(list)\nfor i in input['items']:\n    groups[i['name'][:1]].append(i)\ntable = dict(groups)", "table"),
+    "match": ("match input['kind']:\n    case 'note':\n        summary = 'n'\n    case 'mail' | 'post':\n        summary = 'm'\n    case _:\n        summary = '?'", "summary"),
+    "exhaustive elif": ("if input['kind'] == 'note':\n    summary = 'n'\nelif input['kind'] == 'mail':\n    summary = 'm'", "summary"),
+    "walrus": ("if (n := len(input['text'])) > 10:\n    print(n)\nnumber = n", "number"),
+    "unpack": ("first, *rest = input['tags'] or ['']\n(a, b), c = (1, 2), 3\nwords = [first, *rest]\nnumber = a + b + c", "words", "number"),
+    "slices": ("words = input['tags'][::-1][:3]\nsummary = input['text'][:100] + ('…' if len(input['text']) > 100 else '')", "words", "summary"),
+    "while with break": ("n = 0\nwhile True:\n    n += 1\n    if n > 3:\n        number = n\n        break", "number"),
+    "global in a function": ("def setup():\n    global limit\n    limit = 5\n\nsetup()\nnumber = limit", "number"),
+    "closure": ("def adder(n):\n    def add(x):\n        nonlocal n\n        n += x\n        return n\n    return add\n\nnumber = adder(1)(2)", "number"),
+    "zip and enumerate": ("table = {str(i): t for i, t in enumerate(input['tags'], start=1)}\nfree = list(zip(input['tags'], range(3)))", "table", "free"),
+    "itertools": ("import itertools\nfree = [(k, len(list(g))) for k, g in itertools.groupby(sorted(input['tags']), key=lambda t: t[:1])]", "free"),
+    "decimal": ("from decimal import Decimal, ROUND_HALF_UP\nratio = float(Decimal(str(input['price'])).quantize(Decimal('0.01'), rounding=ROUND_HALF_UP))", "ratio"),
+    "hash": ("import hashlib, base64\nsummary = hashlib.sha256(input['text'].encode()).hexdigest()[:8] + base64.b64encode(b'a').decode()", "summary"),
+    "unicode": ("import unicodedata\nsummary = ''.join(c for c in unicodedata.normalize('NFKD', input['text']) if not unicodedata.combining(c))", "summary"),
+    "math": ("import math\nnumber = math.ceil(input['price'])\nratio = math.sqrt(2) if math.isfinite(input['price']) else math.inf", "number", "ratio"),
+    "round": ("number = round(input['price'])\nratio = round(input['price'], 2)", "number", "ratio"),
+    "enum values": ("words = [x.upper() for x in input['labels']]\nkind = input['kind']", "words", "kind"),
+    "append to enums": ("labels = input['labels']\nlabels.append('blue')\nwords = labels + ['x']", "words"),
+    "numbers mixed": ("xs = [i['score'] for i in input['items']]\nxs.append(1)\nys = [1, 2]\nys[0] = 1.5\nratio = sum(xs) / len(ys)", "ratio"),
+    "recursive schema": ("boss = input['author'].get('boss')\nsummary = boss['name'] if boss else input['author']['name']", "summary"),
+    "odd keys": ("summary = input['author'].get('e-mail', '')\nif 'e-mail' in input['author']:\n    summary = input['author']['e-mail'].lower()", "summary"),
+    "anything": ("free = uses['child']['deep'][0].whatever + vars['x'] + input['any'].upper()", "free"),
+    "assertions": ("n = len(input['text'].split())\nassert n <= 50, f'at most 50 words, this has {n}'\nassert input['count'] > 0",),
+    "any and all": ("flag = any(t.startswith('#') for t in input['tags']) and all(len(t) < 9 for t in input['tags'])", "flag"),
+    "loop else": ("for t in input['tags']:\n    if t == 'x':\n        summary = t\n        break\nelse:\n    summary = ''", "summary"),
+    "with result of tuple": ("words = tuple(input['tags'])", "words"),
+    "star args": ("def f(*args, sep=' ', **rest):\n    return sep.join(args)\n\nsummary = f(*input['tags'], sep=', ')", "summary"),
+    "sorting a dict": ("c = {}\nfor t in input['tags']:\n    c[t] = c.get(t, 0) + 1\nwords = [k for k, v in sorted(c.items(), key=lambda kv: (-kv[1], kv[0]))]", "words"),
+    "next with iter": ("first = next(iter([t for t in input['tags'] if t]), None)\nsummary = first or ''", "summary"),
+    "annotations are not enforced": ("x: str = 3\ndef f(n: int = None) -> str:\n    return n\ny = f('a')\nfree = y", "free"),
+    "from future": ("from __future__ import annotations\nx: list[int] = []\nfree = x", "free"),
+    "strings over lines": ('summary = """one\n  two \\\nthree\n"""\n\n\nnumber = 1 + \\\n    2', "summary", "number"),
+    "await": ("async def f():\n    return 1\n\nnumber = await f()", "number"),
+    "type: ignore": ("free = nothing_there  # type: ignore", "free"),
+    "rows of its own": ("rows = [{'n': 1, 't': 'a'}, {'n': 2, 't': 'b'}]\nnumber = sum(r['n'] for r in rows)\nsummary = ' '.join(r['t'] for r in rows)", "number", "summary"),
+    "list of all sorts": ("a = [1, 'a', None]\nnumber = a[0] + 1\nd = {'n': 0, 's': None}\nnumber = d['n'] + 1", "number"),
+    "newer than this Python may be": ('summary = f"{input["text"]}"', "summary"),
+    "values of all sorts": ("table = {}\nfor k, v in input.items():\n    table[k] = v.upper() if isinstance(v, str) else v\nout = dict(input)\nsummary = out['text'][:10]\nnumber = len([v for v in out.values() if v]) + sum(input['map'].values())\nfree = [v + 1 for v in input.values() if isinstance(v, int)]\nfirst = list(out.values())[0].upper()", "table", "summary", "number", "free"),
+    "empty": ("",),
+    "comment": ("# nothing to do",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CORRECT.values(), ids=CORRECT.keys())
+def test_correct_block_has_no_findings(case: tuple[str, ...]) -> None:
+    assert checked(*case) == []
+
+
+VALUES = {
+    "input": {
+        "text": "5", "count": 3, "price": 1.5, "tags": ["a", "#b"], "labels": ["red"], "kind": "note", "maybe": 4,
+        "any": [1], "map": {"a": 1}, "author": {"name": "x", "boss": {"name": "y", "boss": {"name": "z"}}},
+        "items": [{"name": "n", "score": 2}],
+    },
+    "uses": {},
+    "vars": {},
+}  # fmt: skip
+
+WRONG = [
+    ("x = input['txt']", "1:11", "`input` has no key `txt`"),
+    ("x = input['author']['nam']", "1:21", "`input['author']` has no key `nam`"),
+    ("x = input['items'][0]['scor']", "1:23", "`input['items'][0]` has no key `scor`"),
+    ("for i in input['items']:\n    print(i['nme'])", "2:13", "`i` has no key `nme`"),
+    ("x = [i['Name'] for i in input['items']]", "1:8", "`i` has no key `Name`"),
+    ("x = input['author']['boss']['boss']['nmae']", "1:37", "`input['author']['boss']['boss']` has no key `nmae`"),
+    ("x = input.text", "1:11", "`input` is a dict and has no `text`"),
+    ("x = input['text'] + 1", "1:5", "`+` does not work between `str` and `int`"),
+    ("x = input['count'] + 'a'", "1:5", "`+` does not work between `int` and `str`"),
+    ("x = input['count'] + input['text']", "1:5", "`+` does not work between `int` and `str`"),
+    ("x = input['tags'] - 1", "1:5", "`-` does not work between `list[str]` and `int`"),
+    ("x = input['price'] < 'a'", "1:5", "`<` does not work between `float` and `str`"),
+    ("x = -input['text']", "1:5", "`-` does not work on `str`"),
+    ("x = input['text'].uper()", "1:19", "`str` has no `uper`"),
+    ("x = input['text'].length", "1:19", "`str` has no `length`"),
+    ("x = input['tags'].add('x')", "1:19", "`list[str]` has no `add`"),
+    ("x = input['text'].append('x')", "1:19", "`str` has no `append`"),
+    ("x = input['tags'].length()", "1:19", "`list[str]` has no `length`"),
+    ("x = input['count'].lower()", "1:20", "`int` has no `lower`"),
+    ("x = input['tags'].join(', ')", "1:19", "`list[str]` has no `join`"),
+    ("x = input['tags']['a']", "1:5", "`input['tags']` is `list[str]`: it is read by number, not by `str`"),
+    ("x = input['text']['a']", "1:5", "`input['text']` is `str`: it is read by number, not by `str`"),
+    ("x = input['count'][0]", "1:5", "`int` cannot be read with `[...]`"),
+    ("x = input['count']()", "1:5", "`int` cannot be called"),
+    ("for c in input['count']: pass", "1:10", "`int` cannot be looped over"),
+    ("x = len(input['count'])", "1:9", "`len` does not take `int`"),
+    ("x = int(input['tags'])", "1:9", "`int` does not take `list[str]`"),
+    ("x = ', '.join(input['items'])", "1:5", "`str.join` does not take these arguments"),
+    ("x = sum(input['tags'])", "1:5", "`sum` does not take these arguments"),
+    ("x = abs(input['text'])", "1:9", "`abs` does not take `str`"),
+    ("x = input['maybe'] + 1", "1:5", "`+` does not work between `int | None` and `int`"),
+    ("x = len(input['text'], 1)", "1:24", "too many arguments for function `len`: expected 1, got 2"),
+    ("def f(a, b):\n    return a\nf(1)", "3:1", "no argument provided for required parameter `b` of function `f`"),
+    ("def f(a):\n    return a\nf(1, 2)", "3:6", "too many arguments for function `f`: expected 1, got 2"),
+    ("def f(a):\n    return a\nf(b=1)", "3:3", "argument `b` does not match any known parameter of function `f`"),
+    ("x = txt + 1", "1:5", "`txt` is not defined"),
+    ("print(inpt['text'])", "1:7", "`inpt` is not defined"),
+    ("def f():\n    return undefined_name\nf()", "2:12", "`undefined_name` is not defined"),
+    ("print(total)\ntotal = 1", "1:7", "`total` has no value yet"),
+    ("x = json.dumps({})", "1:5", "`json` is not defined"),
+    ("x = re.sub('a', 'b', 'c')", "1:5", "`re` is not defined"),
+    ("x = maximum([1])", "1:5", "`maximum` is not defined"),
+    ("a, b = 1, 2, 3", "1:1", "too many values to unpack: expected 2"),
+    ("a, b = 5", "1:8", "`int` cannot be looped over"),
+    ("raise 'wrong'", "1:7", "`str` cannot be raised"),
+    ("import re\nm = re.search('a', input['text'])\nx = m.group()", "3:7", "`m` may be `None`, which has no `group`"),
+    ("import re\nx = re.search('a', input['text']).group()", "2:35", "`re.search('a', input['text'])` may be `None`, which has no `group`"),
+    ("import re\nx = re.serch('a', 'b')", "2:8", "the sandbox has no `re.serch`"),
+    ("import datetime\nx = datetime.now()", "2:14", "the sandbox has no `datetime.now`"),
+    ("import json\nx = json.load_s('1')", "2:10", "the sandbox has no `json.load_s`"),
+    ("x = (1, 2)[5]", "1:5", "there is no item 5 in a tuple of 2"),
+    ("with 3: pass", "1:6", "`int` cannot be used with `with`"),
+    ("def f():\n    yield 1", "2:5", "the sandbox has no `yield`"),
+    ("d = {'a': 1}\nif d:\n    del d['a']", "3:5", "the sandbox has no `del`"),
+    ("d = [1]\ndel d[0:1]", "2:1", "the sandbox has no `del`"),
+    ("x = 1\ndel x", "2:1", "the sandbox has no `del`"),
+    ("class A: pass\nclass B(A): pass", "2:9", "the sandbox has no class inheritance (`B`)"),
+    ("class TooLong(Exception):\n    pass", "1:15", "the sandbox has no class inheritance (`TooLong`)"),
+    ("from enum import Enum\nclass Color(Enum):\n    RED = 1", "2:13", "the sandbox has no class inheritance (`Color`)"),
+    ("class A:\n    @property\n    def x(self): return 1", "2:6", "the sandbox has no method decorators (`@property`)"),
+    ("class A:\n    @staticmethod\n    def x(): return 1", "2:6", "the sandbox has no method decorators (`@staticmethod`)"),
+    ("class A:\n    class B: pass", "2:5", "the sandbox has no classes inside classes"),
+    ("import re\nx = re.sub('a', lambda m: m.group().upper(), 'abc')", "2:17", "the sandbox's `re.sub` takes a text, not a function"),
+    ("import re\ndef up(m): return 'x'\nx = re.compile('a').sub(up, 'abc')", "3:25", "the sandbox's `re.sub` takes a text, not a function"),
+    ("x = 'a'.translate({97: 'b'})", "1:9", "the sandbox has no `str.translate`"),
+    ("x = str.maketrans('a', 'b')", "1:9", "the sandbox has no `str.maketrans`"),
+    ("import statistics\nx = statistics.mean([1, 2])", "1:8", "the sandbox has no module `statistics`"),
+    ("import json, textwrap", "1:14", "the sandbox has no module `textwrap`"),
+    ("from string import ascii_lowercase", "1:20", "the sandbox has no module `string`"),
+    ("import os, sys, subprocess\nx = os.environ['HOME']", "2:8", "the sandbox has no `os.environ`"),
+    ("import os\nx = os.listdir('.')", "2:8", "a block sees no files, environment or processes (`os.listdir`)"),
+    ("from dataclasses import dataclass, asdict", "1:36", "the sandbox has no `dataclasses.asdict`"),
+    ("from datetime import datetime, UTC", "1:32", "the sandbox has no `datetime.UTC`"),
+    ("import re\nP = re.compile('a', re.VERBOSE)", "2:24", "the sandbox has no `re.VERBOSE`"),
+    ("x = open('a.txt').read()", "1:5", "a block cannot open files"),
+    ("from pathlib import Path\nx = Path('a').read_text()", "2:15", "a block has no files (`.read_text`)"),
+    ("x = next(t for t in input['tags'] if t)", "1:5", "`next` needs an iterator, and in the sandbox a generator expression is a list"),
+    ("x = sorted(input['tags'], key=str.lower)", "1:35", "the sandbox has no `str.lower` apart from a value"),
+    ("d = {'a': 1}\nx = max(d, key=d.get)", "2:18", "the sandbox can call `d.get(...)` but not hand the method on"),
+    ("import json\nx = json.dumps({}, default=str)", "2:20", "the sandbox's `json.dumps` takes no `default`"),
+    ("from math import *", "1:1", "the sandbox has no `import *`"),
+    ("import requests", "1:8", "the sandbox has no module `requests`"),
+    ("import nosuchmodule", "1:8", "the sandbox has no module `nosuchmodule`"),
+    ("x = [i async for i in y]", "1:18", "the sandbox has no asynchronous comprehensions"),
+    ("a = 1\na @= 2", "2:1", "the sandbox has no `@` operator"),
+    ("x = 'abc", "1:5", "not Python"),
+    ("x = (1 + 2\ny = 3", "1:5", "not Python"),
+    ("if True:\nx = 1", "2:1", "not Python"),
+    ("return 1", "1:1", "not Python"),
+    ("x = 1 +", "1:8", "not Python"),
+    ("for i in range(3)\n    print(i)", "1:18", "not Python"),
+    ("x = '日本' + input['txt']", "1:18", "`input` has no key `txt`"),
+    ("if True:\n\tx = input['txt']", "2:12", "`input` has no key `txt`"),
+    ('x = """\n""" + input[\'txt\']', "2:13", "`input` has no key `txt`"),
+    ("try:\n    1/0\nexcept* ValueError: pass", "1:1", "the sandbox has no `except*`"),
+    ("exit()", "1:1", "the sandbox has no `exit`"),
+    ("x = callable(len)", "1:5", "the sandbox has no `callable`"),
+    ("x = input('name?')", "1:5", "`dict` cannot be called"),
+    ("x = Tru", "1:5", "`Tru` is not defined"),
+    ('x = input["text"].split(" ")[0].uper()', "1:33", "`str` has no `uper`"),
+    ("x = {'a': 1}.a", "1:14", "`dict[str, int]` has no `a`"),
+    ("x = [1, 2].push(3)", "1:12", "`list[int]` has no `push`"),
+    ("x = None\nx.foo", "2:3", "`None` has no `foo`"),
+    ("x = 1\nx()", "2:1", "`int` cannot be called"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "place", "words"), WRONG, ids=[code.replace("\n", " ")[:40] for code, _, _ in WRONG])
+def test_wrong_block_is_named_at_its_place(code: str, place: str, words: str) -> None:
+    """And an error is never a false alarm: the sandbox cannot run such a block."""
+    found = checked(code)
+    assert (place, True) in [(f"{f.line}:{f.column}", words in f.message) for f in found], found
+    if "not Python" not in words and any(f.severity == "error" for f in found):
+        with pytest.raises(BlockFailure):
+            Sandbox().run(code, VALUES, [])
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "place", "severity", "words"),
+    [
+        ("x = 1", "summary", "1:1", "error", "`summary` is an output that the block never assigns"),
+        ("", "summary", "1:1", "error", "never assigns"),
+        ("a = 1\nsumary = ''", "summary", "2:1", "error", "never assigns"),
+        ("def f():\n    summary = 1\nf()", "summary", "3:1", "error", "never assigns"),
+        ("x = [summary for summary in []]", "summary", "1:1", "error", "never assigns"),
+        ("if input['count']:\n    summary = ''", "summary", "2:5", "warning", "some paths"),
+        ("for t in input['tags']:\n    summary = t", "summary", "2:5", "warning", "some paths"),
+        ("try:\n    summary = input['text'].upper()\nexcept ValueError:\n    pass", "summary", "2:5", "warning", "some paths"),
+        ("match input['kind']:\n    case 'note':\n        summary = ''", "summary", "3:9", "warning", "some paths"),
+        ("while input['count']:\n    summary = ''\n    break", "summary", "2:5", "warning", "some paths"),
+        ("summary = 1", "summary", "1:1", "error", "`summary` is `int`, and `output_schema` wants `str`"),
+        ("summary = 'a'\nx = 1\nsummary = input['tags']", "summary", "3:1", "error", "is `list[str]`"),
+        ("words = 'a, b'", "words", "1:1", "error", "wants `list[str]`"),
+        ("words = {1: 2}", "words", "1:1", "error", "wants `list[str]`"),
+        ("words = [1, 2]", "words", "1:1", "error", "is `list[int]`"),
+        ("words = set(input['tags'])", "words", "1:1", "error", "is `set[str]`"),
+        ("table = [1]", "table", "1:1", "error", "wants `dict`"),
+        ("number = '3'", "number", "1:1", "error", "wants `int`"),
+        ("number = 7 / 2", "number", "1:1", "warning", "may be `float`"),
+        ("number = input['maybe']", "number", "1:1", "warning", "may be `int | None`"),
+        ("summary = None", "summary", "1:1", "error", "is `None`"),
+        ("flag = 'yes'", "flag", "1:1", "error", "wants `bool`"),
+        ("kind = 3", "kind", "1:1", "error", "wants `str`"),
+    ],
+)  # fmt: skip
+def test_output_that_is_missing_or_of_the_wrong_type(
+    code: str, output: str, place: str, severity: str, words: str
+) -> None:
+    (found,) = checked(code, output)
+    assert (f"{found.line}:{found.column}", found.severity) == (place, severity)
+    assert words in found.message
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("x = input['txt']", "Did you mean `text`?"),
+        ("def f():\n    yield 1", "Collect the values in a list and return it."),
+        ("d = {}\ndel d['a']", "Use `d.pop(key)`, or build what is left: `{k: v for k, v in d.items() if k != key}`."),
+        ("import re\nx = re.sub('a', lambda m: 'b', 'a')", "Loop over `re.finditer(...)` and join the pieces."),
+        ("import statistics", "Write it out: `sum(xs) / len(xs)`, `sorted(xs)[len(xs) // 2]`."),
+        ("class Bad(Exception): pass", "Raise a built-in one: `raise ValueError('Bad: ...')`."),
+        ("x = json.dumps(1)", "Write `import json` first."),
+        ("x = input['maybe'] + 1", "Test it first: `if x is not None:`."),
+        ("x = input.text", "A key is read as `input['text']`."),
+    ],
+)
+def test_hint_says_what_to_write_instead(code: str, hint: str) -> None:
+    assert [f.hint for f in checked(code)] == [hint]
+
+
+@pytest.mark.parametrize("code", ["ran = 1", "ran = 1\nwrong + 1", "global ran\nran = 1"])
+def test_block_leaves_nothing_in_the_session_that_checks_it(code: str) -> None:
+    answer = probing.ask(code, probing.STOP_STUB, ["ran", "len"], name="n")
+    assert answer is not None
+    assert (answer.missing, answer.refusal) == ({"ran"}, None)
+
+
+def test_block_is_never_run(capfd: pytest.CaptureFixture[str]) -> None:
+    """A loop without end and a print behind it return at once, and print nothing."""
+    start = time.monotonic()
+    assert checked("print('effect')\nn = 0\nwhile True:\n    n += 1\n    print(n)") == []
+    assert checked("print('effect')\nx = 2 ** 2 ** 40\ny = 'a' * 10 ** 12\nraise SystemExit(3)") == []
+    assert time.monotonic() - start < 5
+    assert capfd.readouterr() == ("", "")
+
+
+def test_all_mistakes_are_found_at_once() -> None:
+    code = "x = input['txt']\ny = nothing\ndel x\nimport uuid\nz = 1 + 'a'\nsummary = 3"
+    assert [f.line for f in checked(code, "summary", "number")] == [1, 2, 3, 4, 5, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ("x = '日本😀' + input['txt']", (1, 19)),
+        ("if True:\n\tx = input['txt']", (2, 12)),
+        ("y = 1\r\nx = input['txt']\r\n", (2, 11)),
+        ("y = 1\rx = input['txt']", (2, 11)),
+        ("\x0cy = 1\n\x0cx = input['txt']", (2, 12)),
+        ("y = '\x0b\x1c\x85\u2028'; x = input['txt']", (1, 23)),
+        ("y = 1 + \\\n  2 + input['txt']", (2, 13)),
+        ('y = """a\nb""" + input["txt"]', (2, 14)),
+        ("y = (1,\n   input['txt'],\n)", (2, 10)),
+        ("y = f'{input[\"txt\"]}'", (1, 14)),
+    ],
+)  # fmt: skip
+def test_place_counts_code_points_whatever_the_text(code: str, place: tuple[int, int]) -> None:
+    assert [(f.line, f.column) for f in checked(code)] == [place]
+
+
+HOSTILE = {
+    "brackets": "x = " + "[" * 150 + "]" * 150,
+    "more brackets": "x = " + "(" * 30000 + ")" * 30000,
+    "minus": "x = " + "-" * 60000 + "1",
+    "sum": "x = " + "+".join(["1"] * 30000),
+    "calls": "x = 'a'" + ".upper()" * 8000,
+    "elif": "if 1: x = 1\n" + "elif 1: x = 1\n" * 4000,
+    "indentation": "\n".join(" " * i + "if 1:" for i in range(300)) + "\n" + " " * 300 + "x = 1",
+    "lambda": "x = " + "lambda: " * 7000 + "1",
+    "long": "x = 1\n" * 10000,
+    "wide line": "x = '" + "é" * 20000 + "' + zz",
+    "many names": "x = [" + ", ".join(f"n{i}" for i in range(9000)) + "]",
+    "imports": "".join(f"import m{i}\n" for i in range(5000)),
+    "long key": f"x = input['{'k' * 60000}']",
+    "too long": "#" * (MAX_CODE + 1),
+    "nul": "x = 1\n\x00y = 2",
+    "surrogate": "x = '\ud800'",
+    "escape": "x = '\\ud800'",
+    "no letters": "\x7f\x01\ufeff\u202e",
+    "emoji": "😀 = 1",
+    "open string": "x = '''",
+    "backslash": "x = 1\\",
+    "stop name": "def stop_before_the_block(): print('ran')\nstop_before_the_block()",
+    "exec": "exec('while True: pass')",
+    "decorator": "@(lambda f: f)\nclass A: pass",
+}
+
+
+@pytest.mark.parametrize("code", HOSTILE.values(), ids=HOSTILE.keys())
+def test_strange_code_is_answered_in_time(code: str, capfd: pytest.CaptureFixture[str]) -> None:
+    start = time.monotonic()
+    for finding in checked(code, "number"):
+        lines = code.replace("\r", "\n").split("\n")
+        assert 1 <= finding.line <= len(lines)
+        assert finding.column >= 1
+        assert finding.length >= 1
+        assert 0 < len(finding.message) <= 300
+    assert time.monotonic() - start < 10
+    assert capfd.readouterr() == ("", "")
+
+
+def test_too_long_a_block_is_not_an_error() -> None:
+    (found,) = checked("x = 1\n" * 12000)
+    assert (found.severity, found.line) == ("warning", 1)
+
+
+@pytest.mark.parametrize("name", ["", "block 'a'\n\x00", "日本" * 500, "../../etc"])
+def test_any_block_name_will_do(name: str) -> None:
+    assert check("x = a['b']", {"a": None}, {}, name=name) == []
+
+
+def test_names_that_hide_builtins_and_types_keep_their_own_meaning() -> None:
+    """A local may be called `str`, `list` or `open`."""
+    names = {"str": {"type": "integer"}, "list": TEXT, "open": None, "map": {"type": "array", "items": TEXT}}
+    assert check("x = str + 1\ny = list.upper()\nz = open('a')\nw = map[0].upper()", names, {}, name="n") == []
+    assert [f.line for f in check("x = str + 'a'\ny = list + 1", names, {}, name="n")] == [1, 2]
+
+
+def test_input_may_be_given_another_value_and_type() -> None:
+    names = {"text": TEXT, "maybe": {"type": ["integer", "null"]}}
+    code = "text = text.split()\ntext.append('x')\nmaybe = maybe or 0\nn = maybe + 1\ndef f():\n    return len(text)\n"
+    assert check(code, names, {"n": None}, name="n") == []
+    assert [f.line for f in check("x = text.uper()\ntext = 1\ny = text.upper()", names, {}, name="n")] == [1, 3]
+    (found,) = check("text = 3", names, {"text": TEXT}, name="n")
+    assert (found.line, found.severity) == (1, "error")
+
+
+def test_threads_check_side_by_side() -> None:
+    results: list[bool] = []
+
+    def work(number: int) -> None:
+        for _ in range(5):
+            found = checked(f"a = {number}\n" * number + "x = input['txt']")
+            results.append([f.line for f in found] == [number + 1])
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert results == [True] * 40
+
+
+SCRIPT = """
+import os, sys
+{before}
+from runllm.blocks.checking import check
+found = check("del x\\nx = [1].push(1)", {{}}, {{"y": None}}, name="n")
+print(sorted({{f.message for f in found}}))
+{after}
+"""
+
+
+def script(before: str = "", after: str = "") -> "subprocess.CompletedProcess[str]":
+    code = textwrap.dedent(SCRIPT).format(before=before, after=after)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+def test_without_the_sandbox_only_the_syntax_tree_speaks() -> None:
+    done = script(before="sys.modules['pydantic_monty'] = None")
+    assert "has no `del`" in done.stdout
+    assert "`y` is an output" in done.stdout
+    assert "no `push`" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_process_ends_by_itself_after_a_check() -> None:
+    done = script()
+    assert "no `push`" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_fork_after_a_check_does_not_hang() -> None:
+    """The child says what the syntax tree alone shows; the parent goes on."""
+    after = (
+        "sys.stdout.flush()\n"
+        "pid = os.fork()\n"
+        "again = check('del x', {}, {}, name='n')\n"
+        "print(len(again), flush=True)\n"
+        "os._exit(0) if pid == 0 else os.waitpid(pid, 0)\n"
+    )
+    done = script(after=after)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split("\n")[1:]) == ["", "1", "2"]
