@@ -243,6 +243,6 @@ def test_the_example_uses_all_three_phases_and_is_right() -> None:
     ]
     with Runtime(engine=ScriptedEngine(answers)) as runtime:
         result = runllm.load(path, runtime=runtime).run(
-            {"article": "The town  closes\nits bridge.\n\nBuses go elsewhere."}
+            {"article": "The town  closes\nits bridge.\n\nBuses go elsewhere.", "max_words": 8}
         )
     assert result.output == {"headline": "Town Closes Its Bridge", "slug": "town-closes-its-bridge"}
