@@ -1,10 +1,13 @@
 """What holds for every test: no model outside this machine is ever called."""
 
 import os
+import signal
 
 import pytest
 
 os.environ["RUNLLM_LOOPBACK_ONLY"] = "1"
+# A shell ignores Ctrl-C for what it starts in the background, and the tests of Ctrl-C would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
