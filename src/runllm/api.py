@@ -13,7 +13,6 @@ from runllm.analysis import analyse
 from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import InternalError, RunllmError, class_of
-from runllm.inputs import form_of, from_arguments, from_text, read_file
 from runllm.program import Program
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
@@ -209,6 +208,8 @@ class App:
         arguments: tuple[str, ...] = (),
     ) -> dict[str, Any]:
         """The input that a command line means; `arguments` win over `text` or `path`. See `runllm.inputs`."""
+        from runllm.inputs import form_of, from_arguments, from_text, read_file
+
         contract = self.program.input
         found: dict[str, Any] = {}
         if text is not None:
@@ -236,6 +237,17 @@ def process_runtime() -> Runtime:
     runtime = Runtime()
     atexit.register(runtime.close)
     return runtime
+
+
+def read_pipe() -> str:
+    """The text on standard input.
+
+    Raises:
+        FileAccessError: it is too large, or not UTF-8.
+    """
+    from runllm.inputs import read_file
+
+    return read_file("-")
 
 
 def frontmatter_schema() -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _given(app: api.App, text: str | None, path: str | None, arguments: tuple[st
     if text is None and path is None and sys.stdin is not None and not sys.stdin.isatty():
         fed = {argument.partition("=")[0] for argument in arguments}
         if not set(app.program.input.required) <= fed:
-            piped = api.read_file("-")
+            piped = api.read_pipe()
             text = piped if piped.strip() else None
     return app.read_input(text=text, path=path, arguments=arguments)
 

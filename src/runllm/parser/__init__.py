@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runllm.contracts import Contract, schema_problems
+from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
 from runllm.documents import DocumentError, read
 from runllm.errors import FileAccessError
@@ -107,7 +107,7 @@ class _Parser:
             source=self.source,
             sections=_sections(header, body),
             blocks=tuple(body.blocks),
-            input_schema=_usable_schema(header),
+            input_schema=header.sound_schemas.get("input_schema") if header else None,
         )
 
     def _header(self, first_line: int, text: str, problems: list[Problem]) -> Frontmatter | None:
@@ -193,8 +193,3 @@ def _sections(header: Frontmatter | None, body: Body) -> dict[str, Section]:
     """The templates of a file by name, that of `recovery_prompt` under `RECOVERY`."""
     recovery = header.template("recovery_prompt") if header else None
     return {**({"RECOVERY": recovery} if recovery else {}), **body.sections}
-
-
-def _usable_schema(header: Frontmatter | None) -> Mapping[str, Any] | None:
-    schema = header.values.get("input_schema") if header else None
-    return None if schema is None or errors_in(schema_problems(schema)) else schema

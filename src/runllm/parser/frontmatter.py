@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 from runllm._version import __version__
 from runllm.contracts import Contract, resolve, schema_problems
-from runllm.diagnostics import Problem, Span, did_you_mean
+from runllm.diagnostics import Problem, Span, did_you_mean, errors_in
 from runllm.documents import Mark, Node
 from runllm.program import Dependency, Example, ModelSettings, Section, Source
 from runllm.redaction import looks_secret
@@ -52,6 +52,7 @@ class Frontmatter:
         self.first_line = first_line
         self.root = root
         self.problems: list[Problem] = []
+        self.sound_schemas: dict[str, dict[str, Any]] = {}
         self.values = dict(root.mapping or {})
 
     def check(self) -> None:
@@ -264,7 +265,10 @@ class Frontmatter:
                     self.report("this value looks like a secret", f"{path}/{key}", keyword="secret", hint=hint)
 
     def _check_schema(self, key: str) -> None:
-        for problem in schema_problems(self.values[key]):
+        found = schema_problems(self.values[key])
+        if not errors_in(found):
+            self.sound_schemas[key] = self.values[key]
+        for problem in found:
             self.report(
                 problem.message,
                 f"/{key}{problem.pointer}",
@@ -353,8 +357,3 @@ def _numbers(version: str) -> tuple[int, ...]:
     """The leading numbers of a version, padded so that `1` equals `1.0.0`."""
     found = [int(n) for n in re.findall(r"\d{1,9}", re.split("[-+]", version, maxsplit=1)[0])][:_VERSION_NUMBERS]
     return tuple(found + [0] * (_VERSION_NUMBERS - len(found)))
-
-
-def first_of(problems: Iterable[Problem]) -> str:
-    """The kind that a set of problems is reported as: that of the first error."""
-    return next((p.kind for p in problems if p.severity == "error" and p.kind), "ParseError")
