@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem, did_you_mean, pointer
+from runllm.schemas import Schema, declared_properties, declared_types, follow, resolve, subschemas
 
 if TYPE_CHECKING:
     import jsonschema_rs
-
-Schema = Mapping[str, Any]
 
 MAX_PROBLEMS = 20
 _LONGEST_MESSAGE = 300
@@ -76,7 +75,7 @@ class Contract:
     @property
     def properties(self) -> dict[str, Schema]:
         """The declared properties of the root object, `$ref` resolved."""
-        return {name: resolve(self.schema, sub) for name, sub in _properties(self.schema, self.schema).items()}
+        return {name: resolve(self.schema, sub) for name, sub in declared_properties(self.schema, self.schema).items()}
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -87,123 +86,6 @@ class Contract:
         """`text` read as the declared type of property `name`: see the function `read_text`."""
         sub = self.properties.get(name)
         return text if sub is None else read_text(text, sub, self.schema)
-
-
-def resolve(root: Schema, schema: Any) -> Schema:
-    """`schema` with a leading local `$ref` followed; `{}` for `true` and for what cannot be followed."""
-    for _ in range(64):
-        if not isinstance(schema, Mapping):
-            return {"not": {}} if schema is False else {}
-        current = cast("Schema", schema)
-        target = current.get("$ref")
-        if not isinstance(target, str):
-            return current
-        found = _follow(root, target)
-        rest = {key: item for key, item in current.items() if key != "$ref"}
-        schema = {**cast("Schema", found), **rest} if rest and isinstance(found, Mapping) else found
-    return {}
-
-
-def _follow(root: Schema, reference: str) -> Any:
-    if not reference.startswith("#"):
-        return {}
-    node: Any = root
-    if reference not in ("#", "#/"):
-        if not reference.startswith("#/"):
-            return _anchored(root, reference[1:])
-        for step in reference[2:].split("/"):
-            key = step.replace("~1", "/").replace("~0", "~").replace("%25", "%")
-            if isinstance(node, Mapping):
-                node = cast("Schema", node).get(key, {})
-            elif isinstance(node, list) and key.isdecimal() and int(key) < len(cast("list[Any]", node)):
-                node = cast("list[Any]", node)[int(key)]
-            else:
-                return {}
-    return node
-
-
-def _anchored(root: Schema, name: str) -> Any:
-    for sub, _ in subschemas(root):
-        if isinstance(sub, Mapping) and cast("Schema", sub).get("$anchor") == name:
-            return cast("Schema", sub)
-    return {}
-
-
-_SCHEMA_KEYWORDS = (
-    "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames",
-    "then", "unevaluatedItems", "unevaluatedProperties",
-)  # fmt: skip
-_SCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
-_SCHEMA_MAPS = ("$defs", "definitions", "dependentSchemas", "patternProperties", "properties")
-
-
-def subschemas(schema: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, tuple[str | int, ...]]]:
-    """`schema` and every schema inside it, each with its path of keys and indexes."""
-    yield schema, path
-    if not isinstance(schema, Mapping):
-        return
-    node = cast("Schema", schema)
-    for keyword in _SCHEMA_KEYWORDS:
-        if keyword in node:
-            yield from subschemas(node[keyword], (*path, keyword))
-    for keyword in _SCHEMA_LISTS:
-        if isinstance(node.get(keyword), list):
-            for index, sub in enumerate(node[keyword]):
-                yield from subschemas(sub, (*path, keyword, index))
-    for keyword in _SCHEMA_MAPS:
-        if isinstance(node.get(keyword), Mapping):
-            for name, sub in node[keyword].items():
-                yield from subschemas(sub, (*path, keyword, name))
-
-
-def _properties(root: Schema, schema: Any) -> dict[str, Any]:
-    """The properties that an object of this schema may declare, through `$ref` and combinations."""
-    found: dict[str, Any] = {}
-    for branch in branches(root, schema):
-        declared = branch.get("properties")
-        if isinstance(declared, Mapping):
-            found |= {k: v for k, v in cast("Schema", declared).items() if k not in found}
-    return found
-
-
-def branches(root: Schema, schema: Any, depth: int = 0) -> list[Schema]:
-    """The schema itself and the alternatives it combines (`anyOf`, `oneOf`, `allOf`, `then`, `else`)."""
-    node = resolve(root, schema)
-    found = [node]
-    if depth < 16:  # noqa: PLR2004 - a recursive combination ends somewhere
-        for keyword in ("allOf", "anyOf", "oneOf"):
-            for sub in node.get(keyword, ()) if isinstance(node.get(keyword), list) else ():
-                found += branches(root, sub, depth + 1)
-        for keyword in ("then", "else"):
-            if keyword in node:
-                found += branches(root, node[keyword], depth + 1)
-    return found
-
-
-def schema_at(root: Schema, path: Sequence[str]) -> Schema | None:
-    """The schema of what stands at a path of property names, as a root of its own; None where nothing is known.
-
-    A value that may be absent is also null: that is what a reader of the path gets.
-    """
-    node: Any = root
-    absent = False
-    for step in path:
-        here = branches(root, node)
-        found = [branch["properties"][step] for branch in here if step in branch.get("properties", {})]
-        if not found:
-            return None
-        certain = any(step in branch.get("required", ()) for branch in here)
-        absent = absent or not (certain or any("default" in resolve(root, sub) for sub in found))
-        node = found[0] if len(found) == 1 else {"anyOf": found}
-    kept = {key: root[key] for key in ("$defs", "definitions") if key in root}
-    return {"anyOf": [node, {"type": "null"}], **kept} if absent else {**resolve(root, node), **kept}
-
-
-def inlined(schema: Schema) -> Schema:
-    """A schema whose references are replaced by what they refer to, but for those that lead back to themselves."""
-    import jsonschema_rs
-
-    return jsonschema_rs.dereference(dict(schema), offline=True)
 
 
 # --- checking a schema -------------------------------------------------------------------------
@@ -281,7 +163,7 @@ def _reference_problems(schema: dict[str, Any]) -> list[Problem]:
                         hint="Copy the schema under `$defs` and refer to `#/$defs/NAME`.",
                     )
                 )
-            elif keyword == "$ref" and target != "#" and _follow(schema, target) == {}:
+            elif keyword == "$ref" and target != "#" and follow(schema, target) == {}:
                 names = [f"#/$defs/{name}" for name in schema.get("$defs", {})]
                 found.append(
                     Problem(
@@ -355,7 +237,7 @@ def _known_properties(root: Schema, schema_path: Sequence[str | int]) -> list[st
             node = node[step]
         except (KeyError, IndexError, TypeError):
             return []
-    return list(_properties(root, node)) if isinstance(node, Mapping) else []
+    return list(declared_properties(root, node)) if isinstance(node, Mapping) else []
 
 
 def _clip(message: str) -> str:
@@ -384,36 +266,6 @@ def _fill(value: Any, schema: Any, root: Schema, *, depth: int) -> Any:
     return cast("Any", value)
 
 
-def declared_types(root: Schema, schema: Any) -> set[str]:
-    """The JSON types that the schema names, through `$ref`, combinations, `const` and `enum`; empty for any."""
-    found: set[str] = set()
-    for node in branches(root, schema):
-        declared = node.get("type")
-        if isinstance(declared, str):
-            found.add(declared)
-        elif isinstance(declared, list):
-            found |= set(cast("list[str]", declared))
-        values = node.get("enum", [node["const"]] if "const" in node else [])
-        if declared is None:
-            found |= {type_of(item) for item in values}
-    return found
-
-
-def type_of(value: Any) -> str:
-    """The JSON Schema type of a JSON value."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer"
-    if isinstance(value, float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, Mapping) else "array"
-
-
 def read_text(text: str, schema: Any, root: Schema) -> Any:
     """`text` as a value of the declared type, strictly; the text itself where it cannot be read so.
 
@@ -439,17 +291,3 @@ def read_text(text: str, schema: Any, root: Schema) -> Any:
         except (ValueError, RecursionError):
             return text
     return text
-
-
-def normal_form(schema: Schema) -> Schema:
-    """A simpler schema with the same meaning: `allOf` merged, `if`, `oneOf` and `dependent...` made `anyOf`.
-
-    The schema itself where no simpler one is known. Annotations and `format` are lost.
-    """
-    import jsonschema_rs
-
-    try:
-        found: Any = jsonschema_rs.canonicalize(dict(schema), offline=True).to_json_schema()
-    except ValueError:  # the base of all that the library raises for a schema
-        return schema
-    return cast("Schema", found) if isinstance(found, Mapping) else schema

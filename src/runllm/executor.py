@@ -1,9 +1,12 @@
 """One run of one program, written once as a generator of effects and driven sync or async.
 
-accept    check the input, fill defaults
-prepare   render the messages, guard the window
-converse  ask, judge, recover: `runllm.recovery` over `runllm.delivery`
-finish    the result, whether it succeeded or not
+accept     check the input, fill defaults
+preflight  is the model there, and what runs blocks
+before     `pre` blocks
+render     the messages; guard the window
+converse   ask, judge (schema, `check` blocks), recover: `runllm.recovery` over `runllm.delivery`
+after      `post` blocks
+finish     the result, whether it succeeded or not
 """
 
 from __future__ import annotations
@@ -15,16 +18,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runllm import budget, delivery, prompting
 from runllm.delivery import DEFAULT_NUM_RETRIES, Call, Pause, deliver
 from runllm.diagnostics import Problem
-from runllm.errors import InputSchemaError, OutputSchemaError, RunllmError, UsageError
-from runllm.exchange import Completion, Endpoint, Event, Options, Outcome, Request, RunResult, Verdict
+from runllm.errors import InputSchemaError, OutputSchemaError, RunllmError
+from runllm.exchange import Completion, Event, Options, Outcome, Request, RunResult, Verdict
 from runllm.extraction import extract
 from runllm.recovery import DEFAULT_MAX_RETRIES, Policy, attempts, window_exceeded
+from runllm.routing import endpoints
 from runllm.runtime import LOCAL_PREFIX, Runtime
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from runllm.program import Block, ModelSettings, Phase, Program
+    from runllm.program import Block, Phase, Program
 
 DEFAULT_TIMEOUT = 600.0
 
@@ -377,39 +379,3 @@ class _Run:
 
 def _money(cost: float | None) -> str:
     return "price unknown" if cost is None else f"${cost:.6f}".rstrip("0").rstrip(".") if cost else "$0"
-
-
-def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
-    """The models to try, in order, each with how to reach it.
-
-    Raises:
-        UsageError: there is no model: neither in the file nor from the caller.
-    """
-    settings = program.model
-    folder = program.path.parent if program.path else None
-    if options.model is not None:
-        return (_endpoint(options.model, settings, options.folder),)
-    if settings is None:
-        raise UsageError(f"`{program.name}` names no model", hint="Give one with `--model`.")
-    return tuple(_endpoint(model, settings, folder) for model in (settings.model, *settings.fallbacks))
-
-
-def _endpoint(model: str, settings: ModelSettings | None, folder: Path | None) -> Endpoint:
-    """How to reach `model`: as the file says for its own model, where the provider is the same.
-
-    Another provider gets neither the file's address nor its key nor its parameters.
-    """
-    if settings is None or _provider(model) != _provider(settings.model):
-        return Endpoint(model=model, folder=folder)
-    return Endpoint(
-        model=model,
-        api_base=settings.api_base,
-        api_version=settings.api_version,
-        api_key_env=settings.api_key_env,
-        provider_params=settings.provider_params,
-        folder=folder,
-    )
-
-
-def _provider(model: str) -> str:
-    return model.partition("/")[0]

@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from runllm.contracts import Contract, declared_types
+from runllm.contracts import Contract
 from runllm.diagnostics import Problem, Span, did_you_mean
 from runllm.documents import DocumentError, read
 from runllm.errors import FileAccessError, InputSchemaError, UsageError
+from runllm.schemas import declared_types
 
 Form = Literal["json", "yaml", "text", "guess"]
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from runllm import templates
-from runllm.contracts import Schema, declared_types, resolve
 from runllm.errors import TemplateError
 from runllm.exchange import Message
 from runllm.program import Program, Section
 from runllm.recovery import DEFAULT_TEMPLATE
+from runllm.schemas import Schema, declared_types, resolve
 
 SCHEMA_INSTRUCTION = """\
 Answer with one JSON object and nothing else: no explanation, no code fence. It must satisfy this JSON Schema:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runllm.contracts import Contract, read_text, resolve, schema_at, schema_problems
+from runllm.contracts import Contract, read_text, schema_problems
+from runllm.schemas import resolve, schema_at
 
 PERSON = Contract(
     {

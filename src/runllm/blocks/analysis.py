@@ -8,9 +8,9 @@ from typing import Any
 from runllm import templates
 from runllm.blocks import checking
 from runllm.blocks.phases import returned
-from runllm.contracts import inlined, schema_at
 from runllm.diagnostics import Problem, did_you_mean
 from runllm.program import Block, Program, vars_schema
+from runllm.schemas import inlined, schema_at
 
 Scope = dict[str, Mapping[str, Any] | None]
 

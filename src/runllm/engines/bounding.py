@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from runllm.contracts import normal_form, subschemas
 from runllm.engines.closing import Closer, Form, Limits
 from runllm.engines.formats import PATTERNS
+from runllm.schemas import normal_form, subschemas
 
 _WISHES = ((20, 16), (12, 16), (8, 16), (5, 16), (5, 10), (3, 10), (3, 6), (2, 6), (1, 5))
 """How many items a list may have and how many tokens a string, the most generous first."""

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from runllm.contracts import subschemas
 from runllm.engines.failures import Failure
 from runllm.engines.providers import Access
 from runllm.errors import ProviderError, RequestRefusedError, RunllmError
 from runllm.exchange import Completion, Request, Usage
+from runllm.schemas import subschemas
 
 # What these providers take instead of a schema: a JSON object of any form, or nothing at all.
 _WEAKER_FORMS: Mapping[str, dict[str, Any] | None] = {

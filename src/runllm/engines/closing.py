@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from string import ascii_lowercase
 from typing import Any, cast
 
-from runllm.contracts import Contract, resolve
+from runllm.contracts import Contract
 from runllm.engines.numbers import number_form
+from runllm.schemas import resolve
 
 Form = dict[str, Any]
 

@@ -16,10 +16,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, cast
 
-from runllm.contracts import Contract, Schema
+from runllm.contracts import Contract
 from runllm.diagnostics import Problem, nearest, pointer
 from runllm.extraction.shapes import Shape, Shapes, fold, parts
 from runllm.extraction.strict import finite, same
+from runllm.schemas import Schema
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")

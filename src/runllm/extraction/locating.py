@@ -12,10 +12,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from runllm.contracts import MAX_PROBLEMS, subschemas
+from runllm.contracts import MAX_PROBLEMS
 from runllm.diagnostics import Problem, pointer
 from runllm.extraction.shapes import Shapes, parts
 from runllm.extraction.strict import inside
+from runllm.schemas import subschemas
 
 _LONG = 5_000  # characters
 _SMALL = 200  # values

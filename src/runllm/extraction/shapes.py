@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from runllm.contracts import Contract, Schema, branches, declared_types, resolve, type_of
+from runllm.contracts import Contract
+from runllm.schemas import Schema, branches, declared_types, resolve, type_of
 
 _ROOT = "urn:runllm:root"
 _DEEPEST = 16  # as far as `branches` follows a combination

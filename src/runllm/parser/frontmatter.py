@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from runllm._version import __version__
-from runllm.contracts import Contract, resolve, schema_problems
+from runllm.contracts import Contract, schema_problems
 from runllm.diagnostics import Problem, Span, did_you_mean, errors_in
 from runllm.documents import Mark, Node
 from runllm.program import Dependency, Example, ModelSettings, Section, Source
 from runllm.redaction import looks_secret
+from runllm.schemas import resolve
 
 FORMAT_VERSION = "0.1"
 

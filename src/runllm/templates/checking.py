@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runllm.contracts import declared_types, resolve
 from runllm.diagnostics import Severity, did_you_mean
 from runllm.errors import TemplateError
+from runllm.schemas import declared_types, resolve
 from runllm.templates.engine import FILTERS, FUNCTIONS, METHODS, TESTS, check_source
 from runllm.templates.paths import Found, Impossible, Undeclared, enter
 from runllm.templates.reading import Chain, Reading, Step, Unwritten, read

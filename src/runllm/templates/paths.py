@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from runllm.contracts import Contract, resolve, type_of
+from runllm.contracts import Contract
+from runllm.schemas import resolve, type_of
 from runllm.templates.reading import Step, Unwritten
 
 Schema: TypeAlias = "Mapping[str, Any]"
