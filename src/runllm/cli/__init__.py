@@ -127,5 +127,5 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (BrokenPipeError, ValueError, OSError):
+        except (AttributeError, ValueError, OSError):  # closed by the caller, or by the reader at its other end
             continue
