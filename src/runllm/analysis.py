@@ -22,10 +22,14 @@ _ERRORS_SCHEMA: dict[str, Any] = {
 }
 
 
-def analyse(parsed: Parsed) -> tuple[Problem, ...]:
+def analyse(parsed: Parsed, *, trust_python: bool = False) -> tuple[Problem, ...]:
     """All problems of a file, those of its form and those of its meaning, in its order.
 
     Templates are checked even where the form is wrong elsewhere, so that nothing is found only later.
+
+    Args:
+        parsed: the file.
+        trust_python: whether its Python blocks will run without the sandbox.
     """
     found = [*parsed.problems, *_template_problems(parsed)]
     if parsed.program is not None:
@@ -33,7 +37,7 @@ def analyse(parsed: Parsed) -> tuple[Problem, ...]:
         if parsed.program.blocks:
             from runllm.blocks.analysis import block_problems  # a file without blocks pays nothing for them
 
-            found += block_problems(parsed.program)
+            found += block_problems(parsed.program, trusted=trust_python)
     return tuple(sorted(found, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
 
 

@@ -43,14 +43,18 @@ class Report:
         return not errors_in(self.problems)
 
 
-def validate(path: str | Path) -> Report:
+def validate(path: str | Path, *, trust_python: bool = False) -> Report:
     """Check a file and everything that can be known before it runs. Calls no model.
+
+    Args:
+        path: the file.
+        trust_python: whether its Python blocks will run without the sandbox, in real Python.
 
     Raises:
         FileAccessError: the file cannot be read.
     """
     parsed = parser.load(path)
-    problems = analyse(parsed)
+    problems = analyse(parsed, trust_python=trust_python)
     program = parsed.program if not errors_in(problems) else None
     return Report(path=str(path), problems=problems, program=program)
 
@@ -81,7 +85,7 @@ def load(
     Raises:
         RunllmError: the file cannot be read, or has a problem; all of them are in `problems`.
     """
-    report = validate(path)
+    report = validate(path, trust_python=trust_python)
     if report.program is None:
         raise _failure(report)
     from runllm.exchange import Options

@@ -158,6 +158,21 @@ def test_verbose_traces_on_stderr_and_keeps_stdout_clean(app: Path, provider: Pr
     assert {"call", "answer", "problem", "retry", "repair", "done"} <= set(steps)
 
 
+def test_trusting_a_files_python_is_said_each_time_and_only_the_caller_can(app: Path, provider: Provider) -> None:
+    provider.script(*[answer('{"answer": "ok"}')] * 2)
+    text = app.read_text(encoding="utf-8")
+    app.write_text(
+        text + "{{ vars.v }}\n```rllm-python pre inputs=input.text outputs=v\nimport os\nv = os.getcwd()\n```\n",
+        encoding="utf-8",
+    )
+    refused = command("run", str(app), "text=x")
+    assert refused.returncode in (3, 9)
+    assert json.loads(refused.stderr)["error_code"] == "RLLM_009"
+    trusted = command("run", str(app), "text=x", "--trust-python")
+    assert "without a sandbox" in trusted.stderr
+    assert json.loads(trusted.stdout) == {"answer": "ok"}
+
+
 def test_help_on_a_file_lists_its_inputs(app: Path) -> None:
     done = command(str(app), "--help")
     assert "text=<string>" in done.stdout
@@ -271,7 +286,7 @@ def test_no_planted_key_is_in_any_output(app: Path, provider: Provider) -> None:
 
 def test_start_up_imports_nothing_heavy(app: Path) -> None:
     """Commands that call no model leave LiteLLM, llama.cpp and asyncio alone."""
-    heavy = ("litellm", "xllamacpp", "asyncio", "pydantic", "httpx", "openai", "rich")
+    heavy = ("litellm", "xllamacpp", "asyncio", "pydantic", "httpx", "openai", "pydantic_monty", "runllm.blocks")
     code = f"import sys; from runllm.cli import invoke; status = invoke(sys.argv[1:]); assert not status, status; print([m for m in {heavy} if m in sys.modules])"
     for arguments in (
         ["validate", str(app)],

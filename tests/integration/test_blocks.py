@@ -149,6 +149,15 @@ def test_a_block_that_fails_names_itself_its_line_and_the_limit(
     assert "/ 0" not in code or payload["details"]["line"] == fence_line + 2
 
 
+def test_what_a_block_saw_is_shown_without_secrets(go) -> None:
+    app, _ = load("x\n" + fence("pre inputs=input.text outputs=n", "n = 1 / 0"))
+    with pytest.raises(PythonBlockExecutionError) as caught:
+        go(app, {"text": "the word and sk-abcdefghijklmnopqrstuv"})
+    shown = json.dumps(caught.value.payload())
+    assert "the word and" in shown
+    assert "sk-abcdefghijklmnopqrstuv" not in shown
+
+
 def test_a_broken_check_keeps_the_attempts(go) -> None:
     app, _ = load("x\n" + fence("check", "1 / 0"))
     with pytest.raises(PythonBlockExecutionError) as caught:
@@ -201,8 +210,10 @@ def test_trusted_blocks_run_in_real_python(go) -> None:
     body = "{{ vars.v }}\n" + fence(
         "pre inputs=input.text outputs=v", "import statistics, os\nv = statistics.mean([1, 2, 3])"
     )
+    assert analyse(parse(HEAD + body), trust_python=True) == ()
+    assert analyse(parse(HEAD + body)) != ()
     app, engine = load(body, trust_python=True)
-    go(app, {"text": "a"})
+    go(app,, {"text": "a"})
     assert engine.requests[0].messages[-1].content == "2"
 
 

@@ -18,6 +18,7 @@ FAILED = 3
 @click.command(name="validate")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@click.option("--trust-python", is_flag=True, help="Check for a run with --trust-python: no sandbox, any Python.")
 @click.option(
     "--format",
     "form",
@@ -26,12 +27,12 @@ FAILED = 3
     show_default=True,
     help="How to print what is found.",
 )
-def command(files: tuple[str, ...], strict: bool, form: str) -> None:
+def command(files: tuple[str, ...], strict: bool, trust_python: bool, form: str) -> None:
     """Check FILES: form, schemas, templates, parameters, context budget. Calls no model.
 
     Every problem is shown with its line, column and what to do. Exits with 3 when a file has an error.
     """
-    reports = [api.validate(file) for file in files]
+    reports = [api.validate(file, trust_python=trust_python) for file in files]
     failed = [report for report in reports if not report.ok or (strict and report.problems)]
     if form == "json":
         found = [
