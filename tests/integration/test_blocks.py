@@ -213,7 +213,7 @@ def test_trusted_blocks_run_in_real_python(go) -> None:
     assert analyse(parse(HEAD + body), trust_python=True) == ()
     assert analyse(parse(HEAD + body)) != ()
     app, engine = load(body, trust_python=True)
-    go(app,, {"text": "a"})
+    go(app, {"text": "a"})
     assert engine.requests[0].messages[-1].content == "2"
 
 
