@@ -143,7 +143,7 @@ class _Run:
         self.runtime = runtime
         self.started = runtime.now()
         self.endpoints = endpoints(program, options)
-        self.local = self.endpoints[0].model.startswith(LOCAL_PREFIX)
+        self.local = all(endpoint.model.startswith(LOCAL_PREFIX) for endpoint in self.endpoints)
         self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}}
         self.warnings: list[str] = []
 

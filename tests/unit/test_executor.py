@@ -76,6 +76,16 @@ def test_a_good_answer_is_the_output(go) -> None:
     assert request.params == {"temperature": 0}
 
 
+def test_a_model_that_is_held_to_the_schema_gets_an_outline_of_it_in_words(go) -> None:
+    """But not where a fallback, which may know no schemas, would be left without it."""
+    engine = ScriptedEngine(['{"answer": "hi"}'] * 2)
+    go(app(engine, llm="{model: local/smollm2-135m}"), {"text": "hi"})
+    go(app(engine, llm="{model: local/smollm2-135m, fallbacks: [openai/m]}"), {"text": "hi"})
+    outline, schema = (request.messages[0].content for request in engine.requests)
+    assert outline.endswith("Its keys:\n- answer: text")
+    assert '"maxLength":10' in schema
+
+
 def test_the_schema_instruction_can_be_turned_off(go) -> None:
     engine = ScriptedEngine(['{"answer": "hi"}'])
     go(app(engine, llm="{model: openai/m, schema_instruction: off}"), {"text": "hi"})
