@@ -28,7 +28,7 @@ fix: ## format, and correct what can be corrected
 check: lint docs test ## all of it
 
 bench: ## measure start-up, overhead, extraction, token estimates and local schemas
-	for f in startup litellm_overhead extraction token_estimate local_schemas; do $(RUN) python benchmarks/$$f.py || exit 1; done
+	for f in startup run_overhead litellm_overhead extraction token_estimate local_schemas blocks; do $(RUN) python benchmarks/$$f.py || exit 1; done
 
 lock: ## pin every dependency with its hashes in requirements.lock
 	uv export --no-emit-project --no-annotate --no-header --all-extras --all-groups -o requirements.lock

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -103,6 +103,7 @@ _PIECE = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _BEYOND_ASCII = re.compile(r"[^\0-\x7f]+")
+_SHORT = 32  # characters; longer pieces are rare, and would only fill the memory
 _RUN = re.compile(r"(.)\1*", re.DOTALL)
 
 
@@ -116,6 +117,16 @@ def _weigh(text: str) -> float:
 
 
 def _weigh_piece(piece: str) -> float:
+    return _weigh_short(piece) if len(piece) <= _SHORT else _weigh_any(piece)
+
+
+@lru_cache(maxsize=8192)
+def _weigh_short(piece: str) -> float:
+    """The same few thousand words make up most texts: a process weighs each of them once."""
+    return _weigh_any(piece)
+
+
+def _weigh_any(piece: str) -> float:
     last = piece[-1]
     if last.isalpha():
         return _weigh_word(piece)
