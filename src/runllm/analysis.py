@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from runllm import budget, templates
 from runllm.diagnostics import Problem
 from runllm.parser import Parsed
 from runllm.program import Program, vars_schema
-
-Scope = dict[str, Mapping[str, Any] | None]
+from runllm.schemas import Scope
 
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",

@@ -21,6 +21,7 @@ from runllm.contracts import Contract
 from runllm.diagnostics import Problem, Span, did_you_mean
 from runllm.documents import DocumentError, read
 from runllm.errors import FileAccessError, InputSchemaError, UsageError
+from runllm.files import read_bytes, read_standard_input
 from runllm.schemas import declared_types
 
 Form = Literal["json", "yaml", "text", "guess"]
@@ -40,19 +41,7 @@ def read_file(path: str) -> str:
     Raises:
         FileAccessError: it is missing, not readable, too large, or not UTF-8.
     """
-    try:
-        if path == "-":
-            import sys
-
-            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
-        else:
-            with Path(path).open("rb") as file:
-                data = file.read(MAX_INPUT_BYTES + 1)
-    except FileNotFoundError:
-        raise FileAccessError(f"there is no file `{path}`", details={"path": path}) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileAccessError(f"`{path}` cannot be read: {reason}", details={"path": path}) from None
+    data = read_standard_input(MAX_INPUT_BYTES) if path == "-" else read_bytes(path, MAX_INPUT_BYTES)
     name = "standard input" if path == "-" else f"`{path}`"
     if len(data) > MAX_INPUT_BYTES:
         raise FileAccessError(f"{name} is larger than {MAX_INPUT_BYTES >> 20} MiB", details={"path": path})

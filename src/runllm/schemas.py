@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 Schema = Mapping[str, Any]
+Scope = dict[str, Schema | None]
+"""Names that a template or a block may read, each with the schema of what it holds; None for anything."""
 
 
 def resolve(root: Schema, schema: Any) -> Schema:

@@ -271,6 +271,13 @@ def test_closed_streams_are_no_crash(closing: str) -> None:
     assert (done.stdout.split()[-1], done.stderr) == ("0", "")
 
 
+def test_reading_a_closed_standard_input_is_a_catalogued_error(app: Path) -> None:
+    line = f"{RUNLLM} run {app} --input-file - <&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert json.loads(done.stderr)["error_code"] == "RLLM_023"
+
+
 def test_no_planted_key_is_in_any_output(app: Path, provider: Provider) -> None:
     """The provider echoes the key it was sent; neither trace nor error shows it."""
     key = "planted-key-0123456789-abcdefgh"

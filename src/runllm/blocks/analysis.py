@@ -10,9 +10,7 @@ from runllm.blocks import checking
 from runllm.blocks.phases import returned
 from runllm.diagnostics import Problem, did_you_mean
 from runllm.program import Block, Program, vars_schema
-from runllm.schemas import inlined, schema_at
-
-Scope = dict[str, Mapping[str, Any] | None]
+from runllm.schemas import Scope, inlined, schema_at
 
 _RESULT = {"type": "object"}
 

@@ -10,7 +10,7 @@ from typing import Any
 from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
 from runllm.documents import DocumentError, read
-from runllm.errors import FileAccessError
+from runllm.files import read_bytes
 from runllm.parser.body import Body, parse_body, split
 from runllm.parser.frontmatter import Frontmatter, frontmatter_schema
 from runllm.program import Block, Program, Section, Source
@@ -48,16 +48,7 @@ def load(path: str | Path) -> Parsed:
     Raises:
         FileAccessError: the file is missing, a folder, or not readable.
     """
-    name = str(path)
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise FileAccessError(f"there is no file `{name}`", details={"path": name}) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileAccessError(f"`{name}` cannot be read: {reason}", details={"path": name}) from None
-    return parse(data, name=name, path=Path(path))
+    return parse(read_bytes(str(path), MAX_BYTES), name=str(path), path=Path(path))
 
 
 def parse(data: bytes | str, *, name: str = "<text>", path: Path | None = None) -> Parsed:
