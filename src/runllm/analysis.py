@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runllm import budget, templates
-from runllm.diagnostics import Problem
+from runllm.diagnostics import Problem, in_order
 from runllm.parser import Parsed
 from runllm.program import Program, vars_schema
 from runllm.schemas import Scope
+from runllm.wiring.scopes import uses_scope
 
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",
@@ -21,27 +22,36 @@ _ERRORS_SCHEMA: dict[str, Any] = {
 }
 
 
-def analyse(parsed: Parsed, *, trust_python: bool = False) -> tuple[Problem, ...]:
+def analyse(
+    parsed: Parsed, children: Mapping[str, Program | None] | None = None, *, trust_python: bool = False
+) -> tuple[Problem, ...]:
     """All problems of a file, those of its form and those of its meaning, in its order.
 
     Templates are checked even where the form is wrong elsewhere, so that nothing is found only later.
 
     Args:
         parsed: the file.
+        children: the program of each of its dependencies; None for one that could not be loaded.
         trust_python: whether its Python blocks will run without the sandbox.
     """
-    found = [*parsed.problems, *_template_problems(parsed)]
-    if parsed.program is not None:
-        found += [*_window_problems(parsed.program), *_unsupported(parsed.program)]
-        if parsed.program.blocks:
-            from runllm.blocks.analysis import block_problems  # a file without blocks pays nothing for them
+    program, children = parsed.program, children or {}
+    uses: Scope = uses_scope(program.uses, children) if program else {"uses": None}
+    scope: Scope = {"input": parsed.input_schema, **uses, "vars": vars_schema(parsed.blocks)}
+    found = [*parsed.problems, *_template_problems(parsed, scope)]
+    if program is not None:
+        found += [*_window_problems(program), *_unsent_problems(program)]
+        if program.uses or program.output:
+            from runllm.wiring.checking import wiring_problems  # a file without them pays nothing for it
 
-            found += block_problems(parsed.program, trusted=trust_python)
-    return tuple(sorted(found, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
+            found += wiring_problems(program, children, scope)
+        if program.blocks:
+            from runllm.blocks.analysis import block_problems  # likewise
+
+            found += block_problems(program, uses, trusted=trust_python)
+    return in_order(found)
 
 
-def _template_problems(parsed: Parsed) -> Iterator[Problem]:
-    scope: Scope = {"input": parsed.input_schema, "uses": None, "vars": vars_schema(parsed.blocks)}
+def _template_problems(parsed: Parsed, scope: Scope) -> Iterator[Problem]:
     recovery_scope = {
         **scope,
         "errors": _ERRORS_SCHEMA,
@@ -62,8 +72,24 @@ def _template_problems(parsed: Parsed) -> Iterator[Problem]:
             )
 
 
+def _unsent_problems(program: Program) -> Iterator[Problem]:
+    """A prompt beside an `output`: nobody would ever read it."""
+    if program.output is not None and program.prompt.text.strip():
+        line, column = program.prompt.place(0)
+        yield Problem(
+            message="this prompt is never sent: `output` builds the result without a model",
+            keyword="output",
+            kind="MetadataValidationError",
+            span=program.source.span(line, column, len(program.source.line(line))),
+            hint="Take out the prompt, or `output`.",
+            severity="warning",
+        )
+
+
 def _window_problems(program: Program) -> Iterator[Problem]:
     """A window that even the fixed text and the room for the answer overflow can never work."""
+    if program.output is not None:
+        return
     fixed = [section.text for section in (program.system, program.prompt) if section]
     room = program.params.get("max_completion_tokens", program.params.get("max_tokens"))
     found = budget.check(["\n".join(fixed)], max_tokens=room, window=program.max_context_window)
@@ -93,21 +119,3 @@ def _key_span(program: Program, key: str) -> Any:
         if line.startswith(f"{key}:"):
             return program.source.span(number, 1, len(key))
     return program.source.span(1)
-
-
-def _unsupported(program: Program) -> Iterator[Problem]:
-    """What the format has and this version cannot run yet: refused before anything is paid for."""
-    for dependency in program.uses[:1]:
-        yield _not_yet("`uses`", dependency.span)
-    if program.output is not None:
-        yield _not_yet("`output`", _key_span(program, "output"))
-
-
-def _not_yet(what: str, span: Any) -> Problem:
-    return Problem(
-        message=f"{what}: this version of runllm reads them but cannot run them",
-        keyword="version",
-        kind="IncompatibleVersionError",
-        span=span,
-        hint="Upgrade runllm.",
-    )

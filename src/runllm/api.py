@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runllm import parser
-from runllm.analysis import analyse
+from runllm import parser, projects
 from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import InternalError, RunllmError, class_of
+from runllm.plan import Plan
 from runllm.program import Program
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
@@ -29,13 +29,18 @@ class Report:
 
     Attributes:
         path: the file, as the caller wrote it.
-        problems: in the order of the file, warnings included.
-        program: the checked program, None when a problem is an error.
+        problems: in the order of the file, warnings included; those of the apps that it uses among them.
+        plan: the checked program and those that it uses, None when a problem is an error.
     """
 
     path: str
     problems: tuple[Problem, ...]
-    program: Program | None
+    plan: Plan | None
+
+    @property
+    def program(self) -> Program | None:
+        """The checked program, None when a problem is an error."""
+        return self.plan.program if self.plan else None
 
     @property
     def ok(self) -> bool:
@@ -43,20 +48,19 @@ class Report:
         return not errors_in(self.problems)
 
 
-def validate(path: str | Path, *, trust_python: bool = False) -> Report:
-    """Check a file and everything that can be known before it runs. Calls no model.
+def validate(path: str | Path, *, trust_python: bool = False, whole_tree: bool = False) -> Report:
+    """Check a file, the apps it uses, and everything that can be known before they run. Calls no model.
 
     Args:
         path: the file.
         trust_python: whether its Python blocks will run without the sandbox, in real Python.
+        whole_tree: whether that holds for the apps it uses as well.
 
     Raises:
         FileAccessError: the file cannot be read.
     """
-    parsed = parser.load(path)
-    problems = analyse(parsed, trust_python=trust_python)
-    program = parsed.program if not errors_in(problems) else None
-    return Report(path=str(path), problems=problems, program=program)
+    loaded = projects.load(path, trust_python=trust_python, whole_tree=whole_tree)
+    return Report(path=str(path), problems=loaded.problems, plan=loaded.plan)
 
 
 def load(
@@ -66,6 +70,8 @@ def load(
     max_retries: int | None = None,
     timeout: float | None = None,
     trust_python: bool = False,
+    whole_tree: bool = False,
+    concurrency: int | None = None,
     block_timeout: float | None = None,
     block_memory: int | None = None,
     runtime: Runtime | None = None,
@@ -78,6 +84,8 @@ def load(
         max_retries: how many attempts may follow a wrong answer; 2 by default.
         timeout: seconds for one call.
         trust_python: run the file's Python blocks as your own code, without a sandbox.
+        whole_tree: whether these four hold for the apps that the file uses as well.
+        concurrency: the most calls at a time, where it uses others; 8 by default.
         block_timeout: the most seconds a Python block may take; 1 by default.
         block_memory: the most MiB a Python block may use; 64 by default.
         runtime: what the app reaches models through; the process's own by default.
@@ -85,8 +93,8 @@ def load(
     Raises:
         RunllmError: the file cannot be read, or has a problem; all of them are in `problems`.
     """
-    report = validate(path, trust_python=trust_python)
-    if report.program is None:
+    report = validate(path, trust_python=trust_python, whole_tree=whole_tree)
+    if report.plan is None:
         raise _failure(report)
     from runllm.exchange import Options
 
@@ -95,10 +103,12 @@ def load(
         max_retries=max_retries,
         timeout=timeout,
         trust_python=trust_python,
+        whole_tree=whole_tree,
+        concurrency=concurrency,
         block_timeout=block_timeout,
         block_memory=block_memory,
     )
-    return App(report.program, options=options, runtime=runtime, problems=report.problems)
+    return App(report.plan, options=options, runtime=runtime, problems=report.problems)
 
 
 def run(
@@ -124,19 +134,24 @@ class App:
 
     def __init__(
         self,
-        program: Program,
+        plan: Plan,
         *,
         options: Options | None = None,
         runtime: Runtime | None = None,
         problems: tuple[Problem, ...] = (),
     ) -> None:
-        self.program = program
+        self.plan = plan
         self.warnings = problems
         self._options = options
         self._runtime = runtime
 
     def __repr__(self) -> str:
         return f"<App {self.program.name} {self.program.version}>"
+
+    @property
+    def program(self) -> Program:
+        """What the file says."""
+        return self.plan.program
 
     @property
     def name(self) -> str:
@@ -181,7 +196,7 @@ class App:
         from runllm import executor
 
         options = self._with(model=model, max_retries=max_retries, timeout=timeout, listener=listener)
-        return _succeeded(executor.run(self.program, dict(given or {}), options, self.runtime))
+        return _succeeded(executor.run(self.plan, dict(given or {}), options, self.runtime))
 
     async def arun(
         self,
@@ -196,13 +211,13 @@ class App:
         from runllm import executor
 
         options = self._with(model=model, max_retries=max_retries, timeout=timeout, listener=listener)
-        return _succeeded(await executor.arun(self.program, dict(given or {}), options, self.runtime))
+        return _succeeded(await executor.arun(self.plan, dict(given or {}), options, self.runtime))
 
     def preview(self, given: Mapping[str, Any] | None = None, *, model: str | None = None) -> Preview:
         """The messages a run would send, their estimated tokens and the price of one; calls no model."""
         from runllm import executor
 
-        return executor.preview(self.program, dict(given or {}), self._with(model=model), self.runtime)
+        return executor.preview(self.plan, dict(given or {}), self._with(model=model), self.runtime)
 
     def read_input(
         self,
@@ -260,58 +275,17 @@ def frontmatter_schema() -> dict[str, Any]:
 
 
 def describe(app: App) -> dict[str, Any]:
-    """What a file says, as JSON: its contract, model, parameters and parts."""
-    program = app.program
-    model = program.model
-    return {
-        "name": program.name,
-        "version": program.version,
-        "description": program.description,
-        "author": program.author,
-        "path": str(program.path) if program.path else None,
-        "digest": program.digest,
-        "model": model.model if model else None,
-        "fallbacks": list(model.fallbacks) if model else [],
-        "llm_params": dict(program.params),
-        "max_context_window": program.max_context_window,
-        "input_schema": program.input.schema,
-        "output_schema": program.output_contract.schema,
-        "uses": [{"name": d.name, "path": d.path} for d in program.uses],
-        "blocks": [{"phase": b.phase, "name": b.name, "line": b.line} for b in program.blocks],
-        "examples": len(program.examples),
-        "sections": [name for name, part in _sections(program).items() if part],
-        "tags": list(program.tags),
-        "recommended_models": list(program.recommended_models),
-        "metadata": dict(program.metadata),
-        "warnings": [str(problem) for problem in app.warnings],
-    }
+    """What a file and the files it uses say, as JSON: contracts, models, parameters, parts, and the wiring."""
+    from runllm.descriptions import description
+
+    return {**description(app.plan), "warnings": [str(problem) for problem in app.warnings]}
 
 
 def fields(contract: Contract) -> list[dict[str, Any]]:
     """Each declared property of a contract: name, type, whether it is required, default, description."""
-    return [
-        {
-            "name": name,
-            "type": _type_of(schema),
-            "required": name in contract.required,
-            "default": schema.get("default"),
-            "description": schema.get("description", schema.get("title", "")),
-        }
-        for name, schema in contract.properties.items()
-    ]
+    from runllm.descriptions import fields as described
 
-
-def _type_of(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return " | ".join(str(value) for value in schema["enum"])
-    declared = schema.get("type", "any")
-    if declared == "array" and isinstance(schema.get("items"), Mapping):
-        return f"list of {_type_of(schema['items'])}"
-    return declared if isinstance(declared, str) else " | ".join(declared)
-
-
-def _sections(program: Program) -> dict[str, Any]:
-    return {"SYSTEM": program.system, "USER": program.prompt.text, "RECOVERY": program.recovery}
+    return described(contract)
 
 
 def _failure(report: Report) -> RunllmError:

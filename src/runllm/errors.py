@@ -25,6 +25,7 @@ RunllmError
 ├── UsageError                     RLLM_022   the command line makes no sense
 ├── FileAccessError                RLLM_023   a file cannot be read or written
 ├── InterruptedRunError            RLLM_024   the user stopped the run
+├── StatsError                     RLLM_025   the statistics cannot be read or written
 └── InternalError                  RLLM_099   a bug in runllm
 
 A class says what never varies: code, exit status, hint. A raise says what happened. The payload has
@@ -33,8 +34,9 @@ the same eight keys whatever the error, and no secret in it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from runllm.diagnostics import Problem
 from runllm.redaction import redact, redact_text
@@ -96,15 +98,27 @@ class RunllmError(Exception):
         self.received = received
         self.recovery_hint = hint or self.hint
         self.result: RunResult | None = None
+        self.trail: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.message
 
     @property
     def message(self) -> str:
-        """What happened, in one sentence."""
-        return str(self.args[0])
+        """What happened, in one sentence; where it happened in an app that others use, the way to it comes first."""
+        said = str(self.args[0])
+        return f"{' > '.join(self.trail)}: {said}" if self.trail else said
+
+    def within(self, name: str) -> Self:
+        """The same error as the app that uses `name` has it: its `trail` begins with that name."""
+        outer = copy.copy(self)
+        outer.trail = (name, *self.trail)
+        outer.result = None
+        return outer
 
     def payload(self) -> dict[str, Any]:
         """The error as JSON: always the same eight keys, secrets masked."""
-        details = dict(self.details)
+        details = {**self.details, **({"trail": list(self.trail)} if self.trail else {})}
         if self.problems:
             details["problems"] = [problem_as_json(problem) for problem in self.problems]
         return redact(
@@ -335,6 +349,14 @@ class InterruptedRunError(RunllmError):
     code = "RLLM_024"
     exit_status = 130
     hint = "Run again to start over; nothing was written."
+
+
+class StatsError(RunllmError):
+    """The statistics cannot be read or written. A run never fails for it: it says so in a warning."""
+
+    code = "RLLM_025"
+    exit_status = 3
+    hint = "Check the file that `runllm stats path` names; `--no-stats` runs without it."
 
 
 class InternalError(RunllmError):

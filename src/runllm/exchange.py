@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -161,11 +161,13 @@ class Event:
             `done` or `failed`.
         message: what happened, in one line.
         elapsed: seconds since the run began.
+        trail: the names that lead from the app to the one it uses, in which this happened; empty for itself.
     """
 
     step: str
     message: str
     elapsed: float
+    trail: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,8 @@ class Options:
         max_retries: how many attempts may follow a wrong answer.
         timeout: seconds for one call.
         trust_python: run the file's Python blocks in real Python, without a sandbox.
+        whole_tree: whether all of these hold for the apps that the file uses as well, and for those that they use.
+        concurrency: the most calls at a time.
         block_timeout: the most seconds a Python block may ask for; 1 by default.
         block_memory: the most MiB a Python block may ask for; 64 by default.
         folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
@@ -187,10 +191,29 @@ class Options:
     max_retries: int | None = None
     timeout: float | None = None
     trust_python: bool = False
+    whole_tree: bool = False
+    concurrency: int | None = None
     block_timeout: float | None = None
     block_memory: int | None = None
     folder: Path | None = None
     listener: Callable[[Event], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildResult:
+    """The run of an app that another one uses.
+
+    Attributes:
+        name: what the other calls it.
+        index: its place in the list of a `for_each`, counted from 0; None without one.
+        shared: whether an earlier run of the same app on the same input was used again: it cost nothing more.
+        result: the run.
+    """
+
+    name: str
+    index: int | None = None
+    shared: bool = False
+    result: RunResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +222,8 @@ class RunResult:
 
     Attributes:
         output: the JSON object that satisfies the output schema; None when the run failed.
-        attempts: every call, in order, failed ones included.
+        attempts: every call of the app itself, in order, failed ones included.
+        children: the runs of the apps that it uses, in the order of the file.
         latency: seconds from start to end of the run.
         error: why the run failed, None when it did not.
         app: name of the app.
@@ -210,6 +234,7 @@ class RunResult:
 
     output: dict[str, Any] | None
     attempts: tuple[Attempt, ...] = ()
+    children: tuple[ChildResult, ...] = ()
     latency: float = 0.0
     error: RunllmError | None = None
     app: str = ""
@@ -219,15 +244,22 @@ class RunResult:
 
     @property
     def usage(self) -> Usage:
-        """Tokens over all attempts."""
-        return sum((a.completion.usage for a in self.attempts if a.completion), Usage())
+        """Tokens over all attempts, those of the children included."""
+        return sum((completion.usage for completion in self.completions()), Usage())
 
     @property
     def cost(self) -> float | None:
-        """US dollars over all attempts; None when the price of one is not known."""
-        costs = [a.completion.cost for a in self.attempts if a.completion]
+        """US dollars over all attempts, those of the children included; None when the price of one is not known."""
+        costs = [completion.cost for completion in self.completions()]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if costs and len(known) == len(costs) else None
+
+    def completions(self) -> Iterator[Completion]:
+        """Every answer that was paid for, those of the children first."""
+        for child in self.children:
+            if not child.shared:
+                yield from child.result.completions()
+        yield from (attempt.completion for attempt in self.attempts if attempt.completion)
 
     @property
     def repairs(self) -> tuple[str, ...]:

@@ -51,6 +51,23 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValueTemplate:
+    """A YAML value whose strings may be templates: what `with`, `for_each` and `output` say.
+
+    Attributes:
+        value: the value as it is written.
+        sections: each text in it, by JSON Pointer, with the place of its lines.
+        spans: the place of every value in it, by JSON Pointer; its own under the empty one.
+        keys: the place of the key of each value in a mapping, by the same pointer.
+    """
+
+    value: Any
+    sections: Mapping[str, Section]
+    spans: Mapping[str, Span]
+    keys: Mapping[str, Span]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """A fenced Python block.
 
@@ -91,12 +108,23 @@ def vars_schema(blocks: Iterable[Block]) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependency:
-    """An app that this one uses: its name here, its file, and what is passed to it."""
+    """An app that this one uses.
+
+    Attributes:
+        name: what templates call it.
+        path: its file, relative to this one.
+        arguments: its input (`with`).
+        for_each: the list it is run over, once for each item; None where it is run once.
+        span: of its `name`.
+        path_span: of its `path`.
+    """
 
     name: str
     path: str
-    arguments: Mapping[str, Any]
+    arguments: ValueTemplate
+    for_each: ValueTemplate | None = None
     span: Span
+    path_span: Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +190,7 @@ class Program:
     examples: tuple[Example, ...] = ()
     blocks: tuple[Block, ...] = ()
     uses: tuple[Dependency, ...] = ()
-    output: Any = None
+    output: ValueTemplate | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tags: tuple[str, ...] = ()
     recommended_models: tuple[str, ...] = ()

@@ -113,11 +113,4 @@ def _render(program: Program, section: Section, names: Names) -> str:
         return templates.render(section.text, names)
     except TemplateError as error:
         failed = error
-    line, column = int(failed.details.get("line") or 1), int(failed.details.get("column") or 1)
-    index = min(line, len(section.places)) - 1
-    place = section.places[index]
-    span = program.source.span(place[0], place[1] + column - 1)
-    raise TemplateError(
-        f"{span.file}:{span.line}: {failed.message}",
-        details={"file": span.file, "line": span.line, "column": span.column},
-    )
+    raise templates.placed(failed, section, program.source)

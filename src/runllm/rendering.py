@@ -94,7 +94,8 @@ def error_json(error: RunllmError) -> str:
 def event_line(event: Event, paint: Paint) -> str:
     """A step of a run, for the trace."""
     tone = {"problem": "yellow", "warning": "yellow", "retry": "yellow", "failed": "red"}.get(event.step, "cyan")
-    return f"{paint(f'{event.elapsed:8.3f} s', 'dim')} {paint(f'{event.step:<8}', tone)} {safe(event.message)}"
+    where = paint(safe(" > ".join(event.trail)) + ": ", "dim") if event.trail else ""
+    return f"{paint(f'{event.elapsed:8.3f} s', 'dim')} {paint(f'{event.step:<8}', tone)} {where}{safe(event.message)}"
 
 
 def output_text(output: Mapping[str, Any], form: str) -> str:

@@ -121,6 +121,40 @@ def schema_at(root: Schema, path: Sequence[str]) -> Schema | None:
     return {"anyOf": [node, {"type": "null"}], **kept} if absent else {**resolve(root, node), **kept}
 
 
+def standalone(root: Schema, schema: Any, name: str = "root") -> Schema:
+    """A part of `root` as a schema of its own, which may stand inside another; its references lead where they did.
+
+    Args:
+        root: the schema that the references of `schema` are followed in.
+        schema: a part of it.
+        name: under which `root` is kept in `$defs`, where a reference needs it.
+    """
+    if not isinstance(schema, Mapping):
+        return {"not": {}} if schema is False else {}
+    moved = _moved(cast("Schema", schema), f"#/$defs/{name}")
+    kept = {key: item for key, item in moved.items() if key not in ("$defs", "definitions", "$id", "$schema")}
+    if not _refers(kept):
+        return kept
+    return {**kept, "$defs": {name: _moved(root, f"#/$defs/{name}")}}
+
+
+def _moved(schema: Any, place: str) -> Any:
+    """A schema whose root now stands at `place`: every reference from the root begins there."""
+    if isinstance(schema, list):
+        return [_moved(item, place) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, Mapping):
+        return schema
+    moved = {key: _moved(item, place) for key, item in cast("Schema", schema).items()}
+    target = moved.get("$ref")
+    if isinstance(target, str) and (target == "#" or target.startswith("#/")):
+        moved["$ref"] = place + target[1:].rstrip("/")
+    return moved
+
+
+def _refers(schema: Schema) -> bool:
+    return any(isinstance(sub, Mapping) and "$ref" in sub for sub, _ in subschemas(schema))
+
+
 def inlined(schema: Schema) -> Schema:
     """A schema whose references are replaced by what they refer to, but for those that lead back to themselves."""
     import jsonschema_rs

@@ -10,7 +10,7 @@ assert len(engine.requests) == 2
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from runllm.errors import ProviderError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request, Usage
@@ -19,21 +19,23 @@ Answer = str | Completion | RunllmError
 
 
 class ScriptedEngine:
-    """An engine that gives the next answer of its script to each request. Thread-safe.
+    """An engine that gives the next answer of its script to each request, or what a function makes of it. Thread-safe.
 
     Attributes:
         requests: every request that was made, in order.
     """
 
-    def __init__(self, answers: Iterable[Answer], *, window: int | None = None) -> None:
+    def __init__(self, answers: Iterable[Answer] | Callable[[Request], Answer], *, window: int | None = None) -> None:
         """Write the script.
 
         Args:
-            answers: in order; a text becomes a completion, an error is raised.
+            answers: in order, or a function of the request, for apps that run side by side; a text becomes a
+                completion, an error is raised.
             window: the context window every model is said to have.
         """
         self.requests: list[Request] = []
-        self._answers = list(answers)
+        self._answer = answers if callable(answers) else None
+        self._answers = [] if callable(answers) else list(answers)
         self._window = window
         self._lock = threading.Lock()
 
@@ -58,9 +60,9 @@ class ScriptedEngine:
         """
         with self._lock:
             self.requests.append(request)
-            if not self._answers:
+            if self._answer is None and not self._answers:
                 raise ProviderError("the script has no more answers")
-            answer = self._answers.pop(0)
+            answer = self._answer(request) if self._answer else self._answers.pop(0)
         if isinstance(answer, RunllmError):
             raise answer
         if isinstance(answer, Completion):

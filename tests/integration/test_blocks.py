@@ -12,6 +12,7 @@ from runllm.api import App
 from runllm.errors import PythonBlockExecutionError, RetryExhaustedError
 from runllm.exchange import Options
 from runllm.parser import parse
+from runllm.plan import Plan
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 
@@ -46,7 +47,7 @@ def load(body: str, answers: list[str] | None = None, **options) -> tuple[App, S
     parsed = parse(HEAD + body, name="blocks.rllm")
     assert parsed.program is not None, parsed.problems
     engine = ScriptedEngine(answers or ['{"title": "One Two"}'] * 3)
-    return App(parsed.program, options=Options(**options), runtime=Runtime(engine=engine)), engine
+    return App(Plan(program=parsed.program), options=Options(**options), runtime=Runtime(engine=engine)), engine
 
 
 def fence(header: str, code: str) -> str:

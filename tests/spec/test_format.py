@@ -109,7 +109,8 @@ def test_blocks_and_dependencies_are_read_into_the_program() -> None:
         "pre", "words", ("input.text",), ("n",), "n = 1", 16,
     )  # fmt: skip
     assert (check.phase, check.name, check.inputs) == ("check", "check block 1", None)
-    assert [(d.name, d.path, d.arguments) for d in program.uses] == [
-        ("child", "./c.rllm", {"text": "{{ input.text }}"})
+    assert [(d.name, d.path, d.arguments.value, d.for_each) for d in program.uses] == [
+        ("child", "./c.rllm", {"text": "{{ input.text }}"}, None)
     ]
-    assert program.output == {"answer": "{{ uses.child.answer }}"}
+    assert program.output is not None
+    assert program.output.value == {"answer": "{{ uses.child.answer }}"}

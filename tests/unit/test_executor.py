@@ -17,6 +17,7 @@ from runllm.errors import (
 )
 from runllm.exchange import Completion, Options, Usage
 from runllm.parser import parse
+from runllm.plan import Plan
 from runllm.runtime import Runtime
 from runllm.testing import FakeClock, ScriptedEngine
 
@@ -54,7 +55,7 @@ def app(engine: ScriptedEngine, clock: FakeClock | None = None, **parts: str) ->
     assert parsed.program is not None, parsed.problems
     clock = clock or FakeClock()
     runtime = Runtime(engine=engine, now=clock.now, sleep=clock.sleep, jitter=lambda: 1.0)
-    return App(parsed.program, options=Options(), runtime=runtime)
+    return App(Plan(program=parsed.program), options=Options(), runtime=runtime)
 
 
 @pytest.fixture(params=["sync", "async"])

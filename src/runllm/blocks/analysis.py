@@ -15,17 +15,18 @@ from runllm.schemas import Scope, inlined, schema_at
 _RESULT = {"type": "object"}
 
 
-def block_problems(program: Program, *, trusted: bool = False) -> list[Problem]:
+def block_problems(program: Program, uses: Scope, *, trusted: bool = False) -> list[Problem]:
     """Every problem of the blocks, each with its place in the file.
 
     Args:
         program: whose blocks are checked.
+        uses: what they may read of the apps that are used: each `uses.NAME` with its schema.
         trusted: whether they will run in real Python, of which the sandbox's checker knows only a part: then
             what they see and give is checked, and not their code.
     """
     found: list[Problem] = []
     for index, block in enumerate(program.blocks):
-        scope = _scope(program, program.blocks[:index], block)
+        scope = _scope(program, uses, program.blocks[:index], block)
         paths = list(_path_problems(program, block, scope))
         found += paths
         found += _output_problems(program, block)
@@ -34,10 +35,10 @@ def block_problems(program: Program, *, trusted: bool = False) -> list[Problem]:
     return found
 
 
-def _scope(program: Program, before: Sequence[Block], block: Block) -> Scope:
+def _scope(program: Program, uses: Scope, before: Sequence[Block], block: Block) -> Scope:
     """What a block may see: each name with the schema of what it holds."""
     earlier = before if block.phase == "pre" else program.blocks
-    scope: Scope = {"input": program.input.schema, "uses": None, "vars": vars_schema(earlier)}
+    scope: Scope = {"input": program.input.schema, **uses, "vars": vars_schema(earlier)}
     if block.phase != "pre":
         scope["output"] = program.output_contract.schema
     return scope
@@ -89,21 +90,23 @@ def _names(block: Block, scope: Scope) -> Scope:
     """The locals of the block with their schemas."""
     if block.inputs is not None:
         return {path.rpartition(".")[2]: _schema_of(path, scope) for path in block.inputs}
-    anything: Mapping[str, Any] = {}
-    whole = {name: anything if schema is None else inlined(schema) for name, schema in scope.items()}
-    context: dict[str, Any] = {
-        "type": "object",
-        "properties": whole,
-        "required": list(whole),
-        "additionalProperties": False,
-    }
+    whole: dict[str, Mapping[str, Any]] = {name: inlined(schema or {}) for name, schema in scope.items()}
+    used = {name.partition(".")[2]: whole.pop(name) for name in list(whole) if name.startswith("uses.")}
+    if used:
+        whole["uses"] = _object_of(used)
+    context = _object_of(whole)
     return {"context": context, **({"result": _RESULT} if returned(block) == ("result",) else {})}
 
 
+def _object_of(parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": parts, "required": list(parts), "additionalProperties": False}
+
+
 def _schema_of(path: str, scope: Scope) -> Mapping[str, Any] | None:
-    root, *steps = path.split(".")
-    schema = scope.get(root)
-    return None if schema is None else schema_at(schema, steps)
+    steps = path.split(".")
+    name = next((name for name in (".".join(steps[:2]), steps[0]) if name in scope), "")
+    schema = scope.get(name)
+    return None if schema is None else schema_at(schema, steps[name.count(".") + 1 :])
 
 
 def _outputs(program: Program, block: Block) -> Scope:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from runllm import api
+from runllm.diagrams import mermaid, tree
 from runllm.redaction import redact
 from runllm.rendering import Paint, safe
 
@@ -18,38 +19,42 @@ from runllm.rendering import Paint, safe
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", "json", "mermaid"]),
     default="text",
     show_default=True,
-    help="How to print it.",
+    help="How to print it; mermaid is a flow chart of FILE and the apps it uses.",
 )
 def command(file: str, form: str) -> None:
-    """Show FILE's contract, model, parameters and parts. Calls no model."""
-    app = api.load(file, trust_python=True)  # nothing runs here
+    """Show FILE's contract, model, parameters and parts, and the apps it uses. Calls no model."""
+    app = api.load(file, trust_python=True, whole_tree=True)  # nothing runs here
     found = redact(api.describe(app))
     if form == "json":
         click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    elif form == "mermaid":
+        click.echo(safe(mermaid(found)))
     else:
-        click.echo(_text(app, found), color=True)
+        click.echo(_text(found), color=True)
 
 
-def _text(app: api.App, found: dict[str, Any]) -> str:
+def _text(found: dict[str, Any]) -> str:
     paint = Paint(colour=sys.stdout.isatty())
     params = ", ".join(f"{key}={json.dumps(value)}" for key, value in found["llm_params"].items())
     lines = [
         f"{paint(safe(found['name']), 'bold')} {safe(found['version'])} by {safe(found['author'])}",
         safe(found["description"]),
         "",
-        f"model    {safe(str(found['model']))}"
+        f"model    {safe(found['model'] or '(none: the output is built)')}"
         + (f", then {', '.join(found['fallbacks'])}" if found["fallbacks"] else ""),
         f"params   {safe(params) or '(none)'}",
         f"window   {found['max_context_window']:,} tokens",
         f"sections {', '.join(found['sections'])}" + (f", {found['examples']} examples" if found["examples"] else ""),
     ]
-    lines += [f"uses     {safe(entry['name'])} ({safe(entry['path'])})" for entry in found["uses"]]
     lines += [f"python   {entry['phase']} {safe(entry['name'])} (line {entry['line']})" for entry in found["blocks"]]
-    lines += ["", paint("input", "bold"), *_fields(api.fields(app.program.input))]
-    lines += ["", paint("output", "bold"), *_fields(api.fields(app.program.output_contract))]
+    lines += ["", paint("input", "bold"), *_fields(found["input"])]
+    lines += ["", paint("output", "bold"), *_fields(found["output"])]
+    lines += [safe(f"  {wire['name']} ← {wire['value']}") for wire in found["builds"] or ()]
+    if found["uses"]:
+        lines += ["", paint("uses", "bold"), *(f"  {safe(line)}" for line in tree(found))]
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from runllm import api
 from runllm.errors import FileAccessError, UsageError
 from runllm.exchange import Event
 from runllm.rendering import Paint, event_line, output_text, safe
+
+if TYPE_CHECKING:
+    from runllm.executor import Preview
 
 UNSANDBOXED = (
     "warning: --trust-python: the Python blocks of {file} run as your own code, without a sandbox: "
@@ -86,6 +89,12 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 @click.option("-o", "--output", "target", metavar="PATH", help="Write the output to this file instead of stdout.")
 @click.option("--trust-python", is_flag=True, help="Run FILE's Python blocks WITHOUT a sandbox, as your own code.")
 @click.option(
+    "--whole-tree",
+    is_flag=True,
+    help="Let --model, --max-retries, --timeout and --trust-python hold for the apps that FILE uses as well.",
+)
+@click.option("--concurrency", type=click.IntRange(1), metavar="N", help="The most calls at a time.  [default: 8]")
+@click.option(
     "--block-timeout",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
@@ -110,6 +119,8 @@ def command(
     form: str,
     target: str | None,
     trust_python: bool,
+    whole_tree: bool,
+    concurrency: int | None,
     block_timeout: float | None,
     block_memory: int | None,
     verbose: bool,
@@ -123,11 +134,18 @@ def command(
     if text is not None and path is not None:
         raise UsageError("`--input` and `--input-file` cannot be given together")
     if trust_python:
-        click.echo(UNSANDBOXED.format(file=safe(file)), err=True)
-    app = api.load(file, trust_python=trust_python, block_timeout=block_timeout, block_memory=block_memory)
+        click.echo(UNSANDBOXED.format(file=safe(file) + (" and the apps it uses" if whole_tree else "")), err=True)
+    app = api.load(
+        file,
+        trust_python=trust_python,
+        whole_tree=whole_tree,
+        concurrency=concurrency,
+        block_timeout=block_timeout,
+        block_memory=block_memory,
+    )
     given = _given(app, text, path, arguments)
     if dry_run:
-        _emit(json.dumps(_preview(app, given, model), ensure_ascii=False, indent=2), target)
+        _emit(json.dumps(_preview(app.preview(given, model=model)), ensure_ascii=False, indent=2), target)
         return
     listener = _trace if verbose else None
     result = app.run(given, model=model, max_retries=max_retries, timeout=timeout, listener=listener)
@@ -151,24 +169,28 @@ def _trace(event: Event) -> None:
     click.echo(event_line(event, Paint(colour=sys.stderr.isatty())), err=True, color=True)
 
 
-def _preview(app: api.App, given: dict[str, Any], model: str | None) -> dict[str, Any]:
-    found = app.preview(given, model=model)
-    budget, request = found.budget, found.request
-    price = found.price
-    return {
-        "model": request.endpoint.model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-        "llm_params": dict(request.params),
-        "tokens": {
-            "prompt": budget.prompt,
-            "answer": budget.answer,
-            "window": budget.window,
-            "fits": budget.fits,
-        },
-        "cost": None
-        if price is None
-        else {"prompt": budget.prompt * price[0], "answer": budget.answer * price[1], "currency": "USD"},
-    }
+def _preview(found: Preview) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    if found.request is not None and found.budget is not None:
+        budget, price = found.budget, found.price
+        prices = price and {"prompt": budget.prompt * price[0], "answer": budget.answer * price[1], "currency": "USD"}
+        shown = {
+            "model": found.request.endpoint.model,
+            "messages": [{"role": message.role, "content": message.content} for message in found.request.messages],
+            "llm_params": dict(found.request.params),
+            "tokens": {
+                "prompt": budget.prompt,
+                "answer": budget.answer,
+                "window": budget.window,
+                "fits": budget.fits,
+            },
+            "cost": prices,
+        }
+    if found.waits_for:
+        shown["waits_for"] = list(found.waits_for)
+    if found.children:
+        shown["uses"] = {name: _preview(child) for name, child in found.children.items()}
+    return shown
 
 
 def _emit(text: str, target: str | None) -> None:

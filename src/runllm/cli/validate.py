@@ -19,6 +19,7 @@ FAILED = 3
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--trust-python", is_flag=True, help="Check for a run with --trust-python: no sandbox, any Python.")
+@click.option("--whole-tree", is_flag=True, help="Let --trust-python hold for the apps that FILES use as well.")
 @click.option(
     "--format",
     "form",
@@ -27,12 +28,12 @@ FAILED = 3
     show_default=True,
     help="How to print what is found.",
 )
-def command(files: tuple[str, ...], strict: bool, trust_python: bool, form: str) -> None:
-    """Check FILES: form, schemas, templates, parameters, context budget. Calls no model.
+def command(files: tuple[str, ...], strict: bool, trust_python: bool, whole_tree: bool, form: str) -> None:
+    """Check FILES: form, schemas, templates, parameters, the apps they use, context budget. Calls no model.
 
     Every problem is shown with its line, column and what to do. Exits with 3 when a file has an error.
     """
-    reports = [api.validate(file, trust_python=trust_python) for file in files]
+    reports = [api.validate(file, trust_python=trust_python, whole_tree=whole_tree) for file in files]
     failed = [report for report in reports if not report.ok or (strict and report.problems)]
     if form == "json":
         found = [

@@ -173,7 +173,7 @@ class _Parser:
             examples=header.examples(),
             blocks=tuple(body.blocks),
             uses=header.dependencies(),
-            output=values.get("output"),
+            output=header.value_template("/output") if "output" in values else None,
             metadata=values.get("metadata", {}),
             tags=tuple(values.get("tags", ())),
             recommended_models=tuple(values.get("recommended_models", ())),

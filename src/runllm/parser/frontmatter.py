@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from runllm._version import __version__
 from runllm.contracts import Contract, schema_problems
-from runllm.diagnostics import Problem, Span, did_you_mean, errors_in
+from runllm.diagnostics import Problem, Span, did_you_mean, errors_in, pointer
 from runllm.documents import Mark, Node
-from runllm.program import Dependency, Example, ModelSettings, Section, Source
+from runllm.program import Dependency, Example, ModelSettings, Section, Source, ValueTemplate
 from runllm.redaction import looks_secret
 from runllm.schemas import resolve
 
@@ -331,8 +331,10 @@ class Frontmatter:
             Dependency(
                 name=entry["name"],
                 path=entry["path"],
-                arguments=entry.get("with", {}),
-                span=self.span(f"/uses/{index}"),
+                arguments=self.value_template(f"/uses/{index}/with"),
+                for_each=self.value_template(f"/uses/{index}/for_each") if "for_each" in entry else None,
+                span=self.span(f"/uses/{index}/name"),
+                path_span=self.span(f"/uses/{index}/path"),
             )
             for index, entry in enumerate(self.values.get("uses", ()))
         )
@@ -344,9 +346,22 @@ class Frontmatter:
     def template(self, key: str) -> Section | None:
         """The text of a top-level key as a template, each line with its place."""
         node = self.root.children.get(key)
-        if node is None or not isinstance(node.value, str):
-            return None
-        text = node.value.rstrip()
+        return None if node is None or not isinstance(node.value, str) else self._section(node, node.value.rstrip())
+
+    def value_template(self, path: str) -> ValueTemplate:
+        """The value at a JSON Pointer, with the place of everything in it; an empty mapping where there is none."""
+        top = self.root.at(path)
+        inside = list(top.walk()) if top else []
+        return ValueTemplate(
+            value=top.value if top else {},
+            sections={at: self._section(node, node.value) for at, node in inside if isinstance(node.value, str)},
+            spans={at: self.span(path + at) for at, _ in inside},
+            keys={
+                f"{at}{pointer([key])}": self.span_of(mark) for at, node in inside for key, mark in node.keys.items()
+            },
+        )
+
+    def _section(self, node: Node, text: str) -> Section:
         mark = node.literal or node.mark
         step = 1 if node.literal else 0
         lines = range(text.count("\n") + 1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from runllm.errors import TemplateError
+from runllm.program import Section, Source
 from runllm.templates import isolation
 from runllm.templates.building import builds_values
 from runllm.templates.engine import MAX_OUTPUT, check_source, environment, raise_ours, refuse_half_characters
@@ -31,6 +32,24 @@ def render(source: str, names: Mapping[str, Any]) -> str:
     if _needs_process(source):
         return isolation.render(source, names)
     return render_here(source, names)
+
+
+def form(source: str) -> Literal["literal", "expression", "text"]:
+    """What a source gives: itself where it has no tag, a value where it is one whole `{{ expression }}`, else text."""
+    if not any(mark in source for mark in ("{{", "{%", "{#")):
+        return "literal"
+    return "text" if _whole_expression(source) is None else "expression"
+
+
+def placed(error: TemplateError, section: Section, source: Source) -> TemplateError:
+    """A failure to render a section, with its place in the file."""
+    line, column = int(error.details.get("line") or 1), int(error.details.get("column") or 1)
+    first_line, first_column = section.places[min(line, len(section.places)) - 1]
+    span = source.span(first_line, first_column + column - 1)
+    return TemplateError(
+        f"{span.file}:{span.line}: {error.message}",
+        details={"file": span.file, "line": span.line, "column": span.column},
+    )
 
 
 def evaluate(source: str, names: Mapping[str, Any]) -> Any:

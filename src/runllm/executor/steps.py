@@ -1,166 +1,117 @@
-"""One run of one program, written once as a generator of effects and driven sync or async.
+"""The steps of one run, written once as a generator of effects.
 
 accept     check the input, fill defaults
-preflight  is the model there, and what runs blocks
+preflight  for the first app of a tree: are the models there, and what runs blocks, of all of them
+depend     the apps that it uses: `runllm.executor.children`
 before     `pre` blocks
 render     the messages; guard the window
 converse   ask, judge (schema, `check` blocks), recover: `runllm.recovery` over `runllm.delivery`
+build      or, instead of these two, the `output` of an app without a model
 after      `post` blocks
 finish     the result, whether it succeeded or not
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from runllm import budget, delivery, prompting
-from runllm.delivery import DEFAULT_NUM_RETRIES, Call, Pause, deliver
+from runllm import budget, prompting
+from runllm.delivery import DEFAULT_NUM_RETRIES, deliver
 from runllm.diagnostics import Problem
 from runllm.errors import InputSchemaError, OutputSchemaError, RunllmError
-from runllm.exchange import Completion, Event, Options, Outcome, Request, RunResult, Verdict
+from runllm.exchange import (
+    ChildResult,
+    Completion,
+    Endpoint,
+    Event,
+    Options,
+    Outcome,
+    Request,
+    RunResult,
+    Verdict,
+)
+from runllm.executor.drivers import DEFAULT_CONCURRENCY
+from runllm.executor.effects import Effect, Steps, Work
 from runllm.extraction import extract
+from runllm.plan import Plan
+from runllm.program import ValueTemplate
 from runllm.recovery import DEFAULT_MAX_RETRIES, Policy, attempts, window_exceeded
 from runllm.routing import endpoints
 from runllm.runtime import LOCAL_PREFIX, Runtime
 
 if TYPE_CHECKING:
-    from runllm.program import Block, Phase, Program
+    from runllm.executor.children import Job
+    from runllm.program import Block, Phase
 
 DEFAULT_TIMEOUT = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """Ask the driver to do what takes a while without I/O of ours: run a Python block."""
-
-    do: Callable[[], Any]
-
-
-Effect = delivery.Effect | Work
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """What a run would send, without sending it.
+class Tree:
+    """What all runs of a tree share.
 
     Attributes:
-        request: the first request.
-        budget: its estimated tokens, and the window they must fit.
-        price: US dollars per prompt token and per completion token, None where not known.
+        options: the caller's.
+        runtime: what they reach the outside through.
+        started: when the first began.
+        endpoints: of each app, those that can be called.
     """
 
-    request: Request
-    budget: budget.Budget
-    price: tuple[float, float] | None
+    options: Options
+    runtime: Runtime
+    started: float
+    endpoints: dict[Plan, tuple[Endpoint, ...]] = field(default_factory=dict[Plan, "tuple[Endpoint, ...]"])
 
 
-def run(program: Program, given: Any, options: Options, runtime: Runtime) -> RunResult:
-    """Run a program and wait. Every failure of the run is in the result; nothing is raised for it."""
-    return _drive(_Run(program, options, runtime).steps(given), runtime)
-
-
-async def arun(program: Program, given: Any, options: Options, runtime: Runtime) -> RunResult:
-    """As `run`, without blocking the event loop."""
-    steps = _Run(program, options, runtime).steps(given)
-    try:
-        effect = next(steps)
-        while True:
-            try:
-                answer = await _aperform(effect, runtime)
-            except RunllmError as error:
-                effect = steps.throw(error)
-            else:
-                effect = steps.send(answer)
-    except StopIteration as end:
-        return end.value
-
-
-def preview(program: Program, given: Any, options: Options, runtime: Runtime) -> Preview:
-    """What `run` would send first. Runs `pre` blocks, and calls no model.
-
-    Raises:
-        RunllmError: the input is refused, a block fails, or a template cannot be rendered.
-    """
-    one = _Run(program, options, runtime)
-    one.accept(given)
-    _drive(one.before(), runtime)
-    request = one.render()
-    return Preview(
-        request=request,
-        budget=one.budget(request),
-        price=runtime.engine(request.endpoint).price(request.endpoint),
-    )
-
-
-T = TypeVar("T")
-
-
-def _drive(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
-    """Perform each effect that the steps ask for, and hand back its answer or its error."""
-    try:
-        effect = next(steps)
-        while True:
-            try:
-                answer = _perform(effect, runtime)
-            except RunllmError as error:
-                effect = steps.throw(error)
-            else:
-                effect = steps.send(answer)
-    except StopIteration as end:
-        return end.value
-
-
-def _perform(effect: Effect, runtime: Runtime) -> Any:
-    match effect:
-        case Call(request=request):
-            return runtime.engine(request.endpoint).complete(request)
-        case Pause(seconds=seconds):
-            return runtime.sleep(seconds)
-        case Work(do=do):
-            return do()
-
-
-async def _aperform(effect: Effect, runtime: Runtime) -> Any:
-    import asyncio  # 25 ms that a synchronous run need not pay
-
-    match effect:
-        case Call(request=request):
-            return await runtime.engine(request.endpoint).acomplete(request)
-        case Pause(seconds=seconds):
-            return await asyncio.sleep(seconds)
-        case Work(do=do):
-            return await asyncio.to_thread(do)
-
-
-class _Run:
+class Run:
     """The steps of one run and what they share."""
 
-    def __init__(self, program: Program, options: Options, runtime: Runtime) -> None:
-        self.program = program
-        self.options = options
-        self.runtime = runtime
-        self.started = runtime.now()
-        self.endpoints = endpoints(program, options)
-        self.local = all(endpoint.model.startswith(LOCAL_PREFIX) for endpoint in self.endpoints)
+    def __init__(self, plan: Plan, tree: Tree, trail: tuple[str, ...] = ()) -> None:
+        self.plan = plan
+        self.program = plan.program
+        self.tree = tree
+        self.trail = trail
+        self.options = tree.options if not trail or tree.options.whole_tree else _of_a_child(tree.options)
+        self.runtime = tree.runtime
+        self.started = self.runtime.now()
         self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}}
+        self.children: tuple[ChildResult, ...] = ()
         self.warnings: list[str] = []
 
-    def steps(self, given: Any) -> Generator[Effect, Any, RunResult]:
+    def steps(self, given: Any) -> Steps:
         """The whole run, as a generator of what the driver must do."""
         try:
             self.accept(given)
-            self.preflight()
+            if not self.trail:
+                self.preflight()
+            yield from self.depend()
             yield from self.before()
-            request = self.render()
-            self.guard(request)
-            outcome = yield from self.converse(request)
+            if self.program.output is not None:
+                outcome = yield from self.build(self.program.output)
+            else:
+                request = self.render()
+                self.guard(request)
+                outcome = yield from self.converse(request)
         except RunllmError as error:
             return self.finish(Outcome(value=None, attempts=(), error=error))
         if outcome.value is not None:
             outcome = yield from self.after(outcome, outcome.value)
         return self.finish(outcome)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The models to try, in order; none for an app that calls none."""
+        if self.plan not in self.tree.endpoints:
+            without = self.program.output is not None
+            self.tree.endpoints[self.plan] = () if without else endpoints(self.program, self.options)
+        return self.tree.endpoints[self.plan]
+
+    @property
+    def local(self) -> bool:
+        """Whether every model of the run enforces the schema itself."""
+        return all(endpoint.model.startswith(LOCAL_PREFIX) for endpoint in self.endpoints)
 
     def accept(self, given: Any) -> None:
         """Check the input against its contract, after its defaults are filled in."""
@@ -182,12 +133,26 @@ class _Run:
         self.tell("input", f"{self.program.name} {self.program.version}: the input fits")
 
     def preflight(self) -> None:
-        """Make sure that the model can be called, and blocks be run, before anything is paid for.
+        """Make sure that all models of the tree can be called, and blocks be run, before anything is paid for."""
+        if self.options.model is not None and self.program.output is not None and not self.options.whole_tree:
+            self.warn(f"{self.program.name} calls no model itself, so the model that was given is not used")
+        for plan in self.plan.walk():
+            one = self if plan is self.plan else Run(plan, self.tree, (plan.program.name,))
+            try:
+                one.check_ready()
+            except RunllmError as error:
+                raise error if one is self else error.within(plan.program.name) from None
+            self.warnings += [] if one is self else one.warnings
+
+    def check_ready(self) -> None:
+        """Make sure that the model can be called, and blocks be run.
 
         A fallback that cannot be called is left out, with a warning.
         """
         if self.program.blocks:
             self.runtime.runner(trusted=self.options.trust_python).ready()
+        if not self.endpoints:
+            return
         first, *others = self.endpoints
         self.runtime.engine(first).ready(first)
         usable = [first]
@@ -197,7 +162,43 @@ class _Run:
                 usable.append(endpoint)
             except RunllmError as error:
                 self.warn(f"the fallback {endpoint.model} cannot be used: {error.message}")
-        self.endpoints = tuple(usable)
+        self.tree.endpoints[self.plan] = tuple(usable)
+
+    def depend(self) -> Generator[Effect, Any, None]:
+        """Run the apps that this one uses; their outputs become `uses`."""
+        if not self.plan.children:
+            return
+        from runllm.executor.children import Children  # 2 ms that an app without children need not pay
+
+        most = self.options.concurrency or DEFAULT_CONCURRENCY
+        children = Children(self.plan, {"input": self.names["input"]}, self.begin, most)
+        try:
+            self.names["uses"] = yield from children.run()
+        finally:
+            self.children = children.in_order()
+
+    def begin(self, plan: Plan, job: Job) -> Steps:
+        """The steps of the run of a dependency."""
+        return Run(plan, self.tree, (*self.trail, job.label)).steps(job.given)
+
+    def build(self, output: ValueTemplate) -> Generator[Effect, Any, Outcome]:
+        """Build the output without a model, and hold it against its contract and the `check` blocks."""
+        from runllm.wiring.building import value_of
+
+        contract = self.program.output_contract
+        value = value_of(output, self.names, contract, self.program.source)
+        problems = contract.problems(value) or (yield from self.checks(value))
+        if problems:
+            first = problems[0]
+            where = f"`{first.pointer}`: " if first.pointer else ""
+            raise OutputSchemaError(
+                f"the output that is built does not fit: {where}{first.message}",
+                problems=problems,
+                expected_schema=contract.schema,
+                received=value,
+                hint="Correct `output`, or what it is made of.",
+            )
+        return Outcome(value=value, attempts=())
 
     def before(self) -> Generator[Effect, Any, None]:
         """Run the `pre` blocks; what they give becomes `vars`."""
@@ -346,25 +347,29 @@ class _Run:
         result = RunResult(
             output=outcome.value,
             attempts=outcome.attempts,
+            children=self.children,
             latency=self.runtime.now() - self.started,
             error=outcome.error,
             app=self.program.name,
             version=self.program.version,
-            model=last.completion.model if last and last.completion else self.endpoints[0].model,
+            model=last.completion.model if last and last.completion else self.first_model(),
             warnings=tuple(self.warnings),
         )
         if outcome.error is not None:
+            if outcome.error.trail and not self.trail:
+                outcome.error.trail = (self.program.name, *outcome.error.trail)
             outcome.error.result = result
             self.tell("failed", f"{outcome.error.code} {type(outcome.error).__name__}: {outcome.error.message}")
         else:
-            count = len(result.attempts)
-            usage = result.usage
-            self.tell(
-                "done",
-                f"{count} attempt{'s' if count > 1 else ''}, {usage.prompt_tokens:,} + "
-                f"{usage.completion_tokens:,} tokens, {_money(result.cost)}",
-            )
+            self.tell("done", _summary(result))
         return result
+
+    def first_model(self) -> str:
+        """The model that is asked first; empty where none is."""
+        try:
+            return self.endpoints[0].model if self.endpoints else ""
+        except RunllmError:  # there is no model: that is what the run failed for
+            return ""
 
     def warn(self, message: str) -> None:
         """Keep a warning for the result, and tell the listener."""
@@ -374,7 +379,23 @@ class _Run:
     def tell(self, step: str, message: str) -> None:
         """Tell the listener, if there is one."""
         if self.options.listener is not None:
-            self.options.listener(Event(step=step, message=message, elapsed=self.runtime.now() - self.started))
+            elapsed = self.runtime.now() - self.tree.started
+            self.options.listener(Event(step=step, message=message, elapsed=elapsed, trail=self.trail))
+
+
+def _of_a_child(options: Options) -> Options:
+    """What holds for an app that another uses: limits do, what replaces a value of the file does not."""
+    return replace(options, model=None, max_retries=None, timeout=None, trust_python=False)
+
+
+def _summary(result: RunResult) -> str:
+    usage = result.usage
+    count = len(result.attempts)
+    said = [f"{count} attempt{'s' if count > 1 else ''}"] if count else []
+    said += [f"{len(result.children)} apps used"] if result.children else []
+    if usage.total_tokens:
+        said += [f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens", _money(result.cost)]
+    return ", ".join(said) or "no model called"
 
 
 def _money(cost: float | None) -> str:

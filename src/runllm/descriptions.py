@@ -1,0 +1,113 @@
+"""What a plan says, as JSON for people and programs to read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runllm import templates
+from runllm.contracts import Contract
+from runllm.errors import TemplateError
+from runllm.plan import Plan
+from runllm.program import Dependency, Program, Section, ValueTemplate
+
+
+def description(plan: Plan) -> dict[str, Any]:
+    """A program, its contract and its parts; each app that it uses in the same form, with what flows into it."""
+    program = plan.program
+    model = program.model
+    return {
+        "name": program.name,
+        "version": program.version,
+        "description": program.description,
+        "author": program.author,
+        "path": str(program.path) if program.path else None,
+        "digest": program.digest,
+        "model": model.model if model and program.output is None else None,
+        "fallbacks": list(model.fallbacks) if model else [],
+        "llm_params": dict(program.params),
+        "max_context_window": program.max_context_window,
+        "input_schema": program.input.schema,
+        "output_schema": program.output_contract.schema,
+        "input": fields(program.input),
+        "output": fields(program.output_contract),
+        "builds": _wires(program.output) if program.output else None,
+        "reads": _reads(_sections(program).values()),
+        "uses": [_used(dependency, plan) for dependency in program.uses],
+        "blocks": [{"phase": b.phase, "name": b.name, "line": b.line} for b in program.blocks],
+        "examples": len(program.examples),
+        "sections": [name for name, part in _sections(program).items() if part and part.text],
+        "tags": list(program.tags),
+        "recommended_models": list(program.recommended_models),
+        "metadata": dict(program.metadata),
+    }
+
+
+def fields(contract: Contract) -> list[dict[str, Any]]:
+    """Each declared property of a contract: name, type, whether it is required, default, description."""
+    return [
+        {
+            "name": name,
+            "type": _type_of(schema),
+            "required": name in contract.required,
+            "default": schema.get("default"),
+            "description": schema.get("description", schema.get("title", "")),
+        }
+        for name, schema in contract.properties.items()
+    ]
+
+
+def _used(dependency: Dependency, plan: Plan) -> dict[str, Any]:
+    over = dependency.for_each
+    return {
+        "name": dependency.name,
+        "path": dependency.path,
+        "for_each": _shown(over.value) if over else None,
+        "with": _wires(dependency.arguments),
+        "needs": sorted(plan.needs[dependency.name]),
+        "app": description(plan.children[dependency.name]),
+    }
+
+
+def _wires(template: ValueTemplate) -> list[dict[str, Any]]:
+    """What each key gets: the value as it is written, and the paths that it is made of."""
+    wires: list[dict[str, Any]] = []
+    for name, value in template.value.items():
+        under = [s for at, s in template.sections.items() if at.split("/")[1:2] == [name.replace("/", "~1")]]
+        wires.append({"name": name, "value": _shown(value), "from": _reads(under)})
+    return wires
+
+
+def _shown(value: Any) -> str:
+    """A value as its author would say it: an expression without its braces, anything else as JSON."""
+    if isinstance(value, str) and templates.form(value) == "expression":
+        return value.strip()[2:-2].strip(" -+")
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _reads(sections: Iterable[Section | None]) -> list[str]:
+    """The paths that templates read, each once; a list is left where its items are read."""
+    found: dict[str, None] = {}
+    for section in sections:
+        try:
+            references = templates.references(section.text) if section else []
+        except TemplateError:
+            references = []
+        for reference in references:
+            steps = [str(step) for step in reference.path if isinstance(step, str)]
+            found[".".join(steps)] = None
+    return list(found)
+
+
+def _type_of(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return " | ".join(str(value) for value in schema["enum"])
+    declared = schema.get("type", "any")
+    if declared == "array" and isinstance(schema.get("items"), Mapping):
+        return f"list of {_type_of(schema['items'])}"
+    return declared if isinstance(declared, str) else " | ".join(declared)
+
+
+def _sections(program: Program) -> dict[str, Section | None]:
+    return {"SYSTEM": program.system, "USER": program.prompt, "RECOVERY": program.recovery}

@@ -1,0 +1,95 @@
+"""Run a plan: one run and the runs of the apps it uses.
+
+`steps` are the steps of one run, `children` those that run its dependencies, both as generators of the `effects` that
+`drivers` perform, sync or async.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runllm import budget
+from runllm.exchange import Options, Request, RunResult
+from runllm.executor.drivers import adrive, drive, drive_tree
+from runllm.executor.steps import Run, Tree
+from runllm.plan import Plan
+from runllm.runtime import Runtime
+
+__all__ = ["Preview", "arun", "preview", "run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a run would send, without sending it.
+
+    Attributes:
+        request: the first request; None where no model is called, or where it is made of what others give.
+        budget: its estimated tokens, and the window they must fit; None without a request.
+        price: US dollars per prompt token and per completion token, None where not known.
+        waits_for: the apps whose output the request is made of.
+        children: the same for the apps that it uses.
+    """
+
+    request: Request | None = None
+    budget: budget.Budget | None = None
+    price: tuple[float, float] | None = None
+    waits_for: tuple[str, ...] = ()
+    children: Mapping[str, Preview] = field(default_factory=dict[str, "Preview"])
+
+
+def run(plan: Plan, given: Any, options: Options, runtime: Runtime) -> RunResult:
+    """Run a plan and wait. Every failure of the run is in the result; nothing is raised for it."""
+    steps = _first(plan, options, runtime).steps(given)
+    if not plan.children:
+        return drive(steps, runtime)
+    return drive_tree(steps, runtime, options.concurrency)
+
+
+async def arun(plan: Plan, given: Any, options: Options, runtime: Runtime) -> RunResult:
+    """As `run`, without blocking the event loop."""
+    return await adrive(_first(plan, options, runtime).steps(given), runtime, options.concurrency)
+
+
+def preview(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Preview:
+    """What `run` would send first. Runs `pre` blocks, and calls no model.
+
+    Of the apps that are used, those are shown whose input is known before anything has run.
+
+    Raises:
+        RunllmError: an input is refused, a block fails, or a template cannot be rendered.
+    """
+    return _preview(_first(plan, options, runtime), given)
+
+
+def _first(plan: Plan, options: Options, runtime: Runtime) -> Run:
+    return Run(plan, Tree(options=options, runtime=runtime, started=runtime.now()))
+
+
+def _preview(one: Run, given: Any) -> Preview:
+    one.accept(given)
+    if one.plan.children:
+        return _preview_of_tree(one)
+    drive(one.before(), one.runtime)
+    if one.program.output is not None:
+        return Preview()
+    request = one.render()
+    price = one.runtime.engine(request.endpoint).price(request.endpoint)
+    return Preview(request=request, budget=one.budget(request), price=price)
+
+
+def _preview_of_tree(one: Run) -> Preview:
+    from runllm.executor.children import Children
+
+    children = Children(one.plan, {"input": one.names["input"]}, one.begin, 1)
+    previews: dict[str, Preview] = {}
+    for name, needs in one.plan.needs.items():
+        if needs:
+            previews[name] = Preview(waits_for=tuple(sorted(needs)))
+            continue
+        for job in children.jobs(name):
+            child = Run(one.plan.children[name], one.tree, (*one.trail, job.label))
+            previews[job.label] = _preview(child, job.given)
+    waits_for = () if one.program.output is not None else tuple(one.plan.children)
+    return Preview(waits_for=waits_for, children=previews)

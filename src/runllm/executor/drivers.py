@@ -1,0 +1,175 @@
+"""Perform the effects that the steps of a run ask for: in this thread, or in an event loop.
+
+A run that uses no other app needs no event loop: `drive` performs one effect after the other. One that does is
+driven in a loop whoever calls it, since a task in a loop can be stopped in the middle of a call, and a thread cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runllm.delivery import Call, Pause
+from runllm.errors import InterruptedRunError, RunllmError
+from runllm.exchange import ChildResult, RunResult
+from runllm.executor.effects import Children, Effect, Start, Steps, Stop, Wait, Work
+from runllm.runtime import Runtime
+
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
+DEFAULT_CONCURRENCY = 8
+
+
+def drive(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
+    """Perform each effect in this thread and hand back its answer or its error; no runs can be started in it."""
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                answer = _perform(effect, runtime)
+            except RunllmError as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(answer)
+    except StopIteration as end:
+        return end.value
+
+
+def _perform(effect: Effect, runtime: Runtime) -> Any:
+    match effect:
+        case Call(request=request):
+            return runtime.engine(request.endpoint).complete(request)
+        case Pause(seconds=seconds):
+            return runtime.sleep(seconds)
+        case Work(do=do):
+            return do()
+        case _:
+            raise AssertionError(f"{effect} needs an event loop")
+
+
+def drive_tree(steps: Steps, runtime: Runtime, concurrency: int | None) -> RunResult:
+    """Drive a run that starts others, in an event loop of its own, and wait."""
+    import asyncio  # 25 ms that a run without children need not pay
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(adrive(steps, runtime, concurrency))
+    from runllm.engines.background import Background
+
+    other = Background()  # called within a loop, as in a notebook, which cannot be used while it waits for this
+    try:
+        return other.run(lambda: adrive(steps, runtime, concurrency))
+    finally:
+        other.close()
+
+
+async def adrive(steps: Generator[Effect, Any, T], runtime: Runtime, concurrency: int | None) -> T:
+    """Perform each effect without blocking the event loop, and drive the runs that are started beside it."""
+    return await _Driver(runtime, concurrency or DEFAULT_CONCURRENCY).drive(steps)
+
+
+class _Driver:
+    """One run and all that it starts. It lives in one event loop, and needs no locks."""
+
+    def __init__(self, runtime: Runtime, concurrency: int) -> None:
+        import asyncio
+
+        self.runtime = runtime
+        self.calls = asyncio.Semaphore(concurrency)
+        self.runs: dict[Hashable, asyncio.Task[RunResult]] = {}
+        self.stopped: set[asyncio.Task[Any]] = set()
+
+    async def drive(self, steps: Generator[Effect, Any, T]) -> T:
+        import asyncio
+
+        started: _Started = {}
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    answer = await self.perform(effect, started)
+                except RunllmError as error:
+                    effect = steps.throw(error)
+                except asyncio.CancelledError:
+                    effect = steps.throw(self.end_of(asyncio.current_task()))
+                else:
+                    effect = steps.send(answer)
+        except StopIteration as end:
+            return end.value
+        finally:
+            for task in started:
+                task.cancel()
+
+    def end_of(self, task: asyncio.Task[Any] | None) -> RunllmError:
+        """What a cancelled run is told: that it was stopped, if it was by its own kind."""
+        import asyncio
+
+        if task is None or task not in self.stopped:
+            raise asyncio.CancelledError
+        task.uncancel()
+        return InterruptedRunError("stopped, since another app of the same run failed")
+
+    async def perform(self, effect: Effect, started: _Started) -> Any:
+        import asyncio
+
+        match effect:
+            case Call(request=request):
+                async with self.calls:
+                    return await self.runtime.engine(request.endpoint).acomplete(request)
+            case Pause(seconds=seconds):
+                return await asyncio.sleep(seconds)
+            case Work(do=do):
+                return await asyncio.to_thread(do)
+            case Start():
+                return self.start(effect, started)
+            case Wait():
+                return await self.wait(started)
+            case Stop():
+                return await self.stop(started)
+
+    def start(self, effect: Start, started: _Started) -> None:
+        """Begin a run, unless the same one was begun before."""
+        import asyncio
+
+        shared = effect.key in self.runs
+        if not shared:
+            self.runs[effect.key] = asyncio.create_task(self.drive(effect.steps))
+        started.setdefault(self.runs[effect.key], []).append((effect.name, effect.index, shared))
+
+    async def wait(self, started: _Started) -> ChildResult:
+        """The next run that ends, or has ended."""
+        import asyncio
+
+        done, _ = await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in done if task.result().error is not None]
+        task = failed[0] if failed else next(iter(done))
+        name, index, shared = started[task].pop(0)
+        if not started[task]:
+            del started[task]
+        return ChildResult(name=name, index=index, shared=shared, result=task.result())
+
+    async def stop(self, started: _Started) -> Children:
+        """End what is under way, and what that has started."""
+        import asyncio
+
+        await asyncio.sleep(0)  # so that each has begun: a task that is cancelled before that has no result
+        for task in started:
+            if not task.done():
+                self.stopped.add(task)
+                task.cancel()
+        if started:
+            await asyncio.wait(started)
+        ended = [
+            ChildResult(name=name, index=index, shared=shared, result=task.result())
+            for task, labels in started.items()
+            for name, index, shared in labels
+        ]
+        started.clear()
+        return tuple(ended)
+
+
+if TYPE_CHECKING:
+    _Started = dict[asyncio.Task[RunResult], list[tuple[str, int | None, bool]]]

@@ -1,0 +1,49 @@
+"""What the steps of a run ask their driver to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from runllm import delivery
+from runllm.exchange import ChildResult, RunResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Do what takes a while without I/O of ours: run a Python block."""
+
+    do: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Begin another run beside this one, and go on at once.
+
+    Attributes:
+        name: of the dependency.
+        index: its place in a `for_each`, None without one.
+        key: what the run is: one that was begun under the same key is used again.
+        steps: of the run.
+    """
+
+    name: str
+    index: int | None
+    key: Hashable
+    steps: Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for the next of the runs that were started here; answered by its `ChildResult`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the runs that were started here and are still under way; answered by their `ChildResult`s."""
+
+
+Effect: TypeAlias = "delivery.Effect | Work | Start | Wait | Stop"
+Steps: TypeAlias = "Generator[Effect, Any, RunResult]"
+Children: TypeAlias = "tuple[ChildResult, ...]"

@@ -1,0 +1,37 @@
+"""A program together with the programs it uses, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from runllm.program import Program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """A node of the graph of programs; two names for the same file lead to the same node.
+
+    Attributes:
+        program: what runs here.
+        children: the plans it uses, by the name of the dependency.
+        needs: for each dependency, the others whose output its input is made of.
+    """
+
+    program: Program
+    children: Mapping[str, Plan] = field(default_factory=dict[str, "Plan"])
+    needs: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+
+    def walk(self) -> Iterator[Plan]:
+        """Every plan of the graph once, what is used before what uses it."""
+        seen: set[int] = set()
+
+        def below(plan: Plan) -> Iterator[Plan]:
+            if id(plan) in seen:
+                return
+            seen.add(id(plan))
+            for child in plan.children.values():
+                yield from below(child)
+            yield plan
+
+        return below(self)

@@ -1,0 +1,192 @@
+"""Load a file and the files it uses, each once, and check them all: the only way from a path to a `Plan`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runllm import parser
+from runllm.analysis import analyse
+from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_order
+from runllm.plan import Plan
+from runllm.program import Dependency, Program
+from runllm.wiring.needs import needs
+
+MAX_DEPTH = 32
+MAX_FILES = 1000
+MARKERS = ("runllm.toml", "pyproject.toml", ".git")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A file that was read and checked, and what it uses.
+
+    Attributes:
+        plan: ready to run; None exactly when a problem is an error.
+        problems: in the order of the file; those of a dependency stand at the entry that names it.
+    """
+
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+
+
+def load(path: str | Path, *, trust_python: bool = False, whole_tree: bool = False) -> Loaded:
+    """Read a file and all that it uses.
+
+    Args:
+        path: the file.
+        trust_python: whether its Python blocks will run without the sandbox.
+        whole_tree: whether that holds for the apps it uses as well.
+
+    Raises:
+        FileAccessError: the file itself cannot be read.
+    """
+    return _Loader(trust_python, whole_tree).load(str(path), Path(path))
+
+
+def project_root(folder: Path) -> Path:
+    """The folder that no dependency may leave.
+
+    The nearest one, from `folder` upwards, that holds a `runllm.toml`, a `pyproject.toml` or a `.git`; `folder` itself
+    where there is none. The home folder and the root of the file system are never a project.
+    """
+    home = Path.home() if os.environ.get("HOME") or os.name == "nt" else None
+    for candidate in (folder, *folder.parents):
+        if candidate in (home, candidate.parent):
+            break
+        if any((candidate / marker).exists() for marker in MARKERS):
+            return candidate
+    return folder
+
+
+class _RefusedError(Exception):
+    """A path that cannot be used: why, and what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class _Loader:
+    """One loading of one file. Files are known by their real path."""
+
+    def __init__(self, trust_python: bool, whole_tree: bool) -> None:
+        self.trust_python = trust_python
+        self.whole_tree = whole_tree
+        self.root = Path()
+        self.loaded: dict[Path, Loaded] = {}
+        self.chain: list[tuple[Path, str]] = []
+
+    def load(self, name: str, real: Path) -> Loaded:
+        """Read and check one file; `name` is what it is reported under."""
+        parsed = parser.load(name)
+        found: list[Problem] = []
+        plans: dict[str, Plan] = {}
+        programs: dict[str, Program | None] = {}
+        if parsed.program is not None and parsed.program.uses:
+            real = real.resolve()
+            self.root = self.root if self.chain else project_root(real.parent)
+            self.chain.append((real, name))
+            for dependency in parsed.program.uses:
+                child, problems = self.child(dependency, name, real.parent)
+                found += problems
+                programs[dependency.name] = child.program if child else None
+                if child is not None:
+                    plans[dependency.name] = child
+            self.chain.pop()
+            found += _duplicates(parsed.program, plans)
+        trusted = self.trust_python and (self.whole_tree or not self.chain)
+        problems = in_order([*analyse(parsed, programs, trust_python=trusted), *found])
+        if parsed.program is None or errors_in(problems):
+            return Loaded(plan=None, problems=problems)
+        return Loaded(plan=Plan(program=parsed.program, children=plans, needs=needs(parsed.program)), problems=problems)
+
+    def child(self, dependency: Dependency, parent: str, folder: Path) -> tuple[Plan | None, list[Problem]]:
+        """The plan of a dependency, and its problems, told at the entry that names it."""
+        try:
+            real = self.locate(dependency, folder)
+        except _RefusedError as refused:
+            return None, [_problem(dependency, refused.message, refused.hint)]
+        name = _shown(dependency.path, parent, real)
+        if real not in self.loaded:
+            self.loaded[real] = self.load(name, real)
+        found = self.loaded[real]
+        return found.plan, [_retold(dependency, problem) for problem in found.problems]
+
+    def locate(self, dependency: Dependency, folder: Path) -> Path:
+        """The real path of a dependency's file, which must lie in the project and be no one's own ancestor."""
+        path = dependency.path
+        if not path.endswith(".rllm"):
+            raise _RefusedError(f"`{path}` is not a `.rllm` file")
+        try:
+            real = (folder / path).resolve()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _RefusedError(f"`{path}` leads nowhere: {error}") from None
+        if not real.is_relative_to(self.root):
+            raise _RefusedError(
+                f"`{path}` leaves the project: it leads to {real}, which is not below {self.root}",
+                "Move the file, or mark a larger project by an empty `runllm.toml` in its top folder.",
+            )
+        for index, (ancestor, _) in enumerate(self.chain):
+            if real == ancestor:
+                names = [Path(name).name for _, name in self.chain[index:]]
+                circle = " → ".join([*names, names[0]])
+                raise _RefusedError(f"apps cannot use each other in a circle: {circle}", "Take one of them out.")
+        if len(self.chain) > MAX_DEPTH or len(self.loaded) >= MAX_FILES:
+            raise _RefusedError(f"more than {MAX_DEPTH} apps use one another, or more than {MAX_FILES} are used")
+        if not real.is_file():
+            raise _RefusedError(f"there is no file `{path}`", _near(real, path))
+        return real
+
+
+def _near(real: Path, path: str) -> str:
+    """A hint at a file of a similar name in the same folder."""
+    try:
+        names = sorted(entry.name for entry in real.parent.iterdir() if entry.suffix == ".rllm")
+    except OSError:
+        return f"There is no folder `{os.path.dirname(path)}` beside this file."  # noqa: PTH120 - as it is written
+    return did_you_mean(real.name, names) or "Paths are relative to the file that names them."
+
+
+def _shown(path: str, parent: str, real: Path) -> str:
+    """How a dependency's file is reported: beside the file that uses it, as the caller wrote that."""
+    name = os.path.normpath(Path(parent).parent / path)
+    return name if Path(name).resolve() == real else str(real)
+
+
+def _retold(dependency: Dependency, problem: Problem) -> Problem:
+    where = f":{problem.span.line}:{problem.span.column}" if problem.span else ""
+    return _problem(
+        dependency, f"in {dependency.path}{where}: {problem.message}", problem.hint, problem.keyword, problem.severity
+    )
+
+
+def _problem(
+    dependency: Dependency, message: str, hint: str, keyword: str = "uses", severity: Severity = "error"
+) -> Problem:
+    return Problem(
+        message=f"`{dependency.name}`: {message}",
+        keyword=keyword,
+        kind="DependencyResolutionError",
+        span=dependency.path_span,
+        hint=hint,
+        severity=severity,
+    )
+
+
+def _duplicates(program: Program, plans: dict[str, Plan]) -> Iterator[Problem]:
+    """Entries that say the same: the same file with the same input."""
+    for index, dependency in enumerate(program.uses):
+        for other in program.uses[:index]:
+            same = plans.get(dependency.name) is not None and plans.get(dependency.name) is plans.get(other.name)
+            if same and _input(dependency) == _input(other):
+                message = f"is the same as `{other.name}`: the same file with the same input, which runs once"
+                yield _problem(dependency, message, f"Read `uses.{other.name}` instead.", "unique", "warning")
+                break
+
+
+def _input(dependency: Dependency) -> tuple[object, object]:
+    return dependency.arguments.value, dependency.for_each.value if dependency.for_each else None

@@ -1,0 +1,305 @@
+"""Hold what flows into a dependency, or into a built output, against the schema that it must fit.
+
+Covered is fine. No value in common is an error. Anything between is a warning with a value that would not fit, where
+one is found; the value is checked again when it runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from runllm import templates
+from runllm.contracts import read_text
+from runllm.diagnostics import Problem, Span, did_you_mean, pointer
+from runllm.program import Program, Section, ValueTemplate
+from runllm.schemas import Schema, Scope, branches, declared_properties, resolve, standalone
+from runllm.subtyping import UNKNOWN, Fit, described, fit
+from runllm.templates.paths import Found, Undeclared, enter
+from runllm.templates.reading import Unwritten
+from runllm.wiring.building import nullable, read_as
+from runllm.wiring.flows import Flow, flow
+from runllm.wiring.needs import cycle_problems, needs
+from runllm.wiring.scopes import uses_scope
+
+_LONGEST_VALUE = 60
+_AT_RUN_TIME = "It is checked when it runs; `validate --strict` refuses it."
+_NOT_HERE = {
+    "there is no `vars`": "`vars` come from `pre` blocks, which run after the apps that are used.",
+    "there is no `item`": "`item` is what `for_each` runs over, and there is none here.",
+    "there is no `index`": "`index` is the number of an item of `for_each`, and there is none here.",
+}
+_SIMPLE = {"type", "properties", "required", "additionalProperties", "$ref", "$defs", "definitions"}
+_ANNOTATIONS = {"title", "description", "examples", "default", "deprecated", "readOnly", "writeOnly", "$comment", "$id"}
+
+
+def wiring_problems(program: Program, children: Mapping[str, Program | None], scope: Scope) -> Iterator[Problem]:
+    """Everything that is wrong with how a program is composed.
+
+    Args:
+        program: the file.
+        children: the program of each dependency; None where it could not be loaded, which is reported elsewhere.
+        scope: what the templates of the prompt may read (`input`, `uses`, `vars`).
+    """
+    yield from cycle_problems(program, needs(program))
+    for dependency in program.uses:
+        child = children.get(dependency.name)
+        own: Scope = {"input": scope["input"], **uses_scope(program.uses, children)}
+        if dependency.for_each is not None:
+            over = _Wires(program, dependency.for_each, own, f"`for_each` of `{dependency.name}`", dependency.span)
+            item = yield from over.items()
+            own |= {"item": item, "index": {"type": "integer", "minimum": 1}}
+        wires = _Wires(program, dependency.arguments, own, f"`{dependency.name}`", dependency.span)
+        yield from wires.fill(child.input.schema if child else None, of=f"`{dependency.path}`")
+    if program.output is not None:
+        span = program.output.spans[""]
+        wires = _Wires(program, program.output, scope, "the output", span, kind="MetadataValidationError")
+        yield from wires.fill(program.output_contract.schema, of="`output_schema`")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wires:
+    """One value template, what its templates may read, and how its problems are called."""
+
+    program: Program
+    template: ValueTemplate
+    scope: Scope
+    owner: str
+    span: Span
+    kind: str = "DependencyResolutionError"
+
+    # --- what it is held against -------------------------------------------------------------
+
+    def fill(self, target: Schema | None, *, of: str) -> Iterator[Problem]:
+        """The problems of a mapping that must fit a whole contract; its templates alone where there is none."""
+        broken = yield from self.template_problems()
+        if target is None or broken:
+            return
+        found = list(self.mapping("", self.template.value, target, target, of))
+        yield from found
+        if not found and not _is_simple(resolve(target, target)):
+            yield from self.whole(target, of)
+
+    def items(self) -> Generator[Problem, None, Schema | None]:
+        """The problems of a value that must be a list; returns the schema of its items, None where it is broken."""
+        broken = yield from self.template_problems()
+        if broken:
+            return None
+        found = flow(self.template.value, self.scope)
+        if self.unknowable(""):
+            return None
+        yield from self.held("", found, {"type": "array"}, or_null=True)
+        item = enter(found.schema, found.schema, Unwritten.ELEMENT)
+        return standalone(found.schema, item.schema) if isinstance(item, Found) else {}
+
+    def template_problems(self) -> Generator[Problem, None, bool]:
+        """What is wrong with the templates themselves; returns whether anything is."""
+        broken = False
+        for section in self.template.sections.values():
+            for problem in self.section_problems(section):
+                broken = broken or problem.severity == "error"
+                yield problem
+        return broken
+
+    def section_problems(self, section: Section) -> Iterator[Problem]:
+        if templates.form(section.text) == "literal":
+            return
+        for finding in templates.findings(section.text, self.scope):
+            line, column = section.place(finding.offset)
+            span = self.program.source.span(line, column, finding.length)
+            hint = next((hint for start, hint in _NOT_HERE.items() if finding.message.startswith(start)), finding.hint)
+            yield Problem(message=finding.message, keyword="template", kind="TemplateError", span=span, hint=hint)
+
+    # --- a value against a schema --------------------------------------------------------------
+
+    def mapping(self, at: str, value: Mapping[str, Any], root: Schema, schema: Any, of: str) -> Iterator[Problem]:
+        """A mapping as it is written, key by key."""
+        required = _required(root, schema)
+        owner = self.called(at)
+        for name, inner in value.items():
+            here = at + pointer([name])
+            entered = enter(root, schema, name)
+            if isinstance(entered, Found):
+                yield from self.value(here, inner, root, entered.schema, optional=name not in required)
+            else:
+                known = entered.names if isinstance(entered, Undeclared) else ()
+                span = self.template.keys[here]
+                yield self.problem(
+                    f"{owner} takes no `{name}`", span, "additionalProperties", did_you_mean(name, known)
+                )
+        for name in required:
+            if name not in value and not _has_default(root, schema, name):
+                span = self.template.keys[at] if at else self.span
+                hint = "" if at else self.source_of(name)
+                yield self.problem(f"{owner} needs `{name}`, which {of} requires", span, "required", hint)
+
+    def value(self, at: str, value: Any, root: Schema, schema: Any, *, optional: bool) -> Iterator[Problem]:
+        """A value as it is written: part by part where its schema is simple, else as a whole."""
+        target = standalone(root, schema)
+        node = resolve(target, target)
+        if isinstance(value, dict) and _is_simple(node) and node.get("properties"):
+            yield from self.mapping(at, cast("dict[str, Any]", value), root, schema, "its schema")
+            return
+        if isinstance(value, list) and isinstance(node.get("items"), Mapping) and "prefixItems" not in node:
+            parts = enumerate(cast("list[Any]", value))
+            found = [
+                p for n, item in parts for p in self.value(f"{at}/{n}", item, target, node["items"], optional=False)
+            ]
+            yield from found
+            if found:
+                return
+        given = flow(value, self.scope)
+        if given.inferred is not None and not given.inferred.whole:
+            types = read_as(root, schema)
+            if types != ["string"] and _may_be_read(given.inferred.literal, types):
+                yield self.unread(at, target)
+                return
+        left_out = given.inferred is not None and optional and not nullable(root, schema)
+        yield from self.held(at, given, target, or_null=left_out)
+
+    def held(self, at: str, given: Flow, target: Schema, *, or_null: bool = False) -> Iterator[Problem]:
+        """What flows there against a schema, or against null as well where that is left out."""
+        found = fit(given.schema, _or_null(target) if or_null else target)
+        if found.verdict == "fits":
+            return
+        takes = f"{self.called(at)} must be {described(target)}"
+        what, span = self.what(at), self.template.spans[at]
+        if found.verdict == "maybe" and self.unknowable(at):
+            return
+        if found.verdict == "maybe":
+            message = f"{takes}; {_doubt(what, given, found)}"
+            yield self.problem(message, span, "wiring", _AT_RUN_TIME, severity="warning")
+        elif "const" in given.schema:
+            message = f"{takes}, not {_json(given.schema['const'])}{_reason(found)}"
+            yield self.problem(message, span, "wiring", _spelling(given.schema["const"], target))
+        else:
+            such = f", such as {_json(found.example)}{_reason(found)}" if _reason(found) else ""
+            yield self.problem(f"{takes}; {what} is {described(given.schema)}{such}", span, "wiring")
+
+    def unknowable(self, at: str) -> bool:
+        """Whether nothing can be said of a part: it is made of an app that is broken, or of `vars` and held when built.
+
+        What `vars` hold no schema says; a built output is always held against its own.
+        """
+        built = self.template is self.program.output
+        inside = [section for path, section in self.template.sections.items() if path.startswith(at)]
+        roots = [reference.path[:2] for section in inside for reference in templates.references(section.text)]
+        return any(
+            (built and root[0] == "vars")
+            or self.scope.get(".".join(map(str, root)), {}) is None
+            or self.scope.get(str(root[0]), {}) is None
+            for root in roots
+        )
+
+    def whole(self, target: Schema, of: str) -> Iterator[Problem]:
+        """A mapping whose parts all fit, against what its schema says of them together."""
+        found = fit(flow(self.template.value, self.scope).schema, target)
+        if found.verdict == "maybe" and self.unknowable(""):
+            return
+        reason = f": {found.reason}" if found.reason else ""
+        if found.verdict == "never":
+            yield self.problem(f"{self.owner} does not fit {of} as a whole{reason}", self.span, "wiring")
+        elif found.verdict == "maybe":
+            message = f"{self.owner} may not fit {of} as a whole{reason}"
+            yield self.problem(message, self.span, "wiring", _AT_RUN_TIME, severity="warning")
+
+    # --- words ---------------------------------------------------------------------------------
+
+    def called(self, at: str) -> str:
+        """A part of the value, as a message names it."""
+        steps = [step.replace("~1", "/").replace("~0", "~") for step in at.split("/")[1:]]
+        path = "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in steps).removeprefix(".")
+        return f"`{path}` of {self.owner}" if path else self.owner
+
+    def what(self, at: str) -> str:
+        """What stands there, as an author would call it."""
+        section = self.template.sections.get(at)
+        form = templates.form(section.text) if section else "literal"
+        if section is None or form == "literal":
+            return "this value"
+        return "this text" if form == "text" else f"`{section.text.strip()[2:-2].strip(' -+')}`"
+
+    def source_of(self, name: str) -> str:
+        """A hint at a path of the same name that could be passed on."""
+        for root, schema in self.scope.items():
+            if schema and name in declared_properties(schema, schema):
+                return f'Write `{name}: "{{{{ {root}.{name} }}}}"`.'
+        return ""
+
+    def unread(self, at: str, target: Schema) -> Problem:
+        """A text that must be read as a number, say, which only the values in it decide."""
+        takes = f"{self.called(at)} must be {described(target)}"
+        message = f"{takes}; whether this text can be read so is known only when it runs"
+        return self.problem(message, self.template.spans[at], "wiring", _AT_RUN_TIME, severity="warning")
+
+    def problem(
+        self, message: str, span: Span, keyword: str, hint: str = "", severity: Literal["error", "warning"] = "error"
+    ) -> Problem:
+        """A problem of the kind that this wiring has."""
+        return Problem(message=message, keyword=keyword, kind=self.kind, span=span, hint=hint, severity=severity)
+
+
+def _doubt(what: str, given: Flow, found: Fit) -> str:
+    if found.example is UNKNOWN:
+        return f"whether {what} always is cannot be told before it runs"
+    if not given.known:
+        return f"what {what} gives is known only when it runs: it may be {_json(found.example)}"
+    return f"{what} may be {_json(found.example)}{_reason(found)}"
+
+
+def _reason(found: Fit) -> str:
+    """Why an example does not fit, where that is not plain to see."""
+    return f": {found.reason}" if found.reason and isinstance(found.example, list | dict) else ""
+
+
+def _spelling(literal: Any, target: Schema) -> str:
+    """A hint for a literal that would fit with quotes, or without."""
+    if isinstance(literal, str):
+        read = read_text(literal, target, target)
+        unquoted = not isinstance(read, str) and fit({"const": read}, target).verdict == "fits"
+        return f"Write it without quotes: {literal}." if unquoted else ""
+    quoted = not isinstance(literal, list | dict) and fit({"const": _json(literal)}, target).verdict == "fits"
+    return f'Quote it: "{_json(literal)}".' if quoted else ""
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def _required(root: Schema, schema: Any) -> list[str]:
+    """The properties that every value of an object schema has: its own, and those of each `allOf`."""
+    node = resolve(root, schema)
+    found = list(node.get("required", ()))
+    for part in node.get("allOf", ()):
+        found += _required(root, part)
+    return list(dict.fromkeys(found))
+
+
+def _has_default(root: Schema, schema: Any, name: str) -> bool:
+    return any(
+        "default" in resolve(root, branch["properties"][name])
+        for branch in branches(root, schema)
+        if name in branch.get("properties", {})
+    )
+
+
+def _is_simple(node: Schema) -> bool:
+    """Whether an object schema says nothing that its properties, held one by one, do not say."""
+    return node.keys() <= _SIMPLE | _ANNOTATIONS and node.get("type") in ("object", None)
+
+
+def _or_null(schema: Schema) -> Schema:
+    kept = {key: schema[key] for key in ("$defs",) if key in schema}
+    return {"anyOf": [{key: item for key, item in schema.items() if key != "$defs"}, {"type": "null"}], **kept}
+
+
+_READABLE = {"integer": "+-0123456789", "number": "+-.eE0123456789", "boolean": "truefalsTRUEFALS", "null": "nul"}
+
+
+def _may_be_read(literal: tuple[str, ...], types: list[str]) -> bool:
+    """Whether a text with these fixed stretches can be read as one of the types."""
+    signs = {sign for part in literal for sign in part if not sign.isspace()}
+    return any(signs <= set(_READABLE[kind]) for kind in types)

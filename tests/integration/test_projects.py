@@ -1,0 +1,216 @@
+"""Files that use files: where they may lie, what is found wrong with them, and where it is told."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runllm import projects
+from runllm.diagnostics import Problem
+from runllm.projects import Loaded, project_root
+
+HEAD = """---
+name: {name}
+description: A test.
+version: 1.0.0
+author: me
+max_context_window: 4096
+input_schema: {{type: object, properties: {{text: {{type: string}}}}}}
+output_schema: {{type: object, properties: {{out: {{type: string}}}}, required: [out]}}
+"""
+LEAF = HEAD + "llm: {{model: openai/m}}\nllm_params: {{}}\n---\nSay it.\n"
+
+
+def leaf(folder: Path, name: str, *, broken: str = "") -> Path:
+    path = folder / f"{name}.rllm"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        LEAF.format(name=path.stem).replace("llm_params: {}", f"llm_params: {{{broken}}}"), encoding="utf-8"
+    )
+    return path
+
+
+def user(folder: Path, name: str, *paths: str, fed: str = "") -> Path:
+    """A file that uses others, as `d0`, `d1` and so on, and builds its output from the first."""
+    path = folder / f"{name}.rllm"
+    uses = "".join(f"  - name: d{n}\n    path: {used}\n{fed}" for n, used in enumerate(paths))
+    text = HEAD.format(name=path.stem) + f"uses:\n{uses}" + 'output: {out: "{{ uses.d0.out }}"}\n---\n'
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def only(loaded: Loaded) -> Problem:
+    (problem,) = loaded.problems
+    assert problem.kind == "DependencyResolutionError"
+    assert problem.span is not None
+    return problem
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project folder, with a neighbour that does not belong to it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "runllm.toml").touch()
+    leaf(tmp_path / "outside", "secret")
+    return folder
+
+
+def test_a_path_is_relative_to_the_file_that_names_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leaf(project / "lib", "leaf")
+    (project / "apps").mkdir()
+    top = user(project / "apps", "top", "../lib/leaf.rllm")
+    assert projects.load(top).problems == ()
+    monkeypatch.chdir(project / "lib")
+    assert projects.load("../apps/top.rllm").problems == ()
+
+
+def test_each_file_is_loaded_once(project: Path) -> None:
+    leaf(project, "base")
+    user(project, "left", "./base.rllm")
+    user(project, "right", "base.rllm")
+    plan = projects.load(user(project, "top", "left.rllm", "right.rllm")).plan
+    assert plan is not None
+    assert plan.children["d0"].children["d0"] is plan.children["d1"].children["d0"]
+    assert [node.program.name for node in plan.walk()] == ["base", "left", "right", "top"]
+
+
+def test_the_problems_of_a_file_are_told_where_it_is_used(project: Path) -> None:
+    leaf(project, "base", broken="temperatur: 0")
+    user(project, "middle", "./base.rllm")
+    problem = only(projects.load(user(project, "top", "./middle.rllm")))
+    assert problem.message == (
+        "`d0`: in ./middle.rllm:11:11: `d0`: in ./base.rllm:10:14: unknown parameter `temperatur`"
+    )
+    assert problem.hint == "Did you mean `temperature`?"
+    assert (problem.span.line, problem.span.column) == (11, 11)
+    assert problem.span.text == "    path: ./middle.rllm"
+
+
+def test_a_circle_is_told_whole(project: Path) -> None:
+    user(project, "a", "./b.rllm")
+    user(project, "b", "./c.rllm")
+    user(project, "c", "./a.rllm")
+    problem = only(projects.load(project / "a.rllm"))
+    assert problem.message.endswith("apps cannot use each other in a circle: a.rllm → b.rllm → c.rllm → a.rllm")
+
+
+def test_a_file_that_uses_itself_is_a_circle(project: Path) -> None:
+    assert "in a circle: a.rllm → a.rllm" in only(projects.load(user(project, "a", "./a.rllm"))).message
+
+
+def test_dependencies_that_wait_for_each_other_are_told_whole(project: Path) -> None:
+    leaf(project, "leaf")
+    top = user(project, "top", "leaf.rllm", "leaf.rllm", fed='    with: {text: "{{ uses.dX.out }}"}\n')
+    text = top.read_text(encoding="utf-8")
+    top.write_text(text.replace("dX", "d1", 1).replace("dX", "d0", 1), encoding="utf-8")
+    assert only(projects.load(top)).message in (
+        "these dependencies wait for each other: `d0` → `d1` → `d0`",
+        "these dependencies wait for each other: `d1` → `d0` → `d1`",
+    )
+
+
+def test_a_dependency_made_of_its_own_output_is_refused(project: Path) -> None:
+    leaf(project, "leaf")
+    top = user(project, "top", "leaf.rllm", fed='    with: {text: "{{ uses.d0.out }}"}\n')
+    assert only(projects.load(top)).message == "`d0` is made of its own output"
+
+
+def test_a_missing_file_suggests_one_of_a_similar_name(project: Path) -> None:
+    leaf(project, "summary")
+    problem = only(projects.load(user(project, "top", "./sumary.rllm")))
+    assert problem.message == "`d0`: there is no file `./sumary.rllm`"
+    assert problem.hint == "Did you mean `summary.rllm`?"
+
+
+def test_a_missing_folder_is_said(project: Path) -> None:
+    problem = only(projects.load(user(project, "top", "./lib/leaf.rllm")))
+    assert problem.hint == "There is no folder `./lib` beside this file."
+
+
+@pytest.mark.parametrize("path", ["../outside/secret.rllm", "./x/../../outside/secret.rllm", "{outside}/secret.rllm"])
+def test_a_path_that_leaves_the_project_is_refused(project: Path, path: str) -> None:
+    path = path.replace("{outside}", str(project.parent / "outside"))
+    problem = only(projects.load(user(project, "top", path)))
+    assert "leaves the project" in problem.message
+    assert "runllm.toml" in problem.hint
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_a_link_that_leaves_the_project_is_refused(project: Path, link: str) -> None:
+    if link == "file":
+        (project / "in.rllm").symlink_to(project.parent / "outside" / "secret.rllm")
+    else:
+        (project / "in").symlink_to(project.parent / "outside")
+    path = "./in.rllm" if link == "file" else "./in/secret.rllm"
+    assert "leaves the project" in only(projects.load(user(project, "top", path))).message
+
+
+def test_a_link_within_the_project_is_the_file_it_leads_to(project: Path) -> None:
+    leaf(project, "leaf")
+    (project / "other.rllm").symlink_to(project / "leaf.rllm")
+    plan = projects.load(user(project, "top", "leaf.rllm", "other.rllm", fed="    with: {text: a}\n"))
+    assert [p.severity for p in plan.problems] == ["warning"]  # the two entries are the same
+    assert plan.plan.children["d0"] is plan.plan.children["d1"]
+
+
+def test_a_link_to_the_first_file_starts_where_it_leads(project: Path, tmp_path: Path) -> None:
+    leaf(project, "leaf")
+    top = user(project, "top", "./leaf.rllm")
+    (tmp_path / "run.rllm").symlink_to(top)
+    assert projects.load(tmp_path / "run.rllm").problems == ()
+
+
+def test_links_in_a_circle_lead_nowhere(project: Path) -> None:
+    (project / "x.rllm").symlink_to(project / "y.rllm")
+    (project / "y.rllm").symlink_to(project / "x.rllm")
+    assert only(projects.load(user(project, "top", "./x.rllm"))).message.startswith("`d0`: ")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.timeout(10)
+def test_a_pipe_is_no_file_and_is_not_waited_for(project: Path) -> None:
+    os.mkfifo(project / "pipe.rllm")
+    assert "there is no file" in only(projects.load(user(project, "top", "./pipe.rllm"))).message
+
+
+@pytest.mark.parametrize("path", ["./notes.txt", "./.env", "./lib", '"a\\0b.rllm"'])
+def test_what_is_no_rllm_file_is_not_opened(project: Path, path: str) -> None:
+    (project / ".env").write_text("KEY=sk-secret-value-000000000000\n")
+    (project / "notes.txt").write_text("private\n")
+    found = projects.load(user(project, "top", path)).problems
+    assert len(found) == 1
+    assert "secret" not in str(found[0])
+
+
+def test_without_a_marker_the_project_is_the_folder_of_the_first_file(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    leaf(tmp_path / "a", "leaf")
+    assert "leaves the project" in only(projects.load(user(inner, "top", "../leaf.rllm"))).message
+
+
+def test_the_home_folder_is_never_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".git").mkdir()
+    downloads = tmp_path / "Downloads"
+    downloads.mkdir()
+    assert project_root(downloads) == downloads
+    (downloads / "pyproject.toml").touch()
+    assert project_root(downloads / "deep" / "er") == downloads
+
+
+def test_a_long_chain_ends_in_an_error_not_in_a_crash(project: Path) -> None:
+    for n in range(60):
+        user(project, f"a{n}", f"./a{n + 1}.rllm")
+    leaf(project, "a60")
+    found = projects.load(project / "a0.rllm")
+    assert found.plan is None
+    assert "more than 32 apps use one another" in found.problems[0].message
+
+
+def test_a_dependency_that_is_broken_leaves_the_rest_checked(project: Path) -> None:
+    leaf(project, "leaf")
+    top = user(project, "top", "./gone.rllm", "./leaf.rllm", fed="    with: {txt: a}\n")
+    messages = [problem.message for problem in projects.load(top).problems]
+    assert messages == ["`d0`: there is no file `./gone.rllm`", "`d1` takes no `txt`"]

@@ -1,0 +1,438 @@
+"""Runs of apps that use others, with an engine that answers from the request: sync and async."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+import runllm
+from runllm.errors import (
+    DependencyResolutionError,
+    InputSchemaError,
+    InterruptedRunError,
+    MissingCredentialError,
+    OutputSchemaError,
+    ProviderError,
+    RetryExhaustedError,
+)
+from runllm.exchange import Completion, Endpoint, Event, Request, Usage
+from runllm.runtime import Runtime
+from runllm.testing import ScriptedEngine
+
+HEAD = """---
+name: {name}
+description: A test.
+version: 1.0.0
+author: me
+max_context_window: 4096
+input_schema: {input}
+output_schema: {output}
+"""
+TEXT = "{type: object, properties: {text: {type: string}}, required: [text], additionalProperties: false}"
+LLM = "llm: {model: openai/m}\nllm_params: {temperature: 0}\n"
+
+
+def leaf(name: str, key: str = "out", kind: str = "string", given: str = TEXT, more: str = "") -> str:
+    """An app that asks the model for one property."""
+    output = (
+        f"{{type: object, properties: {{{key}: {{type: {kind}}}}}, required: [{key}], additionalProperties: false}}"
+    )
+    prompt = f"{name}: {{{{ input.text }}}}" if "text" in given else f"{name}: {{{{ input }}}}"
+    return HEAD.format(name=name, input=given, output=output) + LLM + more + f"---\n{prompt}\n"
+
+
+def parent(uses: str, output: str = "", schema: str = "{type: object}", prompt: str = "", name: str = "top") -> str:
+    """An app that uses others, and builds its output or asks for it."""
+    more = f"output: {output}\n" if output else LLM
+    return HEAD.format(name=name, input=TEXT, output=schema) + f"uses:\n{uses}" + more + f"---\n{prompt}\n"
+
+
+def use(name: str, file: str, more: str = 'with: {text: "{{ input.text }}"}') -> str:
+    return f"  - name: {name}\n    path: ./{file}.rllm\n    {more}\n"
+
+
+class Answers:
+    """An engine whose answers take time, and can be stopped; each app's prompt begins with its name."""
+
+    def __init__(self, answers: dict[str, object], delays: dict[str, float] | None = None) -> None:
+        self.answers = answers
+        self.delays = delays or {}
+        self.asked: list[str] = []
+        self.ended: list[str] = []
+        self.under_way = 0
+        self.most = 0
+
+    def ready(self, endpoint: Endpoint) -> None:
+        if endpoint.model == "openai/no-key":
+            raise MissingCredentialError("no key")
+
+    def window(self, endpoint: Endpoint) -> int | None:
+        del endpoint
+
+    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
+        del endpoint
+
+    def complete(self, request: Request) -> Completion:
+        return asyncio.run(self.acomplete(request))
+
+    async def acomplete(self, request: Request) -> Completion:
+        prompt = next(message.content for message in request.messages if message.role == "user")
+        name = prompt.partition(":")[0]
+        self.asked.append(name)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await asyncio.sleep(self.delays.get(name, 0))
+        finally:
+            self.under_way -= 1
+        self.ended.append(name)
+        answer = self.answers[name]
+        answer = answer(request) if callable(answer) else answer
+        if isinstance(answer, Exception):
+            raise answer
+        usage = Usage(prompt_tokens=10, completion_tokens=5)
+        return Completion(text=json.dumps(answer), usage=usage, model=request.endpoint.model, cost=0.5)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(params=["sync", "async", "in a loop"])
+def go(request: pytest.FixtureRequest, tmp_path: Path):
+    """Write a project, run its `top.rllm`, and return the result or the error."""
+
+    def run(files: dict[str, str], engine, given=None, listener=None, **options):
+        for name, text in files.items():
+            (tmp_path / f"{name}.rllm").write_text(text, encoding="utf-8")
+        app = runllm.load(tmp_path / "top.rllm", runtime=Runtime(engine=engine), **options)
+        given = {"text": "t"} if given is None else given
+        if request.param == "sync":
+            return app.run(given, listener=listener)
+        if request.param == "async":
+            return asyncio.run(app.arun(given, listener=listener))
+
+        async def within() -> object:
+            return app.run(given, listener=listener)
+
+        return asyncio.run(within())
+
+    return run
+
+
+def test_values_keep_their_types_on_their_way(go) -> None:
+    engine = Answers({"count": {"out": 3}, "list": {"out": ["a", "b"]}, "next": {"out": True}})
+    given = "{type: object, properties: {n: {type: integer}, names: {type: array, items: {type: string}}, half: {type: number}}}"
+    files = {
+        "count": leaf("count", kind="integer"),
+        "list": leaf("list", kind="array, items: {type: string}"),
+        "next": leaf("next", kind="boolean", given=given),
+        "top": parent(
+            use("count", "count")
+            + use("list", "list")
+            + use(
+                "next",
+                "next",
+                'with: {n: "{{ uses.count.out }}", names: "{{ uses.list.out }}", half: "{{ uses.count.out }}.5"}',
+            ),
+            output='{n: "{{ uses.count.out }}", names: "{{ uses.list.out }}", flag: "{{ uses.next.out }}", fixed: [1, "{{ uses.count.out }}"], said: "{{ uses.count.out }} of {{ uses.list.out }}"}',
+        ),
+    }
+    result = go(files, engine)
+    assert result.output == {"n": 3, "names": ["a", "b"], "flag": True, "fixed": [1, 3], "said": '3 of ["a", "b"]'}
+    assert engine.asked[-1] == "next"
+    assert result.children[2].result.output == {"out": True}
+
+
+def test_independent_apps_run_side_by_side_and_dependent_ones_in_order(go) -> None:
+    engine = Answers({name: {"out": name} for name in ("a", "b", "c", "top")}, delays={"a": 0.2, "b": 0.05, "c": 0.05})
+    files = {name: leaf(name) for name in ("a", "b", "c")}
+    files["top"] = parent(
+        use("a", "a") + use("b", "b") + use("c", "c", 'with: {text: "{{ uses.b.out }}"}'),
+        prompt="top: {{ uses.a.out }}{{ uses.c.out }}",
+    )
+    result = go(files, engine)
+    assert engine.ended == ["b", "c", "a", "top"]  # c does not wait for a, which it does not need
+    assert result.latency < 0.4
+    assert result.usage == Usage(prompt_tokens=40, completion_tokens=20)
+    assert result.cost == 2.0
+    assert [child.name for child in result.children] == ["a", "b", "c"]
+
+
+def test_no_more_calls_are_under_way_than_are_allowed(go) -> None:
+    engine = Answers({"part": {"out": "x"}}, delays={"part": 0.01})
+    files = {
+        "part": leaf("part"),
+        "top": parent(
+            use("parts", "part", 'for_each: [a, b, c, d, e, f, g]\n    with: {text: "{{ item }}"}'),
+            output='{n: "{{ uses.parts | length }}"}',
+        ),
+    }
+    assert go(files, engine, concurrency=3).output == {"n": 7}
+    assert engine.most == 3
+
+
+def test_a_list_is_mapped_in_order_with_item_and_index(go) -> None:
+    engine = Answers({"part": lambda request: {"out": request.messages[-1].content}})
+    engine.delays = {"part": 0.0}
+    files = {
+        "part": leaf("part"),
+        "words": leaf("words", kind="array, items: {type: string}"),
+        "top": parent(
+            use("words", "words")
+            + use("parts", "part", 'for_each: "{{ uses.words.out }}"\n    with: {text: "{{ index }} {{ item }}"}'),
+            output='{all: "{{ uses.parts }}"}',
+        ),
+    }
+    engine.answers["words"] = {"out": ["x", "y", "z"]}
+    result = go(files, engine)
+    assert [part["out"] for part in result.output["all"]] == ["part: 1 x", "part: 2 y", "part: 3 z"]
+    assert [(child.name, child.index) for child in result.children] == [
+        ("words", None), ("parts", 0), ("parts", 1), ("parts", 2),
+    ]  # fmt: skip
+
+
+def test_an_empty_list_runs_nothing(go) -> None:
+    engine = Answers({"words": {"out": []}})
+    files = {
+        "part": leaf("part"),
+        "words": leaf("words", kind="array, items: {type: string}"),
+        "top": parent(
+            use("words", "words")
+            + use("parts", "part", 'for_each: "{{ uses.words.out }}"\n    with: {text: "{{ item }}"}'),
+            output='{all: "{{ uses.parts }}"}',
+        ),
+    }
+    assert go(files, engine).output == {"all": []}
+    assert engine.asked == ["words"]
+
+
+def diamond() -> dict[str, str]:
+    """`top` uses `left` and `right`, and both use `base` on the same input."""
+    side = use("base", "base") + use("own", "{own}", 'with: {text: "{{ uses.base.out }}"}')
+    return {
+        "base": leaf("base"),
+        "l": leaf("l"),
+        "r": leaf("r"),
+        "left": parent(side.replace("{own}", "l"), output='{out: "{{ uses.own.out }}"}', name="left"),
+        "right": parent(side.replace("{own}", "r"), output='{out: "{{ uses.own.out }}"}', name="right"),
+        "top": parent(use("left", "left") + use("right", "right"), output='{l: "{{ uses.left.out }}", r: "{{ uses.right.out }}"}'),
+    }  # fmt: skip
+
+
+OPEN = "{type: object, properties: {out: {type: string}}, required: [out]}"
+
+
+def test_a_diamond_runs_its_shared_app_once_and_counts_it_once(go) -> None:
+    engine = Answers({"base": {"out": "b"}, "l": {"out": "L"}, "r": {"out": "R"}}, delays={"base": 0.05})
+    files = {
+        name: text.replace("{type: object}", OPEN) if name in ("left", "right") else text
+        for name, text in diamond().items()
+    }
+    result = go(files, engine)
+    assert result.output == {"l": "L", "r": "R"}
+    assert sorted(engine.asked) == ["base", "l", "r"]
+    assert result.usage.prompt_tokens == 30
+    bases = [child for side in result.children for child in side.result.children if child.name == "base"]
+    assert sorted(child.shared for child in bases) == [False, True]
+
+
+def test_the_same_app_on_another_input_is_another_run(go) -> None:
+    engine = Answers({"base": lambda request: {"out": request.messages[-1].content}})
+    files = {
+        "base": leaf("base"),
+        "top": parent(
+            use("a", "base", "with: {text: one}") + use("b", "base", "with: {text: two}"),
+            output='{a: "{{ uses.a.out }}", b: "{{ uses.b.out }}"}',
+        ),
+    }
+    assert go(files, engine).output == {"a": "base: one", "b": "base: two"}
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+
+def test_a_failure_names_its_way_stops_the_others_and_loses_no_token(go) -> None:
+    wrong = Answers({"bad": {"oops": 1}, "quick": {"out": "q"}, "slow": {"out": "s"}}, {"slow": 5.0, "bad": 0.05})
+    files = {
+        "bad": leaf("bad"),
+        "quick": leaf("quick"),
+        "slow": leaf("slow"),
+        "middle": parent(use("deep", "bad"), output='{out: "{{ uses.deep.out }}"}', schema=OPEN, name="middle"),
+        "top": parent(use("q", "quick") + use("s", "slow") + use("m", "middle"), output='{x: "{{ uses.m.out }}"}'),
+    }
+    with pytest.raises(RetryExhaustedError) as caught:
+        go(files, wrong)
+    error = caught.value
+    assert str(error).startswith("top > m > deep: no valid answer in 3 attempts")
+    assert error.payload()["details"]["trail"] == ["top", "m", "deep"]
+    assert error.payload()["message"] == str(error)
+    result = error.result
+    assert result is not None
+    assert result.latency < 3
+    assert result.usage.prompt_tokens == 40  # three of `bad`, one of `quick`
+    by_name = {child.name: child.result for child in result.children}
+    assert by_name["q"].output == {"out": "q"}
+    assert isinstance(by_name["s"].error, InterruptedRunError)
+    assert by_name["m"].children[0].result.error.trail == ()
+    assert wrong.under_way == 0  # the slow call was cancelled, not left behind
+
+
+def test_what_a_stopped_app_has_spent_is_kept(go) -> None:
+    """The middle app's first child has answered, its second is stopped in the middle of its call."""
+    engine = Answers(
+        {"fast": {"out": "f"}, "slow": {"out": "s"}, "bad": ProviderError("down")}, {"slow": 5.0, "bad": 0.1}
+    )
+    files = {
+        "fast": leaf("fast"),
+        "slow": leaf("slow"),
+        "bad": leaf("bad").replace("{model: openai/m}", "{model: openai/m, num_retries: 0}"),
+        "middle": parent(
+            use("fast", "fast") + use("slow", "slow", 'with: {text: "{{ uses.fast.out }}"}'),
+            output='{out: "{{ uses.slow.out }}"}', schema=OPEN, name="middle",
+        ),
+        "top": parent(use("m", "middle") + use("b", "bad"), output='{x: "{{ uses.m.out }}"}'),
+    }  # fmt: skip
+    with pytest.raises(ProviderError) as caught:
+        go(files, engine)
+    assert str(caught.value).startswith("top > b: down")
+    result = caught.value.result
+    assert result is not None
+    assert result.usage.prompt_tokens == 10
+    middle = result.children[0].result
+    assert [child.name for child in middle.children] == ["fast", "slow"]
+    assert len(middle.children[1].result.attempts) == 1  # the call that was cut short is on record
+
+
+def test_a_value_that_does_not_fit_is_refused_before_the_child_pays(go) -> None:
+    bounded = "{type: object, properties: {text: {type: string, maxLength: 3}}, required: [text]}"
+    engine = Answers({"a": {"out": "too long"}})
+    files = {
+        "a": leaf("a"),
+        "b": leaf("b", given=bounded),
+        "top": parent(
+            use("a", "a") + use("b", "b", 'with: {text: "{{ uses.a.out }}"}'), output='{x: "{{ uses.b.out }}"}'
+        ),
+    }
+    with pytest.raises(InputSchemaError, match="top > b: the input does not fit: `/text`") as caught:
+        go(files, engine)
+    assert engine.asked == ["a"]
+    assert caught.value.result.usage.prompt_tokens == 10
+
+
+def test_a_missing_key_of_any_app_is_found_before_anything_is_paid_for(go) -> None:
+    engine = Answers({"a": {"out": "x"}})
+    files = {
+        "a": leaf("a"),
+        "b": leaf("b").replace("openai/m", "openai/no-key"),
+        "top": parent(
+            use("a", "a") + use("b", "b", 'with: {text: "{{ uses.a.out }}"}'), output='{x: "{{ uses.b.out }}"}'
+        ),
+    }
+    with pytest.raises(MissingCredentialError, match="top > b"):
+        go(files, engine)
+    assert engine.asked == []
+
+
+def test_a_list_that_is_none_when_it_runs_is_an_error_of_the_parent(go) -> None:
+    engine = Answers({"a": {"out": "x"}})
+    files = {
+        "a": HEAD.format(name="a", input=TEXT, output="{type: object, properties: {out: {}}}") + LLM + "---\na: x\n",
+        "b": leaf("b"),
+        "top": parent(
+            use("a", "a") + use("b", "b", 'for_each: "{{ uses.a.out }}"\n    with: {text: x}'),
+            output='{x: "{{ uses.b }}"}',
+        ),
+    }
+    with pytest.raises(DependencyResolutionError, match="`for_each` of `b` gives no list"):
+        go(files, engine)
+
+
+def test_an_output_that_does_not_fit_when_it_is_built_is_an_error_with_its_place(go) -> None:
+    engine = Answers({"a": {"out": "x"}})
+    files = {
+        "a": leaf("a"),
+        "top": parent(
+            use("a", "a"),
+            output='{x: "{{ uses.a.out }}"}',
+            schema="{type: object, properties: {x: {type: string, minLength: 2}}, required: [x]}",
+        ),
+    }
+    with pytest.raises(OutputSchemaError, match="the output that is built does not fit: `/x`") as caught:
+        go(files, engine)
+    assert caught.value.received == {"x": "x"}
+    assert caught.value.result.usage.prompt_tokens == 10
+
+
+# --- what a caller may override ------------------------------------------------------------------
+
+
+def models(engine: ScriptedEngine) -> list[str]:
+    return sorted(request.endpoint.model for request in engine.requests)
+
+
+def asking() -> dict[str, str]:
+    return {"a": leaf("a"), "top": parent(use("a", "a"), prompt="top: {{ uses.a.out }}")}
+
+
+@pytest.mark.parametrize(("whole", "called"), [(False, ["openai/m", "openai/x"]), (True, ["openai/x", "openai/x"])])
+def test_another_model_holds_for_the_whole_tree_only_when_asked(go, whole: bool, called: list[str]) -> None:
+    engine = ScriptedEngine(lambda _: '{"out": "x"}')
+    go(asking(), engine, model="openai/x", whole_tree=whole)
+    assert models(engine) == called
+
+
+@pytest.mark.parametrize(("whole", "attempts"), [(False, 3), (True, 1)])
+def test_retries_hold_for_the_whole_tree_only_when_asked(go, whole: bool, attempts: int) -> None:
+    engine = ScriptedEngine(lambda _: "no JSON")
+    with pytest.raises(RetryExhaustedError):
+        go(asking(), engine, max_retries=0, whole_tree=whole)
+    assert len(engine.requests) == attempts
+
+
+def test_a_model_that_nobody_uses_is_said(go) -> None:
+    engine = ScriptedEngine(lambda _: '{"out": "x"}')
+    files = {"a": leaf("a"), "top": parent(use("a", "a"), output='{x: "{{ uses.a.out }}"}')}
+    result = go(files, engine, model="openai/x")
+    assert models(engine) == ["openai/m"]
+    assert "calls no model itself" in result.warnings[0]
+
+
+def test_a_trace_says_in_which_app_a_step_happens(go) -> None:
+    events: list[Event] = []
+    engine = ScriptedEngine(lambda _: '{"out": "x"}')
+    go(asking(), engine, listener=events.append)
+    assert {event.trail for event in events} == {(), ("a",)}
+    assert [event.trail for event in events if event.step == "done"] == [("a",), ()]
+
+
+def test_an_optional_value_that_is_absent_is_left_out(go) -> None:
+    optional = "{type: object, properties: {text: {type: string}, n: {type: integer}}, required: [text]}"
+    engine = Answers({"a": lambda request: {"out": request.messages[-1].content}})
+    child = leaf("a", given=optional).replace("{{ input.text }}", "{{ input.text }}{{ input.n }}")
+    files = {
+        "a": child,
+        "top": parent(use("a", "a", 'with: {text: "{{ input.text }}", n: "{{ input.n }}"}'), output='{x: "{{ uses.a.out }}"}')
+        .replace(TEXT, optional),
+    }  # fmt: skip
+    assert go(files, engine).output == {"x": "a: t"}
+    assert go(files, engine, {"text": "t", "n": 7}).output == {"x": "a: t7"}
+
+
+def test_cancelling_an_async_run_ends_its_calls(tmp_path: Path) -> None:
+    engine = Answers({"a": {"out": "x"}}, {"a": 30.0})
+    for name, text in asking().items():
+        (tmp_path / f"{name}.rllm").write_text(text)
+    app = runllm.load(tmp_path / "top.rllm", runtime=Runtime(engine=engine))
+
+    async def cancel() -> None:
+        task = asyncio.create_task(app.arun({"text": "t"}))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.05)
+
+    asyncio.run(cancel())
+    assert engine.asked == ["a"]
+    assert engine.under_way == 0
