@@ -14,8 +14,17 @@ from runllm.program import Dependency, Program, Section, ValueTemplate
 
 
 def description(plan: Plan) -> dict[str, Any]:
-    """A program, its contract and its parts; each app that it uses in the same form, with what flows into it."""
+    """A program, its contract and its parts; each app that it uses in the same form, with what flows into it.
+
+    What an app uses is described where the app is met first; elsewhere its `repeated` is true and its `uses` empty.
+    """
+    return _described(plan, set())
+
+
+def _described(plan: Plan, met: set[Plan]) -> dict[str, Any]:
     program = plan.program
+    repeated = plan in met and bool(plan.children)
+    met.add(plan)
     model = program.model
     return {
         "name": program.name,
@@ -34,7 +43,8 @@ def description(plan: Plan) -> dict[str, Any]:
         "output": fields(program.output_contract),
         "builds": _wires(program.output) if program.output else None,
         "reads": _reads(_sections(program).values()),
-        "uses": [_used(dependency, plan) for dependency in program.uses],
+        "uses": [] if repeated else [_used(dependency, plan, met) for dependency in program.uses],
+        "repeated": repeated,
         "blocks": [{"phase": b.phase, "name": b.name, "line": b.line} for b in program.blocks],
         "examples": len(program.examples),
         "sections": [name for name, part in _sections(program).items() if part and part.text],
@@ -58,7 +68,7 @@ def fields(contract: Contract) -> list[dict[str, Any]]:
     ]
 
 
-def _used(dependency: Dependency, plan: Plan) -> dict[str, Any]:
+def _used(dependency: Dependency, plan: Plan, met: set[Plan]) -> dict[str, Any]:
     over = dependency.for_each
     return {
         "name": dependency.name,
@@ -66,7 +76,7 @@ def _used(dependency: Dependency, plan: Plan) -> dict[str, Any]:
         "for_each": _shown(over.value) if over else None,
         "with": _wires(dependency.arguments),
         "needs": sorted(plan.needs[dependency.name]),
-        "app": description(plan.children[dependency.name]),
+        "app": _described(plan.children[dependency.name], met),
     }
 
 

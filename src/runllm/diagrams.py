@@ -22,7 +22,8 @@ def _branches(app: Description, margin: str) -> Iterator[str]:
         child = used["app"]
         times = f" for each of {used['for_each']}" if used["for_each"] else ""
         branch = f"{margin}{'└─' if last else '├─'} {used['name']}"
-        yield f"{branch} = {child['name']} {child['version']} ({used['path']}){times}"
+        again = ", as above" if child["repeated"] else ""
+        yield f"{branch} = {child['name']} {child['version']} ({used['path']}{again}){times}"
         below = inner + ("│  " if child["uses"] else "   ")
         yield f"{below}{_signature(child)}"
         for wire in used["with"]:

@@ -216,7 +216,7 @@ class ChildResult:
     result: RunResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunResult:
     """One run, whether it succeeded or not.
 
@@ -241,6 +241,11 @@ class RunResult:
     version: str = ""
     model: str = ""
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Short: an event loop writes its results into its own messages, and a shared child stands in many places.
+        ended = f"error={self.error!r}" if self.error else f"output={self.output!r}"
+        return f"<RunResult {self.app}: {ended}, {len(self.attempts)} attempts, {len(self.children)} children>"
 
     @property
     def usage(self) -> Usage:

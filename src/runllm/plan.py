@@ -19,7 +19,7 @@ class Plan:
     """
 
     program: Program
-    children: Mapping[str, Plan] = field(default_factory=dict[str, "Plan"])
+    children: Mapping[str, Plan] = field(default_factory=dict[str, "Plan"], repr=False)
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
     def walk(self) -> Iterator[Plan]:

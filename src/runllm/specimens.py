@@ -15,13 +15,14 @@ from runllm.schemas import Schema, follow
 
 _MOST = 100
 _MOST_INSIDE = 8  # values of one property or item that are tried
-_MOST_STEPS = 3_000  # schemas looked at in one call: references can make a small schema unfold without end
+_MOST_STEPS = 1_500  # schemas looked at in one call: references can make a small schema unfold without end
 _DEEPEST = 200
 _LARGEST = 20_000  # a schema that wants more characters or items than this gets no specimen
+_NEAR = 4  # steps from the root where an empty list or object tells most; further down the fullest one does
 _SHORT = 20  # items that an array may have only to show its upper bound
 _UNFOLDED = 2  # how often one reference is followed on the way down
 _TYPES = ("string", "integer", "number", "boolean", "null", "array", "object")
-_ANYTHING = ("", 0, None, False, [], {}, 0.5, "a")
+_ANYTHING: tuple[Any, ...] = ("", 0, None, False, [], {}, 0.5, "a")
 _MISSING: Any = object()
 
 _FORMATS = {
@@ -124,17 +125,17 @@ class _Maker:
         return list(islice(self.values(schema, path), max(2, _MOST_INSIDE - len(path))))
 
     def _typed(self, name: str, node: Schema, path: tuple[str, ...]) -> Iterator[Any]:
-        if name == "object":
-            return self._objects(node, path)
-        if name == "array":
-            return self._arrays(node, path)
-        return _SCALARS[name](node)
+        inside = {"object": self._objects, "array": self._arrays}
+        try:
+            yield from inside[name](node, path) if name in inside else dict.fromkeys(_SCALARS[name](node))
+        except OverflowError:  # a bound that no float holds
+            return
 
     def _arrays(self, node: Schema, path: tuple[str, ...]) -> Iterator[Any]:
         least, most = _bound(node, "minItems", 0), _bound(node, "maxItems", _LARGEST)
         if least > min(most, _LARGEST):
             return
-        if least == 0:  # without a look at the items, which may have no end
+        if least == 0 and len(path) < _NEAR:
             yield []
         columns = [self._some(sub, path) for sub in node.get("prefixItems", ())]
         rest = self._some(node.get("items", True), path)
@@ -146,14 +147,15 @@ class _Maker:
             return [c[i * step % len(c)] for i, c in enumerate(found)] if length <= most and all(found) else None
 
         wanted = within[:1] * min(_bound(node, "minContains", 1), _SHORT)
-        lengths = dict.fromkeys(max(least, n) for n in (0, 1, 2, len(columns), len(columns) + 1))
+        lengths = dict.fromkeys(max(least, n) for n in (1, 2, 0, len(columns), len(columns) + 1))
         found = [array for length in lengths if (array := of(length)) is not None]
         yield from ([*wanted, *array][:most] for array in found if wanted)
-        yield from found
+        yield from found[:1]
         for place, column in enumerate([*columns, rest]):
             base = of(max(least, place + 1))
             for value in column[1:] if base else ():
                 yield [*base[:place], value, *base[place + 1 :]] if base else []
+        yield from found[1:]
         if most <= _SHORT and (longest := of(most)) is not None:
             yield longest
 
@@ -161,15 +163,14 @@ class _Maker:
         declared = cast("dict[str, Any]", node.get("properties", {}))
         required = cast("list[str]", node.get("required", []))
         rest = node.get("additionalProperties", True)
-        if not required and _bound(node, "minProperties", 0) == 0:
-            yield {}
         needed = {name: self._some(declared.get(name, rest), path) for name in required}
         if not all(needed.values()):
             return
         optional = {name: self._some(sub, path) for name, sub in declared.items() if name not in needed}
         chosen = needed | {name: found for name, found in optional.items() if found}
         base = {name: found[0] for name, found in needed.items()}
-        yield base
+        if len(path) < _NEAR:
+            yield base
         yield {name: found[0] for name, found in chosen.items()}
         if len(chosen) > _MOST_INSIDE:  # too many to take one by one: all of them together
             yield from (
@@ -178,6 +179,7 @@ class _Maker:
         changes = _in_turn(iter([(name, item) for item in found]) for name, found in chosen.items())
         extras = self._extras(node, path)
         yield from ({**base, **extra} for extra in _in_turn([({name: item} for name, item in changes), extras]))
+        yield base
 
     def _extras(self, node: Schema, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         """Properties that the schema does not name but may admit."""
@@ -262,7 +264,7 @@ _SCALARS: dict[str, Callable[[Schema], Iterator[Any]]] = {
 
 def _bound(node: Schema, keyword: str, otherwise: int) -> int:
     found = node.get(keyword)
-    return int(found) if isinstance(found, int | float) and math.isfinite(found) else otherwise
+    return int(found) if isinstance(found, int | float) else otherwise
 
 
 def _annotated(node: Schema) -> Iterator[Any]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
+from math import prod
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from runllm.contracts import Contract
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 Verdict = Literal["fits", "never", "maybe"]
 
 # Measured limits: beyond them the library takes from tens of milliseconds to minutes.
-_MOST_CASES = 128  # that one schema may split into: its canonical form multiplies them out
-_ENDLESS = 10**6
-_MOST_PAIRS = 4_096  # of cases: an intersection compares each of one schema with each of the other
-_MOST_PARTS = 100  # of both schemas: containment grows with the fourth power of the properties that differ
-_MOST_STEPS = 2_000  # of a proof
+_MOST_CASES = 64  # that one schema may split into: its canonical form multiplies them out
+_MOST_PAIRS = 200  # of cases: an intersection compares each of one schema with each of the other
+_MOST_PARTS = 50  # of both schemas: containment grows with the fourth power of the properties that differ
+_MOST_STEPS = 1_000  # of a proof
+_ENDLESS = 10**6  # cases
+_MANY = 500  # values of an enumeration
+_FEW = 20
 _LONGEST = 80
 _NAMED = 4  # properties, values and alternatives that a description names
 
@@ -72,7 +75,7 @@ def fit(source: Schema, target: Schema) -> Fit:
     if values is not None:
         return _fit_of_values(values, Contract(source), Contract(target))
     forms = _Forms.of(source, target)
-    if forms is not None and _Proof().holds(forms.source, forms.target):
+    if forms is not None and forms.proven():
         return Fit(verdict="fits")
     return _searched(source, target, forms)
 
@@ -82,8 +85,8 @@ def _listed(source: Schema) -> list[Any] | None:
     node = resolve(source, source)
     if "const" in node:
         return [node["const"]]
-    if isinstance(node.get("enum"), list):
-        return cast("list[Any]", node["enum"])
+    if isinstance(node.get("enum"), list):  # a validator looks through a list of objects: many of many take seconds
+        return cast("list[Any]", node["enum"]) if len(node["enum"]) <= _MANY else None
     return {"boolean": [False, True], "null": [None]}.get(str(node.get("type")))
 
 
@@ -99,20 +102,20 @@ def _searched(source: Schema, target: Schema, forms: _Forms | None) -> Fit:
     """The verdict on schemas of which it is not proven that one fits the other."""
     given, wanted = Contract(source), Contract(target)
     shared, example = False, UNKNOWN
-    difference = forms.difference() if forms else iter(())
-    for value in chain(specimens(source), islice(specimens(target), 20), difference):
-        if not given.accepts(value):
-            continue
-        if wanted.accepts(value):
-            shared = True
-        elif example is UNKNOWN:
-            example = _smaller(value, given, wanted)
+    for value in chain(specimens(source), islice(specimens(target), _FEW)):
+        if given.accepts(value):
+            fits = wanted.accepts(value)
+            shared = shared or fits
+            example = value if example is UNKNOWN and not fits else example
         if shared and example is not UNKNOWN:
             break
+    if example is UNKNOWN and forms:
+        apart = (value for value in forms.difference() if given.accepts(value) and not wanted.accepts(value))
+        example = next(apart, UNKNOWN)
     if example is UNKNOWN and forms and forms.covered():
         return Fit(verdict="fits")
     verdict: Verdict = "never" if forms and not shared and forms.disjoint() else "maybe"
-    return Fit(verdict=verdict) if example is UNKNOWN else _explained(verdict, example, wanted)
+    return Fit(verdict=verdict) if example is UNKNOWN else _explained(verdict, _smaller(example, given, wanted), wanted)
 
 
 def _explained(verdict: Verdict, example: Any, target: Contract) -> Fit:
@@ -168,6 +171,13 @@ class _Forms:
         except ValueError:  # the base of all that the library raises for a schema
             return None
 
+    def proven(self) -> bool:
+        """Whether it is proven part by part, in linear time, that the target admits all of the source."""
+        try:
+            return _Proof().holds(self.source, self.target)
+        except ValueError:
+            return False
+
     def disjoint(self) -> bool:
         """Whether it is proven that no value is of both."""
         from jsonschema_rs.canonical import Satisfiability
@@ -186,10 +196,11 @@ class _Forms:
         if not self.small:
             return
         try:
-            left: Any = self.source.subtract(self.target).to_json_schema()
+            left = self.source.subtract(self.target).to_json_schema()
         except ValueError:
             return
-        yield from specimens(cast("Schema", left)) if isinstance(left, Mapping) else ()
+        plain: Any = json.loads(json.dumps(left, default=float))  # a number beyond 64 bits comes as a Decimal
+        yield from specimens(cast("Schema", plain)) if isinstance(plain, dict) else ()
 
 
 def _canonical(schema: Schema | bool) -> CanonicalSchema:
@@ -237,25 +248,24 @@ def _cases(root: Schema, schema: Any, known: dict[str, int]) -> int:
     if not isinstance(schema, Mapping):
         return 1
     node = cast("Schema", schema)
-    count = 1
-    for part in node.get("allOf", ()):
-        count *= _cases(root, part, known)
-    for keyword in ("anyOf", "oneOf"):
+    dependent: Schema = node.get("dependentSchemas", {})
+    factors = [3 ** min(len(dependent) + len(node.get("dependentRequired", ())), 9)]
+    factors += [_cases(root, part, known) for part in (*node.get("allOf", ()), *dependent.values())]
+    for keyword, each in (("anyOf", 1), ("oneOf", 2)):
         if keyword in node:
-            count *= sum(_cases(root, part, known) for part in node[keyword])
+            factors.append(each * sum(_cases(root, part, known) for part in node[keyword]))
     if "if" in node:
-        count *= 2 * max(_cases(root, node.get(keyword), known) for keyword in ("if", "then", "else"))
+        factors.append(2 * max(_cases(root, node.get(keyword), known) for keyword in ("if", "then", "else")))
     if "not" in node:
-        count *= sum(1 for _ in subschemas(node["not"]))
-    for keyword in ("dependentRequired", "dependentSchemas"):
-        count *= 3 ** min(len(node.get(keyword, ())), 9)
+        parts = sum(1 for _ in subschemas(node["not"]))
+        factors.append(max(_cases(root, node["not"], known), parts * parts // 16))
     target = node.get("$ref")
     if isinstance(target, str):
         if target not in known:
             known[target] = _ENDLESS  # back at itself with no step into the value: the library may never return
             known[target] = _cases(root, follow(root, target), known)
-        count *= known[target]
-    return min(max(count, len(node.get("patternProperties", ()))), _ENDLESS)
+        factors.append(known[target])
+    return min(max(prod(factors), len(node.get("patternProperties", ()))), _ENDLESS)
 
 
 # --- the proof ---------------------------------------------------------------------------------
@@ -295,6 +305,8 @@ class _Proof:
             return self._objects(given, wanted)
         if isinstance(given, forms.ArrayView) and isinstance(wanted, forms.ArrayView):
             return self._arrays(given, wanted)
+        if isinstance(given, forms.EnumView) and isinstance(wanted, forms.EnumView):
+            return {*map(forms.json.to_string, given.values)} <= {*map(forms.json.to_string, wanted.values)}
         # For objects and lists the library's answer is cheap only where the target looks at the type alone.
         simple = not isinstance(given, forms.ObjectView | forms.ArrayView)
         return (simple or isinstance(wanted, forms.MultiTypeView | forms.TrueView)) and _covers(target, source)

@@ -214,6 +214,23 @@ def test_a_process_ends_cleanly_and_prints_nothing(how, status):
     assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"")
 
 
+def test_waiting_for_a_turn_takes_nothing_from_the_time_of_a_call(engine):
+    """With many calls at once the last would otherwise never begin; those that wait are served in their order."""
+
+    async def both():
+        long = asyncio.create_task(engine.acomplete(ask("Tell a long story.", max_tokens=400)))
+        await asyncio.sleep(0.05)
+        short = [asyncio.create_task(engine.acomplete(ask("Say yes.", max_tokens=3, timeout=1.5))) for _ in range(3)]
+        started = time.monotonic()
+        await long
+        waited = time.monotonic() - started
+        return waited, await asyncio.gather(*short)
+
+    waited, answers = asyncio.run(both())
+    assert all(answer.latency < 1.5 for answer in answers)
+    assert all(answer.latency < waited for answer in answers)
+
+
 def test_strings_that_reach_their_bound_end_there(engine):
     """Without penalties the model rambles to every bound: the decoder once gave up at one, and constrained no more."""
     schema = {

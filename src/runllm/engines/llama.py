@@ -6,7 +6,9 @@ import importlib
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -62,7 +64,28 @@ class LoadedModel:
         self._path = path
         self._options = options
         self._turn = threading.Lock()
+        self._line: deque[object] = deque()  # of calls, the one whose turn it is first
+        self._moved = threading.Condition()
         self._server: Any = None
+
+    @contextmanager
+    def turn(self, cancelled: threading.Event) -> Generator[None]:
+        """Wait in line, first come first served, until no other call is before this one or it is cancelled.
+
+        Waiting takes nothing from the time that a call may take: with many at once, the last would never begin.
+        """
+        place = object()
+        with self._moved:
+            self._line.append(place)
+        try:
+            with self._moved:
+                while self._line[0] is not place and not cancelled.is_set():
+                    self._moved.wait(_PATIENCE)  # in short steps, so that Ctrl-C gets through everywhere
+            yield
+        finally:
+            with self._moved:
+                self._line.remove(place)
+                self._moved.notify_all()
 
     def generate(self, body: dict[str, Any], call: Call) -> None:
         """Run one generation in a thread of its own and wait for it, at most to the deadline.

@@ -60,7 +60,7 @@ class LocalEngine:
 
     def __init__(self) -> None:
         self._models: dict[tuple[Path, tuple[tuple[str, int], ...]], LoadedModel] = {}
-        self._running: list[Call] = []
+        self._running: list[threading.Event] = []  # each ends a call
         self._lock = threading.Lock()
         self._pid: int | None = None
 
@@ -101,8 +101,8 @@ class LocalEngine:
         """End what is being generated and unload every model."""
         with self._lock:
             models, self._models = list(self._models.values()), {}
-            for call in self._running:
-                call.cancelled.set()
+            for cancelled in self._running:
+                cancelled.set()
         if self._pid in (None, os.getpid()):  # in a forked child there is nothing that could be unloaded
             for model in models:
                 model.close()
@@ -110,10 +110,22 @@ class LocalEngine:
     # --- one call ------------------------------------------------------------------------------
 
     def _complete(self, request: Request, cancelled: threading.Event) -> Completion:
-        started = time.monotonic()
         self.ready(request.endpoint)
         model, window = self._model(request.endpoint)
         body = _body(request)
+        with self._lock:
+            self._running.append(cancelled)
+        try:
+            with model.turn(cancelled):
+                return self._answer(request, body, model, window, cancelled)
+        finally:
+            with self._lock:
+                self._running.remove(cancelled)
+
+    def _answer(
+        self, request: Request, body: dict[str, Any], model: LoadedModel, window: int, cancelled: threading.Event
+    ) -> Completion:
+        started = time.monotonic()
         usage = Usage()
         call = Call(deadline=started + request.timeout, cancelled=cancelled)
         notes: tuple[str, ...] = ()
@@ -152,17 +164,12 @@ class LocalEngine:
                 self._models[key] = LoadedModel(path, options)
             return self._models[key], window
 
+    @staticmethod
     def _generate(
-        self, model: LoadedModel, body: dict[str, Any], deadline: float, cancelled: threading.Event, request: Request
+        model: LoadedModel, body: dict[str, Any], deadline: float, cancelled: threading.Event, request: Request
     ) -> Call:
         call = Call(deadline=deadline, cancelled=cancelled)
-        with self._lock:
-            self._running.append(call)
-        try:
-            model.generate(body, call)
-        finally:
-            with self._lock:
-                self._running.remove(call)
+        model.generate(body, call)
         _raise_for(call, request)
         return call
 

@@ -6,6 +6,7 @@ makes, and an expression too long for the engine's own recursion is refused befo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Never
 
@@ -58,6 +59,7 @@ _MOST_SIGNS = 1000
 _MOST_BRANCHES = 200
 _MOST_UNREAD = 4000
 """Code points behind what cannot be read: the engine says better what is wrong, and survives any tag that short."""
+_SHORT = 500
 _PANIC = "Unknown"
 """The kind that the binding gives a failure of the engine itself."""
 
@@ -84,12 +86,21 @@ def environment() -> minijinja.Environment:
 # --- the source --------------------------------------------------------------------------------
 
 
-def check_source(source: str) -> list[Tag]:
-    """The tags of a source that the engine can read.
+def check_source(source: str) -> Sequence[Tag]:
+    """The tags of a source that the engine can read. A short one is read once: wiring asks for it several times.
 
     Raises:
         TemplateError: with `line` and `column` in its details, and `offset` and `length` where known.
     """
+    return _check_short(source) if len(source) <= _SHORT else _check(source)
+
+
+@lru_cache(maxsize=256)
+def _check_short(source: str) -> Sequence[Tag]:
+    return _check(source)
+
+
+def _check(source: str) -> Sequence[Tag]:
     found = tags(source)
     refuse_half_characters(source)
     _refuse_long_tags(source, found)
@@ -120,7 +131,7 @@ def refuse_half_characters(source: str) -> None:
         raise _at(source, error.start, 1, "the template holds half a character (a lone surrogate)") from None
 
 
-def _refuse_long_tags(source: str, found: list[Tag]) -> None:
+def _refuse_long_tags(source: str, found: Sequence[Tag]) -> None:
     branches: list[int] = []
     for tag in found:
         signs = sum(token.kind in ("name", "operator") and token.text not in ",:" for token in tag.tokens)

@@ -80,7 +80,8 @@ def _literal(stretch: str) -> str | None:
 
 
 def _keeps_space(source: str, tag: Tag) -> bool:
-    return source[tag.start + 2] not in "-+" and source[tag.end - 3] not in "-+"
+    marks = source[tag.start + 2 : tag.start + 3], source[tag.end - 3 : tag.end - 2]
+    return not {"-", "+"}.intersection(marks)
 
 
 # --- values ------------------------------------------------------------------------------------
@@ -272,11 +273,20 @@ class _Reader:
             value = _numeric(self.types(value))
         while sign := self.skip("|", "is"):
             if sign == "is":
-                self.skip("not")
-            name = self.dotted()
-            given = self.arguments()
-            value = self.filter(name, value, given) if sign == "|" else _Value(_BOOLEAN)
+                value = self.test()
+            else:
+                name = self.dotted()
+                value = self.filter(name, value, self.arguments())
         return value
+
+    def test(self) -> _Value:
+        self.skip("not")
+        self.dotted()
+        if self.next() == "(":
+            self.pass_brackets()
+        elif self.at < len(self.tokens) and self.tokens[self.at].kind in ("string", "integer", "number"):
+            self.at += 1
+        return _Value(_BOOLEAN)
 
     def operand(self) -> _Value:
         token = self.take()
@@ -494,11 +504,11 @@ def _integer(token: Token) -> int:
 
 
 def _numeric(types: frozenset[str], *, whole: bool = True) -> _Value:
-    """What arithmetic gives: it fails for all but numbers, which are integers again where `whole`."""
+    """What arithmetic gives: it fails for nothing and null, and integers give integers where `whole`."""
     known = types - {"null"}
     if not known or not known <= {"integer", "number"}:
         return _UNKNOWN
-    return _Value(_INTEGER if whole and known == {"integer"} else _NUMBER)
+    return _Value(_NUMBER if "number" in known or not whole else _INTEGER)
 
 
 # --- what a schema says ------------------------------------------------------------------------
