@@ -26,6 +26,7 @@ RunllmError
 ├── FileAccessError                RLLM_023   a file cannot be read or written
 ├── InterruptedRunError            RLLM_024   the user stopped the run
 ├── StatsError                     RLLM_025   the statistics cannot be read or written
+├── ConfigError                    RLLM_026   a setting is wrong
 └── InternalError                  RLLM_099   a bug in runllm
 
 A class says what never varies: code, exit status, hint. A raise says what happened. The payload has
@@ -357,6 +358,14 @@ class StatsError(RunllmError):
     code = "RLLM_025"
     exit_status = 3
     hint = "Check the file that `runllm stats path` names; `--no-stats` runs without it."
+
+
+class ConfigError(RunllmError):
+    """A setting is wrong: in a configuration file, in the environment, or on the command line."""
+
+    code = "RLLM_026"
+    exit_status = 3
+    hint = "Correct the marked setting; `runllm config` shows each one and where it comes from."
 
 
 class InternalError(RunllmError):

@@ -1,0 +1,224 @@
+"""Predict how long a call takes and how long its answer is, from earlier calls of the same model.
+
+Pure arithmetic on `Sample`s: no database, no chance. The model of a call is
+
+    latency ≈ base + per_prompt_token · prompt tokens + per_completion_token · completion tokens
+
+and what the line leaves unexplained is kept as the ratio of real to predicted latency.
+"""
+
+from __future__ import annotations
+
+import statistics  # 5 ms, for whoever asks for a prediction
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from runllm.stats.quantiles import quantile
+from runllm.stats.rows import Sample
+
+_FEW = 3  # samples below which only a rate can be told
+_MANY = 8  # samples from which prompt and answer can be told apart
+_OUTLYING = 3 * 1.4826  # three median deviations, in units of a standard deviation of normal noise
+_MOST_DROPPED = 0.2
+_CORRELATED = 0.5
+_STEPS = 20  # mid-quantiles of each distribution that a prediction combines
+_SINGULAR = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """How fast a model answers.
+
+    Attributes:
+        base: seconds of a call without tokens.
+        per_prompt_token: seconds.
+        per_completion_token: seconds.
+        ratios: real latency by predicted one, of every sample, smallest first.
+    """
+
+    base: float
+    per_prompt_token: float
+    per_completion_token: float
+    ratios: tuple[float, ...]
+
+    @property
+    def ratio_p50(self) -> float:
+        """Half of the calls took less than this times the line."""
+        return quantile(self.ratios, 0.5)
+
+    @property
+    def ratio_p90(self) -> float:
+        """Nine in ten calls took less than this times the line."""
+        return quantile(self.ratios, 0.9)
+
+    def line(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """Seconds of a call, before `ratios` spread it."""
+        return self.base + self.per_prompt_token * prompt_tokens + self.per_completion_token * completion_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """How long answers are.
+
+    Attributes:
+        per_prompt_token: completion tokens that each prompt token adds; 0 where they have little to do with
+            each other.
+        rest: completion tokens of each sample without what its prompt adds, smallest first.
+    """
+
+    per_prompt_token: float
+    rest: tuple[float, ...]
+
+    def at(self, prompt_tokens: int, share: float, most: int | None = None) -> float:
+        """A quantile of the completion tokens: at least 1, at most `most`."""
+        tokens = max(1.0, self.per_prompt_token * prompt_tokens + quantile(self.rest, share))
+        return tokens if most is None else min(tokens, float(most))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What to expect of one call; `p50` is as likely too high as too low, `p90` too low once in ten times.
+
+    Attributes:
+        latency_p50: seconds.
+        latency_p90: seconds.
+        completion_p50: tokens.
+        completion_p90: tokens.
+        samples: how many calls it rests on.
+    """
+
+    latency_p50: float
+    latency_p90: float
+    completion_p50: float
+    completion_p90: float
+    samples: int
+
+
+def predict(samples: Sequence[Sample], prompt_tokens: int, most: int | None = None) -> Prediction | None:
+    """What to expect of the next call; None without a sample.
+
+    The distribution of answer lengths and that of the ratios are combined over a grid of 20 by 20
+    mid-quantiles, each pair as likely as any other: as fine as 400 random draws, and always the same. It takes
+    a call's noise to be independent of its length.
+
+    Args:
+        samples: earlier calls of the same model, best of the same app.
+        prompt_tokens: of the next call.
+        most: the most completion tokens it may have.
+    """
+    speed, lengths = fit_speed(samples), fit_lengths(samples)
+    if speed is None or lengths is None:
+        return None
+    shares = [(step + 0.5) / _STEPS for step in range(_STEPS)]
+    lines = [speed.line(prompt_tokens, lengths.at(prompt_tokens, share, most)) for share in shares]
+    ratios = [quantile(speed.ratios, share) for share in shares]
+    times = sorted(line * ratio for line in lines for ratio in ratios)
+    return Prediction(
+        latency_p50=quantile(times, 0.5),
+        latency_p90=quantile(times, 0.9),
+        completion_p50=lengths.at(prompt_tokens, 0.5, most),
+        completion_p90=lengths.at(prompt_tokens, 0.9, most),
+        samples=len(samples),
+    )
+
+
+def fit_speed(samples: Sequence[Sample]) -> Speed | None:
+    """The line through the samples, with no coefficient below zero; None where no call took any time.
+
+    One or two samples give a time for each completion token; up to seven a base as well; more also a time for
+    each prompt token. After a first fit the samples further than three median deviations from it, the worst
+    first and a fifth at most, are left out of a second one. The ratios are of all samples.
+    """
+    points = [((1.0, float(s.prompt_tokens), float(s.completion_tokens)), s.latency) for s in samples if s.latency > 0]
+    allowed = (2,) if len(points) < _FEW else (0, 2) if len(points) < _MANY else (0, 1, 2)
+    found = _least_squares(points, allowed)
+    found = _least_squares(_without_outliers(points, found), allowed)
+    predicted = [(_line(found, terms), latency) for terms, latency in points]
+    ratios = sorted(latency / line for line, latency in predicted if line > 0)
+    if not ratios:
+        return None
+    return Speed(base=found[0], per_prompt_token=found[1], per_completion_token=found[2], ratios=tuple(ratios))
+
+
+def fit_lengths(samples: Sequence[Sample]) -> Lengths | None:
+    """The completion tokens of the samples; None without one.
+
+    From eight samples on they may follow the prompt's length in a straight line, where the two correlate by more
+    than a half.
+    """
+    if not samples:
+        return None
+    prompts = [float(s.prompt_tokens) for s in samples]
+    answers = [float(s.completion_tokens) for s in samples]
+    slope = 0.0
+    varied = len(set(prompts)) > 1 and len(set(answers)) > 1
+    if varied and len(samples) >= _MANY and abs(statistics.correlation(prompts, answers)) > _CORRELATED:
+        slope = statistics.linear_regression(prompts, answers).slope
+    rest = sorted(answer - slope * prompt for prompt, answer in zip(prompts, answers, strict=True))
+    return Lengths(per_prompt_token=slope, rest=tuple(rest))
+
+
+_Terms = tuple[float, float, float]
+_Point = tuple[_Terms, float]
+
+
+def _line(coefficients: _Terms, terms: _Terms) -> float:
+    return sum(c * t for c, t in zip(coefficients, terms, strict=True))
+
+
+def _without_outliers(points: Sequence[_Point], fit: _Terms) -> list[_Point]:
+    residuals = [latency - _line(fit, terms) for terms, latency in points]
+    if not residuals:
+        return []
+    middle = statistics.median(residuals)
+    away = [abs(residual - middle) for residual in residuals]
+    limit = _OUTLYING * statistics.median(away)
+    worst = sorted(range(len(points)), key=away.__getitem__, reverse=True)[: int(len(points) * _MOST_DROPPED)]
+    dropped = {index for index in worst if away[index] > limit}
+    return [point for index, point in enumerate(points) if index not in dropped]
+
+
+def _least_squares(points: Sequence[_Point], allowed: Sequence[int]) -> _Terms:
+    """The coefficients, none below zero, with the least sum of squared errors.
+
+    The best such line is the plain least-squares line over some subset of the terms, and there are at most
+    seven subsets: all are tried.
+    """
+    best, least = (0.0, 0.0, 0.0), sum(latency**2 for _, latency in points)
+    for size in range(1, len(allowed) + 1):
+        for chosen in combinations(allowed, size):
+            solved = _solve(points, chosen)
+            if solved is None or min(solved) < 0:
+                continue
+            error = sum((latency - _line(solved, terms)) ** 2 for terms, latency in points)
+            if error < least:
+                best, least = solved, error
+    return best
+
+
+def _solve(points: Sequence[_Point], chosen: Sequence[int]) -> _Terms | None:
+    """Plain least squares over the chosen terms; None where they do not determine it.
+
+    Gaussian elimination on the normal equations, each term scaled to its largest value.
+    """
+    scale = [max((terms[i] for terms, _ in points), default=0.0) for i in chosen]
+    if not points or min(scale) <= 0:
+        return None
+    columns = [[terms[i] / s for terms, _ in points] for i, s in zip(chosen, scale, strict=True)]
+    latencies = [latency for _, latency in points]
+    rows = [[_dot(a, b) for b in (*columns, latencies)] for a in columns]
+    for pivot, row in enumerate(rows):
+        if row[pivot] < _SINGULAR * len(points):
+            return None
+        for other in (r for r in rows if r is not row):
+            factor = other[pivot] / row[pivot]
+            other[:] = [b - factor * a for a, b in zip(row, other, strict=True)]
+    found = [0.0, 0.0, 0.0]
+    for pivot, (i, s) in enumerate(zip(chosen, scale, strict=True)):
+        found[i] = rows[pivot][-1] / rows[pivot][pivot] / s
+    return found[0], found[1], found[2]
+
+
+def _dot(left: Sequence[float], right: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(left, right, strict=True))
