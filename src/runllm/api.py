@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,7 +20,9 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.exchange import Event, Options, RunResult
     from runllm.executor import Preview
     from runllm.runtime import Runtime
+    from runllm.stats.store import Store
 
+_OFF = ("off", "0", "no", "false")
 Listener = Callable[["Event"], None]
 
 
@@ -72,6 +75,8 @@ def load(
     trust_python: bool = False,
     whole_tree: bool = False,
     concurrency: int | None = None,
+    stats: bool = True,
+    log_content: bool = False,
     block_timeout: float | None = None,
     block_memory: int | None = None,
     runtime: Runtime | None = None,
@@ -86,6 +91,8 @@ def load(
         trust_python: run the file's Python blocks as your own code, without a sandbox.
         whole_tree: whether these four hold for the apps that the file uses as well.
         concurrency: the most calls at a time, where it uses others; 8 by default.
+        stats: whether runs are recorded, where the runtime has a store.
+        log_content: whether the record holds what was sent and answered.
         block_timeout: the most seconds a Python block may take; 1 by default.
         block_memory: the most MiB a Python block may use; 64 by default.
         runtime: what the app reaches models through; the process's own by default.
@@ -105,6 +112,8 @@ def load(
         trust_python=trust_python,
         whole_tree=whole_tree,
         concurrency=concurrency,
+        stats=stats,
+        log_content=log_content,
         block_timeout=block_timeout,
         block_memory=block_memory,
     )
@@ -253,9 +262,34 @@ def process_runtime() -> Runtime:
 
     from runllm.runtime import Runtime
 
-    runtime = Runtime()
+    runtime = Runtime(store=_store())
     atexit.register(runtime.close)
     return runtime
+
+
+def stats_store() -> Store:
+    """The statistics of this user, whether or not runs are being recorded now.
+
+    Raises:
+        StatsError: there is no place for them.
+    """
+    from runllm.stats.store import Store
+
+    return Store(_stats_path())
+
+
+def _store() -> Store | None:
+    """Where runs are recorded; None where the user wants none."""
+    return None if os.environ.get("RUNLLM_STATS", "on").lower() in _OFF else stats_store()
+
+
+def _stats_path() -> Path:
+    named = os.environ.get("RUNLLM_STATS_DB")
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_config_path  # 13 ms that those who name a place need not pay
+
+    return user_config_path("runllm", appauthor=False) / "stats.db"
 
 
 def read_pipe() -> str:

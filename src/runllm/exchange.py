@@ -184,6 +184,8 @@ class Options:
         block_timeout: the most seconds a Python block may ask for; 1 by default.
         block_memory: the most MiB a Python block may ask for; 64 by default.
         folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
+        stats: whether the run is recorded.
+        log_content: whether the record holds what was sent and answered.
         listener: told of each step as it happens.
     """
 
@@ -196,6 +198,8 @@ class Options:
     block_timeout: float | None = None
     block_memory: int | None = None
     folder: Path | None = None
+    stats: bool = True
+    log_content: bool = False
     listener: Callable[[Event], None] | None = None
 
 
@@ -228,7 +232,12 @@ class RunResult:
         error: why the run failed, None when it did not.
         app: name of the app.
         version: version of the app.
+        path: its file, absolute; empty when it was read from text.
+        digest: SHA-256 of its text; empty where nothing is recorded.
         model: the model that gave the accepted answer, or the last one asked.
+        started: Unix seconds.
+        input_valid: whether the input fitted the contract.
+        estimated_prompt_tokens: of the first request; None when none was rendered.
         warnings: what went wrong without stopping the run.
     """
 
@@ -239,7 +248,12 @@ class RunResult:
     error: RunllmError | None = None
     app: str = ""
     version: str = ""
+    path: str = ""
+    digest: str = ""
     model: str = ""
+    started: float = 0.0
+    input_valid: bool = True
+    estimated_prompt_tokens: int | None = None
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

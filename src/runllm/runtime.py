@@ -18,6 +18,7 @@ from runllm.exchange import Endpoint
 
 if TYPE_CHECKING:
     from runllm.blocks.phases import Runner
+    from runllm.stats.store import Store
 
 LOCAL_PREFIX = "local/"
 
@@ -56,24 +57,32 @@ class Runtime:
         now: seconds on a clock that never goes back.
         sleep: waits for so many seconds; the async driver uses the event loop's own.
         jitter: a number from 0 to 1, to spread out calls that are sent again.
+        wall: Unix seconds.
+        store: where runs are recorded; None for nowhere.
     """
 
     def __init__(
         self,
         *,
         engine: Engine | None = None,
+        store: Store | None = None,
         now: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Prepare a runtime; nothing is loaded yet.
 
         Args:
             engine: answers for every model, instead of the engines that models name.
+            store: where runs are recorded.
             now: the clock.
             sleep: how to wait.
             jitter: where randomness comes from.
+            wall: the time of day.
         """
+        self.store = store
+        self.wall = wall
         self.now = now
         self.sleep = sleep
         self.jitter = jitter
@@ -106,6 +115,8 @@ class Runtime:
             runners, self._runners = self._runners, {}
         for member in (*reversed(made.values()), *runners.values()):
             member.close()
+        if self.store is not None:
+            self.store.close()
 
     def __enter__(self) -> Self:
         return self

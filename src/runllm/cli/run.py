@@ -106,6 +106,8 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     metavar="MIB",
     help="The most memory that one Python block may use.  [default: 64]",
 )
+@click.option("--no-stats", is_flag=True, help="Do not record this run in the statistics.")
+@click.option("--log-content", is_flag=True, help="Record what is sent and answered as well, secrets masked.")
 @click.option("-v", "--verbose", is_flag=True, help="Trace each step on stderr: attempts, repairs, tokens, cost, time.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, its tokens and price. Calls no model.")
 def command(
@@ -123,6 +125,8 @@ def command(
     concurrency: int | None,
     block_timeout: float | None,
     block_memory: int | None,
+    no_stats: bool,
+    log_content: bool,
     verbose: bool,
     dry_run: bool,
 ) -> None:
@@ -140,6 +144,8 @@ def command(
         trust_python=trust_python,
         whole_tree=whole_tree,
         concurrency=concurrency,
+        stats=not no_stats,
+        log_content=log_content,
         block_timeout=block_timeout,
         block_memory=block_memory,
     )

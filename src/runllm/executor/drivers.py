@@ -23,7 +23,12 @@ DEFAULT_CONCURRENCY = 8
 
 
 def drive(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
-    """Perform each effect in this thread and hand back its answer or its error; no runs can be started in it."""
+    """Perform each effect in this thread and hand back its answer or its error; no runs can be started in it.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: as they came, after the run was told to end and has been recorded.
+    """
+    interruption: BaseException | None = None
     try:
         effect = next(steps)
         while True:
@@ -31,9 +36,16 @@ def drive(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
                 answer = _perform(effect, runtime)
             except RunllmError as error:
                 effect = steps.throw(error)
+            except (KeyboardInterrupt, SystemExit) as signal:
+                if interruption is not None:
+                    raise
+                interruption = signal
+                effect = steps.throw(InterruptedRunError("the run was interrupted"))
             else:
                 effect = steps.send(answer)
     except StopIteration as end:
+        if interruption is not None:
+            raise interruption from None
         return end.value
 
 
@@ -86,6 +98,7 @@ class _Driver:
         import asyncio
 
         started: _Started = {}
+        cancelled = False
         try:
             effect = next(steps)
             while True:
@@ -94,23 +107,20 @@ class _Driver:
                 except RunllmError as error:
                     effect = steps.throw(error)
                 except asyncio.CancelledError:
-                    effect = steps.throw(self.end_of(asyncio.current_task()))
+                    if cancelled:
+                        raise
+                    task = asyncio.current_task()
+                    cancelled = task is None or task not in self.stopped
+                    effect = steps.throw(_interruption(task, cancelled))
                 else:
                     effect = steps.send(answer)
         except StopIteration as end:
+            if cancelled:  # not by its own kind: whoever did it waits for this
+                raise asyncio.CancelledError from None
             return end.value
         finally:
             for task in started:
                 task.cancel()
-
-    def end_of(self, task: asyncio.Task[Any] | None) -> RunllmError:
-        """What a cancelled run is told: that it was stopped, if it was by its own kind."""
-        import asyncio
-
-        if task is None or task not in self.stopped:
-            raise asyncio.CancelledError
-        task.uncancel()
-        return InterruptedRunError("stopped, since another app of the same run failed")
 
     async def perform(self, effect: Effect, started: _Started) -> Any:
         import asyncio
@@ -169,6 +179,15 @@ class _Driver:
         ]
         started.clear()
         return tuple(ended)
+
+
+def _interruption(task: asyncio.Task[Any] | None, cancelled: bool) -> RunllmError:
+    """What a run is told that is cancelled from outside, or stopped by another run of its tree; it may end in peace."""
+    if task is not None:
+        task.uncancel()
+    if cancelled:
+        return InterruptedRunError("the run was interrupted")
+    return InterruptedRunError("stopped, since another app of the same run failed")
 
 
 if TYPE_CHECKING:

@@ -34,6 +34,7 @@ from runllm.exchange import (
 )
 from runllm.executor.drivers import DEFAULT_CONCURRENCY
 from runllm.executor.effects import Effect, Steps, Work
+from runllm.executor.recording import recorded
 from runllm.extraction import extract
 from runllm.plan import Plan
 from runllm.program import ValueTemplate
@@ -76,12 +77,22 @@ class Run:
         self.options = tree.options if not trail or tree.options.whole_tree else _of_a_child(tree.options)
         self.runtime = tree.runtime
         self.started = self.runtime.now()
+        self.began = self.runtime.wall()
+        self.input_valid = False
+        self.estimate: int | None = None
         self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}}
         self.children: tuple[ChildResult, ...] = ()
         self.warnings: list[str] = []
 
     def steps(self, given: Any) -> Steps:
-        """The whole run, as a generator of what the driver must do."""
+        """The whole run, as a generator of what the driver must do; the first of a tree is recorded at its end."""
+        result = yield from self.whole(given)
+        if self.trail or self.runtime.store is None or not self.options.stats:
+            return result
+        return (yield Work(do=lambda: recorded(result, self.options, self.runtime)))
+
+    def whole(self, given: Any) -> Steps:
+        """From the input to the result."""
         try:
             self.accept(given)
             if not self.trail:
@@ -129,6 +140,7 @@ class Run:
                 received=given,
                 hint=first.hint or None,
             )
+        self.input_valid = True
         self.names["input"] = value
         self.tell("input", f"{self.program.name} {self.program.version}: the input fits")
 
@@ -236,6 +248,7 @@ class Run:
     def guard(self, request: Request) -> None:
         """Refuse a request that does not fit the window."""
         found = self.budget(request)
+        self.estimate = found.prompt
         self.tell("render", f"{len(request.messages)} messages, about {found.prompt:,} tokens")
         if not found.fits:
             limit = (
@@ -352,6 +365,11 @@ class Run:
             error=outcome.error,
             app=self.program.name,
             version=self.program.version,
+            path=str(self.program.path.absolute()) if self.program.path else "",
+            digest=self.program.digest if self.runtime.store else "",
+            started=self.began,
+            input_valid=self.input_valid,
+            estimated_prompt_tokens=self.estimate,
             model=last.completion.model if last and last.completion else self.first_model(),
             warnings=tuple(self.warnings),
         )
