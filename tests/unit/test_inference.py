@@ -34,11 +34,14 @@ INPUT = {
         "either": {
             "oneOf": [{"type": "object", "properties": {"a": STRING}, "required": ["a"]}, {"type": "object", "properties": {"a": INTEGER}, "required": ["a"]}]
         },
+        "loose": {"anyOf": [{"type": "object", "properties": {"a": STRING}, "required": r} for r in (["a"], [])]},
+        "both": {"allOf": [NUMBER, INTEGER]},
+        "exact": {"type": "integer", "const": 1.0},
         "if": {"if": {"type": "object"}, "then": {"properties": {"a": STRING}}, "else": {"properties": {"a": INTEGER}}},
         "beside": {"$ref": "#/$defs/item", "properties": {"b": INTEGER}},
         "pattern": {"type": "object", "patternProperties": {"^a": STRING}, "additionalProperties": INTEGER},
     },
-    "required": ["text", "n", "x", "null", "list", "some", "pair", "inner", "open", "either", "beside"],
+    "required": ["text", "n", "x", "null", "list", "some", "pair", "inner", "open", "either", "loose", "beside"],
     "$defs": {"item": {"type": "object", "properties": {"a": STRING, "b": BOOLEAN}, "required": ["a"], "additionalProperties": False}},
 }  # fmt: skip
 SCOPE = {"input": INPUT, "uses.node": NODE, "vars": None}
@@ -71,8 +74,11 @@ def list_of(schema: dict, **more: object) -> dict:
         ("input.whole.d", or_null({**STRING, "default": "d"})),  # the default of `whole` stays as it is: empty
         ("input.open.a", {}),  # the other branch says nothing of it
         ("input.either.a", {"anyOf": [STRING, INTEGER]}),
+        ("input.loose.a", or_null(STRING)),
         ("input.if.a", {}),
         ("input.beside.a", STRING),
+        ("input.beside.b", or_null({"allOf": [INTEGER, BOOLEAN]})),
+        ("input.beside.c", NULL),
         ("input.pattern.ab", {}),
         ("input.any", {}),
         ("input.nothing", {}),
@@ -95,6 +101,8 @@ def list_of(schema: dict, **more: object) -> dict:
         ("input.text + 'a' ~ 1", STRING),
         ("input.n + 2 * input.n // 3 - 1", INTEGER),
         ("input.n + input.x", NUMBER),
+        ("input.both | abs", INTEGER),
+        ("input.exact | abs", INTEGER),
         ("input.n / 1", NUMBER),
         ("2 ** input.n", NUMBER),
         ("input.text * 2", {}),
@@ -131,6 +139,8 @@ def list_of(schema: dict, **more: object) -> dict:
         ("input.some[0:1]", {}),
         ("range(3)", {}),
         ("f(input.n) | string", STRING),
+        ("f(input.n) | reverse", {"anyOf": [{"type": "array"}, STRING, NULL]}),
+        ("[input.maybe][0] | reverse", {"anyOf": [list_of(STRING), STRING, NULL]}),
         ("[" * 40 + "1" + "]" * 40, {}),
     ],
 )  # fmt: skip
