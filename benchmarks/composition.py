@@ -49,7 +49,9 @@ def app(folder: Path, name: str, uses: list[str], *, chained: bool = False) -> P
     entries: list[str] = []
     for n, used in enumerate(uses):
         text = f"uses.d{n - 1}.out" if chained and n else "input.text"
-        entries.append(f'  - {{name: d{n}, path: ./{used}.rllm, with: {{text: "{{{{ {text} }}}}", limit: {n % 20 + 1}}}}}')
+        entries.append(
+            f'  - {{name: d{n}, path: ./{used}.rllm, with: {{text: "{{{{ {text} }}}}", limit: {n % 20 + 1}}}}}'
+        )
     listed = "uses:\n" + "\n".join(entries) + "\n" if uses else ""
     reads = "".join(f"{{{{ uses.d{n}.out }}}}" for n in range(len(uses)))
     body = f"llm: {{model: openai/m}}\nllm_params: {{temperature: 0}}\n---\nRead {{{{ input.text }}}} {reads}\n"
@@ -86,7 +88,8 @@ def main() -> None:
             for kind, path in {**paths, "one app": single}.items():
                 loaded = projects.load(path)
                 plan = loaded.plan
-                assert plan is not None, loaded.problems
+                if plan is None:
+                    raise SystemExit(str(loaded.problems))
                 times.setdefault(f"{kind}: load", []).append(milliseconds(lambda path=path: projects.load(path)))
                 ran = milliseconds(lambda plan=plan: run(plan, {"text": "a"}, Options(), runtime))
                 times.setdefault(f"{kind}: run", []).append(ran)

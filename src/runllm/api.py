@@ -19,6 +19,7 @@ from runllm.program import Program
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.exchange import Event, Options, RunResult
     from runllm.executor import Preview
+    from runllm.forecast import Forecast
     from runllm.runtime import Runtime
     from runllm.stats.store import Store
 
@@ -227,6 +228,21 @@ class App:
         from runllm import executor
 
         return executor.preview(self.plan, dict(given or {}), self._with(model=model), self.runtime)
+
+    def forecast(self, given: Mapping[str, Any] | None = None, *, model: str | None = None) -> Forecast:
+        """What a run will take, in seconds and US dollars, from what was recorded. Calls no model.
+
+        Args:
+            given: the input; None for a usual one.
+            model: used instead of the file's model.
+
+        Raises:
+            RunllmError: the input is refused, or the statistics cannot be read.
+        """
+        from runllm.forecast import forecast
+
+        options = self._with(model=model)
+        return forecast(self.plan, given, options, self.runtime, self.runtime.store or stats_store())
 
     def read_input(
         self,

@@ -76,11 +76,13 @@ class Node:
             node = child
         return mark if key is None else node.keys.get(key, mark)
 
-    def walk(self, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, Node]]:
-        """Every node with its JSON Pointer, this one first."""
-        yield pointer(path), self
-        for step, child in self.children.items():
-            yield from child.walk((*path, step))
+    def walk(self) -> Iterator[tuple[str, Node]]:
+        """Every node with its JSON Pointer, this one first, in the order of the document."""
+        waiting: list[tuple[str, Node]] = [("", self)]
+        while waiting:
+            at, node = waiting.pop()
+            yield at, node
+            waiting += [(at + pointer([step]), child) for step, child in reversed(node.children.items())]
 
 
 def _steps(path: str) -> list[str]:

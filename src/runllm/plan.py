@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
 from runllm.program import Program
 
@@ -21,6 +22,14 @@ class Plan:
     program: Program
     children: Mapping[str, Plan] = field(default_factory=dict[str, "Plan"], repr=False)
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+
+    def order(self) -> tuple[str, ...]:
+        """The dependencies, each after those that it needs."""
+        return tuple(TopologicalSorter(self.needs).static_order())
+
+    def is_free(self) -> bool:
+        """Whether a run of it calls no model."""
+        return all(plan.program.output is not None for plan in self.walk())
 
     def walk(self) -> Iterator[Plan]:
         """Every plan of the graph once, what is used before what uses it."""

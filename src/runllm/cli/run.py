@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
-from runllm.errors import FileAccessError, UsageError
+from runllm.cli.inputs import given_input, input_options
+from runllm.errors import FileAccessError
 from runllm.exchange import Event
 from runllm.rendering import Paint, event_line, output_text, safe
 
@@ -56,15 +57,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 
 @click.command(name="run", cls=_RunCommand)
 @click.argument("file", metavar="FILE")
-@click.argument("arguments", metavar="[KEY=VALUE | KEY=@FILE]...", nargs=-1)
-@click.option("-i", "--input", "text", metavar="TEXT", help="The input: JSON, YAML, or plain text.")
-@click.option(
-    "-f",
-    "--input-file",
-    "path",
-    metavar="PATH",
-    help="Read the input from a .json, .yaml or text file; `-` is stdin.",
-)
+@input_options
 @click.option("-m", "--model", metavar="MODEL", help="Use this model instead of the file's.")
 @click.option(
     "--max-retries",
@@ -135,8 +128,6 @@ def command(
     The input is given by --input, --input-file, a pipe, or KEY=VALUE arguments, which are read as the
     type that FILE declares. `runllm run FILE --help` lists what FILE takes.
     """
-    if text is not None and path is not None:
-        raise UsageError("`--input` and `--input-file` cannot be given together")
     if trust_python:
         click.echo(UNSANDBOXED.format(file=safe(file) + (" and the apps it uses" if whole_tree else "")), err=True)
     app = api.load(
@@ -149,7 +140,7 @@ def command(
         block_timeout=block_timeout,
         block_memory=block_memory,
     )
-    given = _given(app, text, path, arguments)
+    given = given_input(app, text, path, arguments)
     if dry_run:
         _emit(json.dumps(_preview(app.preview(given, model=model)), ensure_ascii=False, indent=2), target)
         return
@@ -159,16 +150,6 @@ def command(
         for warning in result.warnings:
             click.echo(f"warning: {safe(warning)}", err=True)
     _emit(output_text(result.output or {}, form), target)
-
-
-def _given(app: api.App, text: str | None, path: str | None, arguments: tuple[str, ...]) -> dict[str, Any]:
-    """The input; a pipe is read only when the arguments leave a required input unfed."""
-    if text is None and path is None and sys.stdin is not None and not sys.stdin.isatty():
-        fed = {argument.partition("=")[0] for argument in arguments}
-        if not set(app.program.input.required) <= fed:
-            piped = api.read_pipe()
-            text = piped if piped.strip() else None
-    return app.read_input(text=text, path=path, arguments=arguments)
 
 
 def _trace(event: Event) -> None:

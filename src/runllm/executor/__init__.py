@@ -6,18 +6,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from runllm import budget
 from runllm.exchange import Options, Request, RunResult
-from runllm.executor.drivers import adrive, drive, drive_tree
+from runllm.executor.drivers import DEFAULT_CONCURRENCY, adrive, drive, drive_tree
+from runllm.executor.effects import Effect
 from runllm.executor.steps import Run, Tree
 from runllm.plan import Plan
 from runllm.runtime import Runtime
 
-__all__ = ["Preview", "arun", "preview", "run"]
+__all__ = ["DEFAULT_CONCURRENCY", "Preview", "arun", "preview", "run", "settle"]
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,11 @@ def preview(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Previ
         RunllmError: an input is refused, a block fails, or a template cannot be rendered.
     """
     return _preview(_first(plan, options, runtime), given)
+
+
+def settle(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
+    """Perform steps of a run that start no other: its `pre` blocks, say."""
+    return drive(steps, runtime)
 
 
 def _first(plan: Plan, options: Options, runtime: Runtime) -> Run:

@@ -22,6 +22,7 @@ FORMAT_VERSION = "0.1"
 _SECRET_KEY = re.compile(
     r"(?:^|[_-])(?:api[_-]?key|secret|secret[_-]?key|password|access[_-]?token|auth[_-]?token)$", re.IGNORECASE
 )
+_HINTS_AT_SECRET = re.compile(r"api[_-]?key|secret|password|(?:access|auth)[_-]?token|\\", re.IGNORECASE)
 _DATA = ("/examples/", "/input_schema/", "/output_schema/")
 _VERSION_NUMBERS = 3
 
@@ -254,6 +255,9 @@ class Frontmatter:
         self.report(message, "/runllm_compat", keyword="version", kind="IncompatibleVersionError", hint=hint)
 
     def _check_secrets(self) -> None:
+        text = self.source.text
+        if not (_HINTS_AT_SECRET.search(text) or looks_secret(text)):
+            return  # nearly every file: the walk below costs as much as reading the YAML
         hint = "Put the key in an environment variable and name it in `llm.api_key_env`."
         for path, node in self.root.walk():
             if path.startswith(_DATA):

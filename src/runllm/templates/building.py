@@ -20,7 +20,7 @@ _DIGITS_OF_COPIES = 2
 _CONSTANTS = frozenset({"true", "True", "false", "False", "none", "None"})
 
 
-def builds_values(found: list[Tag]) -> bool:
+def builds_values(found: Sequence[Tag]) -> bool:
     """Whether the template can put values together in more ways than fuel counts."""
     reading = read(found)
     return (

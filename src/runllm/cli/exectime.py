@@ -1,0 +1,126 @@
+"""`runllm exectime`: predict what a run will take."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runllm import api
+from runllm.cli.inputs import given_input, input_options
+from runllm.rendering import Paint, safe
+
+if TYPE_CHECKING:
+    from runllm.forecast import Forecast, Part, Range
+
+_BASIS = {
+    "history": "earlier runs of this app with this model",
+    "model": "the model's speed with other apps; the length of the answers is a guess",
+    "limits": "no run was recorded: only the declared limits are known",
+}
+
+
+@click.command(name="exectime")
+@click.argument("file", metavar="FILE")
+@input_options
+@click.option("-m", "--model", metavar="MODEL", help="Use this model instead of the file's.")
+@click.option("--whole-tree", is_flag=True, help="Let --model hold for the apps that FILE uses as well.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print it.",
+)
+def command(
+    file: str,
+    arguments: tuple[str, ...],
+    text: str | None,
+    path: str | None,
+    model: str | None,
+    whole_tree: bool,
+    form: str,
+) -> None:
+    """Predict the time and cost of running FILE, from the runs that were recorded. Calls no model.
+
+    With an input, given as for `runllm run`, its tokens are counted; without one a usual input is assumed.
+    The first figure is what half of the runs stay below, the second what nine in ten stay below.
+    """
+    app = api.load(file, whole_tree=whole_tree)
+    given = given_input(app, text, path, arguments) if text or path or arguments else None
+    found = app.forecast(given, model=model)
+    if form == "json":
+        click.echo(json.dumps(_as_json(found), ensure_ascii=False, indent=2))
+    else:
+        click.echo(_report(app, found), color=True)
+
+
+def _as_json(found: Forecast) -> dict[str, Any]:
+    return {
+        "latency": _pair(found.latency),
+        "cost": _pair(found.cost),
+        "calls": _pair(found.calls),
+        "bound": {"latency": found.most_latency, "cost": found.most_cost},
+        "basis": found.basis.name.lower(),
+        "parts": [
+            {
+                "name": part.name,
+                "model": part.model,
+                "times": part.times,
+                "runs": part.runs,
+                "basis": part.basis.name.lower(),
+                "prompt_tokens": part.prompt_tokens,
+                "completion_tokens": _pair(part.completion_tokens),
+            }
+            for part in found.parts
+        ],
+        "notes": list(found.notes),
+    }
+
+
+def _pair(found: Range | None) -> dict[str, float] | None:
+    return None if found is None else {"p50": found.p50, "p90": found.p90}
+
+
+def _report(app: api.App, found: Forecast) -> str:
+    paint = Paint(colour=sys.stdout.isatty())
+    lines = [f"{paint(safe(app.name), 'bold')} {safe(app.program.version)}"]
+    if found.latency is None:
+        lines.append(f"time   not known; at most {_seconds(found.most_latency)} by the declared limits")
+    else:
+        lines.append(f"time   {_seconds(found.latency.p50)}, nine in ten under {_seconds(found.latency.p90)}")
+    if found.cost is None:
+        lines.append("cost   not known: a model's price is missing")
+    elif found.cost.p90 == 0:
+        lines.append("cost   nothing")
+    else:
+        most = "" if found.most_cost is None else f"; at most {_dollars(found.most_cost)}"
+        lines.append(f"cost   {_dollars(found.cost.p50)}, nine in ten under {_dollars(found.cost.p90)}{most}")
+    lines.append(f"calls  {found.calls.p50:.0f}, nine in ten under {found.calls.p90 + 1:.0f}")
+    lines.append(f"from   {_BASIS[found.basis.name.lower()]}")
+    lines += [f"       {_part(part)}" for part in found.parts]
+    lines += [f"note   {safe(note)}" for note in found.notes]
+    return "\n".join(lines)
+
+
+def _part(part: Part) -> str:
+    times = f" x {part.times}" if part.times > 1 else ""
+    prompt = "? tokens" if part.prompt_tokens is None else f"{part.prompt_tokens:,} tokens"
+    answer = part.completion_tokens
+    answered = "an answer of unknown length" if answer is None else f"{answer.p50:,.0f} to {answer.p90:,.0f} answered"
+    return safe(f"{part.name}{times}: {part.model}, {part.runs} runs, {prompt} in, {answered}")
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - two digits say enough
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _dollars(cost: float) -> str:
+    return f"${cost:.2f}" if cost >= 1 else f"${cost:.2g}"

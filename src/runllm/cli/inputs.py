@@ -1,0 +1,43 @@
+"""How an input is given on a command line: the arguments and options that commands share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from runllm import api
+from runllm.errors import UsageError
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def input_options(command: C) -> C:
+    """Add `KEY=VALUE` arguments, `--input` (as `text`) and `--input-file` (as `path`) to a command."""
+    for add in (
+        click.option(
+            "-f",
+            "--input-file",
+            "path",
+            metavar="PATH",
+            help="Read the input from a .json, .yaml or text file; `-` is stdin.",
+        ),
+        click.option("-i", "--input", "text", metavar="TEXT", help="The input: JSON, YAML, or plain text."),
+        click.argument("arguments", metavar="[KEY=VALUE | KEY=@FILE]...", nargs=-1),
+    ):
+        command = add(command)
+    return command
+
+
+def given_input(app: api.App, text: str | None, path: str | None, arguments: tuple[str, ...]) -> dict[str, Any]:
+    """The input; a pipe is read only when the arguments leave a required input unfed."""
+    if text is not None and path is not None:
+        raise UsageError("`--input` and `--input-file` cannot be given together")
+    if text is None and path is None and sys.stdin is not None and not sys.stdin.isatty():
+        fed = {argument.partition("=")[0] for argument in arguments}
+        if not set(app.program.input.required) <= fed:
+            piped = api.read_pipe()
+            text = piped if piped.strip() else None
+    return app.read_input(text=text, path=path, arguments=arguments)

@@ -1,0 +1,151 @@
+"""What a run will take: seconds and US dollars, before a token is spent.
+
+`outline` finds the calls that a run will make, as far as they are known before it; `past` says how such calls went
+until now; `draws` plays the run many times over, with chance, to find what is likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runllm.exchange import Options
+from runllm.forecast.draws import play
+from runllm.forecast.outline import Basis, Outline, Outliner
+from runllm.forecast.past import ENOUGH, Past
+from runllm.plan import Plan
+from runllm.runtime import Runtime
+from runllm.stats.quantiles import quantile
+from runllm.stats.store import Store
+
+__all__ = ["Basis", "Forecast", "Part", "Range", "forecast"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """What half of the runs stay below, and nine in ten."""
+
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What is known of one app of the tree.
+
+    Attributes:
+        name: the names that lead to it; the app's own for the first.
+        model: what it calls; empty for none.
+        times: how often it runs.
+        runs: how many recorded runs of it, with this model, the prediction rests on.
+        basis: where its numbers come from.
+        prompt_tokens: of its first request; None where nothing is known.
+        completion_tokens: of an answer; None where nothing is known.
+    """
+
+    name: str
+    model: str
+    times: int
+    runs: int
+    basis: Basis
+    prompt_tokens: int | None
+    completion_tokens: Range | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a run will take.
+
+    Attributes:
+        latency: seconds; None where nothing is known of a model's speed.
+        cost: US dollars; None where a price is not known.
+        most_latency: seconds that the declared limits allow at the most.
+        most_cost: US dollars that the declared limits allow at the most; None where a price is not known.
+        calls: model calls, retries included.
+        basis: the weakest of its parts.
+        parts: each app of the tree that calls a model.
+        notes: what was assumed.
+    """
+
+    latency: Range | None
+    cost: Range | None
+    most_latency: float
+    most_cost: float | None
+    calls: Range
+    basis: Basis
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...]
+
+
+def forecast(
+    plan: Plan, given: Mapping[str, Any] | None, options: Options, runtime: Runtime, store: Store | None
+) -> Forecast:
+    """Predict a run. Calls no model; apps of the tree that need none are run, since they cost nothing.
+
+    Args:
+        plan: what will run.
+        given: its input, None for a usual one.
+        options: the caller's.
+        runtime: for prices and windows.
+        store: what is known of earlier runs; None for nothing.
+
+    Raises:
+        RunllmError: the input is refused, or a block or template fails on it; or the store cannot be read.
+    """
+    outliner = Outliner(options, runtime, Past(store))
+    outline = outliner.outline(plan, given)
+    draws = play(outline)
+    few = [part for part in _parts(outline) if part.runs < ENOUGH]
+    timed = all(node.call.speed for node in outline.nodes() if node.call)
+    priced = all(node.call.price for node in outline.nodes() if node.call)
+    return Forecast(
+        latency=_range([draw.latency for draw in draws]) if timed else None,
+        cost=_range([draw.cost for draw in draws]) if priced else None,
+        most_latency=outline.most_latency(),
+        most_cost=outline.most_cost() if priced else None,
+        calls=_range([draw.calls for draw in draws]),
+        basis=max((node.call.basis for node in outline.nodes() if node.call), default=Basis.HISTORY),
+        parts=_parts(outline),
+        notes=tuple(dict.fromkeys([*outliner.notes, *(_rough(part) for part in few)])),
+    )
+
+
+def _rough(part: Part) -> str:
+    seen = f"only {part.runs} run{'s' if part.runs > 1 else ''}" if part.runs else "no run"
+    return f"{seen} of `{part.name}` with {part.model} recorded: a rough guess"
+
+
+def _range(values: list[float]) -> Range:
+    ordered = sorted(values)
+    return Range(p50=quantile(ordered, 0.5), p90=quantile(ordered, 0.9))
+
+
+def _parts(outline: Outline) -> tuple[Part, ...]:
+    """The nodes that call a model, those of one name together."""
+    named: dict[str, list[Outline]] = {}
+    for node in outline.nodes():
+        if node.call is not None:
+            named.setdefault(node.name, []).append(node)
+    return tuple(_part(name, nodes) for name, nodes in named.items())
+
+
+def _part(name: str, nodes: list[Outline]) -> Part:
+    calls = [node.call for node in nodes if node.call is not None]
+    first = calls[0]
+    prompts = [call.prompt_tokens for call in calls if call.prompt_tokens is not None]
+    prompt = round(sum(prompts) / len(prompts)) if prompts else None
+    lengths = first.lengths
+    answer = None
+    if lengths is not None:
+        at = prompt or 0
+        answer = Range(p50=lengths.at(at, 0.5, first.most_tokens), p90=lengths.at(at, 0.9, first.most_tokens))
+    return Part(
+        name=name,
+        model=first.model,
+        times=len(nodes),
+        runs=first.runs,
+        basis=first.basis,
+        prompt_tokens=prompt,
+        completion_tokens=answer,
+    )

@@ -1,0 +1,266 @@
+"""The calls that a run will make, as far as they are known before it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Any
+
+from runllm import executor
+from runllm.delivery import DEFAULT_NUM_RETRIES
+from runllm.errors import RunllmError, TemplateError
+from runllm.exchange import Endpoint, Options, Request
+from runllm.executor.steps import DEFAULT_TIMEOUT, Run, Tree
+from runllm.forecast.past import Past
+from runllm.plan import Plan
+from runllm.program import Dependency
+from runllm.recovery import DEFAULT_MAX_RETRIES
+from runllm.runtime import LOCAL_PREFIX, Runtime
+from runllm.stats.speed import Lengths, Speed
+from runllm.wiring import building
+
+UNKNOWN: Any = object()
+"""A value that only a model's answer will decide."""
+
+
+class Basis(IntEnum):
+    """Where numbers come from, the best evidence first."""
+
+    HISTORY = 0
+    """Earlier runs of this app with this model."""
+    MODEL = 1
+    """The model's speed with other apps."""
+    LIMITS = 2
+    """Nothing was recorded: only the declared limits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The calls of one run of one app.
+
+    Attributes:
+        model: what is called.
+        prompt_tokens: of the first request; None where nothing is known.
+        most_tokens: the longest answer that is allowed; None without a limit.
+        window: tokens that prompt and answer may take together.
+        speed: of the model; None where nothing is known.
+        lengths: of the app's answers; None where nothing is known.
+        attempts: how many calls each earlier run took.
+        price: US dollars per prompt token and per completion token; None where not known.
+        most_seconds: what the declared limits allow for the whole run.
+        most_attempts: how many calls are allowed.
+        runs: how many recorded runs this rests on.
+        basis: where the numbers come from.
+    """
+
+    model: str
+    prompt_tokens: int | None
+    most_tokens: int | None
+    window: int
+    speed: Speed | None
+    lengths: Lengths | None
+    attempts: tuple[int, ...]
+    price: tuple[float, float] | None
+    most_seconds: float
+    most_attempts: int
+    runs: int
+    basis: Basis
+
+    @property
+    def local(self) -> bool:
+        """Whether it takes turns with all other calls to a local model."""
+        return self.model.startswith(LOCAL_PREFIX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outline:
+    """A run: what it uses, then its own calls. One that is shared is one object.
+
+    Attributes:
+        name: the names that lead to it.
+        call: None where it calls no model.
+        overhead: seconds beside its calls.
+        children: the runs of each dependency.
+        needs: for each dependency, those that end before it begins.
+        concurrency: the most calls at a time.
+    """
+
+    name: str
+    call: Call | None = None
+    overhead: float = 0.0
+    children: Mapping[str, tuple[Outline, ...]] = field(default_factory=dict[str, "tuple[Outline, ...]"])
+    needs: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    concurrency: int = 1
+
+    def nodes(self) -> Iterator[Outline]:
+        """Every run of the tree once, what is used first."""
+        seen: set[int] = set()
+
+        def below(node: Outline) -> Iterator[Outline]:
+            if id(node) in seen:
+                return
+            seen.add(id(node))
+            for used in node.children.values():
+                for child in used:
+                    yield from below(child)
+            yield node
+
+        return below(self)
+
+    def most_latency(self) -> float:
+        """Seconds that the declared limits allow, one call after the other."""
+        return sum(node.call.most_seconds for node in self.nodes() if node.call)
+
+    def most_cost(self) -> float:
+        """US dollars that the declared limits allow: every call with a full window."""
+        return sum(_most_cost(node.call) for node in self.nodes() if node.call)
+
+
+def _most_cost(call: Call) -> float:
+    prompt, answer = call.price or (0.0, 0.0)
+    longest = min(call.most_tokens or call.window, call.window)
+    return call.most_attempts * ((call.window - longest) * prompt + longest * answer)
+
+
+class Outliner:
+    """Makes the outline of one run.
+
+    Attributes:
+        notes: what was assumed on the way.
+    """
+
+    def __init__(self, options: Options, runtime: Runtime, past: Past) -> None:
+        self.options = replace(options, stats=False, listener=None)
+        self.runtime = runtime
+        self.past = past
+        self.notes: list[str] = []
+        self.tree = Tree(options=self.options, runtime=runtime, started=runtime.now())
+        self._made: dict[tuple[int, str], Outline] = {}
+
+    def outline(self, plan: Plan, given: Mapping[str, Any] | None) -> Outline:
+        """The outline of a run on an input; None for a usual one."""
+        return self.app(plan, UNKNOWN if given is None else given, ())
+
+    def app(self, plan: Plan, given: Any, trail: tuple[str, ...]) -> Outline:
+        """One run, or the one on the same input that is outlined already."""
+        if given is UNKNOWN:
+            return self.fresh(plan, given, trail)
+        key = (id(plan), json.dumps(plan.program.input.with_defaults(given), sort_keys=True, default=str))
+        if key not in self._made:
+            self._made[key] = self.fresh(plan, given, trail)
+        return self._made[key]
+
+    def fresh(self, plan: Plan, given: Any, trail: tuple[str, ...]) -> Outline:
+        """The outline of one run."""
+        run = Run(plan, self.tree, trail)
+        if given is not UNKNOWN:
+            run.accept(given)
+        children, outputs = self.children(plan, run.names["input"] if given is not UNKNOWN else UNKNOWN, trail)
+        known = given is not UNKNOWN and UNKNOWN not in outputs.values()
+        if known:
+            run.names["uses"] = outputs
+        call = None if plan.program.output is not None else self.call(run, known=known)
+        past = self.past.record(_identity(plan), call.model) if call and not plan.children else None
+        return Outline(
+            name=" > ".join(trail) or plan.program.name,
+            call=call,
+            overhead=past.overhead if past else 0.0,
+            children=children,
+            needs=plan.needs,
+            concurrency=self.options.concurrency or executor.DEFAULT_CONCURRENCY,
+        )
+
+    # --- the apps that are used ------------------------------------------------------------------
+
+    def children(
+        self, plan: Plan, given: Any, trail: tuple[str, ...]
+    ) -> tuple[dict[str, tuple[Outline, ...]], dict[str, Any]]:
+        """The runs of each dependency, and what `uses` holds as far as it is known."""
+        outlines: dict[str, tuple[Outline, ...]] = {}
+        outputs: dict[str, Any] = {}
+        for name in plan.order():
+            dependency = next(one for one in plan.program.uses if one.name == name)
+            child, here = plan.children[name], (*trail, name)
+            inputs = self.inputs(plan, dependency, given, outputs)
+            outlines[name] = tuple(self.app(child, one, here) for one in inputs)
+            outputs[name] = self.output(child, dependency, inputs)
+        return outlines, outputs
+
+    def inputs(self, plan: Plan, dependency: Dependency, given: Any, outputs: Mapping[str, Any]) -> list[Any]:
+        """The input of each run of a dependency, `UNKNOWN` where an answer decides it."""
+        decided = given is not UNKNOWN and all(outputs[need] is not UNKNOWN for need in plan.needs[dependency.name])
+        contract = plan.children[dependency.name].program.input
+        source = plan.program.source
+        if decided:
+            names = {"input": given, "uses": outputs}
+            if dependency.for_each is None:
+                return [building.arguments(dependency, names, contract, source)]
+            items = enumerate(building.items(dependency, names, source), start=1)
+            each = [{**names, "item": item, "index": index} for index, item in items]
+            return [building.arguments(dependency, one, contract, source) for one in each]
+        if dependency.for_each is None:
+            return [UNKNOWN]
+        count = self.past.usual_count(_identity(plan), dependency.name)
+        if count is None:
+            self.notes.append(f"how many items `{dependency.name}` runs over is not known: counted as one")
+        return [UNKNOWN] * (1 if count is None else count)
+
+    def output(self, child: Plan, dependency: Dependency, inputs: list[Any]) -> Any:
+        """What a dependency gives, where that takes no model; `UNKNOWN` elsewhere."""
+        if UNKNOWN in inputs or not child.is_free():
+            return UNKNOWN
+        results = [executor.run(child, one, self.options, self.runtime) for one in inputs]
+        failed = next((result.error for result in results if result.error), None)
+        if failed is not None:
+            raise failed.within(dependency.name)
+        given = [result.output for result in results]
+        return given[0] if dependency.for_each is None else given
+
+    # --- the calls of one app ----------------------------------------------------------------------
+
+    def call(self, run: Run, *, known: bool) -> Call:
+        """The calls of one app, from what was recorded and what is declared."""
+        program, endpoint = run.program, run.endpoints[0]
+        past = self.past.record(_identity(run.plan), endpoint.model)
+        settings = program.model
+        most_tokens = program.params.get("max_completion_tokens", program.params.get("max_tokens"))
+        retries = run.options.max_retries
+        attempts = 1 + (DEFAULT_MAX_RETRIES if retries is None else retries)
+        sends = 1 + (settings.num_retries if settings and settings.num_retries is not None else DEFAULT_NUM_RETRIES)
+        timeout = run.options.timeout or (settings.timeout if settings else None) or DEFAULT_TIMEOUT
+        request = self.request(run) if known else None
+        prompt = round(run.budget(request).prompt * past.counted_by_estimated) if request else past.prompt_tokens
+        return Call(
+            model=endpoint.model,
+            prompt_tokens=prompt,
+            most_tokens=most_tokens,
+            window=self.window(run, endpoint),
+            speed=past.speed,
+            lengths=past.lengths,
+            attempts=past.attempts,
+            price=self.runtime.engine(endpoint).price(endpoint),
+            most_seconds=attempts * sends * timeout,
+            most_attempts=attempts,
+            runs=len(past.finished),
+            basis=Basis.HISTORY if past.enough else Basis.MODEL if past.speed else Basis.LIMITS,
+        )
+
+    def window(self, run: Run, endpoint: Endpoint) -> int:
+        """Tokens that prompt and answer may take together."""
+        own = self.runtime.engine(endpoint).window(endpoint)
+        return min(run.program.max_context_window, own or run.program.max_context_window)
+
+    def request(self, run: Run) -> Request | None:
+        """The first request, where it can be rendered before anything has run."""
+        executor.settle(run.before(), self.runtime)
+        try:
+            return run.render()
+        except TemplateError as error:
+            raise RunllmError(str(error)) from None
+
+
+def _identity(plan: Plan) -> str:
+    path = plan.program.path
+    return str(path.absolute()) if path else plan.program.name
