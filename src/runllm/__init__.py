@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runllm.api import App, Report, load, run, validate
     from runllm.errors import (
         AuthenticationError,
+        ConfigError,
         ContextWindowExceededError,
         DependencyResolutionError,
         EngineUnavailableError,
@@ -38,33 +39,35 @@ if TYPE_CHECKING:
         RequestRefusedError,
         RetryExhaustedError,
         RunllmError,
+        StatsError,
         TemplateError,
     )
-    from runllm.exchange import Attempt, Completion, Event, RunResult, Usage
+    from runllm.exchange import Attempt, ChildResult, Completion, Event, RunResult, Usage
     from runllm.runtime import Runtime
 
 _HOMES = {
     "api": ("App", "Report", "load", "run", "validate"),
-    "exchange": ("Attempt", "Completion", "Event", "RunResult", "Usage"),
+    "exchange": ("Attempt", "ChildResult", "Completion", "Event", "RunResult", "Usage"),
     "runtime": ("Runtime",),
     "errors": (
-        "AuthenticationError", "ContextWindowExceededError", "DependencyResolutionError", "EngineUnavailableError",
-        "FileAccessError", "IncompatibleVersionError", "InputSchemaError", "LLMParamValidationError",
+        "AuthenticationError", "ConfigError", "ContextWindowExceededError", "DependencyResolutionError",
+        "EngineUnavailableError", "FileAccessError", "IncompatibleVersionError", "InputSchemaError", "LLMParamValidationError",
         "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError", "OllamaModelMissingError",
         "OutputSchemaError", "ParseError", "ProviderConnectionError", "ProviderError", "ProviderTimeoutError",
         "PythonBlockExecutionError", "RateLimitError", "RequestRefusedError", "RetryExhaustedError", "RunllmError",
-        "TemplateError",
+        "StatsError", "TemplateError",
     ),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Attempt", "AuthenticationError", "Completion", "ContextWindowExceededError", "DependencyResolutionError",
+    "App", "Attempt", "AuthenticationError", "ChildResult", "Completion", "ConfigError", "ContextWindowExceededError",
+    "DependencyResolutionError",
     "EngineUnavailableError", "Event", "FileAccessError", "IncompatibleVersionError", "InputSchemaError",
     "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError",
     "OllamaModelMissingError", "OutputSchemaError", "ParseError", "ProviderConnectionError", "ProviderError",
     "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError", "Report", "RequestRefusedError",
-    "RetryExhaustedError", "RunResult", "RunllmError", "Runtime", "TemplateError", "Usage", "__version__", "load",
+    "RetryExhaustedError", "RunResult", "RunllmError", "Runtime", "StatsError", "TemplateError", "Usage", "__version__", "load",
     "run", "validate",
 ]  # fmt: skip
 
