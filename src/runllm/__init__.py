@@ -51,24 +51,23 @@ _HOMES = {
     "runtime": ("Runtime",),
     "errors": (
         "AuthenticationError", "ConfigError", "ContextWindowExceededError", "DependencyResolutionError",
-        "EngineUnavailableError", "FileAccessError", "IncompatibleVersionError", "InputSchemaError", "LLMParamValidationError",
-        "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError", "OllamaModelMissingError",
-        "OutputSchemaError", "ParseError", "ProviderConnectionError", "ProviderError", "ProviderTimeoutError",
-        "PythonBlockExecutionError", "RateLimitError", "RequestRefusedError", "RetryExhaustedError", "RunllmError",
-        "StatsError", "TemplateError",
+        "EngineUnavailableError", "FileAccessError", "IncompatibleVersionError", "InputSchemaError",
+        "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError",
+        "OllamaModelMissingError", "OutputSchemaError", "ParseError", "ProviderConnectionError", "ProviderError",
+        "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError", "RequestRefusedError",
+        "RetryExhaustedError", "RunllmError", "StatsError", "TemplateError",
     ),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "App", "Attempt", "AuthenticationError", "ChildResult", "Completion", "ConfigError", "ContextWindowExceededError",
-    "DependencyResolutionError",
-    "EngineUnavailableError", "Event", "FileAccessError", "IncompatibleVersionError", "InputSchemaError",
-    "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError",
-    "OllamaModelMissingError", "OutputSchemaError", "ParseError", "ProviderConnectionError", "ProviderError",
-    "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError", "Report", "RequestRefusedError",
-    "RetryExhaustedError", "RunResult", "RunllmError", "Runtime", "StatsError", "TemplateError", "Usage", "__version__", "load",
-    "run", "validate",
+    "DependencyResolutionError", "EngineUnavailableError", "Event", "FileAccessError", "IncompatibleVersionError",
+    "InputSchemaError", "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError",
+    "ModelNotFoundError", "OllamaModelMissingError", "OutputSchemaError", "ParseError", "ProviderConnectionError",
+    "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError", "Report",
+    "RequestRefusedError", "RetryExhaustedError", "RunResult", "RunllmError", "Runtime", "StatsError",
+    "TemplateError", "Usage", "__version__", "load", "run", "validate",
 ]  # fmt: skip
 
 

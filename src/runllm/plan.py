@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from graphlib import TopologicalSorter
 
 from runllm.program import Program
 
@@ -25,6 +24,8 @@ class Plan:
 
     def order(self) -> tuple[str, ...]:
         """The dependencies, each after those that it needs."""
+        from graphlib import TopologicalSorter  # checking a file needs none of it
+
         return tuple(TopologicalSorter(self.needs).static_order())
 
     def is_free(self) -> bool:

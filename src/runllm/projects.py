@@ -12,7 +12,6 @@ from runllm.analysis import analyse
 from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_order
 from runllm.plan import Plan
 from runllm.program import Dependency, Program
-from runllm.wiring.needs import needs
 
 MAX_DEPTH = 32
 MAX_FILES = 1000
@@ -102,6 +101,10 @@ class _Loader:
         problems = in_order([*analyse(parsed, programs, trust_python=trusted), *found])
         if parsed.program is None or errors_in(problems):
             return Loaded(plan=None, problems=problems)
+        if not parsed.program.uses:
+            return Loaded(plan=Plan(program=parsed.program), problems=problems)
+        from runllm.wiring.needs import needs  # a file that stands alone needs none of it
+
         return Loaded(plan=Plan(program=parsed.program, children=plans, needs=needs(parsed.program)), problems=problems)
 
     def child(self, dependency: Dependency, parent: str, folder: Path) -> tuple[Plan | None, list[Problem]]:
