@@ -91,6 +91,9 @@ class _Wires:
         if self.unknowable(""):
             return None
         yield from self.held("", found, {"type": "array"}, or_null=True)
+        written = found.schema.get("const")
+        if isinstance(written, list) and written:
+            return {"enum": cast("list[Any]", written)}
         item = enter(found.schema, found.schema, Unwritten.ELEMENT)
         return standalone(found.schema, item.schema) if isinstance(item, Found) else {}
 

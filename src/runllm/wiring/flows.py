@@ -28,22 +28,28 @@ class Flow:
 
 def flow(value: Any, scope: Scope) -> Flow:
     """The flow of a value as it is written, with everything inside it."""
+    if _is_literal(value):
+        return Flow(schema={"const": value}, known=True)
     if isinstance(value, str):
-        if templates.form(value) == "literal":
-            return Flow(schema={"const": value}, known=True)
         inferred = infer(value, scope)
         return Flow(schema=inferred.schema, known=inferred.known, inferred=inferred)
     if isinstance(value, dict):
         return _composed(cast("dict[str, Any]", value), scope)
-    if isinstance(value, list):
-        found = _composed({str(n): item for n, item in enumerate(cast("list[Any]", value))}, scope)
-        parts = list(found.schema.get("properties", {}).values())
-        schema = {**found.schema, "type": "array", "prefixItems": parts, "items": False}
-        schema |= {"minItems": len(parts), "maxItems": len(parts)}
-        for keyword in ("properties", "required", "additionalProperties", *([] if parts else ["prefixItems"])):
-            schema.pop(keyword, None)
-        return Flow(schema=schema, known=found.known)
-    return Flow(schema={"const": value}, known=True)
+    found = _composed({str(n): item for n, item in enumerate(cast("list[Any]", value))}, scope)
+    parts = list(found.schema["properties"].values())
+    schema = {"type": "array", "prefixItems": parts, "items": False, "minItems": len(parts), "maxItems": len(parts)}
+    definitions = found.schema.get("$defs")
+    return Flow(schema={**schema, **({"$defs": definitions} if definitions else {})}, known=found.known)
+
+
+def _is_literal(value: Any) -> bool:
+    """Whether a value holds no template."""
+    if isinstance(value, str):
+        return templates.form(value) == "literal"
+    if isinstance(value, dict | list):
+        inside = cast("Any", value.values() if isinstance(value, dict) else value)
+        return all(_is_literal(item) for item in inside)
+    return True
 
 
 def _composed(parts: Mapping[str, Any], scope: Scope) -> Flow:
