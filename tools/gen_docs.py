@@ -77,6 +77,10 @@ def command_line() -> str:
     for name in COMMANDS:
         command = import_module(f"runllm.cli.{name}").command
         parts += ["", f"## runllm {name}", "", _help(command, f"runllm {name}")]
+        for inner in getattr(command, "commands", {}).values():
+            if not inner.hidden:
+                words = f"runllm {name} {inner.name}"
+                parts += ["", f"### {words}", "", _help(inner, words)]
     return "\n".join(parts) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,6 +195,11 @@ class Program:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tags: tuple[str, ...] = ()
     recommended_models: tuple[str, ...] = ()
+
+    @property
+    def location(self) -> str:
+        """The absolute path of the file, the same however it was written; empty when it was read from text."""
+        return os.path.abspath(self.path) if self.path else ""  # noqa: PTH100 - `Path.absolute` keeps `..`
 
     @property
     def digest(self) -> str:

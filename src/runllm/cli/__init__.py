@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "Run FILE on an input and print its output.",
     "validate": "Check FILES without calling a model.",
     "inspect": "Show what FILE says.",
+    "stats": "Show what the recorded runs say.",
     "exectime": "Predict the time and cost of running FILE.",
     "schema": "Print the JSON Schema of the frontmatter.",
 }

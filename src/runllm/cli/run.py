@@ -11,7 +11,7 @@ import click
 
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
-from runllm.errors import FileAccessError
+from runllm.cli.output import write
 from runllm.exchange import Event
 from runllm.rendering import Paint, event_line, output_text, safe
 
@@ -142,14 +142,14 @@ def command(
     )
     given = given_input(app, text, path, arguments)
     if dry_run:
-        _emit(json.dumps(_preview(app.preview(given, model=model)), ensure_ascii=False, indent=2), target)
+        write([json.dumps(_preview(app.preview(given, model=model)), ensure_ascii=False, indent=2), "\n"], target)
         return
     listener = _trace if verbose else None
     result = app.run(given, model=model, max_retries=max_retries, timeout=timeout, listener=listener)
     if not verbose:
         for warning in result.warnings:
             click.echo(f"warning: {safe(warning)}", err=True)
-    _emit(output_text(result.output or {}, form), target)
+    write([output_text(result.output or {}, form), "\n"], target)
 
 
 def _trace(event: Event) -> None:
@@ -178,23 +178,3 @@ def _preview(found: Preview) -> dict[str, Any]:
     if found.children:
         shown["uses"] = {name: _preview(child) for name, child in found.children.items()}
     return shown
-
-
-def _emit(text: str, target: str | None) -> None:
-    """Print, or write a file whole: it holds the old content or the new, never half of it."""
-    if target is None:
-        click.echo(text)
-        return
-    import tempfile
-
-    path = Path(target).absolute()
-    temporary: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(text + "\n")
-        temporary.replace(path)
-    except OSError as error:
-        if temporary:
-            temporary.unlink(missing_ok=True)
-        raise FileAccessError(f"`{target}` cannot be written: {error.strerror}", details={"path": target}) from None

@@ -365,7 +365,7 @@ class Run:
             error=outcome.error,
             app=self.program.name,
             version=self.program.version,
-            path=str(self.program.path.absolute()) if self.program.path else "",
+            path=self.program.location,
             digest=self.program.digest if self.runtime.store else "",
             started=self.began,
             input_valid=self.input_valid,

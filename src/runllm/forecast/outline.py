@@ -262,5 +262,4 @@ class Outliner:
 
 
 def _identity(plan: Plan) -> str:
-    path = plan.program.path
-    return str(path.absolute()) if path else plan.program.name
+    return plan.program.location or plan.program.name

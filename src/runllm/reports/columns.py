@@ -1,0 +1,132 @@
+"""The columns in which models and apps are compared, and which of them is best in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from runllm.reports import wording
+from runllm.stats.figures import Figures
+
+_FEWEST = 5  # runs with an answer below which chance would choose the best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A figure, as a column of a table.
+
+    Attributes:
+        name: its heading.
+        meaning: what it is, in a few words.
+        value: the figure, None where it is not known.
+        write: the figure as text.
+        best: which end is better, None where neither is.
+        top: of a bar, the value that fills it: a number, or `largest` for the largest in the column;
+            None for no bar.
+    """
+
+    name: str
+    meaning: str
+    value: Callable[[Figures], float | None]
+    write: Callable[[float | None], str]
+    best: Literal["high", "low"] | None = None
+    top: float | Literal["largest"] | None = None
+
+    def text(self, figures: Figures) -> str:
+        """What stands in the cell."""
+        return self.write(self.value(figures))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost(Column):
+    """What was spent; where the price of some calls is not known, the sum is followed by a plus."""
+
+    def text(self, figures: Figures) -> str:
+        """What stands in the cell."""
+        return cost(figures)
+
+
+def cost(figures: Figures) -> str:
+    """The cost, with a plus where the price of some calls is not known."""
+    return wording.dollars(figures.cost) + ("+" if figures.cost is not None and figures.unpriced else "")
+
+
+def cost_per_run(figures: Figures) -> float | None:
+    """US dollars of a run whose input fitted, on average; None where the price of some call is not known."""
+    return None if figures.cost is None or figures.unpriced else _per_run(figures.cost, figures)
+
+
+def _per_run(amount: float, figures: Figures) -> float | None:
+    """What falls to a run whose input fitted: a refused one costs nothing, and would make its model look cheap."""
+    fitting = round(figures.runs * (figures.input_compliance or 0) / 100)
+    return amount / fitting if fitting else None
+
+
+COLUMNS = (
+    Column(name="runs", meaning="all runs, failed ones too", value=lambda f: f.runs, write=wording.count),
+    Column(
+        name="first", meaning="share of runs whose first answer fitted",
+        value=lambda f: f.first_compliance, write=wording.percent, best="high", top=100.0,
+    ),
+    Column(
+        name="final", meaning="share of runs in which some answer fitted",
+        value=lambda f: f.final_compliance, write=wording.percent, best="high", top=100.0,
+    ),
+    Column(
+        name="p50", meaning="half of the runs took no longer",
+        value=lambda f: f.latency_p50, write=wording.seconds, best="low", top="largest",
+    ),
+    Column(
+        name="p95", meaning="19 of 20 runs took no longer",
+        value=lambda f: f.latency_p95, write=wording.seconds, best="low",
+    ),
+    Column(
+        name="in", meaning="prompt tokens of a call, on average",
+        value=lambda f: f.prompt_average, write=wording.count,
+    ),
+    Column(
+        name="out", meaning="completion tokens of a call, on average",
+        value=lambda f: f.completion_average, write=wording.count,
+    ),
+    Column(
+        name="ms/1k", meaning="milliseconds of a call for 1,000 tokens, prompt and completion together",
+        value=lambda f: f.ms_per_1k_tokens, write=wording.count, best="low",
+    ),
+    Cost(
+        name="cost", meaning="US dollars in all; + where some price is unknown",
+        value=lambda f: f.cost, write=wording.dollars,
+    ),
+    Column(
+        name="cost/run", meaning="US dollars of a run whose input fitted, on average",
+        value=cost_per_run, write=wording.dollars, best="low", top="largest",
+    ),
+    Column(
+        name="retries/run", meaning="attempts after the first, of a run whose input fitted, on average",
+        value=lambda f: _per_run(f.retries, f), write=wording.rate, best="low",
+    ),
+)  # fmt: skip
+
+
+def best(column: Column, groups: Mapping[str, Figures]) -> frozenset[str]:
+    """The groups that are best in a column, as it is written; none where all are, or too few have enough runs."""
+    found = {
+        name: value
+        for name, figures in groups.items()
+        if column.best and figures.judged >= _FEWEST and (value := column.value(figures)) is not None
+    }
+    if not found:
+        return frozenset()
+    first = (max if column.best == "high" else min)(found.values())
+    winners = frozenset(name for name, value in found.items() if column.write(value) == column.write(first))
+    return winners if len(winners) < len(found) else frozenset()
+
+
+def filled(column: Column, figures: Figures, groups: Mapping[str, Figures]) -> float | None:
+    """How much of a bar is full, from 0 to 1; None for no bar, as where there is nothing to compare with."""
+    value = column.value(figures)
+    values = [found for each in groups.values() if (found := column.value(each)) is not None]
+    if column.top is None or value is None or (column.top == "largest" and len(values) == 1):
+        return None
+    top = max(values) if column.top == "largest" else column.top
+    return min(1.0, value / top) if top > 0 else 0.0
