@@ -98,6 +98,8 @@ def frontmatter() -> str:
     parts += _table(schema)
     llm = schema["properties"]["llm"]
     parts += ["", "## llm", "", llm["description"], "", *_table(llm)]
+    uses = schema["properties"]["uses"]
+    parts += ["", "## uses", "", uses["description"], "", *_table(uses["items"])]
     params = schema["$defs"]["llm_params"]
     parts += ["", "## llm_params", "", params.get("description", ""), "", *_table(params)]
     owned: dict[str, dict[str, str]] = params["x-owned"]
