@@ -7,6 +7,7 @@ import pytest
 
 os.environ["RUNLLM_LOOPBACK_ONLY"] = "1"
 os.environ["RUNLLM_STATS"] = "off"  # a test that records names its own store
+os.environ["RUNLLM_CONFIG"] = os.devnull  # the developer's own settings must change no result
 # A shell ignores Ctrl-C for what it starts in the background, and the tests of Ctrl-C would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

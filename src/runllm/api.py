@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,7 +22,6 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.runtime import Runtime
     from runllm.stats.store import Store
 
-_OFF = ("off", "0", "no", "false")
 Listener = Callable[["Event"], None]
 
 
@@ -76,8 +74,8 @@ def load(
     trust_python: bool = False,
     whole_tree: bool = False,
     concurrency: int | None = None,
-    stats: bool = True,
-    log_content: bool = False,
+    stats: bool | None = None,
+    log_content: bool | None = None,
     block_timeout: float | None = None,
     block_memory: int | None = None,
     runtime: Runtime | None = None,
@@ -92,8 +90,8 @@ def load(
         trust_python: run the file's Python blocks as your own code, without a sandbox.
         whole_tree: whether these four hold for the apps that the file uses as well.
         concurrency: the most calls at a time, where it uses others; 8 by default.
-        stats: whether runs are recorded, where the runtime has a store.
-        log_content: whether the record holds what was sent and answered.
+        stats: whether runs are recorded, where the runtime has a store; by default as the user has set.
+        log_content: whether the record holds what was sent and answered; by default as the user has set.
         block_timeout: the most seconds a Python block may take; 1 by default.
         block_memory: the most MiB a Python block may use; 64 by default.
         runtime: what the app reaches models through; the process's own by default.
@@ -104,17 +102,21 @@ def load(
     report = validate(path, trust_python=trust_python, whole_tree=whole_tree)
     if report.plan is None:
         raise _failure(report)
+    from runllm import config  # a file that is only checked needs no settings
     from runllm.exchange import Options
 
+    configuration = config.load(Path(path).parent)
+    settings = configuration.settings
     options = Options(
-        model=model,
+        model=settings.model if model is None else model,
         max_retries=max_retries,
         timeout=timeout,
         trust_python=trust_python,
         whole_tree=whole_tree,
-        concurrency=concurrency,
-        stats=stats,
-        log_content=log_content,
+        concurrency=settings.concurrency if concurrency is None else concurrency,
+        stats=settings.stats if stats is None else stats,
+        log_content=settings.log_content if log_content is None else log_content,
+        configuration=configuration,
         block_timeout=block_timeout,
         block_memory=block_memory,
     )
@@ -276,9 +278,11 @@ def process_runtime() -> Runtime:
     """The runtime that all apps of a process share, closed when the interpreter ends."""
     import atexit
 
+    from runllm import config
     from runllm.runtime import Runtime
 
-    runtime = Runtime(store=_store())
+    path = config.load().settings.stats_db
+    runtime = Runtime(store=_store_at(path) if path else None)
     atexit.register(runtime.close)
     return runtime
 
@@ -288,24 +292,21 @@ def stats_store() -> Store:
 
     Raises:
         StatsError: there is no place for them.
+        ConfigError: a setting is wrong.
     """
+    from runllm import config
+    from runllm.errors import StatsError
+
+    path = config.load().settings.stats_db
+    if path is None:
+        raise StatsError("there is no folder for statistics", hint="Name a file in `RUNLLM_STATS_DB`.")
+    return _store_at(path)
+
+
+def _store_at(path: Path) -> Store:
     from runllm.stats.store import Store
 
-    return Store(_stats_path())
-
-
-def _store() -> Store | None:
-    """Where runs are recorded; None where the user wants none."""
-    return None if os.environ.get("RUNLLM_STATS", "on").lower() in _OFF else stats_store()
-
-
-def _stats_path() -> Path:
-    named = os.environ.get("RUNLLM_STATS_DB")
-    if named:
-        return Path(named).expanduser()
-    from platformdirs import user_config_path  # 13 ms that those who name a place need not pay
-
-    return user_config_path("runllm", appauthor=False) / "stats.db"
+    return Store(path)
 
 
 def read_pipe() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from runllm.diagnostics import Problem
 
 if TYPE_CHECKING:
+    from runllm.config import Configuration
     from runllm.errors import RunllmError
 
 Role = Literal["system", "user", "assistant"]
@@ -186,6 +187,7 @@ class Options:
         folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
         stats: whether the run is recorded.
         log_content: whether the record holds what was sent and answered.
+        configuration: what the user has set for all runs: aliases, and how models are reached.
         listener: told of each step as it happens.
     """
 
@@ -200,6 +202,7 @@ class Options:
     folder: Path | None = None
     stats: bool = True
     log_content: bool = False
+    configuration: Configuration | None = None
     listener: Callable[[Event], None] | None = None
 
 

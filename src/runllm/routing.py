@@ -1,12 +1,58 @@
-"""Which models a run may call, in order, and how to reach each."""
+"""Which models a run may call, in order, how to reach each, and how long and how often."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
+from runllm.delivery import DEFAULT_NUM_RETRIES
 from runllm.errors import UsageError
 from runllm.exchange import Endpoint, Options
 from runllm.program import ModelSettings, Program
+from runllm.recovery import DEFAULT_MAX_RETRIES
+
+if TYPE_CHECKING:
+    from runllm.config import Configuration
+
+
+DEFAULT_TIMEOUT = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What holds for the calls of a run.
+
+    Attributes:
+        timeout: seconds for one call.
+        num_retries: how often one whose transport failed is sent again.
+        max_retries: how many attempts may follow a wrong answer.
+    """
+
+    timeout: float
+    num_retries: int
+    max_retries: int
+
+
+def limits(program: Program, options: Options, model: str) -> Limits:
+    """The limits of a run that calls `model`: of the caller, else of the user's settings, else of the file."""
+    file, configuration = program.model, options.configuration
+    set_by_user = configuration.for_model(model) if configuration else None
+    return Limits(
+        timeout=_first(options.timeout, set_by_user and set_by_user.timeout, file and file.timeout, DEFAULT_TIMEOUT),
+        num_retries=_first(set_by_user and set_by_user.num_retries, file and file.num_retries, DEFAULT_NUM_RETRIES),
+        max_retries=_first(
+            options.max_retries, configuration and configuration.settings.max_retries, DEFAULT_MAX_RETRIES
+        ),
+    )
+
+
+N = TypeVar("N", int, float)
+
+
+def _first(*values: N | None) -> N:
+    """The first that is given; the last always is."""
+    return next(value for value in values if value is not None)
 
 
 def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
@@ -15,30 +61,48 @@ def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
     Raises:
         UsageError: there is no model: neither in the file nor from the caller.
     """
-    settings = program.model
+    settings, configuration = program.model, options.configuration
+    if settings is not None:
+        settings = replace(settings, model=_meant(settings.model, configuration))
     folder = program.path.parent if program.path else None
     if options.model is not None:
-        return (_endpoint(options.model, settings, options.folder),)
+        return (_endpoint(options.model, settings, options.folder, configuration),)
     if settings is None:
         raise UsageError(f"`{program.name}` names no model", hint="Give one with `--model`.")
-    return tuple(_endpoint(model, settings, folder) for model in (settings.model, *settings.fallbacks))
+    models = (settings.model, *settings.fallbacks)
+    return tuple(_endpoint(model, settings, folder, configuration) for model in models)
 
 
-def _endpoint(model: str, settings: ModelSettings | None, folder: Path | None) -> Endpoint:
-    """How to reach `model`: as the file says for its own model, where the provider is the same.
+def _endpoint(
+    name: str, settings: ModelSettings | None, folder: Path | None, configuration: Configuration | None
+) -> Endpoint:
+    """How to reach a model: as the user has set, else as the file says for its own provider.
 
     Another provider gets neither the file's address nor its key nor its parameters.
     """
-    if settings is None or _provider(model) != _provider(settings.model):
-        return Endpoint(model=model, folder=folder)
-    return Endpoint(
-        model=model,
-        api_base=settings.api_base,
-        api_version=settings.api_version,
-        api_key_env=settings.api_key_env,
-        provider_params=settings.provider_params,
-        folder=folder,
+    model = _meant(name, configuration)
+    endpoint = Endpoint(model=model, folder=folder)
+    if settings is not None and _provider(model) == _provider(settings.model):
+        endpoint = replace(
+            endpoint,
+            api_base=settings.api_base,
+            api_version=settings.api_version,
+            api_key_env=settings.api_key_env,
+            provider_params=settings.provider_params,
+        )
+    if configuration is None:
+        return endpoint
+    set_by_user = configuration.for_model(model)
+    return replace(
+        endpoint,
+        api_base=set_by_user.api_base or endpoint.api_base,
+        api_key_env=set_by_user.api_key_env or endpoint.api_key_env,
     )
+
+
+def _meant(name: str, configuration: Configuration | None) -> str:
+    """The model that a name means; it may be an alias of the user's."""
+    return configuration.resolve_model(name) if configuration else name
 
 
 def _provider(model: str) -> str:

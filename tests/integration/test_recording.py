@@ -52,7 +52,7 @@ def go(request: pytest.FixtureRequest, tmp_path: Path):
         (tmp_path / "part.rllm").write_text(LEAF.format(name="part"), encoding="utf-8")
         path = tmp_path / "app.rllm"
         path.write_text(text, encoding="utf-8")
-        app = runllm.load(path, runtime=Runtime(engine=engine, store=store), **options)
+        app = runllm.load(path, runtime=Runtime(engine=engine, store=store), **{"stats": True, **options})
         given = {"text": SECRET} if given is None else given
         try:
             result = app.run(given) if request.param == "sync" else asyncio.run(app.arun(given))
@@ -182,7 +182,8 @@ def test_an_interrupted_run_is_a_row_with_what_it_spent(tmp_path: Path, text: st
     store = Store(tmp_path / "stats.db")
     (tmp_path / "part.rllm").write_text(LEAF.format(name="part"), encoding="utf-8")
     (tmp_path / "app.rllm").write_text(text, encoding="utf-8")
-    app = runllm.load(tmp_path / "app.rllm", runtime=Runtime(engine=Interrupted([good("no")]), store=store))
+    runtime = Runtime(engine=Interrupted([good("no")]), store=store)
+    app = runllm.load(tmp_path / "app.rllm", runtime=runtime, stats=True)
 
     async def cancelled() -> None:
         task = asyncio.create_task(app.arun({"text": "t"}))

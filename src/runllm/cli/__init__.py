@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": "Show what FILE says.",
     "stats": "Show what the recorded runs say.",
     "exectime": "Predict the time and cost of running FILE.",
+    "config": "Show and change the settings.",
     "schema": "Print the JSON Schema of the frontmatter.",
 }
 BROKEN_PIPE_STATUS = 141

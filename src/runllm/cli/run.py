@@ -135,8 +135,8 @@ def command(
         trust_python=trust_python,
         whole_tree=whole_tree,
         concurrency=concurrency,
-        stats=not no_stats,
-        log_content=log_content,
+        stats=False if no_stats else None,
+        log_content=log_content or None,
         block_timeout=block_timeout,
         block_memory=block_memory,
     )

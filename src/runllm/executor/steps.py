@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runllm import budget, prompting
-from runllm.delivery import DEFAULT_NUM_RETRIES, deliver
+from runllm.delivery import deliver
 from runllm.diagnostics import Problem
 from runllm.errors import InputSchemaError, OutputSchemaError, RunllmError
 from runllm.exchange import (
@@ -38,15 +38,13 @@ from runllm.executor.recording import recorded
 from runllm.extraction import extract
 from runllm.plan import Plan
 from runllm.program import ValueTemplate
-from runllm.recovery import DEFAULT_MAX_RETRIES, Policy, attempts, window_exceeded
-from runllm.routing import endpoints
+from runllm.recovery import Policy, attempts, window_exceeded
+from runllm.routing import Limits, endpoints, limits
 from runllm.runtime import LOCAL_PREFIX, Runtime
 
 if TYPE_CHECKING:
     from runllm.executor.children import Job
     from runllm.program import Block, Phase
-
-DEFAULT_TIMEOUT = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +116,11 @@ class Run:
             without = self.program.output is not None
             self.tree.endpoints[self.plan] = () if without else endpoints(self.program, self.options)
         return self.tree.endpoints[self.plan]
+
+    @property
+    def limits(self) -> Limits:
+        """How long its calls may take, and how often they are made."""
+        return limits(self.program, self.options, self.endpoints[0].model)
 
     @property
     def local(self) -> bool:
@@ -236,13 +239,12 @@ class Run:
 
     def render(self) -> Request:
         """Render the conversation into the first request."""
-        timeout = self.options.timeout or (self.program.model and self.program.model.timeout)
         return Request(
             endpoint=self.endpoints[0],
             messages=prompting.messages(self.program, self.names, constrained=self.local),
             params=self.program.params,
             schema=self.program.output_contract.schema,
-            timeout=timeout or DEFAULT_TIMEOUT,
+            timeout=self.limits.timeout,
         )
 
     def guard(self, request: Request) -> None:
@@ -267,8 +269,6 @@ class Run:
 
     def converse(self, first: Request) -> Generator[Effect, Any, Outcome]:
         """Run the attempt loop, each of its requests delivered over the transport."""
-        settings = self.program.model
-        retries = settings.num_retries if settings else None
         loop = attempts(first, self.policy(first))
         request = next(loop)
         try:
@@ -278,7 +278,7 @@ class Run:
                     completion = yield from deliver(
                         request,
                         self.endpoints,
-                        num_retries=DEFAULT_NUM_RETRIES if retries is None else retries,
+                        num_retries=self.limits.num_retries,
                         jitter=self.runtime.jitter,
                     )
                 except RunllmError as error:
@@ -291,11 +291,10 @@ class Run:
 
     def policy(self, first: Request) -> Policy:
         """How this program's requests are rewritten, and how often."""
-        chosen = self.options.max_retries
         return Policy(
             recover=lambda facts: prompting.recovery_message(self.program, self.names, facts),
             fits=lambda request: self.budget(request).fits,
-            max_retries=DEFAULT_MAX_RETRIES if chosen is None else chosen,
+            max_retries=self.limits.max_retries,
             deterministic=first.params.get("temperature", 0 if self.local else None) == 0,
         )
 

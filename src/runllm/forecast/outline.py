@@ -9,14 +9,12 @@ from enum import IntEnum
 from typing import Any
 
 from runllm import executor
-from runllm.delivery import DEFAULT_NUM_RETRIES
 from runllm.errors import RunllmError, TemplateError
 from runllm.exchange import Endpoint, Options, Request
-from runllm.executor.steps import DEFAULT_TIMEOUT, Run, Tree
+from runllm.executor.steps import Run, Tree
 from runllm.forecast.past import Past
 from runllm.plan import Plan
 from runllm.program import Dependency
-from runllm.recovery import DEFAULT_MAX_RETRIES
 from runllm.runtime import LOCAL_PREFIX, Runtime
 from runllm.stats.speed import Lengths, Speed
 from runllm.wiring import building
@@ -224,12 +222,8 @@ class Outliner:
         """The calls of one app, from what was recorded and what is declared."""
         program, endpoint = run.program, run.endpoints[0]
         past = self.past.record(_identity(run.plan), endpoint.model)
-        settings = program.model
         most_tokens = program.params.get("max_completion_tokens", program.params.get("max_tokens"))
-        retries = run.options.max_retries
-        attempts = 1 + (DEFAULT_MAX_RETRIES if retries is None else retries)
-        sends = 1 + (settings.num_retries if settings and settings.num_retries is not None else DEFAULT_NUM_RETRIES)
-        timeout = run.options.timeout or (settings.timeout if settings else None) or DEFAULT_TIMEOUT
+        attempts = 1 + run.limits.max_retries
         request = self.request(run) if known else None
         prompt = round(run.budget(request).prompt * past.counted_by_estimated) if request else past.prompt_tokens
         return Call(
@@ -241,7 +235,7 @@ class Outliner:
             lengths=past.lengths,
             attempts=past.attempts,
             price=self.runtime.engine(endpoint).price(endpoint),
-            most_seconds=attempts * sends * timeout,
+            most_seconds=attempts * (1 + run.limits.num_retries) * run.limits.timeout,
             most_attempts=attempts,
             runs=len(past.finished),
             basis=Basis.HISTORY if past.enough else Basis.MODEL if past.speed else Basis.LIMITS,

@@ -1,0 +1,134 @@
+"""`runllm config`: show the settings and where each came from; change them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from runllm import config
+from runllm.rendering import Paint, problems_report, safe
+
+if TYPE_CHECKING:
+    from runllm.config.writing import FileKind
+
+_project = click.option(
+    "--project", "kind", flag_value="project", help="The project's runllm.toml instead of your own file."
+)
+
+
+@click.group(name="config", invoke_without_command=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print the settings.",
+)
+@click.pass_context
+def command(ctx: click.Context, form: str) -> None:
+    """Show each setting, its value, and where it came from.
+
+    A flag is stronger than the environment (RUNLLM_*), that than the project's runllm.toml, that than your own
+    config.toml, that than the default.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    found = config.load()
+    warnings = config.unknown_variables(os.environ)
+    if warnings:
+        click.echo(problems_report(warnings, Paint(colour=sys.stderr.isatty())), err=True, color=True)
+    click.echo(_as_json(found) if form == "json" else _table(found), color=True)
+
+
+@command.command(name="get")
+@click.argument("key", metavar="KEY")
+def get(key: str) -> None:
+    """Print the value of KEY alone: text as it is, tables and lists as JSON, nothing where it is not set."""
+    value = _plain(config.load().value(key))
+    if value is not None:
+        click.echo(safe(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+@command.command(name="set")
+@click.argument("key", metavar="KEY")
+@click.argument("value", metavar="VALUE")
+@_project
+def set_(key: str, value: str, kind: FileKind | None) -> None:
+    """Set KEY to VALUE in your own file; comments in it stay.
+
+    KEY is a setting, `aliases.NAME`, or `models.MODEL.KEY`. A list is separated by commas.
+    """
+    from runllm.config import writing
+
+    _confirm(f"{key} is set", writing.write(key, value, kind or "user"))
+
+
+@command.command(name="unset")
+@click.argument("key", metavar="KEY")
+@_project
+def unset(key: str, kind: FileKind | None) -> None:
+    """Take KEY out of your own file."""
+    from runllm.config import writing
+
+    _confirm(f"{key} is taken out", writing.remove(key, kind or "user"))
+
+
+@command.command(name="path")
+@_project
+def path(kind: FileKind | None) -> None:
+    """Print which file `runllm config set` would change."""
+    from runllm.config import writing
+
+    click.echo(writing.file_of(kind or "user"))
+
+
+def _confirm(said: str, file: Path) -> None:
+    click.echo(safe(f"{said} in {file}"), err=True)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON; what is not set in a table is left out."""
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: inner for name, inner in asdict(value).items() if inner is not None}
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in cast("dict[str, Any]", value).items()}
+    return value
+
+
+def _as_json(found: config.Configuration) -> str:
+    settings = [
+        {"key": entry.key, "value": _plain(entry.value), "origin": entry.origin.kind, "place": entry.origin.place}
+        for entry in found.entries()
+    ]
+    files = {"user": _plain(found.user_file), "project": _plain(found.project_file)}
+    return json.dumps({"settings": settings, "files": files}, ensure_ascii=False, indent=2)
+
+
+def _table(found: config.Configuration) -> str:
+    paint = Paint(colour=sys.stdout.isatty())
+    rows = [(safe(entry.key), safe(_shown(entry.value)), _origin(entry.origin)) for entry in found.entries()]
+    keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(
+        f"{paint(key, 'bold')}{'':{keys - len(key)}}  {value:<{values}}  {paint(safe(origin), 'dim')}"
+        for key, value, origin in rows
+    )
+
+
+def _shown(value: Any) -> str:
+    plain = _plain(value)
+    if plain is None:
+        return "(not set)"
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _origin(origin: config.Origin) -> str:
+    return origin.place or origin.kind

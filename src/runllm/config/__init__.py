@@ -1,0 +1,20 @@
+"""Settings from flags, the environment and files, each knowing where it came from.
+
+`load` reads them; nothing here writes the environment. `runllm.config.writing` changes a file.
+"""
+
+from runllm.config.configuration import Configuration, Entry, Origin, load
+from runllm.config.layers import unknown_variables
+from runllm.config.settings import SETTINGS, ModelOverrides, Setting, Settings
+
+__all__ = [
+    "SETTINGS",
+    "Configuration",
+    "Entry",
+    "ModelOverrides",
+    "Origin",
+    "Setting",
+    "Settings",
+    "load",
+    "unknown_variables",
+]

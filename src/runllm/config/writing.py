@@ -1,0 +1,196 @@
+"""Change a configuration file: all else in it stays as it is, comments too, and it is replaced whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from runllm.config.checking import barred, check
+from runllm.config.configuration import checked_path, failure
+from runllm.config.files import PROJECT_FILE, USER_FILE_VARIABLE, home, project_file, user_file
+from runllm.config.kinds import Whereabouts
+from runllm.config.reading import MAX_BYTES, parse
+from runllm.config.settings import KeyPath, path_of, setting_of, spelled
+from runllm.errors import ConfigError, FileAccessError
+from runllm.files import read_bytes
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+FileKind = Literal["user", "project"]
+
+
+def file_of(kind: FileKind, environment: Mapping[str, str] = os.environ) -> Path:
+    """The file that a change goes to, which need not exist.
+
+    Args:
+        kind: whose; a project that has none gets it in the current folder.
+        environment: the process's variables.
+
+    Raises:
+        ConfigError: there is no place for the user's file.
+        FileAccessError: the current folder was removed.
+    """
+    if kind == "project":
+        return project_file(None, environment) or _here() / PROJECT_FILE
+    found = user_file(environment)
+    if found is None:
+        raise ConfigError("there is no place for your configuration", hint=f"Name a file in {USER_FILE_VARIABLE}.")
+    return found
+
+
+def write(key: str, text: str, kind: FileKind = "user", environment: Mapping[str, str] = os.environ) -> Path:
+    """Set a value in a file, and return the file.
+
+    Args:
+        key: such as `model`, `aliases.fast` or `models.openai/*.timeout`.
+        text: the value; a list is separated by commas, or written as in TOML. A relative path starts here.
+        kind: whose file.
+        environment: the process's variables.
+
+    Raises:
+        ConfigError: the key or the value is wrong, or the file is not TOML.
+        FileAccessError: the file cannot be read or written.
+    """
+    path = checked_path(key)
+    setting = setting_of(path)
+    if setting is None:
+        raise ConfigError(f"`{key}` is a table", hint=f"Set an entry of it: `runllm config set {key}.NAME VALUE`.")
+    target = file_of(kind, environment)
+    value = setting.kind.read(text.strip())
+    kept = check(path, value, Whereabouts(folder=_here(), home=home(environment)))
+    wrong = (barred(path, value, user_file(environment)) if kind == "project" else None) or kept.problem
+    if wrong is not None:
+        raise failure([wrong])
+    value = _as_written(value, kept.value, target.absolute().parent, kind)
+    _change(target, path, lambda document: _put(document, path, value), value, private=kind == "user")
+    return target
+
+
+def remove(key: str, kind: FileKind = "user", environment: Mapping[str, str] = os.environ) -> Path:
+    """Take a key out of a file, whether or not it is a setting, and return the file.
+
+    Raises:
+        ConfigError: the file does not have it, or is not TOML.
+        FileAccessError: the file cannot be read or written.
+    """
+    target, path = file_of(kind, environment), path_of(key)
+    _change(target, path, lambda document: _take(document, path, target), None, private=kind == "user")
+    return target
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise FileAccessError(f"the current folder cannot be read: {error.strerror}") from None
+
+
+def _as_written(value: Any, kept: Any, folder: Path, kind: FileKind) -> Any:
+    """The value for the file: a path that was relative to the current folder still leads to the same place.
+
+    In a project's file it stays relative, so that the project can be moved.
+    """
+    if not isinstance(value, str) or str(kept) == value or value.startswith("~"):
+        return value
+    if kind == "project":
+        return "local/" + os.path.relpath(str(kept).removeprefix("local/"), folder)
+    return str(kept)
+
+
+def _change(target: Path, path: KeyPath, edit: Callable[[TOMLDocument], None], value: Any, *, private: bool) -> None:
+    """Edit a file, and write it if it then says what it said before, but for the value at `path`."""
+    data = read_bytes(str(target), MAX_BYTES) if os.path.exists(target) else b""  # noqa: PTH110 - `Path.exists` raises for a closed folder
+    before = parse(data, str(target))
+    if before.problem is not None:
+        raise failure([before.problem])
+    after = _edited(before.text, edit)
+    expected = _but(before.values, path) | ({} if value is None else {path: value})
+    if after is None or _flat(tomllib.loads(after)) != expected:
+        raise ConfigError(f"`{spelled(path)}` cannot be changed in `{target}` alone", hint="Edit the file by hand.")
+    breaks = "\r\n" if b"\r\n" in data else "\n"
+    try:  # where the file is a link, what it leads to is replaced
+        _replace(Path(os.path.realpath(target)), after.replace("\n", breaks).encode(), private=private)
+    except OSError as error:
+        raise FileAccessError(
+            f"`{target}` cannot be written: {error.strerror}", details={"path": str(target)}
+        ) from None
+
+
+def _edited(text: str, edit: Callable[[TOMLDocument], None]) -> str | None:
+    """The text after an edit; None where the editor cannot make it, as in some mixtures of dotted keys and tables."""
+    import tomlkit  # only a change to a file needs it
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(text if text.endswith("\n") or not text else f"{text}\n")
+        edit(document)
+        after = document.as_string()
+        tomllib.loads(after)
+    except (TOMLKitError, ValueError):
+        return None
+    return after
+
+
+def _flat(values: Mapping[str, Any], parent: KeyPath = ()) -> dict[KeyPath, Any]:
+    """Every value that is not a table, by its path."""
+    found: dict[KeyPath, Any] = {}
+    for name, value in values.items():
+        inner = cast("dict[str, Any]", value) if isinstance(value, dict) else None
+        found |= {(*parent, name): value} if inner is None else _flat(inner, (*parent, name))
+    return found
+
+
+def _but(values: Mapping[str, Any], path: KeyPath) -> dict[KeyPath, Any]:
+    return {at: value for at, value in _flat(values).items() if at[: len(path)] != path}
+
+
+def _put(document: TOMLDocument, path: KeyPath, value: Any) -> None:
+    import tomlkit  # as above
+    from tomlkit.items import InlineTable
+
+    table: MutableMapping[str, Any] = document
+    for depth, name in enumerate(path[:-1]):
+        if name not in table:
+            # `[models."openai/*"]` says it all: no `[models]` above it.
+            inline = isinstance(table, InlineTable)
+            table[name] = tomlkit.inline_table() if inline else tomlkit.table(is_super_table=depth < len(path) - 2)
+        inner = table[name]
+        if not isinstance(inner, MutableMapping):
+            raise ConfigError(f"`{spelled(path[: depth + 1])}` is not a table in the file", hint="Edit it by hand.")
+        table = cast("MutableMapping[str, Any]", inner)
+    table[path[len(path) - 1]] = value
+
+
+def _take(document: TOMLDocument, path: KeyPath, target: Path) -> None:
+    table: Any = document
+    for name in path[:-1]:
+        table = cast("MutableMapping[str, Any]", table).get(name) if isinstance(table, MutableMapping) else None
+    last = path[len(path) - 1]
+    if not isinstance(table, MutableMapping) or last not in table:
+        raise ConfigError(f"`{spelled(path)}` is not in `{target}`", hint="`runllm config` shows where each value is.")
+    del cast("MutableMapping[str, Any]", table)[last]
+
+
+def _replace(target: Path, data: bytes, *, private: bool) -> None:
+    """Put `data` in the place of a file: whoever reads it meanwhile gets the old one or the new one, never a half.
+
+    A file keeps its mode. A new one of the user is for the user alone, as is its folder.
+    """
+    target.parent.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    mode = 0o600 if private else 0o666  # less what the umask takes
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            if target.exists():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+            file.write(data)
+        temporary.replace(target)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
