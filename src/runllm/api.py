@@ -16,9 +16,12 @@ from runllm.plan import Plan
 from runllm.program import Program
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
+    from runllm.engines.ollama_pull import PullProgress
     from runllm.exchange import Event, Options, RunResult
     from runllm.executor import Preview
     from runllm.forecast import Forecast
+    from runllm.models import Listener as PullListener
+    from runllm.models import Model, Pulled, Removed
     from runllm.runtime import Runtime
     from runllm.stats.store import Store
 
@@ -273,16 +276,40 @@ class App:
         )
 
 
+def new_runtime(
+    *,
+    auto_pull: bool | None = None,
+    ollama_auto_pull: bool | None = None,
+    pull_progress: Callable[[PullProgress], None] | None = None,
+) -> Runtime:
+    """A runtime as the user has set it: what it may download, and where it records.
+
+    Args:
+        auto_pull: whether a missing local model may be downloaded; by default as the user has set.
+        ollama_auto_pull: whether an Ollama server may pull a missing model; by default as the user has set.
+        pull_progress: told how far a download has come.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    from runllm import config
+    from runllm.runtime import Runtime
+
+    settings = config.load().settings
+    return Runtime(
+        store=_store_at(settings.stats_db) if settings.stats_db else None,
+        auto_pull=settings.auto_pull if auto_pull is None else auto_pull,
+        ollama_auto_pull=settings.ollama_auto_pull if ollama_auto_pull is None else ollama_auto_pull,
+        pull_progress=pull_progress,
+    )
+
+
 @cache
 def process_runtime() -> Runtime:
     """The runtime that all apps of a process share, closed when the interpreter ends."""
     import atexit
 
-    from runllm import config
-    from runllm.runtime import Runtime
-
-    path = config.load().settings.stats_db
-    runtime = Runtime(store=_store_at(path) if path else None)
+    runtime = new_runtime()
     atexit.register(runtime.close)
     return runtime
 
@@ -307,6 +334,39 @@ def _store_at(path: Path) -> Store:
     from runllm.stats.store import Store
 
     return Store(path)
+
+
+def pull(name: str, *, file: str | None = None, listener: PullListener = lambda _: None) -> Pulled:
+    """Fetch a local model, unless it is here: see `runllm.models.pull`."""
+    from runllm.models import pull as fetch
+
+    return fetch(name, file=file, listener=listener)
+
+
+def models() -> list[Model]:
+    """Every model that can be named: known, pulled, on an Ollama server, or in the user's settings.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    from runllm import config
+    from runllm.engines.ollama_server import available
+    from runllm.models import Model, inventory
+
+    settings = config.load().settings
+    named = [settings.model, *settings.aliases.values(), *(name for name in settings.models if "*" not in name)]
+    served = [
+        Model(name=f"ollama/{one.name}", where="ollama", size=one.size, parameters=one.parameters)
+        for one in available()
+    ]
+    return inventory(others=served, configured=[name for name in named if name])
+
+
+def remove_model(name: str) -> list[Removed]:
+    """Delete a pulled model: see `runllm.models.remove`."""
+    from runllm.models import remove
+
+    return remove(name)
 
 
 def read_pipe() -> str:

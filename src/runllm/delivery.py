@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runllm.errors import ModelNotFoundError, ProviderError, RunllmError
+from runllm.errors import ModelNotFoundError, OllamaModelMissingError, ProviderError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request
 
 DEFAULT_NUM_RETRIES = 2
@@ -63,7 +63,7 @@ def deliver(
         for tried in range(num_retries + 1):
             try:
                 completion: Completion = yield Call(request=replace(request, endpoint=endpoint))
-            except (ProviderError, ModelNotFoundError) as error:
+            except (ProviderError, ModelNotFoundError, OllamaModelMissingError) as error:
                 failure = error
                 notes.append(f"{endpoint.model}: {type(error).__name__}: {error.message}")
                 pause = _pause(error, tried, jitter())

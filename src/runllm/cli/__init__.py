@@ -22,6 +22,8 @@ COMMANDS = {
     "inspect": "Show what FILE says.",
     "stats": "Show what the recorded runs say.",
     "exectime": "Predict the time and cost of running FILE.",
+    "models": "List the models that can be named; `models rm` removes one.",
+    "pull": "Fetch the local model NAME.",
     "config": "Show and change the settings.",
     "schema": "Print the JSON Schema of the frontmatter.",
 }

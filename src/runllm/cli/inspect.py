@@ -47,8 +47,10 @@ def _text(found: dict[str, Any]) -> str:
         + (f", then {', '.join(found['fallbacks'])}" if found["fallbacks"] else ""),
         f"params   {safe(params) or '(none)'}",
         f"window   {found['max_context_window']:,} tokens",
-        f"sections {', '.join(found['sections'])}" + (f", {found['examples']} examples" if found["examples"] else ""),
     ]
+    if found["sections"]:
+        examples = f", {found['examples']} examples" if found["examples"] else ""
+        lines.append(f"sections {', '.join(found['sections'])}{examples}")
     lines += [f"python   {entry['phase']} {safe(entry['name'])} (line {entry['line']})" for entry in found["blocks"]]
     lines += ["", paint("input", "bold"), *_fields(found["input"])]
     lines += ["", paint("output", "bold"), *_fields(found["output"])]

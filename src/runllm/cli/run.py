@@ -16,6 +16,9 @@ from runllm.exchange import Event
 from runllm.rendering import Paint, event_line, output_text, safe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runllm.engines.ollama_pull import PullProgress
     from runllm.executor import Preview
 
 UNSANDBOXED = (
@@ -99,6 +102,8 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     metavar="MIB",
     help="The most memory that one Python block may use.  [default: 64]",
 )
+@click.option("--auto-pull", is_flag=True, help="Download a local model that is missing.")
+@click.option("--ollama-auto-pull", is_flag=True, help="Let the Ollama server pull a model that it does not have.")
 @click.option("--no-stats", is_flag=True, help="Do not record this run in the statistics.")
 @click.option("--log-content", is_flag=True, help="Record what is sent and answered as well, secrets masked.")
 @click.option("-v", "--verbose", is_flag=True, help="Trace each step on stderr: attempts, repairs, tokens, cost, time.")
@@ -118,6 +123,8 @@ def command(
     concurrency: int | None,
     block_timeout: float | None,
     block_memory: int | None,
+    auto_pull: bool,
+    ollama_auto_pull: bool,
     no_stats: bool,
     log_content: bool,
     verbose: bool,
@@ -137,6 +144,9 @@ def command(
         concurrency=concurrency,
         stats=False if no_stats else None,
         log_content=log_content or None,
+        runtime=api.new_runtime(
+            auto_pull=auto_pull or None, ollama_auto_pull=ollama_auto_pull or None, pull_progress=_pulling()
+        ),
         block_timeout=block_timeout,
         block_memory=block_memory,
     )
@@ -150,6 +160,20 @@ def command(
         for warning in result.warnings:
             click.echo(f"warning: {safe(warning)}", err=True)
     write([output_text(result.output or {}, form), "\n"], target)
+
+
+def _pulling() -> Callable[[PullProgress], None] | None:
+    """A line on the terminal that says how far a download is; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(progress: PullProgress) -> None:
+        from runllm.progress import progress_line
+
+        ended = "\n" if progress.total and progress.completed >= progress.total else ""
+        click.echo(f"\r\x1b[K{progress_line(progress)}{ended}", nl=False, err=True)
+
+    return show
 
 
 def _trace(event: Event) -> None:

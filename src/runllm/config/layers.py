@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runllm.config.places import Place
 
 LayerKind = Literal["flag", "environment", "project", "user"]
-_NO_SETTINGS = (USER_FILE_VARIABLE, "RUNLLM_LOOPBACK_ONLY")
+_NO_SETTINGS = (USER_FILE_VARIABLE, "RUNLLM_LOOPBACK_ONLY", "RUNLLM_MODELS")
 
 
 class Layer(NamedTuple):

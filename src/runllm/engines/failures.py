@@ -297,7 +297,7 @@ def _bare(text: str) -> str:
 def _said(body: Any) -> str:
     """The message inside an error body, in the shapes that providers use."""
     if isinstance(body, str):
-        return body
+        return _said_in_json(body) or body
     if isinstance(body, Mapping):
         fields = cast("Mapping[str, Any]", body)
         if isinstance(fields.get("loc"), list) and "msg" in fields:
@@ -308,6 +308,16 @@ def _said(body: Any) -> str:
     if isinstance(body, list) and body:
         return _said(cast("list[Any]", body)[0])
     return ""
+
+
+def _said_in_json(text: str) -> str:
+    """The message of a body that is JSON written as a text, as newer Ollama servers send it."""
+    if not text.startswith("{"):
+        return ""
+    try:
+        return _said(json.loads(text))
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _without(secrets: Iterable[str], words: str) -> str:

@@ -13,7 +13,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +58,37 @@ _STEADY = {
 class LocalEngine:
     """Runs `local/...` models in this process: see `runllm.engines.base.Engine`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pull: Callable[[str], object] | None = None) -> None:
+        """Load nothing yet.
+
+        Args:
+            pull: fetches a model by its name, where the user allows it.
+        """
+        self._pull = pull
         self._models: dict[tuple[Path, tuple[tuple[str, int], ...]], LoadedModel] = {}
         self._running: list[threading.Event] = []  # each ends a call
         self._lock = threading.Lock()
         self._pid: int | None = None
 
     def ready(self, endpoint: Endpoint) -> None:
-        """Raise unless the engine is installed and the model's file is here; loads neither."""
+        """Raise unless the engine is installed and the model's file is here, or may be fetched; loads neither."""
         if importlib.util.find_spec("xllamacpp") is None:
             raise EngineUnavailableError(
                 "the engine for local models, `xllamacpp`, is not installed",
                 hint="It is the extra `local`: in a clone of runllm, `uv sync`; elsewhere, `pip install xllamacpp`.",
             )
-        locate(endpoint)
+        self._fetch(endpoint)
         _load_options(endpoint)
+
+    def _fetch(self, endpoint: Endpoint) -> None:
+        try:
+            locate(endpoint)
+        except ModelNotFoundError as error:
+            name = error.details.get("pull")
+            if self._pull is None or name is None:
+                raise
+            self._pull(name)
+            locate(endpoint)
 
     def window(self, endpoint: Endpoint) -> int | None:
         """The window that the model is, or would be, loaded with, in tokens; read from the file's header."""

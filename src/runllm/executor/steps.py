@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any
 from runllm import budget, prompting
 from runllm.delivery import deliver
 from runllm.diagnostics import Problem
-from runllm.errors import InputSchemaError, OutputSchemaError, RunllmError
+from runllm.errors import (
+    InputSchemaError,
+    MissingCredentialError,
+    OllamaModelMissingError,
+    OutputSchemaError,
+    RunllmError,
+)
 from runllm.exchange import (
     ChildResult,
     Completion,
@@ -94,7 +100,7 @@ class Run:
         try:
             self.accept(given)
             if not self.trail:
-                self.preflight()
+                yield Work(do=self.preflight)  # a model may be downloaded first, where the user allows it
             yield from self.depend()
             yield from self.before()
             if self.program.output is not None:
@@ -104,10 +110,19 @@ class Run:
                 self.guard(request)
                 outcome = yield from self.converse(request)
         except RunllmError as error:
-            return self.finish(Outcome(value=None, attempts=(), error=error))
+            outcome = Outcome(value=None, attempts=(), error=error)
         if outcome.value is not None:
             outcome = yield from self.after(outcome, outcome.value)
+        yield from self.advise(outcome.error)
         return self.finish(outcome)
+
+    def advise(self, error: RunllmError | None) -> Generator[Effect, Any, None]:
+        """Where a model cannot be used and another that the author recommends is here, say so."""
+        recommended = self.program.recommended_models
+        if isinstance(error, MissingCredentialError | OllamaModelMissingError) and recommended and not error.trail:
+            said = yield Work(do=lambda: self.runtime.suggestion(recommended, self.first_model()))
+            if said:
+                error.recovery_hint = f"{error.recovery_hint} {said}"
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -151,13 +166,16 @@ class Run:
         """Make sure that all models of the tree can be called, and blocks be run, before anything is paid for."""
         if self.options.model is not None and self.program.output is not None and not self.options.whole_tree:
             self.warn(f"{self.program.name} calls no model itself, so the model that was given is not used")
-        for plan in self.plan.walk():
-            one = self if plan is self.plan else Run(plan, self.tree, (plan.program.name,))
+        for way, plan in self.plan.ways():
+            one = Run(plan, self.tree, way) if way else self
             try:
                 one.check_ready()
-            except RunllmError as error:
-                raise error if one is self else error.within(plan.program.name) from None
-            self.warnings += [] if one is self else one.warnings
+            except RunllmError as failed:
+                error = failed
+                for name in reversed(way):
+                    error = error.within(name)
+                raise error from None
+            self.warnings += one.warnings if way else []
 
     def check_ready(self) -> None:
         """Make sure that the model can be called, and blocks be run.

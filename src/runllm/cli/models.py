@@ -1,0 +1,85 @@
+"""`runllm models`: list the models that can be named, and remove pulled ones."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runllm import api
+from runllm.cli.pull import size_text
+from runllm.rendering import safe
+
+if TYPE_CHECKING:
+    from runllm.models import Model
+
+_HEADINGS = ("MODEL", "WHERE", "SIZE", "PARAMETERS", "WINDOW", "LICENCE")
+_BILLION = 1000
+
+
+@click.group(name="models", invoke_without_command=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
+@click.pass_context
+def command(context: click.Context, form: str) -> None:
+    """List models: the local ones that are here or can be pulled, Ollama's, and those in your settings."""
+    if context.invoked_subcommand is not None:
+        return
+    found = api.models()
+    if form == "json":
+        click.echo(json.dumps([_as_json(model) for model in found], ensure_ascii=False, indent=2))
+    else:
+        click.echo(_table([_HEADINGS, *(_row(model) for model in found)]))
+
+
+@command.command(name="rm")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def remove(names: tuple[str, ...]) -> None:
+    """Delete pulled models, and what an interrupted pull of them left. Asks nothing."""
+    for name in names:
+        for gone in api.remove_model(name):
+            click.echo(safe(f"removed {gone.name}: {gone.size:,} bytes, {gone.path}"))
+
+
+def _as_json(model: Model) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "where": model.where,
+        "configured": model.configured,
+        "size": model.size,
+        "parameters": None if model.parameters is None else model.parameters * 1_000_000,
+        "window": model.window,
+        "licence": model.licence,
+        "path": None if model.path is None else str(model.path),
+    }
+
+
+def _row(model: Model) -> tuple[str, ...]:
+    where = "configured" if model.where == "configured" else model.where + (", configured" if model.configured else "")
+    return (
+        model.name,
+        where,
+        "" if model.size is None else size_text(model.size),
+        "" if model.parameters is None else _parameters(model.parameters),
+        "" if model.window is None else f"{model.window:,}",
+        model.licence or "",
+    )
+
+
+def _parameters(millions: int) -> str:
+    return f"{millions / _BILLION:.1f} B" if millions >= _BILLION else f"{millions} M"
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    """The rows in columns, as wide as their longest cell; a cell that is not known is a dash."""
+    cells = [[safe(cell) or "-" for cell in row] for row in rows]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(_HEADINGS))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,205 @@
+"""Have an Ollama server download a model, through the official client, and tell how far it is."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from runllm.engines.ollama_server import Server, client_options, reason
+from runllm.errors import (
+    EngineUnavailableError,
+    FileAccessError,
+    ModelNotFoundError,
+    ProviderConnectionError,
+    RequestRefusedError,
+    RunllmError,
+)
+from runllm.redaction import redact_text
+
+_SILENCE = 900.0  # seconds between two lines: checking a large model on a slow disk is silent for minutes
+_MEMORY = 5.0  # seconds that a speed is measured over
+_LONGEST_WORDS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullProgress:
+    """How far a download is.
+
+    Attributes:
+        model: what is downloaded.
+        status: what the server is doing, in its words.
+        completed: bytes that are there, those of an earlier attempt included.
+        total: bytes there will be, as far as is known; 0 before anything is.
+        speed: bytes a second over the last few seconds; None before it can be measured.
+        remaining: seconds left at that speed; None where that is not known.
+    """
+
+    model: str
+    status: str
+    completed: int = 0
+    total: int = 0
+    speed: float | None = None
+    remaining: float | None = None
+
+
+class Tally:
+    """Adds up the layers that a model is downloaded in."""
+
+    def __init__(self, model: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._model = model
+        self._clock = clock
+        self._layers: dict[str, tuple[int, int, int]] = {}  # at first sight, now, in the end
+        self._seen: deque[tuple[float, int]] = deque()
+        self.last = PullProgress(model=model, status="")
+
+    def take(self, status: str, digest: str | None, completed: int | None, total: int | None) -> PullProgress:
+        """Count one line of the stream in."""
+        if digest and total:
+            now = completed or 0
+            first = self._layers.get(digest, (now, now, total))[0]
+            self._layers[digest] = (first, now, total)
+        there = sum(now for _, now, _ in self._layers.values())
+        whole = sum(end for _, _, end in self._layers.values())
+        speed = self._speed(sum(now - first for first, now, _ in self._layers.values()))
+        left = (whole - there) / speed if speed and whole else None
+        self.last = PullProgress(
+            model=self._model, status=status, completed=there, total=whole, speed=speed, remaining=left
+        )
+        return self.last
+
+    def _speed(self, loaded: int) -> float | None:
+        """Bytes a second; what was there at first sight was not loaded now."""
+        now = self._clock()
+        self._seen.append((now, loaded))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= _MEMORY:  # noqa: PLR2004 - two make a difference
+            self._seen.popleft()
+        start, before = self._seen[0]
+        return (loaded - before) / (now - start) if now > start else None
+
+
+async def pull(server: Server, progress: Callable[[PullProgress], None] | None = None) -> PullProgress:
+    """Download the server's model and wait for it, however long it takes; cancelling stops the download.
+
+    Args:
+        server: which model, where.
+        progress: told of each step, in the thread of the caller's event loop.
+
+    Raises:
+        EngineUnavailableError: the official client is not installed.
+        ModelNotFoundError: there is no such model to download.
+        FileAccessError: the server has no room for it.
+        ProviderConnectionError: the server cannot be reached, or was lost on the way.
+        RequestRefusedError: the server refuses.
+    """
+    last = PullProgress(model=server.name, status="")
+    async with aclosing(_follow(server)) as steps:
+        async for step in steps:
+            if isinstance(step, RunllmError):  # raised here, so that nothing of the client becomes its context
+                raise step
+            last = step
+            if progress is not None:
+                progress(step)
+    return last
+
+
+async def _follow(server: Server) -> AsyncGenerator[PullProgress | RunllmError, None]:
+    """Each step of the download, and at the end why it failed, if it did."""
+    try:
+        import httpx
+        import ollama  # 200 ms, and only to download
+    except ImportError:
+        yield _no_client(server)
+        return
+    tally = Tally(server.name)
+    options = client_options(server.access, (10.0, _SILENCE, 30.0, 10.0))  # connect, read, write, pool
+    base = options.pop("base_url")
+    client: Any
+    failure: RunllmError | None = None
+    try:
+        async with (
+            cast("Any", ollama.AsyncClient(base, **options)) as client,
+            aclosing(await client.pull(server.name, stream=True)) as lines,
+        ):
+            async for line in lines:
+                yield tally.take(line.status or "", line.digest, line.completed, line.total)
+    except ollama.ResponseError as error:
+        failure = refused(server, str(error.error), tally.last)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        failure = server.down(reason(error))
+    except (httpx.TransportError, ValueError) as error:  # a line that is cut in two is no JSON
+        failure = lost(server, str(error), tally.last)
+    if failure is None and tally.last.status != "success":
+        failure = lost(server, "", tally.last)
+    if failure is not None:
+        yield failure
+
+
+_NO_SUCH_MODEL = re.compile(r"(?i)manifest: (?:file does not exist|404|not found)|manifest unknown|invalid model name")
+_FULL = re.compile(
+    r"(?i)no space left|not enough (?:disk )?space|insufficient (?:disk )?space|disk quota|disk (?:is )?full"
+)
+_BROKEN = re.compile(
+    r"(?i)max retries|\bEOF\b|dial tcp|no such host|connection re(?:set|fused)|i/o timeout|TLS handshake|timed? ?out"
+)
+
+
+def refused(server: Server, words: str, reached: PullProgress) -> RunllmError:
+    """Our error for what the server said of a download that failed."""
+    words = redact_text(words)[:_LONGEST_WORDS]
+    details: dict[str, Any] = {"model": server.endpoint.model, "base": server.base, "words": words}
+    if _NO_SUCH_MODEL.search(words):
+        return ModelNotFoundError(
+            f"there is no model `{server.name}` to download: {words}",
+            details=details,
+            hint="Check the spelling and the tag; ollama.com/library lists what there is.",
+        )
+    if _FULL.search(words):
+        return FileAccessError(
+            f"the Ollama server at {server.base} has no room for `{server.name}`{_so_far(reached)}: {words}",
+            details=details,
+            hint="Make room on the server's disk (`ollama list`, `ollama rm MODEL`), or move its models "
+            "with `OLLAMA_MODELS`; what was downloaded is kept.",
+        )
+    if _BROKEN.search(words):
+        return lost(server, words, reached)
+    return RequestRefusedError(
+        f"the Ollama server at {server.base} refused to download `{server.name}`: {words}",
+        details=details,
+        hint=f"Read the server's words, and try `{server.command}` by hand.",
+    )
+
+
+def lost(server: Server, words: str, reached: PullProgress) -> ProviderConnectionError:
+    """The error for a download that broke off."""
+    why = f": {words}" if words else ""
+    return ProviderConnectionError(
+        f"the download of `{server.name}` broke off{_so_far(reached)}{why}",
+        details={"model": server.endpoint.model, "base": server.base, "completed": reached.completed},
+        hint="Run again: Ollama goes on where it stopped. If it stops again, check the server's own connection.",
+    )
+
+
+def _so_far(reached: PullProgress) -> str:
+    return f" after {in_bytes(reached.completed)} of {in_bytes(reached.total)}" if reached.total else ""
+
+
+def _no_client(server: Server) -> EngineUnavailableError:
+    return EngineUnavailableError(
+        f"`{server.name}` is to be downloaded, and the client for that, `ollama`, is not installed",
+        details={"model": server.endpoint.model},
+        hint=f"Run `pip install 'runllm[ollama]'`, or type `{server.command}` yourself.",
+    )
+
+
+def in_bytes(count: float) -> str:
+    """A number of bytes for people: `1.9 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - as storage is sold, and as Ollama counts
+            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,117 @@
+"""What a GGUF file says about itself, read from its header alone; nothing is imported or loaded."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MAGIC = b"GGUF"
+_VERSIONS = (2, 3)  # version 1 had other widths
+_SIZES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_MOST_ENTRIES = 100_000
+_MOST_ITEMS = 10_000_000
+_LONGEST_TEXT = 1 << 24
+
+
+def starts_as_gguf(path: Path) -> bool:
+    """Whether a file begins with the mark of a GGUF file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def flaw(path: Path) -> str | None:
+    """What is wrong with the header of a file, read to its end; None for a sound one.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return "it does not begin as a GGUF file"
+        try:
+            for _ in _entries(file):
+                pass
+        except (struct.error, ValueError, KeyError) as error:
+            return f"its header cannot be read ({error})" if isinstance(error, ValueError) else "its header is broken"
+        return None if file.read(1) else "it ends with its header"
+
+
+def trained_window(path: Path) -> int | None:
+    """The context length, in tokens, that a GGUF file says it was trained with; None where it does not say.
+
+    Reads the header only, and of that only as far as the answer.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                return None
+            return next((int(value) for key, value in _entries(file) if key.endswith(".context_length")), None)
+    except (OSError, struct.error, ValueError, KeyError, TypeError):
+        return None  # a header of another version: the engine still may know how to load it
+
+
+def licence(path: Path) -> str | None:
+    """The licence that a GGUF file names, None where it does not say."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                return None
+            return next((str(value) for key, value in _entries(file) if key == "general.license"), None)
+    except (OSError, struct.error, ValueError, KeyError):
+        return None
+
+
+def _entries(file: BinaryIO) -> Iterator[tuple[str, Any]]:
+    """Each key of the header with its value, None for a list; the file stands after the magic."""
+    version = _number(file, "I")
+    if version not in _VERSIONS:
+        raise ValueError(f"version {version} is not known")
+    _number(file, "Q")  # how many tensors
+    count = _number(file, "Q")
+    if count > _MOST_ENTRIES:
+        raise ValueError(f"{count} entries are too many")
+    for _ in range(count):
+        key = _text(file)
+        yield key, _value(file, _number(file, "I"))
+
+
+def _value(file: BinaryIO, kind: int) -> Any:
+    if kind == _STRING:
+        return _text(file)
+    if kind != _ARRAY:
+        return _number(file, _SIZES[kind])
+    inner, count = _number(file, "I"), _number(file, "Q")
+    if count > _MOST_ITEMS or inner == _ARRAY:
+        raise ValueError("a list is too long or too deep")
+    if inner == _STRING:
+        for _ in range(count):
+            _text(file)
+    else:
+        _skip(file, count * struct.calcsize("<" + _SIZES[inner]))
+    return None
+
+
+def _text(file: BinaryIO) -> str:
+    length = _number(file, "Q")
+    data = file.read(min(length, _LONGEST_TEXT))
+    if len(data) != length:
+        raise ValueError("it ends within a text")
+    return data.decode(errors="replace")
+
+
+def _skip(file: BinaryIO, length: int) -> None:
+    if length:
+        file.seek(length - 1, 1)
+        if not file.read(1):
+            raise ValueError("it ends within a list")
+
+
+def _number(file: BinaryIO, code: str) -> Any:
+    return struct.unpack("<" + code, file.read(struct.calcsize("<" + code)))[0]

@@ -1,0 +1,223 @@
+"""The pure parts of the Ollama engine: names, windows, what a count of tokens gives away, downloads added up."""
+
+from __future__ import annotations
+
+import pytest
+
+from runllm.engines.ollama_pull import PullProgress, Tally, in_bytes, refused
+from runllm.engines.ollama_server import Server, alternative, full, pull_command, read_facts
+from runllm.engines.ollama_window import Facts, choose, judge, larger, with_window
+from runllm.errors import (
+    ContextWindowExceededError,
+    FileAccessError,
+    LLMParamValidationError,
+    ModelNotFoundError,
+    ProviderConnectionError,
+    RequestRefusedError,
+)
+from runllm.exchange import Completion, Endpoint, Message, Request, Usage
+from runllm.progress import progress_line
+
+
+def asking(text: str = "hi", provider_params: dict | None = None, **params: int) -> Request:
+    endpoint = Endpoint(model="ollama/m", provider_params=provider_params or {})
+    return Request(endpoint=endpoint, messages=(Message(role="user", content=text),), params=params)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("llama3.2", "llama3.2:latest"),
+        ("Llama3.2:1B", "llama3.2:1b"),
+        ("hf.co/a/B-GGUF", "hf.co/a/b-gguf:latest"),
+        ("localhost:5000/a/b", "localhost:5000/a/b:latest"),
+    ],
+)
+def test_a_name_without_a_tag_means_latest(name, expected):
+    """As Ollama compares them: a port is no tag, and case does not matter."""
+    assert full(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("base", "host", "expected"),
+    [
+        ("http://localhost:11434", None, "ollama pull m"),
+        ("http://127.0.0.1:11434", "0.0.0.0", "ollama pull m"),  # noqa: S104 - read, not bound
+        ("http://gpu:11434", "gpu", "ollama pull m"),
+        ("http://gpu:11434", None, "OLLAMA_HOST=http://gpu:11434 ollama pull m"),
+        ("http://localhost:11434", "gpu", "OLLAMA_HOST=http://localhost:11434 ollama pull m"),
+    ],
+)
+def test_the_command_asks_the_server_that_was_asked(base, host, expected):
+    """What the user's own `ollama` would ask by itself is not named."""
+    assert pull_command("m", base, {"OLLAMA_HOST": host} if host else {}) == expected
+
+
+def test_the_first_recommended_model_that_is_installed():
+    """The failed one is never suggested, nor what is no model of Ollama."""
+    recommended = ["openai/gpt-4o", "ollama/a", "ollama_chat/b:1b", "ollama/c"]
+    assert alternative(recommended, ["c:latest", "b:1b"], "openai/gpt-4o") == "ollama_chat/b:1b"
+    assert alternative(recommended, ["c:latest", "b:1b"], "ollama/b:1b") == "ollama/c"
+    assert alternative(recommended, ["gpt-4o:latest"], "ollama/a") is None
+
+
+# --- facts and windows ----------------------------------------------------------------------------
+
+
+def test_facts_are_read_from_what_the_server_shows():
+    """The window stands under the architecture's own name; unknown shapes give no facts rather than an error."""
+    shown = {
+        "model_info": {"general.architecture": "qwen3", "qwen3.context_length": 40960, "clip.context_length": 77},
+        "parameters": "stop  x\nnum_ctx                        16384",
+        "capabilities": ["completion", "thinking"],
+    }
+    running = {"models": [{"name": "other:latest", "context_length": 1}, {"name": "m:latest", "context_length": 4096}]}
+    found = read_facts(shown, running, "m", "http://localhost:11434")
+    assert found == Facts(window=40960, preset=16384, loaded=4096, thinks=True)
+    assert read_facts({"details": {}}, {}, "m", "http://my-ollama.company:1") == Facts()
+    assert read_facts({"details": {}}, {}, "m", "https://ollama.com").remote
+
+
+@pytest.mark.parametrize(
+    ("request_", "facts", "held", "expected"),
+    [
+        (asking(), None, None, 3072),
+        (asking(max_tokens=50), Facts(), None, 2048),
+        (asking(provider_params={"num_predict": 3500}), Facts(), None, 4096),
+        (asking(max_tokens=5000), Facts(window=5100), None, 5100),
+        (asking(max_tokens=5000), Facts(window=65536), 4096, 6144),
+        (asking(max_tokens=5000), Facts(window=5500), 4096, 5500),
+        (asking(), Facts(preset=2048), None, 3072),
+        (asking(provider_params={"num_ctx": 1000}), Facts(window=65536), 9000, 1000),
+        (asking(), Facts(remote=True, window=9000), None, None),
+    ],
+)
+def test_the_window_to_ask_for(request_, facts, held, expected):
+    """Prompt and answer, in steps of 1,024, from 2,048 to what the model can; half as much again when it grows."""
+    assert choose(request_, facts, held) == expected
+
+
+@pytest.mark.parametrize("value", ["big", 0, True, 1.5])
+def test_a_num_ctx_that_is_no_number_is_refused(value):
+    """It would else be the server's to misread."""
+    with pytest.raises(LLMParamValidationError):
+        choose(asking(provider_params={"num_ctx": value}), None, None)
+
+
+def test_a_larger_window_is_tried_only_where_it_is_ours_to_choose():
+    """Twice as much, at most what the model can; not against the file, and not where nothing is known."""
+    assert larger(2048, asking(), Facts(window=3000)) == 3000
+    assert larger(2048, asking(), Facts()) == 4096
+    assert larger(3000, asking(), Facts(window=3000)) is None
+    assert larger(2048, asking(provider_params={"num_ctx": 2048}), Facts()) is None
+    assert larger(2048, asking(), None) is None
+
+
+def test_the_authors_own_body_is_kept():
+    """What a file sends along stays, beside the order not to cut."""
+    sent = with_window(asking(provider_params={"extra_body": {"keep_alive": 5}, "top_k": 3}), 2048)
+    assert sent.endpoint.provider_params == {
+        "extra_body": {"keep_alive": 5, "truncate": False, "shift": False},
+        "top_k": 3,
+        "num_ctx": 2048,
+    }
+
+
+PROMPT = "The house stands on the hill, and the river runs below it. " * 200
+
+
+@pytest.mark.parametrize(
+    ("text", "counted", "answered", "reason", "window", "verdict"),
+    [
+        ("hi", 2000, 40, "stop", 2048, "kept"),
+        ("hi", 2000, 49, "length", 2048, "kept"),
+        ("hi", 2048, 5, "stop", 2048, "lost"),
+        ("hi", 2048, 5, "length", 2048, "lost"),
+        ("hi", 2040, 500, "stop", 2048, "lost"),
+        ("hi", 9000, 500, "stop", None, "kept"),
+        (PROMPT, 2600, 5, "stop", 4096, "kept"),
+        (PROMPT, 500, 5, "stop", 4096, "noted"),
+        (" " * 10000, 130, 5, "stop", 4096, "kept"),
+        ("ก" * 4000, 1000, 5, "stop", 4096, "kept"),
+    ],
+)
+def test_what_the_counted_tokens_give_away(text, counted, answered, reason, window, verdict):
+    """A full window means a lost prompt; far too few tokens are noted; dense text and a full answer are no evidence."""
+    usage = Usage(prompt_tokens=counted, completion_tokens=answered)
+    completion = Completion(text="{}", finish_reason=reason, usage=usage)
+    if verdict == "lost":
+        with pytest.raises(ContextWindowExceededError, match="lost a part"):
+            judge(completion, asking(text), window)
+    else:
+        assert bool(judge(completion, asking(text), window).notes) is (verdict == "noted")
+
+
+# --- downloads ------------------------------------------------------------------------------------
+
+
+def test_bytes_that_were_there_before_are_not_counted_as_speed():
+    """A download that goes on shows all bytes, and the speed of the new ones alone, over the last seconds."""
+    times = iter([0.0, 1.0, 2.0, 10.0, 11.0])
+    tally = Tally("m", clock=lambda: next(times))
+    assert tally.take("pulling manifest", None, None, None).total == 0
+    first = tally.take("pulling", "a", 600, 1000)
+    assert (first.completed, first.total, first.speed, first.remaining) == (600, 1000, 0.0, None)
+    second = tally.take("pulling", "a", 700, 1000)
+    assert (second.speed, second.remaining) == (50.0, 6.0)
+    tally.take("pulling", "a", 800, 1000)
+    last = tally.take("pulling", "b", 50, 50)
+    assert (last.completed, last.total, last.speed) == (850, 1050, pytest.approx(100 / 9))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("pull model manifest: file does not exist", ModelNotFoundError),
+        ("write /x-partial: no space left on device", FileAccessError),
+        ("write C:\\x: There is not enough space on the disk.", FileAccessError),
+        ('pull model manifest: Get "https://r/v2": dial tcp: lookup r: no such host', ProviderConnectionError),
+        ("max retries exceeded: unexpected EOF", ProviderConnectionError),
+        ("digest mismatch, file must be downloaded again", RequestRefusedError),
+    ],
+)
+def test_the_servers_words_are_understood(words, expected):
+    """The same words that the real server uses, from its issue tracker."""
+    server = Server(Endpoint(model="ollama/m", api_base="http://127.0.0.1:1"), {})
+    error = refused(server, words, PullProgress(model="m", status=""))
+    assert type(error) is expected
+    assert words in error.message
+
+
+@pytest.mark.parametrize(
+    ("progress", "expected"),
+    [
+        (PullProgress(model="m", status="pulling manifest"), "m: pulling manifest"),
+        (
+            PullProgress(model="m", status="x", completed=9 * 10**8, total=2 * 10**9, speed=31e6, remaining=35.5),
+            "m [#########-----------] 45 % 900.0 MB of 2.0 GB, 31.0 MB/s, 36 s left",
+        ),
+        (
+            PullProgress(model="m", status="x", completed=1, total=2 * 10**12, speed=1.0, remaining=7384.0),
+            "m [--------------------] 0 % 1 B of 2.0 TB, 1 B/s, 2 h 3 min left",
+        ),
+        (
+            PullProgress(model="m", status="verifying", completed=5000, total=5000, speed=1.0, remaining=0.0),
+            "m [####################] 100 % 5 kB of 5 kB, verifying",
+        ),
+        (PullProgress(model="m\x1b[2J", status="a\nb"), "m?[2J: a?b"),
+    ],
+    ids=["before", "on the way", "slow", "after the last byte", "hostile"],
+)
+def test_a_download_on_one_line(progress, expected):
+    """Bytes, speed and time left, where they are known; never a control character."""
+    assert progress_line(progress) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (999, "999 B"), (1234, "1 kB"), (1.25e6, "1.2 MB"), (4e12, "4.0 TB")]
+)
+def test_bytes_for_people(count, said):
+    assert in_bytes(count) == said
