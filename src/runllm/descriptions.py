@@ -8,9 +8,11 @@ from typing import Any
 
 from runllm import templates
 from runllm.contracts import Contract
+from runllm.diagnostics import pointer
 from runllm.errors import TemplateError
 from runllm.plan import Plan
 from runllm.program import Dependency, Program, Section, ValueTemplate
+from runllm.wiring.flows import expression
 
 
 def description(plan: Plan) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def _used(dependency: Dependency, plan: Plan, met: set[Plan]) -> dict[str, Any]:
         "name": dependency.name,
         "path": dependency.path,
         "for_each": _shown(over.value) if over else None,
+        "for_each_from": _reads(over.sections.values()) if over else [],
         "with": _wires(dependency.arguments),
         "needs": sorted(plan.needs[dependency.name]),
         "app": _described(plan.children[dependency.name], met),
@@ -84,7 +87,7 @@ def _wires(template: ValueTemplate) -> list[dict[str, Any]]:
     """What each key gets: the value as it is written, and the paths that it is made of."""
     wires: list[dict[str, Any]] = []
     for name, value in template.value.items():
-        under = [s for at, s in template.sections.items() if at.split("/")[1:2] == [name.replace("/", "~1")]]
+        under = [section for at, section in template.sections.items() if f"{at}/".startswith(f"{pointer([name])}/")]
         wires.append({"name": name, "value": _shown(value), "from": _reads(under)})
     return wires
 
@@ -92,7 +95,7 @@ def _wires(template: ValueTemplate) -> list[dict[str, Any]]:
 def _shown(value: Any) -> str:
     """A value as its author would say it: an expression without its braces, anything else as JSON."""
     if isinstance(value, str) and templates.form(value) == "expression":
-        return value.strip()[2:-2].strip(" -+")
+        return expression(value)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 Description: TypeAlias = "Mapping[str, Any]"
+_NOT_MERMAID = re.compile(r'[\x00-\x1f#&"<]')
+_WRITTEN = {"#": "#35;", "&": "&amp;", '"': "&quot;", "<": "&lt;"}
 
 
 def tree(app: Description) -> list[str]:
@@ -41,12 +43,24 @@ def _signature(app: Description) -> str:
 def mermaid(app: Description) -> str:
     """A flow chart in Mermaid's language: what flows from the input through each app to the output."""
     lines = ["flowchart LR"]
-    lines += [f"  {line}" for line in _Chart().app(app, "app", app["name"])]
+    chart = _Chart()
+    lines += [f"  {line}" for line in chart.app(app, chart.key("app"), app["name"])]
     return "\n".join(lines)
 
 
 class _Chart:
     """Writes the nodes and arrows of one app inside another."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def key(self, wanted: str) -> str:
+        """What a node is called: as wanted, unless names that are put together come out the same."""
+        nodes = {wanted, *(f"{wanted}_{own}" for own in ("in", "out", "body"))}
+        if not nodes.isdisjoint(self.taken):
+            return self.key(f"{wanted}_")
+        self.taken |= nodes
+        return wanted
 
     def app(self, app: Description, key: str, title: str) -> Iterator[str]:
         if not app["uses"]:
@@ -55,12 +69,13 @@ class _Chart:
         yield f'subgraph {key}["{_label(title)}"]'
         yield f'  {key}_in(["input"])'
         yield f'  {key}_out(["output"])'
-        inside = {used["name"]: f"{key}_{used['name']}" for used in app["uses"]}
+        inside = {used["name"]: self.key(f"{key}_{used['name']}") for used in app["uses"]}
         for used in app["uses"]:
             for line in self.app(used["app"], inside[used["name"]], _title(used)):
                 yield f"  {line}"
         for used in app["uses"]:
-            for wire in used["with"]:
+            over: Description = {"name": "item", "from": used["for_each_from"]}
+            for wire in (over, *used["with"]):
                 for line in self.arrows(wire["from"], inside, app, key, _entry(used, inside), wire["name"]):
                     yield f"  {line}"
         body = f"{key}_out" if app["builds"] is not None else f"{key}_body"
@@ -116,4 +131,4 @@ def _model(app: Description) -> str:
 
 def _label(text: str) -> str:
     """Text that Mermaid cannot take for its own signs."""
-    return re.sub(r"[\x00-\x1f]", " ", text).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return _NOT_MERMAID.sub(lambda found: _WRITTEN.get(found[0], " "), text)

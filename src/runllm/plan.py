@@ -34,14 +34,18 @@ class Plan:
 
     def walk(self) -> Iterator[Plan]:
         """Every plan of the graph once, what is used before what uses it."""
-        seen: set[int] = set()
+        return (plan for _, plan in self.ways())
 
-        def below(plan: Plan) -> Iterator[Plan]:
-            if id(plan) in seen:
+    def ways(self) -> Iterator[tuple[tuple[str, ...], Plan]]:
+        """As `walk`, each with the names of the dependencies that lead to it, by one way."""
+        seen: set[Plan] = set()
+
+        def below(plan: Plan, way: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Plan]]:
+            if plan in seen:
                 return
-            seen.add(id(plan))
-            for child in plan.children.values():
-                yield from below(child)
-            yield plan
+            seen.add(plan)
+            for name, child in plan.children.items():
+                yield from below(child, (*way, name))
+            yield way, plan
 
-        return below(self)
+        return below(self, ())

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runllm import parser
 from runllm.analysis import analyse
 from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_order
+from runllm.errors import FileAccessError
 from runllm.plan import Plan
 from runllm.program import Dependency, Program
 
 MAX_DEPTH = 32
 MAX_FILES = 1000
+MAX_TOLD = 20
+"""Problems of a dependency that are told at one entry: each app could tell those of all below it twice."""
 MARKERS = ("runllm.toml", "pyproject.toml", ".git")
 
 
@@ -115,9 +119,12 @@ class _Loader:
             return None, [_problem(dependency, refused.message, refused.hint)]
         name = _shown(dependency.path, parent, real)
         if real not in self.loaded:
-            self.loaded[real] = self.load(name, real)
+            try:
+                self.loaded[real] = self.load(name, real)
+            except FileAccessError as error:
+                return None, [_problem(dependency, error.message, error.recovery_hint)]
         found = self.loaded[real]
-        return found.plan, [_retold(dependency, problem) for problem in found.problems]
+        return found.plan, list(_retold(dependency, found.problems))
 
     def locate(self, dependency: Dependency, folder: Path) -> Path:
         """The real path of a dependency's file, which must lie in the project and be no one's own ancestor."""
@@ -140,6 +147,8 @@ class _Loader:
                 raise _RefusedError(f"apps cannot use each other in a circle: {circle}", "Take one of them out.")
         if len(self.chain) > MAX_DEPTH or len(self.loaded) >= MAX_FILES:
             raise _RefusedError(f"more than {MAX_DEPTH} apps use one another, or more than {MAX_FILES} are used")
+        if real.is_dir():
+            raise _RefusedError(f"`{path}` is a folder")
         if not real.is_file():
             raise _RefusedError(f"there is no file `{path}`", _near(real, path))
         return real
@@ -148,7 +157,7 @@ class _Loader:
 def _near(real: Path, path: str) -> str:
     """A hint at a file of a similar name in the same folder."""
     try:
-        names = sorted(entry.name for entry in real.parent.iterdir() if entry.suffix == ".rllm")
+        names = sorted(entry.name for entry in real.parent.iterdir() if entry.suffix == ".rllm" and entry.is_file())
     except OSError:
         return f"There is no folder `{os.path.dirname(path)}` beside this file."  # noqa: PTH120 - as it is written
     return did_you_mean(real.name, names) or "Paths are relative to the file that names them."
@@ -160,11 +169,17 @@ def _shown(path: str, parent: str, real: Path) -> str:
     return name if Path(name).resolve() == real else str(real)
 
 
-def _retold(dependency: Dependency, problem: Problem) -> Problem:
-    where = f":{problem.span.line}:{problem.span.column}" if problem.span else ""
-    return _problem(
-        dependency, f"in {dependency.path}{where}: {problem.message}", problem.hint, problem.keyword, problem.severity
-    )
+def _retold(dependency: Dependency, problems: Sequence[Problem]) -> Iterator[Problem]:
+    """The problems of a dependency's file at the entry that names it, errors first."""
+    gravest = sorted(problems, key=lambda problem: problem.severity != "error")
+    for problem in gravest[:MAX_TOLD]:
+        where = f":{problem.span.line}:{problem.span.column}" if problem.span else ""
+        message = f"in {dependency.path}{where}: {problem.message}"
+        yield _problem(dependency, message, problem.hint, problem.keyword, problem.severity)
+    if len(gravest) > MAX_TOLD:
+        message = f"in {dependency.path}: {len(gravest) - MAX_TOLD} more problems"
+        hint = f"`runllm validate {dependency.path}` shows them all."
+        yield _problem(dependency, message, hint, severity=gravest[MAX_TOLD].severity)
 
 
 def _problem(
@@ -191,5 +206,7 @@ def _duplicates(program: Program, plans: dict[str, Plan]) -> Iterator[Problem]:
                 break
 
 
-def _input(dependency: Dependency) -> tuple[object, object]:
-    return dependency.arguments.value, dependency.for_each.value if dependency.for_each else None
+def _input(dependency: Dependency) -> str:
+    """What an entry says of its input, as text: for Python, true is 1."""
+    over = dependency.for_each.value if dependency.for_each else None
+    return json.dumps([dependency.arguments.value, over], sort_keys=True)

@@ -174,6 +174,20 @@ def test_a_pipe_is_no_file_and_is_not_waited_for(project: Path) -> None:
     assert "there is no file" in only(projects.load(user(project, "top", "./pipe.rllm"))).message
 
 
+def test_a_folder_is_no_file(project: Path) -> None:
+    (project / "folder.rllm").mkdir()
+    problem = only(projects.load(user(project, "top", "./folder.rllm")))
+    assert problem.message == "`d0`: `./folder.rllm` is a folder"
+    problem = only(projects.load(user(project, "top", "./folders.rllm")))
+    assert "folder.rllm" not in problem.hint
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user may read every file")
+def test_a_file_that_may_not_be_read_is_told_where_it_is_used(project: Path) -> None:
+    leaf(project, "leaf").chmod(0)
+    assert "leaf.rllm" in only(projects.load(user(project, "top", "./leaf.rllm"))).message
+
+
 @pytest.mark.parametrize("path", ["./notes.txt", "./.env", "./lib", '"a\\0b.rllm"'])
 def test_what_is_no_rllm_file_is_not_opened(project: Path, path: str) -> None:
     (project / ".env").write_text("KEY=sk-secret-value-000000000000\n")
@@ -214,3 +228,32 @@ def test_a_dependency_that_is_broken_leaves_the_rest_checked(project: Path) -> N
     top = user(project, "top", "./gone.rllm", "./leaf.rllm", fed="    with: {txt: a}\n")
     messages = [problem.message for problem in projects.load(top).problems]
     assert messages == ["`d0`: there is no file `./gone.rllm`", "`d1` takes no `txt`"]
+
+
+def test_the_problems_of_a_file_that_many_use_do_not_multiply(project: Path) -> None:
+    """Each level uses two files that use both files of the next; 2 to the power of 16 ways lead to the broken one."""
+    leaf(project, "l16", broken="temperatur: 0")
+    leaf(project, "r16")
+    for level in range(15, -1, -1):
+        for side in "lr":
+            user(project, f"{side}{level}", f"./l{level + 1}.rllm", f"./r{level + 1}.rllm")
+    problems = projects.load(project / "l0.rllm").problems
+    assert len(problems) <= 50
+    assert "in ./l1.rllm:11:11: `d0`: in ./l2.rllm" in problems[0].message
+    assert problems[20].message == "`d0`: in ./l1.rllm: 22 more problems"
+    assert problems[20].severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("with: {text: a}", "with: {text: a}", True), ("with: {text: a}", "with: {text: b}", False),
+     ("for_each: [a]", "for_each: [a]", True), ("for_each: [1]", "for_each: [true]", False)],
+)  # fmt: skip
+def test_two_entries_are_the_same_only_on_the_same_input(project: Path, one: str, other: str, same: bool) -> None:
+    leaf(project, "leaf")
+    top = user(project, "top", "leaf.rllm", "leaf.rllm", "leaf.rllm", fed="    HERE\n")
+    text = top.read_text(encoding="utf-8").replace("HERE", "with: {text: z}", 1)
+    top.write_text(text.replace("HERE", one, 1).replace("HERE", other, 1), encoding="utf-8")
+    found = [p.message for p in projects.load(top).problems]
+    assert any("`d2`: is the same as `d1`" in message for message in found) == same
+    assert len(found) == same

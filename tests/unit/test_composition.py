@@ -304,6 +304,24 @@ def test_what_a_stopped_app_has_spent_is_kept(go) -> None:
     assert len(middle.children[1].result.attempts) == 1  # the call that was cut short is on record
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_reason_is_what_failed_first_not_what_was_stopped_for_it(go, deep: bool) -> None:
+    """`p` fails while it shares a slow app with `q`: stopping that app must not look like a failure of `q`."""
+    engine = Answers({"slow": {"out": "s"}, "bad": ProviderError("down")}, {"slow": 5.0, "bad": 0.02})
+    files = {
+        "slow": leaf("slow"),
+        "bad": leaf("bad").replace("{model: openai/m}", "{model: openai/m, num_retries: 0}"),
+        "p": parent(use("s", "slow") + use("b", "bad"), output='{out: "{{ uses.b.out }}"}', schema=OPEN, name="p"),
+        "q": parent(use("s", "slow"), output='{out: "{{ uses.s.out }}"}', schema=OPEN, name="q"),
+        "r": parent(use("p", "p"), output='{out: "{{ uses.p.out }}"}', schema=OPEN, name="r"),
+        "top": parent(use("q", "q") + use("x", "r" if deep else "p"), output='{x: "{{ uses.q.out }}"}'),
+    }
+    with pytest.raises(ProviderError) as caught:
+        go(files, engine)
+    assert caught.value.trail == (("top", "x", "p", "b") if deep else ("top", "x", "b"))
+    assert engine.under_way == 0
+
+
 def test_a_value_that_does_not_fit_is_refused_before_the_child_pays(go) -> None:
     bounded = "{type: object, properties: {text: {type: string, maxLength: 3}}, required: [text]}"
     engine = Answers({"a": {"out": "too long"}})
@@ -332,6 +350,36 @@ def test_a_missing_key_of_any_app_is_found_before_anything_is_paid_for(go) -> No
     with pytest.raises(MissingCredentialError, match="top > b"):
         go(files, engine)
     assert engine.asked == []
+
+
+def test_what_cannot_be_called_is_named_by_the_way_to_it(go) -> None:
+    engine = Answers({"a": {"out": "x"}})
+    files = {
+        "a": leaf("a").replace("openai/m", "openai/no-key"),
+        "middle": parent(use("deep", "a"), output='{out: "{{ uses.deep.out }}"}', schema=OPEN, name="middle"),
+        "top": parent(use("m", "middle"), output='{x: "{{ uses.m.out }}"}'),
+    }
+    with pytest.raises(MissingCredentialError) as caught:
+        go(files, engine)
+    assert caught.value.trail == ("top", "m", "deep")
+
+
+def test_a_preview_says_which_app_refuses_its_input(tmp_path: Path) -> None:
+    bounded = "{type: object, properties: {text: {type: string, maxLength: 3}}, required: [text]}"
+    files = {
+        "a": leaf("a", given=bounded),
+        "top": parent(
+            use("a", "a", 'for_each: [abc, "{{ input.text }}"]\n    with: {text: "{{ item }}"}'),
+            output='{x: "{{ uses.a }}"}',
+        ),
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.rllm").write_text(text, encoding="utf-8")
+    app = runllm.load(tmp_path / "top.rllm", runtime=Runtime(engine=ScriptedEngine([])))
+    assert list(app.preview({"text": "abc"}).children) == ["a[0]", "a[1]"]
+    with pytest.raises(InputSchemaError) as caught:
+        app.preview({"text": "abcd"})
+    assert caught.value.trail == ("top", "a[1]")
 
 
 def test_a_list_that_is_none_when_it_runs_is_an_error_of_the_parent(go) -> None:

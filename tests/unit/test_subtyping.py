@@ -8,7 +8,9 @@ import pytest
 
 from runllm.contracts import Contract
 from runllm.specimens import matching, specimens
-from runllm.subtyping import UNKNOWN, Fit, _canonical, _Proof, described, fit
+from runllm.subtyping import UNKNOWN, Fit, described, fit
+from runllm.subtyping.canonical import canonical
+from runllm.subtyping.proof import Proof
 
 STRING: dict[str, Any] = {"type": "string"}
 FILLED: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -223,8 +225,8 @@ def test_closed_objects_of_many_properties_fit_part_by_part() -> None:
 
 def test_a_definition_that_leads_to_itself_proves_nothing() -> None:
     """A validator takes such a definition for anything, so the proof may not assume what it is about to prove."""
-    loop = _canonical({"$ref": "#/$defs/it", "$defs": {"it": either({"$ref": "#/$defs/it"}, STRING)}})
-    assert not _Proof().holds(loop, _canonical({"type": ["string", "null"]}))
+    loop = canonical({"$ref": "#/$defs/it", "$defs": {"it": either({"$ref": "#/$defs/it"}, STRING)}})
+    assert not Proof().holds(loop, canonical({"type": ["string", "null"]}))
 
 
 def nested(depth: int, leaf: dict[str, Any]) -> dict[str, Any]:
@@ -253,6 +255,12 @@ def conditions(last: int) -> dict[str, Any]:
         "type": "object",
         "allOf": [{"if": obj({f"a{i}": {"const": last}}), "then": obj({}, f"b{i}")} for i in range(20)],
     }
+
+
+def chained(length: int) -> dict[str, Any]:
+    """Definitions that each refer to the next one, a step deeper into the value."""
+    links = {f"n{i}": obj({"a": {"$ref": f"#/$defs/n{i + 1}"}}) for i in range(length)}
+    return {"$ref": "#/$defs/n0", "$defs": {**links, f"n{length}": STRING}}
 
 
 LOOP = {"if": {"unevaluatedProperties": False, "allOf": [{"$ref": "#/$defs/it"}]}, "then": NUMBER, "else": NULL}
@@ -284,6 +292,7 @@ HOSTILE = {
         {"type": "number", "minimum": -1e300, "multipleOf": 1e-8},
         "maybe",
     ),
+    "a long chain of references": (chained(5_000), STRING, "maybe"),
     "a broken pattern": (STRING, {"type": "string", "pattern": "["}, "maybe"),
     "a reference to nowhere": (STRING, {"$ref": "#/$defs/none"}, "maybe"),
 }
@@ -384,6 +393,11 @@ def test_no_text_is_guessed_for_another_pattern(pattern: str) -> None:
         (arr(either(STRING, NULL)), "a list, each item a string or null"),
         (arr({"enum": ["a", "b"]}), 'a list, each item one of "a", "b"'),
         (arr(), "a list"),
+        (arr(False), "an empty list"),
+        (arr(False, prefixItems=[STRING]), "a list of at most 1 item"),
+        (arr(False, prefixItems=[STRING, INTEGER], minItems=2), "a list of 2 items"),
+        (arr(False, prefixItems=[STRING, INTEGER, NULL], minItems=1), "a list of 1 to 3 items"),
+        (arr(arr(False, prefixItems=[NUMBER] * 2, minItems=2)), "a list of lists of 2 items"),
         (obj(), "an object"),
         (obj({"a": STRING, "b": STRING}, "b"), "an object with `b` and `a`"),
         (obj(dict.fromkeys("abcdef", STRING)), "an object with `a`, `b`, `c`, `d` and 2 more"),

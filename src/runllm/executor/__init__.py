@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from runllm import budget
+from runllm.errors import RunllmError
 from runllm.exchange import Options, Request, RunResult
 from runllm.executor.drivers import DEFAULT_CONCURRENCY, adrive, drive, drive_tree
 from runllm.executor.effects import Effect
@@ -64,7 +65,10 @@ def preview(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Previ
     Raises:
         RunllmError: an input is refused, a block fails, or a template cannot be rendered.
     """
-    return _preview(_first(plan, options, runtime), given)
+    try:
+        return _preview(_first(plan, options, runtime), given)
+    except RunllmError as error:
+        raise error.within(plan.program.name) if error.trail else error from None
 
 
 def settle(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
@@ -99,6 +103,9 @@ def _preview_of_tree(one: Run) -> Preview:
             continue
         for job in children.jobs(name):
             child = Run(one.plan.children[name], one.tree, (*one.trail, job.label))
-            previews[job.label] = _preview(child, job.given)
+            try:
+                previews[job.label] = _preview(child, job.given)
+            except RunllmError as error:
+                raise error.within(job.label) from None
     waits_for = () if one.program.output is not None else tuple(one.plan.children)
     return Preview(waits_for=waits_for, children=previews)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runllm.delivery import Call, Pause
 from runllm.errors import InterruptedRunError, RunllmError
 from runllm.exchange import ChildResult, RunResult
-from runllm.executor.effects import Children, Effect, Start, Steps, Stop, Wait, Work
+from runllm.executor.effects import Effect, Start, Steps, Stop, Wait, Work
 from runllm.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class _Driver:
         self.runtime = runtime
         self.calls = asyncio.Semaphore(concurrency)
         self.runs: dict[Hashable, asyncio.Task[RunResult]] = {}
-        self.stopped: set[asyncio.Task[Any]] = set()
+        self.stopped: set[asyncio.Task[Any] | None] = set()
+        self.stopping: set[asyncio.Task[Any] | None] = set()
 
     async def drive(self, steps: Generator[Effect, Any, T]) -> T:
         import asyncio
@@ -110,7 +111,7 @@ class _Driver:
                     if cancelled:
                         raise
                     task = asyncio.current_task()
-                    cancelled = task is None or task not in self.stopped
+                    cancelled = task not in self.stopped
                     effect = steps.throw(_interruption(task, cancelled))
                 else:
                     effect = steps.send(answer)
@@ -150,24 +151,33 @@ class _Driver:
         started.setdefault(self.runs[effect.key], []).append((effect.name, effect.index, shared))
 
     async def wait(self, started: _Started) -> ChildResult:
-        """The next run that ends, or has ended."""
+        """The next run that ends, or has ended.
+
+        One that was stopped is none: something has failed elsewhere, for which this run is soon stopped as well.
+        """
         import asyncio
 
-        done, _ = await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
-        failed = [task for task in done if task.result().error is not None]
-        task = failed[0] if failed else next(iter(done))
+        ended: list[asyncio.Task[RunResult]] = []
+        while not ended:
+            others = started.keys() - self.stopped
+            if not others:
+                await asyncio.get_running_loop().create_future()
+            await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
+            ended = [task for task in started if task.done() and task not in self.stopped]
+        task = next((task for task in ended if task.result().error is not None), ended[0])
         name, index, shared = started[task].pop(0)
         if not started[task]:
             del started[task]
         return ChildResult(name=name, index=index, shared=shared, result=task.result())
 
-    async def stop(self, started: _Started) -> Children:
-        """End what is under way, and what that has started."""
+    async def stop(self, started: _Started) -> tuple[ChildResult, ...]:
+        """End what is under way, and what that has started; what is ending already keeps its own reason and results."""
         import asyncio
 
+        self.stopping.add(asyncio.current_task())
         await asyncio.sleep(0)  # so that each has begun: a task that is cancelled before that has no result
         for task in started:
-            if not task.done():
+            if not task.done() and task not in self.stopping:
                 self.stopped.add(task)
                 task.cancel()
         if started:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from runllm import delivery
-from runllm.exchange import ChildResult, RunResult
+from runllm.exchange import RunResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,4 +46,3 @@ class Stop:
 
 Effect: TypeAlias = "delivery.Effect | Work | Start | Wait | Stop"
 Steps: TypeAlias = "Generator[Effect, Any, RunResult]"
-Children: TypeAlias = "tuple[ChildResult, ...]"

@@ -10,7 +10,7 @@ from runllm.contracts import Contract, read_text
 from runllm.diagnostics import pointer
 from runllm.errors import DependencyResolutionError, TemplateError
 from runllm.program import Dependency, Source, ValueTemplate
-from runllm.schemas import declared_properties, declared_types, resolve
+from runllm.wiring.places import Place
 
 Names = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ def value_of(template: ValueTemplate, names: Names, contract: Contract, source: 
     Raises:
         TemplateError: a template cannot be rendered with these values.
     """
-    return _Building(template, names, contract.schema, source).build("", template.value, contract.schema)
+    return _Building(template, names, source).build("", template.value, Place.of(contract.schema, filled=False))
 
 
 def items(dependency: Dependency, names: Names, source: Source) -> list[Any]:
@@ -52,7 +52,7 @@ def items(dependency: Dependency, names: Names, source: Source) -> list[Any]:
     """
     template = dependency.for_each
     assert template is not None  # noqa: S101 - only asked of a dependency that has it
-    found = _Building(template, names, {}, source).build("", template.value, {})
+    found = _Building(template, names, source).build("", template.value, Place.of({}, filled=False))
     if found is None:
         return []
     if not isinstance(found, list):
@@ -63,54 +63,37 @@ def items(dependency: Dependency, names: Names, source: Source) -> list[Any]:
 
 
 class _Building:
-    def __init__(self, template: ValueTemplate, names: Names, root: Mapping[str, Any], source: Source) -> None:
+    def __init__(self, template: ValueTemplate, names: Names, source: Source) -> None:
         self.template = template
         self.names = names
-        self.root = root
         self.source = source
 
-    def build(self, at: str, value: Any, schema: Any) -> Any:
+    def build(self, at: str, value: Any, place: Place) -> Any:
         if isinstance(value, str):
-            return self.text(at, value, schema)
+            return self.text(at, value, place)
         if isinstance(value, dict):
-            return self.mapping(at, cast("dict[str, Any]", value), schema)
+            return self.mapping(at, cast("dict[str, Any]", value), place)
         if isinstance(value, list):
-            item = resolve(self.root, schema).get("items", {})
-            return [self.build(f"{at}/{n}", inner, item) for n, inner in enumerate(cast("list[Any]", value))]
+            parts = enumerate(cast("list[Any]", value))
+            return [self.build(f"{at}/{n}", inner, place.inside(n)) for n, inner in parts]
         return value
 
-    def mapping(self, at: str, value: dict[str, Any], schema: Any) -> dict[str, Any]:
-        declared = declared_properties(self.root, schema)
-        required = resolve(self.root, schema).get("required", ())
+    def mapping(self, at: str, value: dict[str, Any], place: Place) -> dict[str, Any]:
         built: dict[str, Any] = {}
         for name, inner in value.items():
-            found = self.build(at + pointer([name]), inner, declared.get(name, {}))
-            unfit = name in declared and not nullable(self.root, declared[name])
-            if not (found is None and inner is not None and unfit and name not in required):
+            found = self.build(at + pointer([name]), inner, place.inside(name))
+            if not (found is None and isinstance(inner, str) and place.leaves_out(name)):
                 built[name] = found
         return built
 
-    def text(self, at: str, text: str, schema: Any) -> Any:
+    def text(self, at: str, text: str, place: Place) -> Any:
         form = templates.form(text)
         if form == "literal":
             return text
         try:
             if form == "expression":
                 return templates.evaluate(text, self.names)
-            return read_text(templates.render(text, self.names), {"type": read_as(self.root, schema)}, {})
+            return read_text(templates.render(text, self.names), {"type": place.reads_text_as()}, {})
         except TemplateError as error:
             failed = error
         raise templates.placed(failed, self.template.sections[at], self.source)
-
-
-def read_as(root: Mapping[str, Any], schema: Any) -> list[str]:
-    """The scalar types that a text with templates is read as; `string` where it stays a text."""
-    types = declared_types(root, schema)
-    scalars = types & {"integer", "number", "boolean", "null"}
-    return ["string"] if not scalars or "string" in types else sorted(scalars)
-
-
-def nullable(root: Mapping[str, Any], schema: Any) -> bool:
-    """Whether null is a value of the schema, as far as its types say."""
-    types = declared_types(root, schema)
-    return not types or "null" in types

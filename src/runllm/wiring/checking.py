@@ -15,13 +15,14 @@ from runllm import templates
 from runllm.contracts import read_text
 from runllm.diagnostics import Problem, Span, did_you_mean, pointer
 from runllm.program import Program, Section, ValueTemplate
-from runllm.schemas import Schema, Scope, branches, declared_properties, resolve, standalone
+from runllm.schemas import Schema, Scope, declared_properties, resolve, standalone
 from runllm.subtyping import UNKNOWN, Fit, described, fit
 from runllm.templates.paths import Found, Undeclared, enter
 from runllm.templates.reading import Unwritten
-from runllm.wiring.building import nullable, read_as
-from runllm.wiring.flows import Flow, flow
+from runllm.templates.values import Value, step_from
+from runllm.wiring.flows import Flow, expression, flow, types_given
 from runllm.wiring.needs import cycle_problems, needs
+from runllm.wiring.places import Place
 from runllm.wiring.scopes import uses_scope
 
 _LONGEST_VALUE = 60
@@ -31,8 +32,7 @@ _NOT_HERE = {
     "there is no `item`": "`item` is what `for_each` runs over, and there is none here.",
     "there is no `index`": "`index` is the number of an item of `for_each`, and there is none here.",
 }
-_SIMPLE = {"type", "properties", "required", "additionalProperties", "$ref", "$defs", "definitions"}
-_ANNOTATIONS = {"title", "description", "examples", "default", "deprecated", "readOnly", "writeOnly", "$comment", "$id"}
+_LIST = Place.of({"type": "array"}, filled=False)
 
 
 def wiring_problems(program: Program, children: Mapping[str, Program | None], scope: Scope) -> Iterator[Problem]:
@@ -52,11 +52,12 @@ def wiring_problems(program: Program, children: Mapping[str, Program | None], sc
             item = yield from over.items()
             own |= {"item": item, "index": {"type": "integer", "minimum": 1}}
         wires = _Wires(program, dependency.arguments, own, f"`{dependency.name}`", dependency.span)
-        yield from wires.fill(child.input.schema if child else None, of=f"`{dependency.path}`")
+        place = Place.of(child.input.schema, filled=True) if child else None
+        yield from wires.fill(place, of=f"`{dependency.path}`")
     if program.output is not None:
         span = program.output.spans[""]
         wires = _Wires(program, program.output, scope, "the output", span, kind="MetadataValidationError")
-        yield from wires.fill(program.output_contract.schema, of="`output_schema`")
+        yield from wires.fill(Place.of(program.output_contract.schema, filled=False), of="`output_schema`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +73,29 @@ class _Wires:
 
     # --- what it is held against -------------------------------------------------------------
 
-    def fill(self, target: Schema | None, *, of: str) -> Iterator[Problem]:
+    def fill(self, place: Place | None, *, of: str) -> Iterator[Problem]:
         """The problems of a mapping that must fit a whole contract; its templates alone where there is none."""
         broken = yield from self.template_problems()
-        if target is None or broken:
+        if place is None or broken:
             return
-        found = list(self.mapping("", self.template.value, target, target, of))
+        found = list(self.mapping("", self.template.value, place, of))
         yield from found
-        if not found and not _is_simple(resolve(target, target)):
-            yield from self.whole(target, of)
+        if not found and not (place.is_simple() and place.is_settled()):
+            yield from self.whole(place, of)
 
     def items(self) -> Generator[Problem, None, Schema | None]:
         """The problems of a value that must be a list; returns the schema of its items, None where it is broken."""
         broken = yield from self.template_problems()
-        if broken:
+        if broken or self.unknowable(""):
             return None
-        found = flow(self.template.value, self.scope)
-        if self.unknowable(""):
-            return None
-        yield from self.held("", found, {"type": "array"}, or_null=True)
-        written = found.schema.get("const")
+        given = flow(self.template.value, self.scope, _LIST)
+        yield from self.held("", given, _LIST, or_none=True)
+        written = given.schema.get("const")
         if isinstance(written, list) and written:
             return {"enum": cast("list[Any]", written)}
-        item = enter(found.schema, found.schema, Unwritten.ELEMENT)
-        return standalone(found.schema, item.schema) if isinstance(item, Found) else {}
+        lists = Value({"allOf": [given.schema, {"type": "array"}]})
+        item = step_from(given.schema, lists, Unwritten.ELEMENT).schema
+        return standalone(given.schema, item)
 
     def template_problems(self) -> Generator[Problem, None, bool]:
         """What is wrong with the templates themselves; returns whether anything is."""
@@ -117,54 +117,51 @@ class _Wires:
 
     # --- a value against a schema --------------------------------------------------------------
 
-    def mapping(self, at: str, value: Mapping[str, Any], root: Schema, schema: Any, of: str) -> Iterator[Problem]:
+    def mapping(self, at: str, value: Mapping[str, Any], place: Place, of: str) -> Iterator[Problem]:
         """A mapping as it is written, key by key."""
-        required = _required(root, schema)
         owner = self.called(at)
         for name, inner in value.items():
             here = at + pointer([name])
-            entered = enter(root, schema, name)
+            entered = enter(place.root, place.schema, name)
             if isinstance(entered, Found):
-                yield from self.value(here, inner, root, entered.schema, optional=name not in required)
+                yield from self.value(here, inner, place.inside(name), or_none=place.leaves_out(name))
             else:
                 known = entered.names if isinstance(entered, Undeclared) else ()
                 span = self.template.keys[here]
                 yield self.problem(
                     f"{owner} takes no `{name}`", span, "additionalProperties", did_you_mean(name, known)
                 )
-        for name in required:
-            if name not in value and not _has_default(root, schema, name):
+        filled = place.filled({})
+        for name in _required(place.root, place.schema):
+            if name not in value and name not in filled:
                 span = self.template.keys[at] if at else self.span
                 hint = "" if at else self.source_of(name)
                 yield self.problem(f"{owner} needs `{name}`, which {of} requires", span, "required", hint)
 
-    def value(self, at: str, value: Any, root: Schema, schema: Any, *, optional: bool) -> Iterator[Problem]:
-        """A value as it is written: part by part where its schema is simple, else as a whole."""
-        target = standalone(root, schema)
-        node = resolve(target, target)
-        if isinstance(value, dict) and _is_simple(node) and node.get("properties"):
-            yield from self.mapping(at, cast("dict[str, Any]", value), root, schema, "its schema")
+    def value(self, at: str, value: Any, place: Place, *, or_none: bool = False) -> Iterator[Problem]:
+        """A value as it is written: part by part, then as a whole where its schema says more than theirs."""
+        node = resolve(place.root, place.schema)
+        if isinstance(value, dict) and place.is_simple() and node.get("properties"):
+            yield from self.mapping(at, cast("dict[str, Any]", value), place, "its schema")
             return
-        if isinstance(value, list) and isinstance(node.get("items"), Mapping) and "prefixItems" not in node:
+        if isinstance(value, list) and place.takes("array"):
             parts = enumerate(cast("list[Any]", value))
-            found = [
-                p for n, item in parts for p in self.value(f"{at}/{n}", item, target, node["items"], optional=False)
-            ]
+            found = [p for n, item in parts for p in self.value(f"{at}/{n}", item, place.inside(n))]
             yield from found
             if found:
                 return
-        given = flow(value, self.scope)
-        if given.inferred is not None and not given.inferred.whole:
-            types = read_as(root, schema)
-            if types != ["string"] and _may_be_read(given.inferred.literal, types):
-                yield self.unread(at, target)
-                return
-        left_out = given.inferred is not None and optional and not nullable(root, schema)
-        yield from self.held(at, given, target, or_null=left_out)
+        given = flow(value, self.scope, place)
+        if given.read:
+            yield self.unread(at, place.target)
+        else:
+            yield from self.held(at, given, place, or_none=or_none and isinstance(value, str))
 
-    def held(self, at: str, given: Flow, target: Schema, *, or_null: bool = False) -> Iterator[Problem]:
-        """What flows there against a schema, or against null as well where that is left out."""
-        found = fit(given.schema, _or_null(target) if or_null else target)
+    def held(self, at: str, given: Flow, place: Place, *, or_none: bool = False) -> Iterator[Problem]:
+        """What flows to a place against what must hold there; `or_none` where null is left out."""
+        target = place.target
+        found = fit(given.schema, _or_null(target) if or_none else target)
+        if not place.is_settled() and types_given(given.schema) & {"object", "array"}:
+            found = Fit(verdict="maybe")
         if found.verdict == "fits":
             return
         takes = f"{self.called(at)} must be {described(target)}"
@@ -187,7 +184,7 @@ class _Wires:
         What `vars` hold no schema says; a built output is always held against its own.
         """
         built = self.template is self.program.output
-        inside = [section for path, section in self.template.sections.items() if path.startswith(at)]
+        inside = [section for path, section in self.template.sections.items() if f"{path}/".startswith(f"{at}/")]
         roots = [reference.path[:2] for section in inside for reference in templates.references(section.text)]
         return any(
             (built and root[0] == "vars")
@@ -196,9 +193,9 @@ class _Wires:
             for root in roots
         )
 
-    def whole(self, target: Schema, of: str) -> Iterator[Problem]:
+    def whole(self, place: Place, of: str) -> Iterator[Problem]:
         """A mapping whose parts all fit, against what its schema says of them together."""
-        found = fit(flow(self.template.value, self.scope).schema, target)
+        found = fit(flow(self.template.value, self.scope, place).schema, place.target)
         if found.verdict == "maybe" and self.unknowable(""):
             return
         reason = f": {found.reason}" if found.reason else ""
@@ -222,7 +219,7 @@ class _Wires:
         form = templates.form(section.text) if section else "literal"
         if section is None or form == "literal":
             return "this value"
-        return "this text" if form == "text" else f"`{section.text.strip()[2:-2].strip(' -+')}`"
+        return "this text" if form == "text" else f"`{expression(section.text)}`"
 
     def source_of(self, name: str) -> str:
         """A hint at a path of the same name that could be passed on."""
@@ -281,28 +278,6 @@ def _required(root: Schema, schema: Any) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _has_default(root: Schema, schema: Any, name: str) -> bool:
-    return any(
-        "default" in resolve(root, branch["properties"][name])
-        for branch in branches(root, schema)
-        if name in branch.get("properties", {})
-    )
-
-
-def _is_simple(node: Schema) -> bool:
-    """Whether an object schema says nothing that its properties, held one by one, do not say."""
-    return node.keys() <= _SIMPLE | _ANNOTATIONS and node.get("type") in ("object", None)
-
-
 def _or_null(schema: Schema) -> Schema:
     kept = {key: schema[key] for key in ("$defs",) if key in schema}
     return {"anyOf": [{key: item for key, item in schema.items() if key != "$defs"}, {"type": "null"}], **kept}
-
-
-_READABLE = {"integer": "+-0123456789", "number": "+-.eE0123456789", "boolean": "truefalsTRUEFALS", "null": "nul"}
-
-
-def _may_be_read(literal: tuple[str, ...], types: list[str]) -> bool:
-    """Whether a text with these fixed stretches can be read as one of the types."""
-    signs = {sign for part in literal for sign in part if not sign.isspace()}
-    return any(signs <= set(_READABLE[kind]) for kind in types)

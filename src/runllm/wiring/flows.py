@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm import templates
 from runllm.schemas import Schema, Scope, standalone
-from runllm.templates.inference import Inferred, infer
+from runllm.templates.inference import infer
+from runllm.templates.values import Value, types_of
+from runllm.wiring.places import Place
+
+_NULL: Schema = {"type": "null"}
+_EXPRESSION = re.compile(r"\s*\{\{[-+]?(.*?)[-+]?\}\}\s*", re.DOTALL)
+_READABLE = {"integer": "+-0123456789", "number": "+-.eE0123456789", "boolean": "truefalsTRUEFALS", "null": "nul"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,28 +25,29 @@ class Flow:
     Attributes:
         schema: of every value it can give, self-contained; `{}` where nothing is known.
         known: False where some part of it could not be told.
-        inferred: for a template that is one text, all that is known of it.
+        read: whether it is a text that is read as another type, where that can be.
     """
 
     schema: Schema
-    known: bool
-    inferred: Inferred | None = None
+    known: bool = True
+    read: bool = False
 
 
-def flow(value: Any, scope: Scope) -> Flow:
-    """The flow of a value as it is written, with everything inside it."""
+def flow(value: Any, scope: Scope, place: Place) -> Flow:
+    """The flow of a value as it is written, with everything inside it, into a place.
+
+    Args:
+        value: as `building` gets it.
+        scope: what its templates may read.
+        place: what it is made for.
+    """
     if _is_literal(value):
-        return Flow(schema={"const": value}, known=True)
+        return Flow(schema={"const": place.filled(value)})
     if isinstance(value, str):
-        inferred = infer(value, scope)
-        return Flow(schema=inferred.schema, known=inferred.known, inferred=inferred)
+        return _of_text(value, scope, place)
     if isinstance(value, dict):
-        return _composed(cast("dict[str, Any]", value), scope)
-    found = _composed({str(n): item for n, item in enumerate(cast("list[Any]", value))}, scope)
-    parts = list(found.schema["properties"].values())
-    schema = {"type": "array", "prefixItems": parts, "items": False, "minItems": len(parts), "maxItems": len(parts)}
-    definitions = found.schema.get("$defs")
-    return Flow(schema={**schema, **({"$defs": definitions} if definitions else {})}, known=found.known)
+        return _of_object(cast("dict[str, Any]", value), scope, place)
+    return _of_list(cast("list[Any]", value), scope, place)
 
 
 def _is_literal(value: Any) -> bool:
@@ -52,17 +60,73 @@ def _is_literal(value: Any) -> bool:
     return True
 
 
-def _composed(parts: Mapping[str, Any], scope: Scope) -> Flow:
-    """An object of exactly these parts; the references of each are kept apart from those of the others."""
-    properties: dict[str, Any] = {}
+def expression(text: str) -> str:
+    """One whole `{{ expression }}` as its author would say it: without the braces and the marks that strip space."""
+    found = _EXPRESSION.fullmatch(text)
+    return found[1].strip() if found else text
+
+
+def _of_text(text: str, scope: Scope, place: Place) -> Flow:
+    inferred = infer(text, scope)
+    types = place.reads_text_as()
+    if inferred.whole or types == ["string"] or not _may_be_read(inferred.literal, types):
+        return Flow(schema=inferred.schema, known=inferred.known)
+    return Flow(schema={"anyOf": [inferred.schema, {"type": types}]}, known=inferred.known, read=True)
+
+
+def _may_be_read(literal: tuple[str, ...], types: list[str]) -> bool:
+    """Whether a text with these fixed stretches can be read as one of the types."""
+    signs = {sign for part in literal for sign in part if not sign.isspace()}
+    return any(signs <= set(_READABLE[kind]) for kind in types)
+
+
+def _of_list(value: list[Any], scope: Scope, place: Place) -> Flow:
+    parts, definitions, known = _together(flow(item, scope, place.inside(n)) for n, item in enumerate(value))
+    size = {"minItems": len(parts), "maxItems": len(parts)}
+    return Flow(schema={"type": "array", "prefixItems": parts, "items": False, **size, **definitions}, known=known)
+
+
+def _of_object(value: dict[str, Any], scope: Scope, place: Place) -> Flow:
+    """An object of exactly these properties, but for nulls that are left out, and defaults that are filled in."""
+    parts, definitions, known = _together(flow(inner, scope, place.inside(name)) for name, inner in value.items())
+    filled = {name: {"const": default} for name, default in place.filled({}).items()}
+    properties: dict[str, Any] = {name: schema for name, schema in filled.items() if name not in value}
+    required = list(properties)
+    for (name, inner), schema in zip(value.items(), parts, strict=True):
+        can_be_left_out = isinstance(inner, str) and place.leaves_out(name)
+        if can_be_left_out and "null" in types_given({**schema, **definitions}):
+            others = _without_null(schema)
+            properties[name] = {"anyOf": [others, filled[name]]} if name in filled else others
+            required += [name] if name in filled else []
+        else:
+            properties[name] = schema
+            required.append(name)
+    closed = {"properties": properties, "required": required, "additionalProperties": False}
+    return Flow(schema={"type": "object", **closed, **definitions}, known=known)
+
+
+def _together(flows: Iterable[Flow]) -> tuple[list[Schema], dict[str, Any], bool]:
+    """The schemas of some flows, to stand inside one schema; `$defs` for all of them; whether all are known.
+
+    The references of each are kept apart from those of the others.
+    """
+    schemas: list[Schema] = []
     definitions: dict[str, Any] = {}
     known = True
-    for number, (name, value) in enumerate(parts.items()):
-        inner = flow(value, scope)
-        known = known and inner.known
+    for number, inner in enumerate(flows):
         moved = dict(standalone(inner.schema, inner.schema, f"part{number}"))
         definitions |= moved.pop("$defs", {})
-        properties[name] = moved
-    schema: dict[str, Any] = {"type": "object", "properties": properties, "required": list(properties)}
-    schema["additionalProperties"] = False
-    return Flow(schema={**schema, **({"$defs": definitions} if definitions else {})}, known=known)
+        schemas.append(moved)
+        known = known and inner.known
+    return schemas, {"$defs": definitions} if definitions else {}, known
+
+
+def types_given(schema: Schema) -> frozenset[str]:
+    """The types of the values that a self-contained schema allows; `integer` goes with every `number`."""
+    return types_of(schema, Value(schema))
+
+
+def _without_null(schema: Schema) -> Schema:
+    if set(schema) == {"anyOf"}:
+        return {"anyOf": [branch for branch in schema["anyOf"] if branch != _NULL] or [False]}
+    return {"allOf": [schema, {"not": _NULL}]}

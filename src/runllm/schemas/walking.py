@@ -46,8 +46,10 @@ def follow(root: Schema, reference: str) -> Any:
 
 def _anchored(root: Schema, name: str) -> Any:
     for sub, _ in subschemas(root):
-        if isinstance(sub, Mapping) and cast("Schema", sub).get("$anchor") == name:
-            return cast("Schema", sub)
+        if isinstance(sub, Mapping):
+            node = cast("Schema", sub)
+            if name in (node.get("$anchor"), node.get("$dynamicAnchor")):
+                return node
     return {}
 
 
@@ -155,13 +157,6 @@ def _refers(schema: Schema) -> bool:
     return any(isinstance(sub, Mapping) and "$ref" in sub for sub, _ in subschemas(schema))
 
 
-def inlined(schema: Schema) -> Schema:
-    """A schema whose references are replaced by what they refer to, but for those that lead back to themselves."""
-    import jsonschema_rs
-
-    return jsonschema_rs.dereference(dict(schema), offline=True)
-
-
 def declared_types(root: Schema, schema: Any) -> set[str]:
     """The JSON types that the schema names, through `$ref`, combinations, `const` and `enum`; empty for any."""
     found: set[str] = set()
@@ -190,17 +185,3 @@ def type_of(value: Any) -> str:
     if isinstance(value, str):
         return "string"
     return "object" if isinstance(value, Mapping) else "array"
-
-
-def normal_form(schema: Schema) -> Schema:
-    """A simpler schema with the same meaning: `allOf` merged, `if`, `oneOf` and `dependent...` made `anyOf`.
-
-    The schema itself where no simpler one is known. Annotations and `format` are lost.
-    """
-    import jsonschema_rs
-
-    try:
-        found: Any = jsonschema_rs.canonicalize(dict(schema), offline=True).to_json_schema()
-    except ValueError:  # the base of all that the library raises for a schema
-        return schema
-    return cast("Schema", found) if isinstance(found, Mapping) else schema

@@ -1,0 +1,126 @@
+"""A JSON Schema in a few words, for a message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, cast
+
+from runllm.schemas import Schema, resolve
+
+_LONGEST = 80
+_MANY = 10**6  # items
+_NAMED = 4  # properties, values and alternatives that a description names
+
+
+def described(schema: Schema) -> str:
+    """A schema in a few words for a message, such as `a list of strings`; at most 80 characters."""
+    return _clip(_words(schema, schema, depth=0), _LONGEST)
+
+
+def _words(root: Schema, schema: Any, *, depth: int) -> str:
+    node = resolve(root, schema)
+    if node == {"not": {}}:
+        return "nothing"
+    if "const" in node or node.get("enum"):
+        return _one_of(node["enum"] if "const" not in node else [node["const"]])
+    if depth > _NAMED:
+        return "anything"
+    for keyword in ("anyOf", "oneOf"):
+        if node.get(keyword):
+            return _any_of(_words(root, branch, depth=depth + 1) for branch in node[keyword][: _NAMED + 1])
+    if node.get("allOf"):
+        rest: dict[str, Any] = {key: item for key, item in node.items() if key != "allOf"}
+        for part in node["allOf"]:
+            rest = {**resolve(root, part), **rest}
+        return _words(root, rest, depth=depth + 1)
+    declared = node.get("type", ())
+    types = [declared] if isinstance(declared, str) else cast("list[str]", declared)
+    return _any_of(_typed(name, root, node, depth) for name in types) or "anything"
+
+
+def _typed(name: str, root: Schema, node: Schema, depth: int) -> str:
+    if name == "string":
+        return _text(node)
+    if name in ("integer", "number"):
+        article = "an integer" if name == "integer" else "a number"
+        return " ".join(filter(None, (article, _range(node))))
+    if name == "object":
+        names = list(dict.fromkeys([*node.get("required", ()), *node.get("properties", {})]))
+        shown = [f"`{_clip(item, 20)}`" for item in names[:_NAMED]]
+        more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+        return "an object" + (f" with {_listing([*shown, *more], 'and')}" if names else "")
+    if name == "array":
+        return _list(root, node, depth)
+    return "null" if name == "null" else f"a {name}"
+
+
+def _text(node: Schema) -> str:
+    least, most = node.get("minLength", 0), node.get("maxLength")
+    if "format" in node:
+        return f"a string with the format `{_clip(str(node['format']), 20)}`"
+    if "pattern" in node:
+        return f"a string that matches `{_clip(str(node['pattern']), 40)}`"
+    if most is not None:
+        return f"a string of {f'{least} to' if least else 'at most'} {most} characters"
+    return (
+        "a string" if least == 0 else "a non-empty string" if least == 1 else f"a string of at least {least} characters"
+    )
+
+
+def _range(node: Schema) -> str:
+    low, high = node.get("minimum"), node.get("maximum")
+    above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
+    step = f"in steps of {node['multipleOf']}" if "multipleOf" in node else ""
+    bounds = [
+        f"from {low} to {high}" if low is not None and high is not None else "",
+        f"of at least {low}" if low is not None and high is None else "",
+        f"of at most {high}" if high is not None and low is None else "",
+        f"above {above}" if above is not None else "",
+        f"below {below}" if below is not None else "",
+    ]
+    return " ".join(filter(None, (" and ".join(filter(None, bounds)), step)))
+
+
+def _list(root: Schema, node: Schema, depth: int) -> str:
+    if resolve(root, node.get("items", True)) != {"not": {}}:
+        return _list_of(_words(root, node.get("items", True), depth=depth + 1))
+    most = min(len(node.get("prefixItems", ())), node.get("maxItems", _MANY))
+    least = node.get("minItems", 0)
+    if most == 0:
+        return "an empty list"
+    count = f"{most}" if least == most else f"at most {most}" if least == 0 else f"{least} to {most}"
+    return f"a list of {count} item{'s' if most > 1 else ''}"
+
+
+def _list_of(item: str) -> str:
+    if item == "anything":
+        return "a list"
+    article, _, rest = item.partition(" ")
+    kind = next((word for word in _KINDS if word in rest.split()), "")
+    if not kind or article not in ("a", "an") or " or " in item:
+        return f"a list, each item {item}"
+    return f"a list of {rest.replace(kind, kind + 's', 1)}"
+
+
+_KINDS = ("list", "string", "integer", "number", "boolean", "object")
+
+
+def _one_of(values: list[Any]) -> str:
+    shown = [_clip(json.dumps(value, ensure_ascii=False), 20) for value in values[: _NAMED + 1]]
+    if len(values) > len(shown):
+        shown.append("…")
+    return shown[0] if len(shown) == 1 else "one of " + ", ".join(shown)
+
+
+def _any_of(parts: Iterable[str]) -> str:
+    different = list(dict.fromkeys(parts))
+    return "anything" if "anything" in different else _listing(different, "or")
+
+
+def _listing(parts: list[str], word: str) -> str:
+    return f" {word} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
+
+
+def _clip(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
