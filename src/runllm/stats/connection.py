@@ -28,6 +28,11 @@ _SAYINGS = {
 # Closing any descriptor of a file drops every POSIX lock that the process holds on it, those of SQLite
 # too. So a file is opened by us only when it is new, and by one thread at a time.
 _creating = Lock()
+_SETTINGS = (
+    "foreign_keys = ON",
+    "temp_store = MEMORY",
+    "synchronous = NORMAL",  # a killed process loses nothing; a power cut the last few runs
+)
 if hasattr(os, "register_at_fork"):  # a child must not inherit the lock from a thread that it does not have
     os.register_at_fork(before=_creating.acquire, after_in_parent=_creating.release, after_in_child=_creating.release)
 
@@ -48,12 +53,11 @@ def connect(path: Path, timeout: float, prepare: Callable[[sqlite3.Connection], 
     db = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
         db.row_factory = sqlite3.Row
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA temp_store = MEMORY")
-        db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut the last few runs
         deadline = time.monotonic() + timeout
         while True:
             try:
+                for setting in _SETTINGS:
+                    db.execute(f"PRAGMA {setting}")
                 prepare(db)
             except sqlite3.OperationalError as error:
                 if not _busy(error) or time.monotonic() > deadline:
