@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "List the models that can be named; `models rm` removes one.",
     "pull": "Fetch the local model NAME.",
     "config": "Show and change the settings.",
+    "doctor": "Look at everything a run may need, and say what to do.",
     "schema": "Print the JSON Schema of the frontmatter.",
 }
 BROKEN_PIPE_STATUS = 141

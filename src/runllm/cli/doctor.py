@@ -1,0 +1,72 @@
+"""`runllm doctor`: whether everything that a run may need works here, and what to do where it does not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+# Not through `runllm.api`, which imports what may be missing.
+from runllm.doctor import Check, Status, examine
+from runllm.rendering import Paint, safe
+
+FAILED = 3
+_MARKS: dict[Status, tuple[str, str]] = {
+    "ok": ("ok", "cyan"),
+    "note": ("-", "dim"),
+    "missing": ("-", "yellow"),
+    "wrong": ("!", "red"),
+}
+
+
+@click.command(name="doctor")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print what is found.",
+)
+def command(form: str) -> None:
+    """Look at Python, libraries, settings, keys, models and statistics, and say what to do about each.
+
+    Changes nothing, and reaches no network but your Ollama server. Keys are named, never shown. Exits with 3 when
+    something is wrong, which a `!` marks; what a `-` marks stops nothing.
+    """
+    checks = examine()
+    wrong = [check for check in checks if check.status == "wrong"]
+    if form == "json":
+        found = {"ok": not wrong, "checks": [asdict(check) for check in checks]}
+        text = json.dumps(found, ensure_ascii=False, indent=2)
+    else:
+        text = _text(checks, Paint(colour=sys.stdout.isatty()))
+    click.echo(_printable(text), color=True)
+    if wrong:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _text(checks: Sequence[Check], paint: Paint) -> str:
+    width = max(len(check.name) for check in checks)
+    lines: list[str] = []
+    for check in checks:
+        mark, tone = _MARKS[check.status]
+        lines.append(f"{paint(f'{mark:<2}', tone)}  {check.name:<{width}}  {_line(check.said)}")
+        if check.fix:
+            lines.append(f"{'':{width + 4}}  {paint('=', 'cyan')} {_line(check.fix)}")
+    wrong = sum(check.status == "wrong" for check in checks)
+    lines.append(f"\n{wrong} wrong" if wrong else "\nNothing is wrong.")
+    return "\n".join(lines)
+
+
+def _line(text: str) -> str:
+    return safe(text).replace("\n", " ").replace("\t", " ")
+
+
+def _printable(text: str) -> str:
+    """`text` as standard output can hold it: an encoding that is too small is one of the things to be told."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

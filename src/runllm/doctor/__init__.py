@@ -1,0 +1,56 @@
+"""What `runllm doctor` looks at: each part that a run may need, whether it works here, and what to do if not.
+
+Nothing is changed and nothing is downloaded; the only address asked is that of the user's Ollama server. Every part is
+imported where it is examined: one that is missing or broken is a finding, and must not stop the others.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from runllm.doctor import libraries, machine, models, settings, storage
+from runllm.doctor.check import Check, Status, guarded
+from runllm.redaction import MASK, redact_text
+
+__all__ = ["Check", "Status", "examine"]
+
+_USER = re.compile(r"://[^/\s@`]*@")
+
+
+def examine(environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> tuple[Check, ...]:
+    """Look at everything that a run may need.
+
+    Args:
+        environment: the process's variables.
+        folder: where the search for the project's `runllm.toml` starts; the current folder by default.
+
+    Returns:
+        What was found, in the order in which it is best read. Nothing is raised: a part that fails is `wrong`.
+    """
+    configuration, problems = settings.configured(environment, folder)
+    parts: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
+        ("Python", machine.python),
+        ("libraries", libraries.libraries),
+        ("Python blocks", machine.blocks),
+        ("configuration", lambda: iter(problems)),
+        ("variables", lambda: settings.variables(environment)),
+        ("keys", lambda: settings.keys(environment, configuration)),
+        ("Ollama", lambda: models.ollama(environment, configuration)),
+        ("local models", lambda: models.local_models(environment)),
+        ("models folder", lambda: storage.folder_of_models(environment)),
+        ("statistics", lambda: storage.statistics(configuration)),
+        ("home folder", lambda: storage.home(environment)),
+        ("terminal", machine.terminal),
+    )
+    found = [check for name, part in parts for check in guarded(name, part)]
+    return tuple(
+        replace(check, said=_masked(check.said, environment), fix=_masked(check.fix, environment)) for check in found
+    )
+
+
+def _masked(text: str, environment: Mapping[str, str]) -> str:
+    return _USER.sub(f"://{MASK}@", redact_text(text, environment))
