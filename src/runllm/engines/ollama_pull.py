@@ -192,7 +192,7 @@ def _no_client(server: Server) -> EngineUnavailableError:
     return EngineUnavailableError(
         f"`{server.name}` is to be downloaded, and the client for that, `ollama`, is not installed",
         details={"model": server.endpoint.model},
-        hint=f"Run `pip install 'runllm[ollama]'`, or type `{server.command}` yourself.",
+        hint=f"Run `pip install ollama`, or type `{server.command}` yourself.",
     )
 
 
