@@ -467,6 +467,40 @@ def test_an_optional_value_that_is_absent_is_left_out(go) -> None:
     assert go(files, engine, {"text": "t", "n": 7}).output == {"x": "a: t7"}
 
 
+ANY_OR_NULL = "{anyOf: [{type: object, properties: {n: {type: integer}}}, {type: 'null'}]}"
+
+
+@pytest.mark.parametrize(
+    ("takes", "fed", "given", "got"),
+    [
+        ("properties: {n: {type: integer}}", '{n: "{{ input.n }}"}', {}, {}),
+        ("properties: {n: {type: integer}}", '{n: "{{ input.n }}0"}', {"n": 1}, {"n": 10}),
+        ("properties: {n: {type: integer, default: 3}}, required: [n]", '{n: "{{ input.n }}"}', {}, {"n": 3}),
+        ("properties: {n: {type: [integer, 'null']}}", '{n: "{{ input.n }}"}', {}, {"n": None}),
+        ("properties: {n: {}}", '{n: "{{ input.n }}"}', {}, {"n": None}),
+        ("additionalProperties: {type: integer}", '{n: "{{ input.n }}", m: "{{ input.n }}"}', {}, {}),
+        ("additionalProperties: {type: integer}", '{n: "{{ input.m }}0"}', {"m": 1}, {"n": 10}),
+        ("properties: {n: {anyOf: [{type: integer}, {minLength: 1}]}}", '{n: "{{ input.m }}0"}', {"m": 1}, {"n": "10"}),
+        ("properties: {v: {type: array, items: {type: number}}}", '{v: ["{{ input.m }}.5"]}', {"m": 1}, {"v": [1.5]}),
+        ("properties: {v: {type: array, prefixItems: [{type: string}], items: {type: integer}}}",
+         '{v: ["{{ input.m }}0", "{{ input.m }}0"]}', {"m": 1}, {"v": ["10", 10]}),
+        (f"properties: {{v: {ANY_OR_NULL}}}", '{v: {n: "{{ input.m }}0"}}', {"m": 1}, {"v": {"n": 10}}),
+        (f"properties: {{v: {ANY_OR_NULL}}}", '{v: {n: "{{ input.m }}"}}', {}, {"v": {}}),
+    ],
+)  # fmt: skip
+def test_what_flows_in_is_what_the_app_takes(tmp_path: Path, takes: str, fed: str, given: object, got: object) -> None:
+    engine = ScriptedEngine(['{"out": "x"}'])
+    numbers = "{type: object, properties: {n: {type: integer}, m: {type: integer}}}"
+    files = {
+        "a": leaf("a", given=f"{{type: object, {takes}}}"),
+        "top": parent(use("a", "a", f"with: {fed}"), output='{x: "{{ uses.a.out }}"}').replace(TEXT, numbers),
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.rllm").write_text(text, encoding="utf-8")
+    runllm.load(tmp_path / "top.rllm", runtime=Runtime(engine=engine)).run(given)
+    assert json.loads(engine.requests[0].messages[-1].content.removeprefix("a: ")) == got
+
+
 def test_cancelling_an_async_run_ends_its_calls(tmp_path: Path) -> None:
     engine = Answers({"a": {"out": "x"}}, {"a": 30.0})
     for name, text in asking().items():

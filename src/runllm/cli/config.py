@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from runllm import config
+from runllm.cli.output import format_option
 from runllm.rendering import Paint, problems_report, safe
 
 if TYPE_CHECKING:
@@ -23,14 +24,7 @@ _project = click.option(
 
 
 @click.group(name="config", invoke_without_command=True)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print the settings.",
-)
+@format_option("text", "json", meaning="How to print the settings.")
 @click.pass_context
 def command(ctx: click.Context, form: str) -> None:
     """Show each setting, its value, and where it came from.

@@ -9,6 +9,8 @@ from dataclasses import asdict
 
 import click
 
+from runllm.cli.output import format_option
+
 # Not through `runllm.api`, which imports what may be missing.
 from runllm.doctor import Check, Status, examine
 from runllm.rendering import Paint, safe
@@ -23,14 +25,7 @@ _MARKS: dict[Status, tuple[str, str]] = {
 
 
 @click.command(name="doctor")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print what is found.",
-)
+@format_option("text", "json", meaning="How to print what is found.")
 def command(form: str) -> None:
     """Look at Python, libraries, settings, keys, models and statistics, and say what to do about each.
 

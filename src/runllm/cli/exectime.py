@@ -10,6 +10,7 @@ import click
 
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
+from runllm.cli.output import format_option
 from runllm.rendering import Paint, safe
 
 if TYPE_CHECKING:
@@ -27,14 +28,7 @@ _BASIS = {
 @input_options
 @click.option("-m", "--model", metavar="MODEL", help="Use this model instead of the file's.")
 @click.option("--whole-tree", is_flag=True, help="Let --model hold for the apps that FILE uses as well.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print it.",
-)
+@format_option("text", "json", meaning="How to print it.")
 def command(
     file: str,
     arguments: tuple[str, ...],

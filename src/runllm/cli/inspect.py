@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from runllm import api
+from runllm.cli.output import format_option
 from runllm.diagrams import mermaid, tree
 from runllm.redaction import redact
 from runllm.rendering import Paint, safe
@@ -16,13 +17,8 @@ from runllm.rendering import Paint, safe
 
 @click.command(name="inspect")
 @click.argument("file", metavar="FILE")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "mermaid"]),
-    default="text",
-    show_default=True,
-    help="How to print it; mermaid is a flow chart of FILE and the apps it uses.",
+@format_option(
+    "text", "json", "mermaid", meaning="How to print it; mermaid is a flow chart of FILE and the apps it uses."
 )
 def command(file: str, form: str) -> None:
     """Show FILE's contract, model, parameters and parts, and the apps it uses. Calls no model."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
+from runllm.cli.output import format_option
 from runllm.cli.pull import size_text
 from runllm.rendering import safe
 
@@ -19,14 +20,7 @@ _BILLION = 1000
 
 
 @click.group(name="models", invoke_without_command=True)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print it.",
-)
+@format_option("table", "json", meaning="How to print it.")
 @click.pass_context
 def command(context: click.Context, form: str) -> None:
     """List models: the local ones that are here or can be pulled, Ollama's, and those in your settings."""

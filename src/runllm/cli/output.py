@@ -1,13 +1,19 @@
-"""Write what a command gives: to stdout, or to a file."""
+"""How a command gives what it found: in which form, and to stdout or a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from runllm.errors import FileAccessError
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def format_option(*forms: str, meaning: str) -> Callable[[C], C]:
+    """Add `--format` (as `form`) to a command; the first form is the default."""
+    return click.option("--format", "form", type=click.Choice(forms), default=forms[0], show_default=True, help=meaning)
 
 
 def write(pieces: Iterable[str], target: str | None) -> None:
@@ -17,6 +23,8 @@ def write(pieces: Iterable[str], target: str | None) -> None:
             click.echo(piece, nl=False, color=True)
         return
     import tempfile  # only for those who write a file
+
+    from runllm.errors import FileAccessError
 
     path = Path(target)
     direct = path.exists() and not path.is_file()

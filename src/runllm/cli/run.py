@@ -11,7 +11,7 @@ import click
 
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
-from runllm.cli.output import write
+from runllm.cli.output import format_option, write
 from runllm.exchange import Event
 from runllm.rendering import Paint, event_line, output_text, safe
 
@@ -74,14 +74,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     metavar="SECONDS",
     help="The most that one call may take.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["json", "yaml", "text"]),
-    default="json",
-    show_default=True,
-    help="How to print the output.",
-)
+@format_option("json", "yaml", "text", meaning="How to print the output.")
 @click.option("-o", "--output", "target", metavar="PATH", help="Write the output to this file instead of stdout.")
 @click.option("--trust-python", is_flag=True, help="Run FILE's Python blocks WITHOUT a sandbox, as your own code.")
 @click.option(

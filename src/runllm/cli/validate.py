@@ -8,6 +8,7 @@ import sys
 import click
 
 from runllm import api
+from runllm.cli.output import format_option
 from runllm.errors import problem_as_json
 from runllm.redaction import redact
 from runllm.rendering import Paint, problems_report
@@ -20,14 +21,7 @@ FAILED = 3
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--trust-python", is_flag=True, help="Check for a run with --trust-python: no sandbox, any Python.")
 @click.option("--whole-tree", is_flag=True, help="Let --trust-python hold for the apps that FILES use as well.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print what is found.",
-)
+@format_option("text", "json", meaning="How to print what is found.")
 def command(files: tuple[str, ...], strict: bool, trust_python: bool, whole_tree: bool, form: str) -> None:
     """Check FILES: form, schemas, templates, parameters, the apps they use, context budget. Calls no model.
 

@@ -1,4 +1,9 @@
-"""The values that `with`, `for_each` and `output` give, made when they run."""
+"""The values that `with`, `for_each` and `output` give, made when they run.
+
+One whole `{{ expression }}` keeps its type, a literal is itself, and any other text is read as the scalar that the
+contract wants there, see `Place`. An expression that gives null is left out of an object that need not have it and
+cannot have it as null.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +32,12 @@ def arguments(dependency: Dependency, names: Names, contract: Contract, source: 
     Raises:
         TemplateError: a template cannot be rendered with these values.
     """
-    return value_of(dependency.arguments, names, contract, source)
+    place = Place.of(contract.schema, filled=True)
+    return _Building(dependency.arguments, names, source).build("", dependency.arguments.value, place)
 
 
 def value_of(template: ValueTemplate, names: Names, contract: Contract, source: Source) -> Any:
-    """The value of a template for a contract.
-
-    One whole `{{ expression }}` keeps its type, a literal is itself, and any other text is read as the scalar that the
-    contract declares there. An expression that gives null is left out where the contract has an optional property
-    that cannot be null.
+    """The value of an `output` for its contract, in which no defaults are filled in.
 
     Raises:
         TemplateError: a template cannot be rendered with these values.

@@ -134,7 +134,7 @@ class _Wires:
         filled = place.filled({})
         for name in _required(place.root, place.schema):
             if name not in value and name not in filled:
-                span = self.template.keys[at] if at else self.span
+                span = (self.template.keys.get(at) or self.template.spans[at]) if at else self.span
                 hint = "" if at else self.source_of(name)
                 yield self.problem(f"{owner} needs `{name}`, which {of} requires", span, "required", hint)
 

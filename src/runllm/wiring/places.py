@@ -67,9 +67,10 @@ class Place:
         return ["string"] if "string" in types or not types & _SCALARS else sorted(types & _SCALARS)
 
     def leaves_out(self, name: str) -> bool:
-        """Whether an object here is made without `name` where that would be null: it is optional and cannot be null."""
+        """Whether an object here is made without `name` where that is null: it cannot be null, and need not be there."""
         inner = step_from(self.root, Value(self.schema), name)
-        return inner.absent and "null" not in types_of(self.root, Value(inner.schema))
+        cannot_be_null = "null" not in types_of(self.root, Value(inner.schema))
+        return cannot_be_null and (inner.absent or name in self.filled({}))
 
     def filled(self, value: Any) -> Any:
         """A value here after defaults are filled in, at every depth."""
