@@ -168,8 +168,11 @@ def test_no_more_calls_are_under_way_than_are_allowed(go) -> None:
             output='{n: "{{ uses.parts | length }}"}',
         ),
     }
-    assert go(files, engine, concurrency=3).output == {"n": 7}
+    events: list[Event] = []
+    assert go(files, engine, concurrency=3, listener=events.append).output == {"n": 7}
     assert engine.most == 3
+    steps = [event.step for event in events if event.trail and event.step in ("input", "done")]
+    assert steps[:4] == ["input", "input", "input", "done"]  # the others are not even begun
 
 
 def test_a_list_is_mapped_in_order_with_item_and_index(go) -> None:
@@ -192,7 +195,17 @@ def test_a_list_is_mapped_in_order_with_item_and_index(go) -> None:
     ]  # fmt: skip
 
 
-def test_an_empty_list_runs_nothing(go) -> None:
+@pytest.mark.parametrize("given", [{"names": []}, {}])
+def test_an_empty_or_absent_list_runs_nothing(go, given: object) -> None:
+    names = "{type: object, properties: {names: {type: array, items: {type: string}}}}"
+    over = use("parts", "part", 'for_each: "{{ input.names }}"\n    with: {text: "{{ item }}"}')
+    files = {"part": leaf("part"), "top": parent(over, output='{all: "{{ uses.parts }}"}').replace(TEXT, names)}
+    engine = Answers({})
+    assert go(files, engine, given).output == {"all": []}
+    assert engine.asked == []
+
+
+def test_an_empty_list_of_another_app_runs_nothing(go) -> None:
     engine = Answers({"words": {"out": []}})
     files = {
         "part": leaf("part"),
@@ -247,6 +260,29 @@ def test_the_same_app_on_another_input_is_another_run(go) -> None:
         ),
     }
     assert go(files, engine).output == {"a": "base: one", "b": "base: two"}
+
+
+def test_an_input_that_is_the_default_is_the_same_input(go) -> None:
+    engine = Answers({"base": {"out": "x"}})
+    takes = "{type: object, properties: {text: {type: string}, n: {type: integer, default: 3}}, required: [text]}"
+    files = {
+        "base": leaf("base", given=takes),
+        "top": parent(
+            use("a", "base") + use("b", "base", 'with: {text: "{{ input.text }}", n: 3}'),
+            output='{a: "{{ uses.a.out }}", b: "{{ uses.b.out }}"}',
+        ),
+    }
+    assert go(files, engine).output == {"a": "x", "b": "x"}
+    assert engine.asked == ["base"]
+
+
+def test_a_fallback_that_an_app_cannot_use_is_a_warning_of_the_run(go) -> None:
+    engine = Answers({"a": {"out": "x"}})
+    files = {
+        "a": leaf("a").replace("{model: openai/m}", "{model: openai/m, fallbacks: [openai/no-key]}"),
+        "top": parent(use("a", "a"), output='{x: "{{ uses.a.out }}"}'),
+    }
+    assert go(files, engine).warnings == ("the fallback openai/no-key cannot be used: no key",)
 
 
 # --- failures ------------------------------------------------------------------------------------

@@ -82,6 +82,8 @@ def _pair(found: Range | None) -> dict[str, float] | None:
 def _report(app: api.App, found: Forecast) -> str:
     paint = Paint(colour=sys.stdout.isatty())
     lines = [f"{paint(safe(app.name), 'bold')} {safe(app.program.version)}"]
+    if not found.parts:
+        return "\n".join([*lines, "time   next to nothing", "cost   nothing", "calls  none: no model is called"])
     if found.latency is None:
         lines.append(f"time   not known; at most {_seconds(found.most_latency)} by the declared limits")
     else:

@@ -67,7 +67,7 @@ class Place:
         return ["string"] if "string" in types or not types & _SCALARS else sorted(types & _SCALARS)
 
     def leaves_out(self, name: str) -> bool:
-        """Whether an object here is made without `name` where that is null: it may be absent, and not null."""
+        """Whether an object here is made without `name` where that is null: it need not be there and cannot be null."""
         inner = step_from(self.root, Value(self.schema), name)
         cannot_be_null = "null" not in types_of(self.root, Value(inner.schema))
         return cannot_be_null and (inner.absent or name in self.filled({}))
