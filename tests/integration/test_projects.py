@@ -197,6 +197,26 @@ def test_what_is_no_rllm_file_is_not_opened(project: Path, path: str) -> None:
     assert "secret" not in str(found[0])
 
 
+def test_the_project_is_that_of_the_first_file(project: Path) -> None:
+    leaf(project, "leaf")
+    inner = project / "lib"
+    inner.mkdir()
+    (inner / "pyproject.toml").touch()
+    user(inner, "middle", "../leaf.rllm")
+    assert projects.load(user(project, "top", "./lib/middle.rllm")).problems == ()
+    assert "leaves the project" in only(projects.load(inner / "middle.rllm")).message
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_trust_in_python_goes_as_far_as_it_is_said_to(project: Path, whole: bool) -> None:
+    block = "```rllm-python pre p outputs=q\nimport ctypes\nq = 1\n```\n"
+    app = leaf(project, "leaf")
+    app.write_text(app.read_text(encoding="utf-8") + block, encoding="utf-8")
+    top = user(project, "top", "./leaf.rllm")
+    assert (projects.load(top, trust_python=True, whole_tree=whole).plan is not None) == whole
+    assert projects.load(app, trust_python=True, whole_tree=whole).plan is not None
+
+
 def test_without_a_marker_the_project_is_the_folder_of_the_first_file(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
@@ -242,6 +262,15 @@ def test_the_problems_of_a_file_that_many_use_do_not_multiply(project: Path) -> 
     assert "in ./l1.rllm:11:11: `d0`: in ./l2.rllm" in problems[0].message
     assert problems[20].message == "`d0`: in ./l1.rllm: 22 more problems"
     assert problems[20].severity == "error"
+
+
+def test_an_error_among_many_warnings_is_told_first(project: Path) -> None:
+    leaf(project, "leaf")
+    user(project, "middle", *["leaf.rllm"] * 30, "gone.rllm", fed="    with: {text: a}\n")
+    problems = projects.load(user(project, "top", "./middle.rllm")).problems
+    assert (problems[0].severity, problems[-1].message) == ("error", "`d0`: in ./middle.rllm: 10 more problems")
+    assert problems[-1].severity == "warning"
+    assert "`d30`: there is no file `gone.rllm`" in problems[0].message
 
 
 @pytest.mark.parametrize(

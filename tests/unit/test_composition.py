@@ -171,6 +171,7 @@ def test_no_more_calls_are_under_way_than_are_allowed(go) -> None:
     events: list[Event] = []
     assert go(files, engine, concurrency=3, listener=events.append).output == {"n": 7}
     assert engine.most == 3
+    assert {event.trail for event in events if event.trail} == {(f"parts[{n}]",) for n in range(7)}
     steps = [event.step for event in events if event.trail and event.step in ("input", "done")]
     assert steps[:4] == ["input", "input", "input", "done"]  # the others are not even begun
 

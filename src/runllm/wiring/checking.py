@@ -250,8 +250,10 @@ def _doubt(what: str, given: Flow, found: Fit) -> str:
 
 
 def _reason(found: Fit) -> str:
-    """Why an example does not fit, where that is not plain to see."""
-    return f": {found.reason}" if found.reason and isinstance(found.example, list | dict) else ""
+    """Why an example does not fit, where that is not plain to see: for its parts, not for its type."""
+    composed = type(found.example) in (list, dict)
+    of_type = " is not of type " in found.reason and not found.reason.startswith("/")
+    return f": {found.reason}" if composed and not of_type else ""
 
 
 def _spelling(literal: Any, target: Schema) -> str:
