@@ -132,7 +132,8 @@ def test_the_wiring_is_drawn(top: Path) -> None:
 
 def test_a_dry_run_shows_what_is_known_and_what_waits(top: Path, provider: Provider) -> None:
     found = json.loads(command("run", str(top), "text=hi", "--dry-run").stdout)
-    assert list(found) == ["uses"]  # `top` itself calls no model
+    assert list(found) == ["model", "uses"]
+    assert found["model"] is None  # `top` itself calls none
     assert found["uses"]["first"]["messages"][-1]["content"] == "a: hi"
     assert found["uses"]["second"] == {"waits_for": ["first"]}
     assert provider.requests == []

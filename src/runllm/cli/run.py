@@ -190,6 +190,8 @@ def _preview(found: Preview) -> dict[str, Any]:
             },
             "cost": prices,
         }
+    elif not found.waits_for:
+        shown["model"] = None  # it calls none
     if found.waits_for:
         shown["waits_for"] = list(found.waits_for)
     if found.children:
