@@ -59,7 +59,8 @@ _MOST_SIGNS = 1000
 _MOST_BRANCHES = 200
 _MOST_UNREAD = 4000
 """Code points behind what cannot be read: the engine says better what is wrong, and survives any tag that short."""
-_SHORT = 500
+SHORT = 500
+"""Code points of a source that is read once and remembered."""
 _PANIC = "Unknown"
 """The kind that the binding gives a failure of the engine itself."""
 
@@ -92,7 +93,7 @@ def check_source(source: str) -> Sequence[Tag]:
     Raises:
         TemplateError: with `line` and `column` in its details, and `offset` and `length` where known.
     """
-    return _check_short(source) if len(source) <= _SHORT else _check(source)
+    return _check_short(source) if len(source) <= SHORT else _check(source)
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ from runllm.errors import TemplateError
 from runllm.program import Section, Source
 from runllm.templates import isolation
 from runllm.templates.building import builds_values
-from runllm.templates.engine import MAX_OUTPUT, check_source, environment, raise_ours, refuse_half_characters
+from runllm.templates.engine import MAX_OUTPUT, SHORT, check_source, environment, raise_ours, refuse_half_characters
 from runllm.templates.scanning import Tag, tags
 from runllm.templates.views import Meter, hide, show
 
@@ -96,6 +96,16 @@ def evaluate_here(source: str, names: Mapping[str, Any]) -> Any:
 
 
 def _whole_expression(source: str) -> Tag | None:
+    """The tag of a source that is nothing else; a short source, which wiring asks for often, is read once."""
+    return _short_expression(source) if len(source) <= SHORT else _only_tag(source)
+
+
+@lru_cache(maxsize=256)
+def _short_expression(source: str) -> Tag | None:
+    return _only_tag(source)
+
+
+def _only_tag(source: str) -> Tag | None:
     stripped = source.strip()
     if not (stripped.startswith("{{") and stripped.endswith("}}")):
         return None

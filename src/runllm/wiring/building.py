@@ -7,7 +7,8 @@ cannot have it as null.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 from runllm import templates
@@ -33,7 +34,7 @@ def arguments(dependency: Dependency, names: Names, contract: Contract, source: 
         TemplateError: a template cannot be rendered with these values.
     """
     place = Place.of(contract.schema, filled=True)
-    return _Building(dependency.arguments, names, source).build("", dependency.arguments.value, place)
+    return _Building(dependency.arguments, names, source).build("", dependency.arguments.value, lambda: place)
 
 
 def value_of(template: ValueTemplate, names: Names, contract: Contract, source: Source) -> Any:
@@ -42,7 +43,7 @@ def value_of(template: ValueTemplate, names: Names, contract: Contract, source: 
     Raises:
         TemplateError: a template cannot be rendered with these values.
     """
-    return _Building(template, names, source).build("", template.value, Place.of(contract.schema, filled=False))
+    return _Building(template, names, source).build("", template.value, lambda: Place.of(contract.schema, filled=False))
 
 
 def items(dependency: Dependency, names: Names, source: Source) -> list[Any]:
@@ -54,7 +55,7 @@ def items(dependency: Dependency, names: Names, source: Source) -> list[Any]:
     """
     template = dependency.for_each
     assert template is not None  # noqa: S101 - only asked of a dependency that has it
-    found = _Building(template, names, source).build("", template.value, Place.of({}, filled=False))
+    found = _Building(template, names, source).build("", template.value, lambda: Place.of({}, filled=False))
     if found is None:
         return []
     if not isinstance(found, list):
@@ -70,32 +71,34 @@ class _Building:
         self.names = names
         self.source = source
 
-    def build(self, at: str, value: Any, place: Place) -> Any:
+    def build(self, at: str, value: Any, where: Callable[[], Place]) -> Any:
+        """The value of a part; `where` finds its place, which few parts ask for."""
         if isinstance(value, str):
-            return self.text(at, value, place)
+            return self.text(at, value, where)
         if isinstance(value, dict):
-            return self.mapping(at, cast("dict[str, Any]", value), place)
+            return self.mapping(at, cast("dict[str, Any]", value), where())
         if isinstance(value, list):
+            place = where()
             parts = enumerate(cast("list[Any]", value))
-            return [self.build(f"{at}/{n}", inner, place.inside(n)) for n, inner in parts]
+            return [self.build(f"{at}/{n}", inner, partial(place.inside, n)) for n, inner in parts]
         return value
 
     def mapping(self, at: str, value: dict[str, Any], place: Place) -> dict[str, Any]:
         built: dict[str, Any] = {}
         for name, inner in value.items():
-            found = self.build(at + pointer([name]), inner, place.inside(name))
+            found = self.build(at + pointer([name]), inner, partial(place.inside, name))
             if not (found is None and isinstance(inner, str) and place.leaves_out(name)):
                 built[name] = found
         return built
 
-    def text(self, at: str, text: str, place: Place) -> Any:
+    def text(self, at: str, text: str, where: Callable[[], Place]) -> Any:
         form = templates.form(text)
         if form == "literal":
             return text
         try:
             if form == "expression":
                 return templates.evaluate(text, self.names)
-            return read_text(templates.render(text, self.names), {"type": place.reads_text_as()}, {})
+            return read_text(templates.render(text, self.names), {"type": where().reads_text_as()}, {})
         except TemplateError as error:
             failed = error
         raise templates.placed(failed, self.template.sections[at], self.source)
