@@ -19,11 +19,39 @@ _TALLEST = 1_200  # steps down a chain of references: 1,000 take up to 0.6 s; at
 _MOST_BESIDE = 5_000  # schemas of one place: at 8,000 a list of errors takes 30 MB, at 130,000 2.4 s and 300 MB
 _MOST_UNFOLDED = 20_000  # places of a schema without references
 _PLAIN = 2_000  # places below which no value makes a schema slow
+_OBVIOUS = 200  # places of a schema that needs no counting
+_HARMLESS = frozenset(
+    [
+        "additionalProperties",
+        "const",
+        "default",
+        "deprecated",
+        "description",
+        "enum",
+        "examples",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "format",
+        "items",
+        "maxItems",
+        "maxLength",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minimum",
+        "properties",
+        "required",
+        "title",
+        "type",
+    ]
+)
 _DEEPEST = 200  # schemas within each other that look at the same value
 
 
 def intricacy(schema: Schema) -> str:
     """Why it is not safe to compile a schema and check values with it; empty where it is."""
+    if _is_obvious(schema):
+        return ""
     beside = _Beside(schema)
     try:
         for place in _places(schema):
@@ -39,7 +67,24 @@ def intricacy(schema: Schema) -> str:
 
 def tractable(schema: Schema) -> bool:
     """Whether the canonical form of a schema takes a bounded time and stack."""
-    return sum(count for count in _all_cases(schema) if count > 1) <= _MOST_CASES
+    return _is_obvious(schema) or sum(count for count in _all_cases(schema) if count > 1) <= _MOST_CASES
+
+
+def _is_obvious(schema: Any) -> bool:
+    """Whether a schema is small and only names types, properties and bounds, as nearly every contract does."""
+    waiting = [schema]
+    for count, node in enumerate(waiting):  # which grows as it goes
+        if isinstance(node, bool):
+            continue
+        if count > _OBVIOUS or not isinstance(node, Mapping) or not cast("Schema", node).keys() <= _HARMLESS:
+            return False
+        known = cast("Schema", node)
+        properties = known.get("properties", {})
+        if not isinstance(known.get("type", ""), str) or not isinstance(properties, Mapping):
+            return False
+        waiting += cast("Schema", properties).values()
+        waiting += [known[keyword] for keyword in ("items", "additionalProperties") if keyword in known]
+    return True
 
 
 def most_cases(schema: Schema) -> int:
