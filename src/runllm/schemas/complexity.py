@@ -20,31 +20,11 @@ _MOST_BESIDE = 5_000  # schemas of one place: at 8,000 a list of errors takes 30
 _MOST_UNFOLDED = 20_000  # places of a schema without references
 _PLAIN = 2_000  # places below which no value makes a schema slow
 _OBVIOUS = 200  # places of a schema that needs no counting
-_HARMLESS = frozenset(
-    [
-        "additionalProperties",
-        "const",
-        "default",
-        "deprecated",
-        "description",
-        "enum",
-        "examples",
-        "exclusiveMaximum",
-        "exclusiveMinimum",
-        "format",
-        "items",
-        "maxItems",
-        "maxLength",
-        "maximum",
-        "minItems",
-        "minLength",
-        "minimum",
-        "properties",
-        "required",
-        "title",
-        "type",
-    ]
-)
+_HARMLESS = frozenset({
+    "additionalProperties", "const", "default", "deprecated", "description", "enum", "examples",
+    "exclusiveMaximum", "exclusiveMinimum", "format", "items", "maxItems", "maxLength", "maximum", "minItems",
+    "minLength", "minimum", "properties", "required", "title", "type",
+})  # fmt: skip
 _DEEPEST = 200  # schemas within each other that look at the same value
 
 
