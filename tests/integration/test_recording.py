@@ -136,6 +136,15 @@ def test_what_a_model_made_up_is_not_in_a_violation(go) -> None:
     assert store.summary().total.violations == (("type /out/*", 1),)
 
 
+@pytest.mark.parametrize(
+    ("model", "engine"),
+    [("openai/m", "litellm"), ("ollama/m", "ollama"), ("ollama_chat/m", "ollama"), ("local/m", "local")],
+)
+def test_the_engine_of_a_model_is_kept(go, model: str, engine: str) -> None:
+    _, store = go(ScriptedEngine(['{"out": "x"}']), model=model)
+    assert store.runs()[0].engine == engine
+
+
 def test_a_run_may_be_left_out(go) -> None:
     _, store = go(ScriptedEngine([good()]), stats=False)
     assert store.runs() == []

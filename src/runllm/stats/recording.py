@@ -11,7 +11,7 @@ from runllm.exchange import Attempt, ChildResult, RunResult
 from runllm.schemas import declared_properties, resolve
 from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
 
-_LOCAL = "local/"
+_ENGINES = {"local": "local", "ollama": "ollama", "ollama_chat": "ollama"}
 
 
 def record_of(result: RunResult, *, log_content: bool = False) -> RunRecord:
@@ -38,11 +38,15 @@ def _head(result: RunResult) -> RunRecord:
         digest=result.digest,
         path=result.path,
         model=result.model,
-        engine="" if not result.model else "local" if result.model.startswith(_LOCAL) else "litellm",
+        engine=_engine(result.model),
         started=result.started,
         latency=0.0,
         input_valid=True,
     )
+
+
+def _engine(model: str) -> str:
+    return _ENGINES.get(model.partition("/")[0], "litellm") if model else ""
 
 
 def _child(child: ChildResult, log_content: bool) -> ChildRecord:

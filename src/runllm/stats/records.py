@@ -63,7 +63,7 @@ class RunRecord:
         digest: hash of the file's content.
         path: the file, as an absolute path.
         model: the model that gave the accepted answer, or the last one asked; empty when there was none.
-        engine: `litellm`, `local`, or empty for none.
+        engine: `litellm`, `ollama`, `local`, or empty for none.
         started: Unix seconds.
         latency: seconds from start to end of the run.
         estimated_prompt_tokens: what the first prompt was thought to take, None when it was never rendered.
