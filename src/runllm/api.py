@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runllm import parser, projects
 from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
-from runllm.errors import InternalError, RunllmError, class_of
+from runllm.errors import InternalError, RunllmError, UsageError, class_of
 from runllm.plan import Plan
 from runllm.program import Program
 
@@ -81,6 +81,7 @@ def load(
     log_content: bool | None = None,
     block_timeout: float | None = None,
     block_memory: int | None = None,
+    allowed_bases: Sequence[str] = (),
     runtime: Runtime | None = None,
 ) -> App:
     """Read and check a `.rllm` file, ready to run.
@@ -97,6 +98,7 @@ def load(
         log_content: whether the record holds what was sent and answered; by default as the user has set.
         block_timeout: the most seconds a Python block may take; 1 by default.
         block_memory: the most MiB a Python block may use; 64 by default.
+        allowed_bases: addresses that the files may send calls and their key to, beside their providers' own.
         runtime: what the app reaches models through; the process's own by default.
 
     Raises:
@@ -122,8 +124,19 @@ def load(
         configuration=configuration,
         block_timeout=block_timeout,
         block_memory=block_memory,
+        allowed_bases=_addresses(allowed_bases),
     )
     return App(report.plan, options=options, runtime=runtime, problems=report.problems)
+
+
+def _addresses(bases: Sequence[str]) -> tuple[str, ...]:
+    if bases:
+        from runllm.engines import addresses  # for the few who allow some
+
+        for base in bases:
+            if addresses.read(base) is None:
+                raise UsageError(f"`{base}` is not an address", hint="It is like `https://llm.example.com/v1`.")
+    return tuple(bases)
 
 
 def run(
@@ -343,23 +356,31 @@ def pull(name: str, *, file: str | None = None, listener: PullListener = lambda 
     return fetch(name, file=file, listener=listener)
 
 
-def models() -> list[Model]:
+def models(*, served: bool = True) -> list[Model]:
     """Every model that can be named: known, pulled, on an Ollama server, or in the user's settings.
+
+    Args:
+        served: whether an Ollama server is asked; without it nothing is sent anywhere.
 
     Raises:
         ConfigError: a setting is wrong.
     """
     from runllm import config
-    from runllm.engines.ollama_server import available
-    from runllm.models import Model, inventory
+    from runllm.models import inventory
 
     settings = config.load().settings
     named = [settings.model, *settings.aliases.values(), *(name for name in settings.models if "*" not in name)]
-    served = [
+    return inventory(others=_served() if served else (), configured=[name for name in named if name])
+
+
+def _served() -> list[Model]:
+    from runllm.engines.ollama_server import available
+    from runllm.models import Model
+
+    return [
         Model(name=f"ollama/{one.name}", where="ollama", size=one.size, parameters=one.parameters)
         for one in available()
     ]
-    return inventory(others=served, configured=[name for name in named if name])
 
 
 def remove_model(name: str) -> list[Removed]:
@@ -397,6 +418,18 @@ def fields(contract: Contract) -> list[dict[str, Any]]:
     from runllm.descriptions import fields as described
 
     return described(contract)
+
+
+def declared_inputs(path: str | Path) -> dict[str, Mapping[str, Any]]:
+    """The schema of each input that a file declares, its reference followed; the rest of the file may be wrong.
+
+    Raises:
+        FileAccessError: the file cannot be read.
+    """
+    from runllm.schemas import declared_properties, resolve
+
+    schema = parser.load(path).input_schema or {}
+    return {name: resolve(schema, found) for name, found in declared_properties(schema, schema).items()}
 
 
 def _failure(report: Report) -> RunllmError:

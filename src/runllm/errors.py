@@ -368,6 +368,14 @@ class ConfigError(RunllmError):
     hint = "Correct the marked setting; `runllm config` shows each one and where it comes from."
 
 
+class NotAllowedError(RunllmError):
+    """The file asks for an address or a key that the user has not allowed. Nothing was sent."""
+
+    code = "RLLM_027"
+    exit_status = 7
+    hint = "Allow it in your own settings if you trust the file; `docs/security.md` tells what a file may ask for."
+
+
 class InternalError(RunllmError):
     """Something went wrong inside runllm itself: a bug."""
 

@@ -33,6 +33,8 @@ class Endpoint:
         api_base: address of the server, where it is not the provider's own.
         api_version: version string for providers that want one.
         api_key_env: name of the environment variable that holds the key.
+        base_allowed: whether `api_base` is the user's own choice, or one that the user lets a file name.
+        key_allowed: whether the user lets the key of `api_key_env`, or else the provider's own, go there.
         provider_params: what only this provider knows, sent as it is.
         folder: where a relative `local/<path>.gguf` starts.
     """
@@ -41,6 +43,8 @@ class Endpoint:
     api_base: str | None = None
     api_version: str | None = None
     api_key_env: str | None = None
+    base_allowed: bool = False
+    key_allowed: bool = False
     provider_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     folder: Path | None = None
 
@@ -184,6 +188,7 @@ class Options:
         concurrency: the most calls at a time.
         block_timeout: the most seconds a Python block may ask for; 1 by default.
         block_memory: the most MiB a Python block may ask for; 64 by default.
+        allowed_bases: addresses that any file of the run may send calls and their key to, beside those in the settings.
         folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
         stats: whether the run is recorded.
         log_content: whether the record holds what was sent and answered.
@@ -199,6 +204,7 @@ class Options:
     concurrency: int | None = None
     block_timeout: float | None = None
     block_memory: int | None = None
+    allowed_bases: tuple[str, ...] = ()
     folder: Path | None = None
     stats: bool = True
     log_content: bool = False

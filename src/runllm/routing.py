@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from runllm.delivery import DEFAULT_NUM_RETRIES
+from runllm.engines.addresses import is_covered
 from runllm.errors import UsageError
 from runllm.exchange import Endpoint, Options
 from runllm.program import ModelSettings, Program
@@ -66,20 +67,19 @@ def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
         settings = replace(settings, model=_meant(settings.model, configuration))
     folder = program.path.parent if program.path else None
     if options.model is not None:
-        return (_endpoint(options.model, settings, options.folder, configuration),)
+        return (_endpoint(options.model, settings, options.folder, options),)
     if settings is None:
         raise UsageError(f"`{program.name}` names no model", hint="Give one with `--model`.")
     models = (settings.model, *settings.fallbacks)
-    return tuple(_endpoint(model, settings, folder, configuration) for model in models)
+    return tuple(_endpoint(model, settings, folder, options) for model in models)
 
 
-def _endpoint(
-    name: str, settings: ModelSettings | None, folder: Path | None, configuration: Configuration | None
-) -> Endpoint:
+def _endpoint(name: str, settings: ModelSettings | None, folder: Path | None, options: Options) -> Endpoint:
     """How to reach a model: as the user has set, else as the file says for its own provider.
 
     Another provider gets neither the file's address nor its key nor its parameters.
     """
+    configuration = options.configuration
     model = _meant(name, configuration)
     endpoint = Endpoint(model=model, folder=folder)
     if settings is not None and _provider(model) == _provider(settings.model):
@@ -90,14 +90,29 @@ def _endpoint(
             api_key_env=settings.api_key_env,
             provider_params=settings.provider_params,
         )
-    if configuration is None:
-        return endpoint
-    set_by_user = configuration.for_model(model)
+    return _allowed(endpoint, options) if configuration is None else _set(endpoint, options, configuration)
+
+
+def _set(endpoint: Endpoint, options: Options, configuration: Configuration) -> Endpoint:
+    """The endpoint as the user has set it; what the user sets is allowed."""
+    table = configuration.for_model(endpoint.model)
+    base, variable = table.api_base or endpoint.api_base, table.api_key_env or endpoint.api_key_env
+    found = _allowed(replace(endpoint, api_base=base, api_key_env=variable), options)
     return replace(
-        endpoint,
-        api_base=set_by_user.api_base or endpoint.api_base,
-        api_key_env=set_by_user.api_key_env or endpoint.api_key_env,
+        found,
+        base_allowed=found.base_allowed or table.api_base is not None,
+        key_allowed=found.key_allowed or table.api_key_env is not None,
     )
+
+
+def _allowed(endpoint: Endpoint, options: Options) -> Endpoint:
+    """The endpoint with what the user lets a file ask for."""
+    settings = options.configuration.settings if options.configuration else None
+    bases = (*options.allowed_bases, *(settings.allowed_bases if settings else ()))
+    base, variable = endpoint.api_base, endpoint.api_key_env
+    covered = base is not None and is_covered(base, bases)
+    named = variable is not None and settings is not None and variable in settings.allowed_keys
+    return replace(endpoint, base_allowed=covered, key_allowed=named if variable else covered)
 
 
 def _meant(name: str, configuration: Configuration | None) -> str:

@@ -338,7 +338,7 @@ def test_a_missing_key_is_found_before_anything_is_sent(ask, environment):
         with pytest.raises(MissingCredentialError, match=variable):
             ask(Request(endpoint=Endpoint(model=model), messages=()))
     with Provider() as provider, pytest.raises(MissingCredentialError, match="MY_GATEWAY"):
-        ask(asking(provider, endpoint={"api_key_env": "MY_GATEWAY"}))
+        ask(asking(provider, endpoint={"api_key_env": "MY_GATEWAY", "key_allowed": True}))
     assert provider.requests == []
 
 
@@ -348,7 +348,7 @@ def test_a_key_goes_only_where_it_belongs(engine, environment):
     environment.setenv("MY_GATEWAY", "gateway-0123456789")
     with Provider() as provider:
         engine.complete(asking(provider))
-        engine.complete(asking(provider, endpoint={"api_key_env": "MY_GATEWAY"}))
+        engine.complete(asking(provider, endpoint={"api_key_env": "MY_GATEWAY", "key_allowed": True}))
         environment.setenv("OPENAI_BASE_URL", provider.base)
         engine.complete(asking(provider, endpoint={"api_base": None}))
     assert [chat.headers["authorization"] for chat in provider.chats] == [
@@ -367,7 +367,7 @@ def test_no_key_is_in_an_error(ask, environment, model, status):
         environment.setenv(name, value)
     echo = Reply(status=status, body=lambda got: {"error": {"message": f"{dict(got.headers)} {secrets}"}})
     with Provider(echo) as provider, pytest.raises(ProviderError) as caught:
-        ask(asking(provider, model, endpoint={"api_key_env": "MY_GATEWAY"}))
+        ask(asking(provider, model, endpoint={"api_key_env": "MY_GATEWAY", "key_allowed": True}))
     assert secrets["MY_GATEWAY"] in json.dumps(dict(provider.chats[0].headers))
     error: BaseException | None = caught.value
     while error is not None:

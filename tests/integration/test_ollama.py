@@ -124,10 +124,10 @@ def test_the_users_own_server_needs_no_address_in_the_command(make):
     """`OLLAMA_HOST` says where the server is, to us as to the command; a name from a file is quoted for the shell."""
     with OllamaServer() as server:
         environment = {"OLLAMA_HOST": server.base.removeprefix("http://")}
-        request = Request(endpoint=Endpoint(model="ollama/x;ls"), messages=(Message(role="user", content="hi"),))
+        request = Request(endpoint=Endpoint(model="ollama/x:~ls"), messages=(Message(role="user", content="hi"),))
         with pytest.raises(OllamaModelMissingError, match="no model yet") as caught:
             make(environment=environment).complete(request)
-    assert caught.value.details["command"] == "ollama pull 'x;ls'"
+    assert caught.value.details["command"] == "ollama pull 'x:~ls'"
 
 
 def test_a_proxy_is_passed_by_on_this_machine(make, monkeypatch):

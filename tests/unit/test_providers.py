@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runllm.engines.providers import PLACEHOLDER_KEY, is_loopback, ollama_address, price, provider_of, reach, window
+from runllm.engines.addresses import is_covered, is_loopback, ollama_address, origin
+from runllm.engines.providers import PLACEHOLDER_KEY, price, provider_of, reach, window
 from runllm.errors import MissingCredentialError, ModelNotFoundError, ProviderConnectionError
 from runllm.exchange import Endpoint
 
@@ -62,15 +63,17 @@ KEY = {"OPENAI_API_KEY": "sk-own"}
     [
         ({"model": "openai/m"}, KEY, None, None),
         ({"model": "openai/m", "api_base": "https://api.openai.com/v1"}, KEY, "https://api.openai.com/v1", None),
-        ({"model": "openai/m", "api_base": "http://api.openai.com/v1"}, KEY, "http://api.openai.com/v1", PLACEHOLDER_KEY),
-        ({"model": "openai/m", "api_base": "https://api.openai.com.evil.example"}, KEY, "https://api.openai.com.evil.example", PLACEHOLDER_KEY),
+        ({"model": "openai/m", "api_base": "https://eu.api.openai.com/v1"}, KEY, "https://eu.api.openai.com/v1", None),
+        ({"model": "openai/m", "api_base": "https://gate.example", "base_allowed": True}, KEY, "https://gate.example", PLACEHOLDER_KEY),
+        ({"model": "openai/m", "api_base": "https://gate.example", "base_allowed": True, "key_allowed": True}, KEY, "https://gate.example", None),
         ({"model": "openai/m", "api_base": "http://[::1]:1"}, {}, "http://[::1]:1", PLACEHOLDER_KEY),
         ({"model": "openai/m"}, KEY | {"OPENAI_BASE_URL": "https://gate.example"}, "https://gate.example", None),
         ({"model": "openai/m"}, {"OPENAI_BASE_URL": "http://localhost:1"}, "http://localhost:1", PLACEHOLDER_KEY),
-        ({"model": "openai/m", "api_base": "https://gate.example", "api_key_env": "GATE"}, {"GATE": "g"}, "https://gate.example", "g"),
+        ({"model": "openai/m", "api_base": "https://gate.example", "api_key_env": "GATE", "base_allowed": True, "key_allowed": True}, {"GATE": "g"}, "https://gate.example", "g"),
         ({"model": "ollama/m"}, {}, "http://localhost:11434", None),
         ({"model": "ollama/m"}, {"OLLAMA_HOST": "0.0.0.0"}, "http://127.0.0.1:11434", None),  # noqa: S104 - read, not bound
-        ({"model": "novita/m", "api_base": "https://x.example"}, {}, "https://x.example", PLACEHOLDER_KEY),
+        ({"model": "novita/m", "api_base": "http://127.0.0.1:1"}, {}, "http://127.0.0.1:1", PLACEHOLDER_KEY),
+        ({"model": "ollama/m", "api_base": "http://gpu:1"}, {"OLLAMA_HOST": "gpu:1"}, "http://gpu:1", None),
         ({"model": "bedrock/m"}, {}, None, None),
     ],
 )  # fmt: skip
@@ -87,7 +90,7 @@ def test_the_missing_variable_is_named():
         reach(Endpoint(model="gemini/m"), {})
     assert caught.value.details["variables"] == ["GEMINI_API_KEY", "GOOGLE_API_KEY"]
     with pytest.raises(MissingCredentialError, match="MINE is not set"):
-        reach(Endpoint(model="ollama/m", api_key_env="MINE"), KEY)
+        reach(Endpoint(model="ollama/m", api_key_env="MINE", key_allowed=True), KEY)
 
 
 def test_a_provider_without_an_address():
@@ -137,3 +140,30 @@ def test_ollama_host_in_all_its_forms(host, address):
 def test_what_is_this_machine(base, here):
     """By the host itself, not by how the address begins."""
     assert is_loopback(base) is here
+
+
+@pytest.mark.parametrize(
+    ("base", "allowed", "covered"),
+    [
+        ("https://a.example/v1", "https://a.example", True),
+        ("https://A.Example.:443/v1", "https://a.example/", True),
+        ("https://a.example/v1/chat", "https://a.example/v1", True),
+        ("https://a.example/v10", "https://a.example/v1", False),
+        ("https://a.example/v1/../x", "https://a.example/v1", False),
+        ("https://a.example/v1/%2e%2E/x", "https://a.example/v1", False),
+        ("http://a.example/v1", "https://a.example", False),
+        ("https://a.example:8443", "https://a.example", False),
+        ("https://b.a.example", "https://a.example", False),
+        ("https://me@a.example", "https://a.example", False),
+        ("https://a.example", "a.example", False),
+    ],
+)
+def test_what_an_allowed_address_covers(base, allowed, covered):
+    """Its own server and what is below its path."""
+    assert is_covered(base, [allowed]) is covered
+    assert not is_covered(base, [])
+
+
+def test_the_server_of_an_address():
+    """It is what a hint tells to allow."""
+    assert origin("https://A.example:1/v1?x=1") == "https://A.example:1"

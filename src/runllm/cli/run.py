@@ -13,7 +13,7 @@ from runllm import api
 from runllm.cli.inputs import given_input, input_options
 from runllm.cli.output import format_option, write
 from runllm.exchange import Event
-from runllm.rendering import Paint, event_line, output_text, safe
+from runllm.rendering import Paint, as_json, event_line, output_text, safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     program = api.validate(path).program
     if program is None:
         formatter.write_paragraph()
-        formatter.write_text(f"{path} has problems; `runllm validate {path}` shows them.")
+        formatter.write_text(safe(f"{path} has problems; `runllm validate {path}` shows them."))
         return
     rows: list[tuple[str, str]] = []
     for found in api.fields(program.input):
@@ -52,8 +52,8 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
         if not found["required"] and found["default"] is None:
             needed = "optional"
         described = f"{found['description']} " if found["description"] else ""
-        rows.append((f"{found['name']}=<{found['type']}>", safe(f"{described}[{needed}]")))
-    with formatter.section(f"Inputs of {program.name} {program.version}"):
+        rows.append((safe(f"{found['name']}=<{found['type']}>"), safe(f"{described}[{needed}]")))
+    with formatter.section(safe(f"Inputs of {program.name} {program.version}")):
         formatter.write_text(safe(program.description))
         formatter.write_dl(rows or [("(none)", "the app takes no input")])
 
@@ -95,6 +95,13 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     metavar="MIB",
     help="The most memory that one Python block may use.  [default: 64]",
 )
+@click.option(
+    "--allow-base",
+    "allowed_bases",
+    multiple=True,
+    metavar="URL",
+    help="Let FILE and the apps it uses send calls and their key to this address.",
+)
 @click.option("--auto-pull", is_flag=True, help="Download a local model that is missing.")
 @click.option("--ollama-auto-pull", is_flag=True, help="Let the Ollama server pull a model that it does not have.")
 @click.option("--no-stats", is_flag=True, help="Do not record this run in the statistics.")
@@ -116,6 +123,7 @@ def command(
     concurrency: int | None,
     block_timeout: float | None,
     block_memory: int | None,
+    allowed_bases: tuple[str, ...],
     auto_pull: bool,
     ollama_auto_pull: bool,
     no_stats: bool,
@@ -142,17 +150,18 @@ def command(
         ),
         block_timeout=block_timeout,
         block_memory=block_memory,
+        allowed_bases=allowed_bases,
     )
     given = given_input(app, text, path, arguments)
     if dry_run:
-        write([json.dumps(_preview(app.preview(given, model=model)), ensure_ascii=False, indent=2), "\n"], target)
+        write([as_json(_preview(app.preview(given, model=model))), "\n"], target)
         return
     listener = _trace if verbose else None
     result = app.run(given, model=model, max_retries=max_retries, timeout=timeout, listener=listener)
     if not verbose:
         for warning in result.warnings:
             click.echo(f"warning: {safe(warning)}", err=True)
-    write([output_text(result.output or {}, form), "\n"], target)
+    write([output_text(result.output or {}, form), "\n"], target, foreign=True)
 
 
 def _pulling() -> Callable[[PullProgress], None] | None:

@@ -121,11 +121,16 @@ def _url(value: Any, _: Whereabouts) -> str | None:
     return text if text and re.fullmatch(_URL, text) else None
 
 
-def _urls(value: Any, where: Whereabouts) -> tuple[str, ...] | None:
-    if not isinstance(value, list | tuple):
-        return None
-    found = [_url(item, where) for item in cast("list[Any]", value)]
-    return None if None in found else tuple(cast("list[str]", found))
+def _all(check: Callable[[Any, Whereabouts], Any]) -> Callable[[Any, Whereabouts], Any]:
+    """The check of a list whose items pass this one."""
+
+    def check_all(value: Any, where: Whereabouts) -> tuple[str, ...] | None:
+        if not isinstance(value, list | tuple):
+            return None
+        found = [check(item, where) for item in cast("list[Any]", value)]
+        return None if None in found else tuple(found)
+
+    return check_all
 
 
 def _listed(text: str) -> Any:
@@ -152,9 +157,10 @@ SECONDS = Kind(wants=f"a number of seconds above 0, at most {_MOST_SECONDS:,}", 
 MODEL = Kind(wants="the name of a model or an alias, in quotes in a file", check=_model)
 PATH = Kind(wants="a path, in quotes in a file", check=_path)
 URL = Kind(wants="an address that begins with `http://` or `https://`", check=_url)
-URLS = Kind(wants="a list of addresses that begin with `http://` or `https://`", check=_urls, read=_listed)
+URLS = Kind(wants="a list of addresses that begin with `http://` or `https://`", check=_all(_url), read=_listed)
 VARIABLE = Kind(
     wants="the name of an environment variable, such as `MY_API_KEY`", check=_matching("[A-Za-z_][A-Za-z0-9_]{0,199}")
 )
+VARIABLES = Kind(wants="a list of names of environment variables", check=_all(VARIABLE.check), read=_listed)
 ALIAS = Kind(wants="letters, digits, `.`, `-` and `_`", check=_matching(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"))
 PATTERN = Kind(wants="a model, or `PROVIDER/*`", check=_matching(r"[^\s*]{1,300}(?<!/)|[^\s*]{1,300}/\*"))

@@ -90,7 +90,10 @@ class Settings:
         False, kinds.SWITCH, help="Keep what was sent and answered in the statistics, secrets masked."
     )
     allowed_bases: tuple[str, ...] = _setting(
-        (), kinds.URLS, help="Addresses that a file may send a provider's key to, beside the provider's own."
+        (), kinds.URLS, help="Addresses that a file may send calls and their key to, beside the provider's own."
+    )
+    allowed_keys: tuple[str, ...] = _setting(
+        (), kinds.VARIABLES, help="Variables that a file may name in `llm.api_key_env`, beside the provider's own."
     )
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     models: Mapping[str, ModelOverrides] = field(default_factory=dict[str, ModelOverrides])

@@ -34,7 +34,7 @@ def ollama(environment: Mapping[str, str], configuration: Configuration | None) 
 
 def _ollama_server(environment: Mapping[str, str], configuration: Configuration | None) -> Iterator[Check]:
     from runllm.engines.ollama_server import access_to, installed, root
-    from runllm.engines.providers import is_loopback
+    from runllm.engines.addresses import is_loopback
     from runllm.errors import ProviderConnectionError
     from runllm.exchange import Endpoint
 
@@ -63,7 +63,7 @@ def _is_proxied(base: str) -> bool:
     """Whether calls to the server go through a proxy, so that its own port tells nothing."""
     from urllib.request import getproxies
 
-    from runllm.engines.providers import is_loopback
+    from runllm.engines.addresses import is_loopback
 
     return bool(getproxies()) and not is_loopback(base)
 

@@ -33,6 +33,8 @@ from runllm.exchange import Endpoint
 from runllm.redaction import MASK, redact_text
 
 LONGEST_WORDS = 300
+_LONGEST_READ = 4096  # characters that are searched for secrets: far more than is shown, and quickly done
+_LONGEST_PREFIX = 200
 _DEEPEST_CAUSE = 12
 
 
@@ -96,6 +98,12 @@ _RULES = (
         answered=False,
     ),
     _Rule(
+        error=ProviderError,
+        says="`{model}` answered with something that cannot be read",
+        kinds=_names("UnknownEncodingError DecodingError"),
+        answered=False,
+    ),
+    _Rule(
         error=RateLimitError,
         says="`{model}` refused the call: too many, or the quota is used up",
         statuses=frozenset({429}),
@@ -132,6 +140,16 @@ _RULES = (
         says="`{model}` did not answer in time",
         statuses=frozenset({408, 504}),
         kinds=_names("Timeout APITimeoutError ReadTimeout WriteTimeout ConnectTimeout PoolTimeout"),
+    ),
+    _Rule(
+        error=ProviderConnectionError,
+        says="the server of `{model}`{at} redirects, which is not followed",
+        kinds=_names("RedirectRefusedError"),
+    ),
+    _Rule(
+        error=ProviderError,
+        says="the answer of `{model}` is too large to be read",
+        kinds=_names("AnswerTooLargeError"),
     ),
     _Rule(
         error=ProviderConnectionError,
@@ -201,7 +219,7 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     return Failure(
         status=_status(chain),
         kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"}),
-        words=_clip(_without(secrets, _words(chain))),
+        words=_clip(_without(secrets, _words(chain)[:_LONGEST_READ])),
         retry_after=_retry_after(chain),
     )
 
@@ -262,10 +280,10 @@ _PREFIX = re.compile(
     r"|\w+(?:Exception|Error) \w+Error - )"
 )
 _TAILS = (
-    re.compile(r"\s*Traceback \(most recent call last\):.*", re.DOTALL),
+    re.compile(r"Traceback \(most recent call last\):.*", re.DOTALL),
     re.compile(r"\.? Handle with `litellm\.\w+`\.?"),
     re.compile(r"\.? File an issue if litellm error - \S+"),
-    re.compile(r"\s*Received Model Group=.*", re.DOTALL),
+    re.compile(r"Received Model Group=.*", re.DOTALL),
     re.compile(r" ssl:<ssl\.SSLContext object at 0x[0-9a-f]+>"),
 )
 
@@ -282,7 +300,7 @@ def _bare(text: str) -> str:
     """A message without what LiteLLM writes around it."""
     for tail in _TAILS:
         text = tail.sub("", text)
-    while (match := _PREFIX.match(text)) is not None:
+    while (match := _PREFIX.match(text, 0, _LONGEST_PREFIX)) is not None:
         text = text[match.end() :]
     start = text.find("{")
     if start >= 0:

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +159,12 @@ def _library() -> Any:
                     gc.enable()
         library: Any = litellm
         library.suppress_debug_info = True  # its hints are printed to stdout
+        # Its types, dumped with what an answer should not hold, are a line on stderr for each of its values.
+        warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
         library.disable_hf_tokenizer_download = True  # else some model names block for 23 s offline
+        from runllm.engines import clients  # it imports LiteLLM
+
+        clients.install()
         return library
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import nearest
+from runllm.engines.addresses import is_loopback, ollama_address
 from runllm.engines.ollama_window import Facts
-from runllm.engines.providers import Access, is_loopback, ollama_address, reach
+from runllm.engines.providers import Access, reach
 from runllm.errors import (
     ModelNotFoundError,
     OllamaModelMissingError,
@@ -72,6 +73,8 @@ class Server:
 
         import httpx  # 90 ms, which LiteLLM needs as well: only when a call is made
 
+        from runllm.engines.bodies import AnswerTooLargeError, UnknownEncodingError
+
         found: Facts | RunllmError | None
         try:
             async with asyncio.timeout(PATIENCE), httpx.AsyncClient(**client_options(self.access)) as client:
@@ -84,6 +87,8 @@ class Server:
             found = self._silent()
         except (httpx.TransportError, httpx.InvalidURL) as error:
             found = self.down(reason(error))
+        except (httpx.HTTPError, AnswerTooLargeError, UnknownEncodingError):
+            found = None  # no Ollama server answers like that: the call will tell
         if isinstance(found, RunllmError):  # raised here, so that nothing of the client becomes its context
             raise found
         return found
@@ -152,17 +157,18 @@ def reason(error: BaseException) -> str:
 
 def read_facts(shown: Mapping[str, Any], running: Mapping[str, Any], name: str, base: str) -> Facts:
     """The answers of `/api/show` and `/api/ps` as facts."""
-    info: Mapping[str, Any] = shown.get("model_info") or {}
+    info = _mapping(shown.get("model_info"))
     window = info.get(f"{info.get('general.architecture', '')}.context_length")
     preset = re.search(r"^num_ctx\s+(\d+)", str(shown.get("parameters", "")), re.MULTILINE)
-    models = cast("list[Mapping[str, Any]]", running.get("models") or [])
-    loaded = [found.get("context_length") for found in models if full(str(found.get("name", ""))) == full(name)]
+    same = [found for found in _models(running) if full(str(found.get("name", ""))) == full(name)]
+    loaded = [found.get("context_length") for found in same]
+    capabilities = shown.get("capabilities")
     elsewhere = bool(shown.get("remote_host") or shown.get("remote_model"))
     return Facts(
         window=_positive(window),
         preset=int(preset[1]) if preset else None,
         loaded=_positive(loaded[0]) if loaded else None,
-        thinks="thinking" in (shown.get("capabilities") or ()),
+        thinks=isinstance(capabilities, list) and "thinking" in capabilities,
         remote=elsewhere or re.match(r"https?://([^/]+\.)?ollama\.com\b", base) is not None,
     )
 
@@ -181,10 +187,19 @@ async def _read(
 
 def _object(reply: httpx.Response) -> Mapping[str, Any]:
     try:
-        found = reply.json()
-    except ValueError:
+        return _mapping(reply.json())
+    except (ValueError, RecursionError):
         return {}
-    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _models(listed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The models in an answer of `/api/tags` or `/api/ps`."""
+    models = listed.get("models")
+    return [_mapping(found) for found in cast("list[Any]", models)] if isinstance(models, list) else []
 
 
 # --- addresses and names ------------------------------------------------------------------------------
@@ -209,7 +224,9 @@ def root(access: Access) -> str:
 
 
 def client_options(access: Access, timeout: Any = PATIENCE) -> dict[str, Any]:
-    """How an HTTP client reaches the server: with its key, and past any proxy when it is on this machine."""
+    """How an async HTTP client reaches the server: with its key, and past any proxy when it is on this machine."""
+    from runllm.engines.bodies import ASYNC_HOOKS  # it imports httpx, as those who ask for this do
+
     base = root(access)
     return {
         "base_url": base,
@@ -218,6 +235,7 @@ def client_options(access: Access, timeout: Any = PATIENCE) -> dict[str, Any]:
         "trust_env": not is_loopback(base),
         "verify": base.startswith("https:"),  # certificates take 20 ms to load, and nothing is redirected
         "follow_redirects": False,
+        "event_hooks": ASYNC_HOOKS,
     }
 
 
@@ -234,8 +252,7 @@ def full(name: str) -> str:
 
 def names_in(listed: Mapping[str, Any]) -> list[str]:
     """The model names in an answer of `/api/tags`."""
-    models = cast("list[Mapping[str, Any]]", listed.get("models") or [])
-    return [str(found["name"]) for found in models if found.get("name")]
+    return [str(found["name"]) for found in _models(listed) if found.get("name")]
 
 
 def pull_command(name: str, base: str, environment: Mapping[str, str]) -> str:
@@ -264,34 +281,49 @@ def alternative(recommended: Iterable[str], installed: Iterable[str], failed_mod
 
 def installed(access: Access) -> list[str]:
     """The names of the models a server has; none when it does not answer at once."""
-    import httpx
-
-    try:
-        with httpx.Client(**client_options(access, _GLANCE)) as client:
-            return names_in(_object(client.get("/api/tags")))
-    except (httpx.HTTPError, httpx.InvalidURL):
-        return []
+    return names_in(_glance(access))
 
 
 def available(environment: Mapping[str, str] = os.environ) -> list[Served]:
     """The models of the user's own server, with their sizes; none when it does not answer at once."""
-    import httpx
-
     try:
         access = access_to(Endpoint(model="ollama/any"), environment)
-        with httpx.Client(**client_options(access, _GLANCE)) as client:
-            listed = _object(client.get("/api/tags"))
-    except (RunllmError, httpx.HTTPError, httpx.InvalidURL):
+    except RunllmError:
         return []
-    named = [found for found in cast("list[Mapping[str, Any]]", listed.get("models") or []) if found.get("name")]
     return [
         Served(
             name=str(found["name"]),
             size=found["size"] if isinstance(found.get("size"), int) else None,
-            parameters=_millions(str(cast("Mapping[str, Any]", found.get("details") or {}).get("parameter_size", ""))),
+            parameters=_millions(str(_mapping(found.get("details")).get("parameter_size", ""))),
         )
-        for found in named
+        for found in _models(_glance(access))
+        if found.get("name")
     ]
+
+
+def _glance(access: Access) -> Mapping[str, Any]:
+    """What a server lists, if it does so within a second: all of it, however slowly the bytes come."""
+    from runllm.engines.background import Background  # a loop can be left in the middle of a call
+
+    calls = Background()
+    try:
+        return calls.run(lambda: _listed(access))
+    finally:
+        calls.close()
+
+
+async def _listed(access: Access) -> Mapping[str, Any]:
+    import asyncio
+
+    import httpx
+
+    from runllm.engines.bodies import AnswerTooLargeError, UnknownEncodingError
+
+    try:
+        async with asyncio.timeout(_GLANCE), httpx.AsyncClient(**client_options(access, _GLANCE)) as client:
+            return (await _read(client, "GET", "/api/tags"))[1]
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, AnswerTooLargeError, UnknownEncodingError):
+        return {}
 
 
 def _millions(size: str) -> int | None:

@@ -1,7 +1,8 @@
 """What is known about providers without importing LiteLLM: names, keys, addresses, windows and prices.
 
-The rule for keys: a provider's key goes to the provider's own address, or to one the user set in the
-environment. An address that a file names gets a key only if the file also names its variable.
+The rule for what a file may ask for: it may send a call to its provider's own hosts, to this machine, or to an
+address that the user set or allowed, and name the provider's own variables or those that the user allowed. The
+provider's key goes along only to the provider's own hosts, or where the user wants it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from runllm.diagnostics import nearest
-from runllm.errors import MissingCredentialError, ModelNotFoundError, ProviderConnectionError
+from runllm.engines.addresses import is_at, is_loopback, ollama_address, origin
+from runllm.errors import MissingCredentialError, ModelNotFoundError, NotAllowedError, ProviderConnectionError
 from runllm.exchange import Endpoint
 
 LOOPBACK_ONLY = "RUNLLM_LOOPBACK_ONLY"
@@ -28,7 +30,7 @@ class Provider:
 
     Attributes:
         keys: variables that may hold its key, one is enough; empty when it needs none or has its own ways.
-        hosts: the domains its key may be sent to.
+        hosts: where its key may be sent, with what is below; none where its customers have names of their own there.
         bases: variables that may hold its address.
         local: its address when none is given, for a server on this machine.
         addressed: whether it has no address of its own.
@@ -62,7 +64,6 @@ def _hosted(host: str, *keys: str, bases: tuple[str, ...] = ()) -> Provider:
     return Provider(keys=keys, hosts=(host,), bases=bases)
 
 
-_AZURE_HOSTS = ("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com", "models.ai.azure.com")
 _OLLAMA = Provider(hosts=("ollama.com",), bases=("OLLAMA_API_BASE",), local="http://localhost:11434")
 
 PROVIDERS: Mapping[str, Provider] = {
@@ -70,17 +71,17 @@ PROVIDERS: Mapping[str, Provider] = {
     "anthropic": _hosted("api.anthropic.com", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN",
                          bases=("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL")),
     "azure": Provider(keys=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_AD_TOKEN", "AZURE_CLIENT_SECRET"),
-                      hosts=_AZURE_HOSTS, bases=("AZURE_API_BASE",), addressed=True),
-    "azure_ai": Provider(keys=("AZURE_AI_API_KEY",), hosts=_AZURE_HOSTS, bases=("AZURE_AI_API_BASE",), addressed=True),
-    "baseten": _hosted("baseten.co", "BASETEN_API_KEY"),
+                      bases=("AZURE_API_BASE",), addressed=True),
+    "azure_ai": Provider(keys=("AZURE_AI_API_KEY",), bases=("AZURE_AI_API_BASE",), addressed=True),
+    "baseten": _hosted("inference.baseten.co", "BASETEN_API_KEY"),
     "bedrock": Provider(),
     "cerebras": _hosted("api.cerebras.ai", "CEREBRAS_API_KEY", bases=("CEREBRAS_API_BASE",)),
     "codestral": _hosted("codestral.mistral.ai", "CODESTRAL_API_KEY"),
     "cohere": _hosted("api.cohere.com", "COHERE_API_KEY", "CO_API_KEY"),
     "cohere_chat": _hosted("api.cohere.com", "COHERE_API_KEY", "CO_API_KEY"),
-    "dashscope": _hosted("aliyuncs.com", "DASHSCOPE_API_KEY", bases=("DASHSCOPE_API_BASE",)),
-    "databricks": Provider(keys=("DATABRICKS_API_KEY", "DATABRICKS_CLIENT_SECRET"), hosts=("databricks.com",),
-                           bases=("DATABRICKS_API_BASE",)),
+    "dashscope": Provider(keys=("DASHSCOPE_API_KEY",), bases=("DASHSCOPE_API_BASE",),
+                          hosts=("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com")),
+    "databricks": Provider(keys=("DATABRICKS_API_KEY", "DATABRICKS_CLIENT_SECRET"), bases=("DATABRICKS_API_BASE",)),
     "deepinfra": _hosted("api.deepinfra.com", "DEEPINFRA_API_KEY"),
     "deepseek": _hosted("api.deepseek.com", "DEEPSEEK_API_KEY", bases=("DEEPSEEK_API_BASE",)),
     "docker_model_runner": Provider(bases=("DOCKER_MODEL_RUNNER_API_BASE",),
@@ -91,16 +92,16 @@ PROVIDERS: Mapping[str, Provider] = {
     "github": _hosted("models.inference.ai.azure.com", "GITHUB_API_KEY"),
     "groq": _hosted("api.groq.com", "GROQ_API_KEY", bases=("GROQ_API_BASE",)),
     "hosted_vllm": Provider(bases=("HOSTED_VLLM_API_BASE",), addressed=True),
-    "huggingface": _hosted("huggingface.co", "HF_TOKEN", "HUGGINGFACE_API_KEY"),
+    "huggingface": _hosted("router.huggingface.co", "HF_TOKEN", "HUGGINGFACE_API_KEY"),
     "hyperbolic": _hosted("api.hyperbolic.xyz", "HYPERBOLIC_API_KEY"),
     "litellm_proxy": Provider(bases=("LITELLM_PROXY_API_BASE",), addressed=True),
     "llamafile": Provider(bases=("LLAMAFILE_API_BASE",), local="http://127.0.0.1:8080/v1"),
     "lm_studio": Provider(bases=("LM_STUDIO_API_BASE",), local="http://localhost:1234/v1"),
     "meta_llama": _hosted("api.llama.com", "LLAMA_API_KEY"),
-    "minimax": _hosted("minimax.io", "MINIMAX_API_KEY"),
+    "minimax": _hosted("api.minimax.io", "MINIMAX_API_KEY"),
     "mistral": _hosted("api.mistral.ai", "MISTRAL_API_KEY", bases=("MISTRAL_API_BASE",)),
     "moonshot": _hosted("api.moonshot.ai", "MOONSHOT_API_KEY", bases=("MOONSHOT_API_BASE",)),
-    "nebius": _hosted("nebius.com", "NEBIUS_API_KEY"),
+    "nebius": _hosted("api.tokenfactory.nebius.com", "NEBIUS_API_KEY"),
     "novita": _hosted("api.novita.ai", "NOVITA_API_KEY"),
     "nvidia_nim": _hosted("integrate.api.nvidia.com", "NVIDIA_NIM_API_KEY", bases=("NVIDIA_NIM_API_BASE",)),
     "ollama": _OLLAMA,
@@ -116,10 +117,10 @@ PROVIDERS: Mapping[str, Provider] = {
     "vercel_ai_gateway": _hosted("ai-gateway.vercel.sh", "VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"),
     "vertex_ai": Provider(),
     "watsonx": Provider(keys=("WATSONX_API_KEY", "WATSONX_APIKEY", "WATSONX_TOKEN", "WATSONX_ZENAPIKEY"),
-                        hosts=("cloud.ibm.com",)),
+                        hosts=("ml.cloud.ibm.com",)),
     "xai": _hosted("api.x.ai", "XAI_API_KEY", bases=("XAI_API_BASE",)),
     "xinference": Provider(bases=("XINFERENCE_API_BASE",), local="http://127.0.0.1:9997/v1"),
-    "zai": _hosted("z.ai", "ZAI_API_KEY"),
+    "zai": _hosted("api.z.ai", "ZAI_API_KEY"),
 }  # fmt: skip
 
 _SIGNS_IN = "signs in by hand in a browser, which a run cannot do"
@@ -134,11 +135,12 @@ def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
     """How to reach the endpoint's model.
 
     Args:
-        endpoint: the model and what the file says about its address and key.
+        endpoint: the model, what the file and the user say about its address and key, and what the user allows.
         environment: the process's variables.
 
     Raises:
         ModelNotFoundError: no provider of that name is known.
+        NotAllowedError: the file names an address or a variable that the user has not allowed.
         MissingCredentialError: no key is set.
         ProviderConnectionError: there is no address, or `RUNLLM_LOOPBACK_ONLY=1` forbids it.
     """
@@ -152,15 +154,13 @@ def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
             details={"provider": name, "model": endpoint.model},
             hint=f"Unset {LOOPBACK_ONLY}, or give an address on 127.0.0.1.",
         )
+    _check_allowed(endpoint, name, provider, environment)
     model = f"ollama_chat/{endpoint.model[7:]}" if name == "ollama" else endpoint.model
     return Access(provider=name, model=model, api_base=base, api_key=_key(endpoint, name, provider, base, environment))
 
 
 def _address(endpoint: Endpoint, name: str, provider: Provider, environment: Mapping[str, str]) -> str | None:
-    set_by_user = next((environment[var] for var in provider.bases if environment.get(var)), None)
-    base = endpoint.api_base or set_by_user
-    if base is None and provider is _OLLAMA and environment.get("OLLAMA_HOST"):
-        base = ollama_address(environment["OLLAMA_HOST"])
+    base = endpoint.api_base or next(iter(_set_by_user(provider, environment)), None)
     if base is None and provider.addressed:
         raise ProviderConnectionError(
             f"`{endpoint.model}` has no address",
@@ -170,6 +170,40 @@ def _address(endpoint: Endpoint, name: str, provider: Provider, environment: Map
     return base or provider.local
 
 
+def _set_by_user(provider: Provider, environment: Mapping[str, str]) -> list[str]:
+    """The provider's addresses in the user's environment, the strongest first."""
+    found = [environment[variable] for variable in provider.bases if environment.get(variable)]
+    if provider is _OLLAMA and environment.get("OLLAMA_HOST"):
+        found.append(ollama_address(environment["OLLAMA_HOST"]))
+    return found
+
+
+def _check_allowed(endpoint: Endpoint, name: str, provider: Provider, environment: Mapping[str, str]) -> None:
+    base, variable = endpoint.api_base, endpoint.api_key_env
+    details = {"provider": name, "model": endpoint.model}
+    own = _is_own(base, provider, environment) if base else True
+    if base and not (own or endpoint.base_allowed or is_loopback(base)):
+        raise NotAllowedError(
+            f"the file sends the calls of `{endpoint.model}` to {base}, which you have not allowed",
+            details=details | {"api_base": base, "setting": "allowed_bases"},
+            hint=f"If you trust that server with your input and a key: `--allow-base {origin(base)}` for this run,"
+            f" or `runllm config set allowed_bases {origin(base)}`.",
+        )
+    if variable and not endpoint.key_allowed and variable not in _own_variables(name, provider):
+        raise NotAllowedError(
+            f"the file wants the value of {variable} sent as the key of `{endpoint.model}`; it may only name the"
+            f" provider's own variables",
+            details=details | {"variable": variable, "setting": "allowed_keys"},
+            hint=f"If {variable} holds a key for that server: `runllm config set allowed_keys {variable}`.",
+        )
+
+
+def _own_variables(name: str, provider: Provider) -> tuple[str, ...]:
+    """The variables that a file may name for this provider: those known, and the one that is named like it."""
+    stem = name.removesuffix("_chat").upper().replace("-", "_")
+    return (*provider.keys, f"{stem}_API_KEY")
+
+
 def _key(
     endpoint: Endpoint, name: str, provider: Provider, base: str | None, environment: Mapping[str, str]
 ) -> str | None:
@@ -177,7 +211,7 @@ def _key(
     if endpoint.api_key_env and environment.get(endpoint.api_key_env):
         return environment[endpoint.api_key_env]
     if not endpoint.api_key_env:
-        if endpoint.api_base and not _is_own(endpoint.api_base, provider, environment):
+        if endpoint.api_base and not (endpoint.key_allowed or _is_own(endpoint.api_base, provider, environment)):
             return PLACEHOLDER_KEY
         if not wanted or any(environment.get(variable) for variable in wanted):
             return None
@@ -192,47 +226,26 @@ def _key(
 
 
 def _is_own(base: str, provider: Provider, environment: Mapping[str, str]) -> bool:
-    """Whether the provider's key may be sent to this address."""
-    if any(environment.get(variable) == base for variable in provider.bases):
-        return True
-    host = _host(base)
-    return base.startswith("https://") and any(host == own or host.endswith(f".{own}") for own in provider.hosts)
-
-
-def _host(base: str) -> str:
-    from urllib.parse import urlsplit  # 4 ms, and most calls go to the provider's own address
-
-    try:
-        return (urlsplit(base).hostname or "").lower()
-    except ValueError:
-        return ""
-
-
-def is_loopback(base: str) -> bool:
-    """Whether an address is on this machine."""
-    host = _host(base)
-    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
-
-
-def ollama_address(host: str) -> str:
-    """`OLLAMA_HOST` as an address: it may lack scheme, host or port, and `0.0.0.0` means this machine."""
-    scheme, mark, rest = host.strip().rstrip("/").rpartition("://")
-    name, colon, port = rest.rpartition(":")
-    if not colon or not port.isdecimal():
-        name, port = rest, {"http": "80", "https": "443"}.get(scheme, "11434") if mark else "11434"
-    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)  # noqa: S104 - read, not bound
-    return f"{scheme or 'http'}://{name}:{port}"
+    """Whether this is the provider's own address, or the one that the user's environment gives for it."""
+    return base in _set_by_user(provider, environment) or is_at(base, provider.hosts)
 
 
 # --- names ------------------------------------------------------------------------------------------
+
+
+_NAME = re.compile(r"[\w.:@/+~=,-]{1,500}")
+_ADDRESSES_GO = "Write `provider/model`; an address goes into `llm.api_base`."
 
 
 def provider_of(model: str) -> str:
     """The provider of a model: its prefix, or for a bare name what LiteLLM's price table says.
 
     Raises:
-        ModelNotFoundError: no provider is known, or it is one that cannot be used.
+        ModelNotFoundError: no provider is known, or it is one that cannot be used; or the name holds what could be
+            read as an address: some providers make theirs out of it.
     """
+    if _NAME.fullmatch(model) is None or "//" in model or ".." in model:
+        raise ModelNotFoundError(f"`{model}` is not the name of a model", hint=_ADDRESSES_GO)
     prefix = model.partition("/")[0] if "/" in model else ""
     known = prefix in PROVIDERS or (prefix and prefix in _all_providers())
     entry = None if known else _entry(model)

@@ -22,6 +22,12 @@ FORMAT_VERSION = "0.1"
 _SECRET_KEY = re.compile(
     r"(?:^|[_-])(?:api[_-]?key|secret|secret[_-]?key|password|access[_-]?token|auth[_-]?token)$", re.IGNORECASE
 )
+# Beside the names that LiteLLM's own source gives: what is named like these says where a call goes, or as whom.
+_STEERING = re.compile(
+    r"(?:^|_)(?:url|base|host|domain|endpoint(?:_id)?|credentials?|(?<!prompt_cache_)key|key_file|apikey|token|secret"
+    r"|password|jwt|signer|region|location|proxy|headers?)$|^(?:aws|azure|vertex|sagemaker|watsonx|oci|databricks)_",
+    re.IGNORECASE,
+)
 _HINTS_AT_SECRET = re.compile(r"api[_-]?key|secret|password|(?:access|auth)[_-]?token|\\", re.IGNORECASE)
 _DATA = ("/examples/", "/input_schema/", "/output_schema/")
 _VERSION_NUMBERS = 3
@@ -195,7 +201,7 @@ class Frontmatter:
             return
         forbidden = set(frontmatter_schema()["$defs"]["llm_params"]["x-forbidden-provider-params"])
         for key in cast("dict[str, Any]", params):
-            if key in forbidden:
+            if key in forbidden or _STEERING.search(key):
                 self.report(
                     f"`{key}` steers the client itself and cannot be set by a file",
                     "/llm/provider_params",
@@ -370,7 +376,7 @@ class Frontmatter:
         step = 1 if node.literal else 0
         lines = range(text.count("\n") + 1)
         places = tuple((self.first_line + mark.line + n * step, mark.column + 1) for n in lines)
-        return Section(text=text, places=places)
+        return Section(text=text, places=places, verbatim=node.literal is not None)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

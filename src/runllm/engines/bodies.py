@@ -1,0 +1,127 @@
+"""How much of a server's answer is read: what it sends is counted once it is unpacked, and has an end.
+
+A client reads a body whole, before anyone can look at it. So its response hook puts a gauge in the body's way,
+and unpacks it there: a few kilobytes of gzip are gigabytes of text, all at once. What says why a call failed is
+cut short and judged by its status; an answer that is too long is an error.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import httpx  # 90 ms: imported by those who call a server, when they call it
+
+LONGEST_ANSWER = 32 << 20
+"""Bytes of an answer: many times what any model writes at once."""
+
+LONGEST_REFUSAL = 64 << 10
+"""Bytes that are read of an error or a redirection; what it says stands at its beginning."""
+
+MOST_PARTS = 500_000
+"""Values in an answer, at most: what is a few bytes on the line is some hundred in memory, and seconds of checking."""
+
+_REDIRECTIONS = 300
+_OPENERS = (b",", b"[", b"{")  # no JSON has more values than these, and one; those within strings count as well
+_ANY_ZLIB = 47  # gzip or zlib, as its first bytes say
+
+
+class AnswerTooLargeError(Exception):
+    """The body is longer than a client reads."""
+
+
+class UnknownEncodingError(Exception):
+    """The body is packed in a way that nobody asked for."""
+
+
+class _Gauge:
+    """What has come of one body so far, unpacked."""
+
+    def __init__(self, response: httpx.Response, *, by_line: bool) -> None:
+        encoding = response.headers.pop("content-encoding", "identity").strip().lower()
+        self._refusal = response.status_code >= _REDIRECTIONS
+        self._by_line = by_line and not self._refusal
+        self._most = LONGEST_REFUSAL if self._refusal else LONGEST_ANSWER
+        self._left = self._most
+        self._parts = MOST_PARTS
+        self._unpacker = zlib.decompressobj(_ANY_ZLIB) if encoding in ("gzip", "x-gzip", "deflate") else None
+        if self._unpacker is None and encoding not in ("identity", ""):
+            if not self._refusal:
+                raise UnknownEncodingError(f"the answer is packed as `{encoding[:30]}`, which was not asked for")
+            self._left = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the rest need not be read."""
+        return self._refusal and self._left <= 0
+
+    def take(self, piece: bytes) -> bytes:
+        """The next piece, unpacked.
+
+        Raises:
+            AnswerTooLargeError: there is more than is read.
+            httpx.DecodingError: it cannot be unpacked.
+        """
+        plain = piece if self._unpacker is None else self._unpacked(self._unpacker, piece)
+        kept = plain[: max(0, self._left)]
+        self._left -= max(len(plain), len(piece))  # what unpacks to nothing may go on for ever, too
+        if self._left < 0 and not self._refusal:
+            raise AnswerTooLargeError(f"the answer has more than {self._most >> 20} MiB")
+        self._parts -= sum(map(plain.count, _OPENERS))
+        if self._parts < 0 and not self._refusal:
+            raise AnswerTooLargeError(f"the answer has more than {MOST_PARTS:,} values")
+        if self._by_line and (end := plain.rfind(b"\n")) >= 0:
+            self._left, self._parts = self._most - (len(plain) - end), MOST_PARTS
+        return kept
+
+    def _unpacked(self, unpacker: Any, piece: bytes) -> bytes:
+        if unpacker.eof or self._left < 0:
+            return b""
+        try:
+            return unpacker.decompress(piece, self._left + 1)
+        except zlib.error as error:
+            if not self._refusal:
+                raise httpx.DecodingError(str(error)) from None
+            self._left = 0
+            return b""
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body that is read up to where the gauge is full."""
+
+    def __init__(self, inner: Any, gauge: _Gauge) -> None:
+        self._inner = inner
+        self._gauge = gauge
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async with aclosing(aiter(self._inner)) as pieces:
+            async for piece in pieces:
+                yield self._gauge.take(piece)
+                if self._gauge.full:
+                    return
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+async def _measure(response: httpx.Response) -> None:
+    response.stream = _Body(response.stream, _Gauge(response, by_line=False))
+
+
+async def _measure_lines(response: httpx.Response) -> None:
+    response.stream = _Body(response.stream, _Gauge(response, by_line=True))
+
+
+async def _ask(request: httpx.Request) -> None:
+    request.headers["Accept-Encoding"] = "gzip, deflate"
+
+
+Hook = Callable[[Any], Awaitable[None]]
+
+ASYNC_HOOKS: dict[str, list[Hook]] = {"request": [_ask], "response": [_measure]}
+"""`event_hooks` of a client whose answers come at once."""
+
+LINE_HOOKS: dict[str, list[Hook]] = {"request": [_ask], "response": [_measure_lines]}
+"""The same for answers that come as lines for as long as it takes: each line has the bound, not the whole."""

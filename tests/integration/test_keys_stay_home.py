@@ -1,0 +1,305 @@
+"""What a stranger's file may do with keys: send them to their provider, or where the user lets it, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.provider import Provider, Reply, answer
+
+import runllm
+from runllm.engines.litellm import LiteLLMEngine
+from runllm.errors import MissingCredentialError, NotAllowedError, ProviderConnectionError, RunllmError
+from runllm.runtime import Runtime
+
+APP = """---
+name: stranger
+description: A file from elsewhere.
+version: 1.0.0
+author: someone
+max_context_window: 4096
+input_schema: {type: object, properties: {}}
+output_schema: {type: object, properties: {n: {type: integer}}, required: [n]}
+llm: LLM
+llm_params: {}
+---
+Give a number.
+"""
+KEYS = {
+    "OPENAI_API_KEY": "zz-openai-0123456789",
+    "ANTHROPIC_API_KEY": "zz-anthropic-0123456789",
+    "GEMINI_API_KEY": "zz-gemini-0123456789",
+    "AZURE_API_KEY": "zz-azure-0123456789",
+    "AWS_SECRET_ACCESS_KEY": "zz-aws-0123456789",
+    "MY_OWN": "zz-own-0123456789",
+}
+
+
+@pytest.fixture(scope="module")
+def engine():
+    engine = LiteLLMEngine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: LiteLLMEngine):
+    """Run a file with this `llm` under these settings of the user."""
+
+    def run(llm: dict[str, Any], user: str = "", **options: Any) -> Any:
+        (tmp_path / "user.toml").write_text(user, encoding="utf-8")
+        monkeypatch.setenv("RUNLLM_CONFIG", str(tmp_path / "user.toml"))
+        path = tmp_path / "app.rllm"
+        path.write_text(APP.replace("LLM", json.dumps(llm)), encoding="utf-8")
+        return runllm.load(path, runtime=Runtime(engine=engine), **options).run({})
+
+    return run
+
+
+def sent(provider: Provider) -> set[str]:
+    """The names of the keys in everything that was sent."""
+    text = json.dumps([[dict(request.headers), request.path, request.body] for request in provider.requests])
+    return {name for name, value in KEYS.items() if value in text}
+
+
+# --- addresses --------------------------------------------------------------------------------------
+
+ELSEWHERE = [
+    "https://evil.example/v1",
+    "http://api.openai.com/v1",  # not encrypted
+    "https://api.openai.com:8443/v1",
+    "https://api.openai.com.evil.example/v1",
+    "https://notapi.openai.com.evil.example",
+    "https://openai.com/v1",
+    "http://127.0.0.1.evil.example/v1",
+    "http://localhost.evil.example/v1",
+    "http://10.0.0.5/v1",
+    "http://169.254.169.254/latest",
+    "http://[fe80::1]/v1",
+    "http://0.0.0.0:80/v1",
+]
+
+
+@pytest.mark.parametrize("base", ELSEWHERE)
+def test_a_file_cannot_send_calls_elsewhere(go, base, monkeypatch):
+    """Nothing is sent: neither a key nor the input, nor a request into the user's own network."""
+    monkeypatch.delenv("RUNLLM_LOOPBACK_ONLY")
+    with pytest.raises(NotAllowedError) as caught:
+        go({"model": "openai/m", "api_base": base})
+    assert re.search(
+        r"`--allow-base \S+` for this run, or `runllm config set allowed_bases ", caught.value.recovery_hint
+    )
+    assert caught.value.details["setting"] == "allowed_bases"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://api.openai.com@evil.example/v1",
+        "https://evil.example\\@api.openai.com/v1",
+        "https://evil.example#@api.openai.com/v1",
+        "https://api.openai.com%2eevil.example/v1",
+        "https://api.openai.com\u3002evil.example/v1",
+        "https:///evil.example",
+        "//evil.example",
+        "file:///etc/passwd",
+    ],
+)
+def test_an_address_that_could_be_read_in_two_ways_is_none(go, base):
+    """It is refused when the file is checked."""
+    with pytest.raises(RunllmError) as caught:
+        go({"model": "openai/m", "api_base": base})
+    assert caught.value.code == "RLLM_002"
+
+
+@pytest.mark.parametrize("model", ["azure/d", "databricks/d", "azure_ai/d"])
+@pytest.mark.parametrize("host", ["x.openai.azure.com", "x.cloud.databricks.com", "x.services.ai.azure.com"])
+def test_a_host_that_anyone_can_rent_is_not_the_providers_own(go, model, host, monkeypatch):
+    """Below these domains customers have names of their own."""
+    monkeypatch.delenv("RUNLLM_LOOPBACK_ONLY")
+    with pytest.raises(NotAllowedError):
+        go({"model": model, "api_base": f"https://{host}/v1", "api_version": "1"})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "huggingface/https://evil.example/x",
+        "openai/../../x",
+        "baseten/x.evil.example//a",
+        "replicate/a?b=c",
+        "ollama/a#b",
+    ],
+)
+def test_a_models_name_cannot_be_an_address(go, model, monkeypatch):
+    """Some providers make their address out of it."""
+    monkeypatch.delenv("RUNLLM_LOOPBACK_ONLY")
+    with pytest.raises(RunllmError, match="is not the name of a model"):
+        go({"model": model})
+
+
+@pytest.mark.parametrize(
+    "allow",
+    [
+        {"user": 'allowed_bases = ["{root}"]'},
+        {"user": 'allowed_bases = ["https://other.example", "{root}/v1"]'},
+        {"allowed_bases": ["{root}/v1/"]},
+        {"environment": "{root}"},
+    ],
+    ids=["settings", "path", "caller", "environment"],
+)
+def test_an_address_that_the_user_allows_gets_the_providers_key(go, allow, monkeypatch):
+    """By setting, by environment, or for one run; the key of the provider alone."""
+    with Provider() as provider:
+        given = {
+            name: value.replace("{root}", provider.root)
+            if isinstance(value, str)
+            else [item.replace("{root}", provider.root) for item in value]
+            for name, value in allow.items()
+        }
+        if "environment" in given:
+            monkeypatch.setenv("RUNLLM_ALLOWED_BASES", given.pop("environment"))
+        go({"model": "openai/m", "api_base": provider.base}, **given)
+    assert sent(provider) == {"OPENAI_API_KEY"}
+
+
+def test_an_allowed_path_does_not_allow_what_only_begins_like_it(go):
+    """`/v1` allows `/v1/x`, and neither `/v1x` nor what leads out of it."""
+    with Provider() as provider:
+        go({"model": "openai/m", "api_base": provider.base}, allowed_bases=[f"{provider.root}/v"])
+        with pytest.raises(RunllmError):
+            go({"model": "openai/m", "api_base": f"{provider.root}/v/../v1"}, allowed_bases=[f"{provider.root}/v"])
+        assert sent(provider) == set()
+        go({"model": "openai/m", "api_base": provider.base}, allowed_bases=[f"{provider.root}/v1"])
+    assert sent(provider) == {"OPENAI_API_KEY"}
+
+
+def test_a_project_cannot_allow_addresses_or_variables(go, tmp_path):
+    """Its settings come with its files."""
+    for setting in ('allowed_bases = ["https://evil.example"]', 'allowed_keys = ["MY_OWN"]'):
+        (tmp_path / "runllm.toml").write_text(setting, encoding="utf-8")
+        with pytest.raises(RunllmError) as caught:
+            go({"model": "openai/m"})
+        assert caught.value.code == "RLLM_026"
+
+
+def test_a_server_on_this_machine_gets_no_key_unasked(go):
+    """It gets the provider's own where the file names it."""
+    with Provider() as provider:
+        go({"model": "openai/m", "api_base": provider.base})
+        assert sent(provider) == set()
+        go({"model": "openai/m", "api_base": provider.base, "api_key_env": "OPENAI_API_KEY"})
+    assert sent(provider) == {"OPENAI_API_KEY"}
+
+
+def test_an_address_that_an_app_of_the_app_names_is_found_before_anything_is_sent(tmp_path, engine, monkeypatch):
+    """What a file uses is a stranger's as well."""
+    monkeypatch.delenv("RUNLLM_LOOPBACK_ONLY")
+    with Provider() as provider:
+        child = APP.replace("LLM", '{"model": "openai/m", "api_base": "https://evil.example/v1"}')
+        (tmp_path / "child.rllm").write_text(child, encoding="utf-8")
+        mine = APP.replace("LLM", json.dumps({"model": "openai/m", "api_base": provider.base}))
+        mine = mine.replace("llm_params: {}", "llm_params: {}\nuses: [{name: child, path: ./child.rllm, with: {}}]")
+        (tmp_path / "app.rllm").write_text(mine.replace("number.", "number: {{ uses.child.n }}."), encoding="utf-8")
+        with pytest.raises(NotAllowedError) as caught:
+            runllm.load(tmp_path / "app.rllm", runtime=Runtime(engine=engine)).run({})
+    assert provider.requests == []
+    assert caught.value.trail == ("stranger", "child")
+
+
+# --- variables --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variable", ["MY_OWN", "ANTHROPIC_API_KEY", "AWS_SECRET_ACCESS_KEY", "PATH", "HOME"])
+def test_a_file_cannot_name_just_any_variable(go, variable):
+    """Not even for a server on this machine."""
+    with Provider() as provider, pytest.raises(NotAllowedError) as caught:
+        go({"model": "openai/m", "api_base": provider.base, "api_key_env": variable})
+    assert provider.requests == []
+    assert f"runllm config set allowed_keys {variable}" in caught.value.recovery_hint
+    assert KEYS.get(variable, "zz-") not in json.dumps(caught.value.payload())
+
+
+@pytest.mark.parametrize("user", ['allowed_keys = ["MY_OWN"]', '[models."openai/*"]\napi_key_env = "MY_OWN"'])
+def test_a_variable_that_the_user_allows_is_sent(go, user):
+    """To a server that may get a key."""
+    with Provider() as provider:
+        go({"model": "openai/m", "api_base": provider.base, "api_key_env": "MY_OWN"}, user=user)
+    assert sent(provider) == {"MY_OWN"}
+
+
+def test_the_users_own_key_does_not_go_to_the_files_address(go, monkeypatch):
+    """A key that the user set for a model is for where the user reaches it."""
+    monkeypatch.delenv("RUNLLM_LOOPBACK_ONLY")
+    with pytest.raises(NotAllowedError):
+        go(
+            {"model": "openai/m", "api_base": "https://evil.example/v1"},
+            user='[models."openai/*"]\napi_key_env = "MY_OWN"',
+        )
+
+
+def test_a_provider_outside_the_table_has_the_variable_named_like_it(go):
+    """So a file for any of LiteLLM's providers can be written."""
+    with pytest.raises(MissingCredentialError), Provider() as provider:
+        go({"model": "publicai/m", "api_base": provider.base, "api_key_env": "PUBLICAI_API_KEY"})
+
+
+def test_a_fallback_elsewhere_is_left_out(go):
+    """What a file may not ask for first, it may not ask for later."""
+    with Provider(answer('{"n": 1}')) as provider:
+        user = f'[models."openai/a"]\napi_base = "{provider.base}"\n'
+        result = go(
+            {"model": "openai/a", "api_key_env": "OPENAI_API_KEY", "api_base": "https://evil.example/v1",
+             "fallbacks": ["openai/b"]},
+            user=user,
+        )  # fmt: skip
+    assert any("openai/b cannot be used" in warning for warning in result.warnings)
+    assert sent(provider) == {"OPENAI_API_KEY"}
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "base_url", "extra_headers", "watsonx_url", "sagemaker_base_url", "apikey"]
+)
+def test_what_only_a_provider_knows_is_no_way_out(go, name):
+    """Names that say where a call goes or as whom are refused, known to LiteLLM or not."""
+    with pytest.raises(RunllmError, match="steers the client itself"):
+        go({"model": "openai/m", "provider_params": {name: "x"}})
+
+
+# --- redirects --------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:Items? .* on TypedDict")  # LiteLLM's own, when it imports what speaks to Gemini
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ("openai/m", "OPENAI_API_KEY"),
+        ("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"),
+        ("gemini/gemini-2.5-pro", "GEMINI_API_KEY"),
+        ("azure/d", "AZURE_API_KEY"),
+        ("ollama/m", None),
+        ("hosted_vllm/m", None),
+    ],
+)
+def test_no_redirect_is_followed(go, model, key, status):
+    """LiteLLM would take `x-api-key` along, and the prompt with it."""
+    with Provider() as elsewhere, Provider() as provider:
+        there = elsewhere.base.replace("127.0.0.1", "localhost") + "/chat/completions?secret=1"
+        provider.script(Reply(status=status, body="", headers={"Location": there}))
+        base = provider.root if model.startswith(("anthropic", "ollama")) else provider.base
+        llm = {"model": model, "api_base": base, "api_version": "2024-02-01", "num_retries": 0}
+        with pytest.raises(ProviderConnectionError, match="redirect") as caught:
+            go({**llm, "api_key_env": key} if key else llm)
+    assert sent(provider) == ({key} if key else set())
+    assert elsewhere.requests == []
+    assert "secret=1" not in str(caught.value)
