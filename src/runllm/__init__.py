@@ -9,11 +9,12 @@ Everything is loaded when it is first used: `import runllm` costs next to nothin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from runllm._version import __version__
 
+TYPE_CHECKING = False  # as type checkers know it; importing `typing` would take longer than all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from runllm.api import App, Report, load, run, validate
     from runllm.errors import (
         AuthenticationError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         MetadataValidationError,
         MissingCredentialError,
         ModelNotFoundError,
+        NotAllowedError,
         OllamaModelMissingError,
         OutputSchemaError,
         ParseError,
@@ -53,8 +55,8 @@ _HOMES = {
         "AuthenticationError", "ConfigError", "ContextWindowExceededError", "DependencyResolutionError",
         "EngineUnavailableError", "FileAccessError", "IncompatibleVersionError", "InputSchemaError",
         "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError",
-        "OllamaModelMissingError", "OutputSchemaError", "ParseError", "ProviderConnectionError", "ProviderError",
-        "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError", "RequestRefusedError",
+        "NotAllowedError", "OllamaModelMissingError", "OutputSchemaError", "ParseError", "ProviderConnectionError",
+        "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError", "RequestRefusedError",
         "RetryExhaustedError", "RunllmError", "StatsError", "TemplateError",
     ),
 }  # fmt: skip
@@ -64,9 +66,9 @@ __all__ = [
     "App", "Attempt", "AuthenticationError", "ChildResult", "Completion", "ConfigError", "ContextWindowExceededError",
     "DependencyResolutionError", "EngineUnavailableError", "Event", "FileAccessError", "IncompatibleVersionError",
     "InputSchemaError", "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError",
-    "ModelNotFoundError", "OllamaModelMissingError", "OutputSchemaError", "ParseError", "ProviderConnectionError",
-    "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError", "Report",
-    "RequestRefusedError", "RetryExhaustedError", "RunResult", "RunllmError", "Runtime", "StatsError",
+    "ModelNotFoundError", "NotAllowedError", "OllamaModelMissingError", "OutputSchemaError", "ParseError",
+    "ProviderConnectionError", "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError",
+    "Report", "RequestRefusedError", "RetryExhaustedError", "RunResult", "RunllmError", "Runtime", "StatsError",
     "TemplateError", "Usage", "__version__", "load", "run", "validate",
 ]  # fmt: skip
 

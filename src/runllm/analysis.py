@@ -92,6 +92,8 @@ def _window_problems(program: Program) -> Iterator[Problem]:
         return
     fixed = [section.text for section in (program.system, program.prompt) if section]
     room = program.params.get("max_completion_tokens", program.params.get("max_tokens"))
+    if budget.surely_fits(fixed, max_tokens=room, window=program.max_context_window):
+        return
     found = budget.check(["\n".join(fixed)], max_tokens=room, window=program.max_context_window)
     if room is not None and room >= program.max_context_window:
         window = f"`max_context_window` ({program.max_context_window:,})"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +11,27 @@ from runllm import parser, projects
 from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import InternalError, RunllmError, UsageError, class_of
+from runllm.machine import models, new_runtime, process_runtime, pull, remove_model, stats_store
 from runllm.plan import Plan
 from runllm.program import Program
+from runllm.values import value
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
-    from runllm.engines.ollama_pull import PullProgress
     from runllm.exchange import Event, Options, RunResult
     from runllm.executor import Preview
     from runllm.forecast import Forecast
-    from runllm.models import Listener as PullListener
-    from runllm.models import Model, Pulled, Removed
     from runllm.runtime import Runtime
-    from runllm.stats.store import Store
+
+__all__ = [
+    "App", "Listener", "Report", "as_error", "declared_inputs", "describe", "fields", "frontmatter_schema", "load",
+    "models", "new", "new_runtime", "process_runtime", "pull", "read_pipe", "remove_model", "run", "stats_store",
+    "validate",
+]  # fmt: skip
 
 Listener = Callable[["Event"], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Report:
     """What checking a file found.
 
@@ -289,107 +292,6 @@ class App:
         )
 
 
-def new_runtime(
-    *,
-    auto_pull: bool | None = None,
-    ollama_auto_pull: bool | None = None,
-    pull_progress: Callable[[PullProgress], None] | None = None,
-) -> Runtime:
-    """A runtime as the user has set it: what it may download, and where it records.
-
-    Args:
-        auto_pull: whether a missing local model may be downloaded; by default as the user has set.
-        ollama_auto_pull: whether an Ollama server may pull a missing model; by default as the user has set.
-        pull_progress: told how far a download has come.
-
-    Raises:
-        ConfigError: a setting is wrong.
-    """
-    from runllm import config
-    from runllm.runtime import Runtime
-
-    settings = config.load().settings
-    return Runtime(
-        store=_store_at(settings.stats_db) if settings.stats_db else None,
-        auto_pull=settings.auto_pull if auto_pull is None else auto_pull,
-        ollama_auto_pull=settings.ollama_auto_pull if ollama_auto_pull is None else ollama_auto_pull,
-        pull_progress=pull_progress,
-    )
-
-
-@cache
-def process_runtime() -> Runtime:
-    """The runtime that all apps of a process share, closed when the interpreter ends."""
-    import atexit
-
-    runtime = new_runtime()
-    atexit.register(runtime.close)
-    return runtime
-
-
-def stats_store() -> Store:
-    """The statistics of this user, whether or not runs are being recorded now.
-
-    Raises:
-        StatsError: there is no place for them.
-        ConfigError: a setting is wrong.
-    """
-    from runllm import config
-    from runllm.errors import StatsError
-
-    path = config.load().settings.stats_db
-    if path is None:
-        raise StatsError("there is no folder for statistics", hint="Name a file in `RUNLLM_STATS_DB`.")
-    return _store_at(path)
-
-
-def _store_at(path: Path) -> Store:
-    from runllm.stats.store import Store
-
-    return Store(path)
-
-
-def pull(name: str, *, file: str | None = None, listener: PullListener = lambda _: None) -> Pulled:
-    """Fetch a local model, unless it is here: see `runllm.models.pull`."""
-    from runllm.models import pull as fetch
-
-    return fetch(name, file=file, listener=listener)
-
-
-def models(*, served: bool = True) -> list[Model]:
-    """Every model that can be named: known, pulled, on an Ollama server, or in the user's settings.
-
-    Args:
-        served: whether an Ollama server is asked; without it nothing is sent anywhere.
-
-    Raises:
-        ConfigError: a setting is wrong.
-    """
-    from runllm import config
-    from runllm.models import inventory
-
-    settings = config.load().settings
-    named = [settings.model, *settings.aliases.values(), *(name for name in settings.models if "*" not in name)]
-    return inventory(others=_served() if served else (), configured=[name for name in named if name])
-
-
-def _served() -> list[Model]:
-    from runllm.engines.ollama_server import available
-    from runllm.models import Model
-
-    return [
-        Model(name=f"ollama/{one.name}", where="ollama", size=one.size, parameters=one.parameters)
-        for one in available()
-    ]
-
-
-def remove_model(name: str) -> list[Removed]:
-    """Delete a pulled model: see `runllm.models.remove`."""
-    from runllm.models import remove
-
-    return remove(name)
-
-
 def read_pipe() -> str:
     """The text on standard input.
 
@@ -399,6 +301,19 @@ def read_pipe() -> str:
     from runllm.inputs import read_file
 
     return read_file("-")
+
+
+def new(stem: str, *, model: str | None = None) -> str:
+    """The text of a first app: see `runllm.starter`. Its author is the user of this machine."""
+    from getpass import getuser
+
+    from runllm.starter import DEFAULT_MODEL, starter
+
+    try:
+        author = getuser().encode("utf-8", "replace").decode()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        author = "me"
+    return starter(stem, author=author, model=model or DEFAULT_MODEL)
 
 
 def frontmatter_schema() -> dict[str, Any]:

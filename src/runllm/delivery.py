@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from runllm.errors import ModelNotFoundError, OllamaModelMissingError, ProviderError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request
+from runllm.values import value
 
 DEFAULT_NUM_RETRIES = 2
 FIRST_PAUSE = 0.5
@@ -19,14 +20,14 @@ LONGEST_PAUSE = 30.0
 LONGEST_RETRY_AFTER = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Call:
     """Ask the driver to send a request; it answers with the `Completion`, or throws the failure in."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Pause:
     """Ask the driver to wait for so many seconds."""
 

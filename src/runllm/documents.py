@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 MAX_NODES = 100_000
 MAX_INTEGER_DIGITS = 4000
+_MOST_INDEX_DIGITS = 9
 
 
 class Mark(NamedTuple):
@@ -61,7 +62,7 @@ class Node:
         for step in _steps(path):
             if node is None:
                 return None
-            node = node.children.get(step, node.children.get(int(step)) if step.isdecimal() else None)
+            node = node.child(step)
         return node
 
     def mark_of(self, path: str, *, key: str | None = None) -> Mark:
@@ -69,12 +70,18 @@ class Node:
         node: Node = self
         mark = self.mark
         for step in _steps(path):
-            child = node.children.get(step, node.children.get(int(step)) if step.isdecimal() else None)
+            child = node.child(step)
             if child is None:
                 return node.keys.get(step, mark)
             mark = node.keys.get(step, child.mark) if child.children else child.mark
             node = child
         return mark if key is None else node.keys.get(key, mark)
+
+    def child(self, step: str) -> Node | None:
+        """The node at one step of a pointer: a key, or an index in digits."""
+        found = self.children.get(step)
+        is_index = found is None and step.isdecimal() and len(step) <= _MOST_INDEX_DIGITS
+        return self.children.get(int(step)) if is_index else found
 
     def walk(self) -> Iterator[tuple[str, Node]]:
         """Every node with its JSON Pointer, this one first, in the order of the document."""
@@ -112,14 +119,20 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
     import yaml  # 13 ms: only when a document is read
 
     loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-    builder = _Builder(text)
+    stand_ins = _stand_ins(text)
+    written = text.translate(stand_ins)
+    builder = _Builder(text, {code: char for char, code in stand_ins.items()})
     try:
-        root = builder.build(cast("Iterator[Any]", yaml.parse(text, Loader=loader)))  # pyright: ignore[reportUnknownMemberType]
+        root = builder.build(cast("Iterator[Any]", yaml.parse(written, Loader=loader)))  # pyright: ignore[reportUnknownMemberType]
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error) from None
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position)
-        column = error.position - (text.rfind("\n", 0, error.position) + 1)
+        # libyaml counts bytes
+        at = (
+            len(written.encode()[: error.position].decode(errors="ignore")) if yaml.__with_libyaml__ else error.position
+        )
+        line = text.count("\n", 0, at)
+        column = at - (text.rfind("\n", 0, at) + 1)
         code = ord(error.character) if isinstance(error.character, str) else error.character
         message = f"the character U+{code:04X} is not allowed in YAML"
         raise DocumentError(message, Mark(line, max(0, column), 1)) from None
@@ -128,6 +141,16 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
             raise
         raise DocumentError("the text cannot be read as YAML", Mark(0, 0, 1)) from None
     return root, builder.problems
+
+
+def _stand_ins(text: str) -> dict[int, int]:
+    """Characters of the text for those that end a line to the library, but not in YAML 1.2."""
+    found = [ord(char) for char in "\x85\u2028\u2029" if char in text]
+    if not found:
+        return {}
+    low = text.lower()  # a stand-in must not be in the text, not even as an escape
+    free = (code for code in range(0xE000, 0xF900) if chr(code) not in text and f"{code:x}" not in low)
+    return dict(zip(found, free, strict=False))
 
 
 def _syntax_error(error: yaml.MarkedYAMLError) -> DocumentError:
@@ -148,8 +171,9 @@ def _syntax_error(error: yaml.MarkedYAMLError) -> DocumentError:
 class _Builder:
     """Turns a stream of parser events into nodes, with every bound applied as it goes."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, restored: dict[int, int]) -> None:
         self.lines: list[str] = text.split("\n")
+        self.restored = restored
         self.problems: list[DocumentError] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
         self.nodes = 0
@@ -226,7 +250,7 @@ class _Builder:
             if kind != "ScalarEvent":
                 raise DocumentError("a key must be a text", key_mark)
             self._count(1, key_mark)
-            key: str = event.value
+            key: str = event.value.translate(self.restored)
             child = self._node(next(events), events, depth + 1)
             if key in node.keys:
                 self.problems.append(DocumentError(f"the key `{key}` stands twice", key_mark, earlier=node.keys[key]))
@@ -237,23 +261,26 @@ class _Builder:
         return node
 
     def _scalar(self, event: Any, mark: Mark) -> Node:
-        text: str = event.value
+        text: str = event.value.translate(self.restored)
         plain = event.style in (None, "")
         value = _resolve(text, mark) if plain and event.tag is None else _tagged(text, event.tag, mark)
-        return Node(value, mark, literal=self._literal(event, mark))
+        return Node(value, mark, literal=self._literal(event.style, text, mark))
 
-    def _literal(self, event: Any, mark: Mark) -> Mark | None:
+    def _literal(self, style: str | None, text: str, mark: Mark) -> Mark | None:
         """Where the first character of a scalar stands, if its lines are in the text unchanged."""
-        if event.style == "|":
-            line = mark.line + 1
-            while line < len(self.lines) - 1 and not self.lines[line].strip():
-                line += 1
-            here = self.lines[line] if line < len(self.lines) else ""
-            return Mark(mark.line + 1, len(here) - len(here.lstrip(" ")), 1)
-        if event.start_mark.line != event.end_mark.line or event.style == ">":
-            return None
-        quoted = event.style in ("'", '"')
-        return Mark(mark.line, mark.column + (1 if quoted else 0), 1)
+        start = mark.line + 1 if style == "|" else mark.line
+        written = text.removesuffix("\n").split("\n")
+        here = self.lines[start : start + len(written)]
+        if style == "|":
+            filled = next((n for n, line in enumerate(written) if line.strip()), 0)
+            column = max(0, len(here[filled]) - len(written[filled])) if filled < len(here) else 0
+        else:
+            column = mark.column + (1 if style in ("'", '"') else 0)
+        # A line of white space may be shorter in the text than the indentation.
+        same = all(
+            line.startswith(words, column) or not line.strip() for line, words in zip(here, written, strict=False)
+        )
+        return Mark(start, column, 1) if same and len(here) == len(written) else None
 
 
 _NULL = {"", "~", "null", "Null", "NULL"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from runllm.diagnostics import Problem
+from runllm.values import value
 
 if TYPE_CHECKING:
     from runllm.config import Configuration
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Role = Literal["system", "user", "assistant"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Message:
     """One turn of the conversation with the model."""
 
@@ -24,7 +25,7 @@ class Message:
     content: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Endpoint:
     """Which model to call and how to reach it.
 
@@ -49,7 +50,7 @@ class Endpoint:
     folder: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Request:
     """One call to a model.
 
@@ -68,7 +69,7 @@ class Request:
     timeout: float = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Usage:
     """Tokens spent; `prompt_tokens` includes `cached_tokens`, `completion_tokens` includes `reasoning_tokens`."""
 
@@ -91,7 +92,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Completion:
     """What a model answered.
 
@@ -114,7 +115,7 @@ class Completion:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Verdict:
     """What was found in an answer: the value, what is wrong with it, or why it could not be judged."""
 
@@ -125,7 +126,7 @@ class Verdict:
     error: RunllmError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Attempt:
     """One request, its answer, and what was wrong with it.
 
@@ -148,7 +149,7 @@ class Attempt:
     error: RunllmError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Outcome:
     """How the attempts ended: a value, or the error that says why there is none."""
 
@@ -157,7 +158,7 @@ class Outcome:
     error: RunllmError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Event:
     """One step of a run, for a trace.
 
@@ -175,7 +176,7 @@ class Event:
     trail: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Options:
     """What a caller may override for a run; None leaves the file's own value.
 
@@ -212,7 +213,7 @@ class Options:
     listener: Callable[[Event], None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ChildResult:
     """The run of an app that another one uses.
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import time
 from pathlib import Path
 
 from runllm.errors import FileAccessError
+
+_PATIENCE = 2.0  # seconds in which somebody must open the other end of a pipe
+_PAUSE = 0.01
+_OPEN_ALREADY = ("/dev/fd/", "/dev/stdin", "/proc/")  # what a shell names: its writer is there, or has been
 
 
 def read_bytes(path: str, most: int) -> bytes:
@@ -15,9 +22,11 @@ def read_bytes(path: str, most: int) -> bytes:
         most: bytes that are allowed.
 
     Raises:
-        FileAccessError: it is missing, a folder, or not readable.
+        FileAccessError: it is missing, a folder, not readable, or a pipe to which nobody writes.
     """
     try:
+        if stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116 - `Path` says no more
+            return _read_pipe(path, most)
         with Path(path).open("rb") as file:
             return file.read(most + 1)
     except FileNotFoundError:
@@ -25,6 +34,34 @@ def read_bytes(path: str, most: int) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileAccessError(f"`{path}` cannot be read: {reason}", details={"path": path}) from None
+
+
+def _read_pipe(path: str, most: int) -> bytes:
+    """As `read_bytes`, without waiting for a writer that never comes; one that is there may be slow."""
+    found = bytearray()
+    written = path.startswith(_OPEN_ALREADY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        end = time.monotonic() + _PATIENCE
+        while len(found) <= most:
+            try:
+                piece = os.read(descriptor, min(most + 1 - len(found), 1 << 16))
+            except BlockingIOError:  # the writer is there, and has nothing to say yet
+                written, piece = True, None
+            if piece == b"":  # the end, or nobody has begun
+                if written or time.monotonic() > end:
+                    break
+                piece = None
+            if piece:
+                found += piece
+                written = True
+            else:
+                time.sleep(_PAUSE)
+    finally:
+        os.close(descriptor)
+    if not written:
+        raise FileAccessError(f"`{path}` is a pipe, and nobody writes to it", details={"path": path})
+    return bytes(found)
 
 
 def read_standard_input(most: int) -> bytes:

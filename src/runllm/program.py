@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from runllm.contracts import Contract
 from runllm.diagnostics import Span
+from runllm.values import value
 
 Phase = Literal["pre", "check", "post"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lru_cache(maxsize=4)
+def _lines(text: str) -> list[str]:
+    """The lines of a text, split once for all its problems."""
+    return text.split("\n")
+
+
+@lru_cache(maxsize=4)
+def _line_starts(text: str) -> list[int]:
+    """Where each line of a text starts; likewise."""
+    return [0, *(at + 1 for at, char in enumerate(text) if char == "\n")]
+
+
+@value
 class Source:
     """The text of a file, every line break a single line feed, and the name to report it under."""
 
@@ -23,7 +38,7 @@ class Source:
 
     def line(self, number: int) -> str:
         """The line of this number, counted from 1; empty outside the text."""
-        lines = self.text.split("\n")
+        lines = _lines(self.text)
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
     def span(self, line: int, column: int = 1, length: int = 1) -> Span:
@@ -31,27 +46,33 @@ class Source:
         return Span(file=self.name, line=line, column=column, length=length, text=self.line(line))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Section:
     """A template in the file, with the place of each of its lines.
 
     Attributes:
         text: the template.
         places: for each line of `text`, the file's line and column (from 1) of its first character.
+        verbatim: whether these lines stand in the file as they are; if not, no place inside a line is known.
     """
 
     text: str
     places: tuple[tuple[int, int], ...] = ((1, 1),)
+    verbatim: bool = True
 
     def place(self, offset: int) -> tuple[int, int]:
         """The file's line and column of a code point of `text`."""
-        before = self.text[:offset]
-        index = min(before.count("\n"), len(self.places) - 1)
-        line, column = self.places[index]
-        return line, column + offset - (before.rfind("\n") + 1)
+        starts = _line_starts(self.text)
+        line = bisect_right(starts, offset)
+        return self.place_of(line, offset - starts[line - 1] + 1)
+
+    def place_of(self, line: int, column: int) -> tuple[int, int]:
+        """The file's line and column of a line and column of `text`, all counted from 1."""
+        first_line, first_column = self.places[min(line, len(self.places)) - 1]
+        return first_line, first_column + (column - 1 if self.verbatim else 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ValueTemplate:
     """A YAML value whose strings may be templates: what `with`, `for_each` and `output` say.
 
@@ -68,7 +89,7 @@ class ValueTemplate:
     keys: Mapping[str, Span]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Block:
     """A fenced Python block.
 
@@ -107,7 +128,7 @@ def vars_schema(blocks: Iterable[Block]) -> dict[str, Any] | None:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Dependency:
     """An app that this one uses.
 
@@ -128,7 +149,7 @@ class Dependency:
     path_span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Example:
     """A pair of input and output, sent as earlier turns of the conversation."""
 
@@ -136,7 +157,7 @@ class Example:
     output: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ModelSettings:
     """The `llm` mapping: which model, and how to reach it.
 
@@ -160,7 +181,7 @@ class ModelSettings:
     schema_instruction: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Program:
     """A file whose form is right. `runllm.analysis` checks what its parts mean together.
 

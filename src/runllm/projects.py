@@ -102,6 +102,8 @@ class _Loader:
             self.chain.pop()
             found += _duplicates(parsed.program, plans)
         trusted = self.trust_python and (self.whole_tree or not self.chain)
+        if parsed.program is not None:
+            found += _weights_problems(parsed.program, name, self.root if self.chain else None)
         problems = in_order([*analyse(parsed, programs, trust_python=trusted), *found])
         if parsed.program is None or errors_in(problems):
             return Loaded(plan=None, problems=problems)
@@ -152,6 +154,31 @@ class _Loader:
         if not real.is_file():
             raise _RefusedError(f"there is no file `{path}`", _near(real, path))
         return real
+
+
+def _weights_problems(program: Program, name: str, root: Path | None) -> Iterator[Problem]:
+    """Files of weights that a file names outside its project; where else they are, only a user may say."""
+    settings = program.model
+    for model in (settings.model, *settings.fallbacks) if settings else ():
+        path = model.removeprefix("local/")
+        if path == model or not path.lower().endswith(".gguf") or path.startswith("hf:"):
+            continue
+        try:
+            folder = Path(name).resolve().parent
+            real = (folder / Path(path).expanduser()).resolve()
+            inside = real.is_relative_to(root or project_root(folder))
+        except (OSError, RuntimeError, ValueError):
+            inside = False
+        if not inside:
+            number = next((at for at, line in enumerate(program.source.text.split("\n"), 1) if model in line), 1)
+            column = max(0, program.source.line(number).find(model)) + 1
+            yield Problem(
+                message=f"`{model}` leaves the project",
+                keyword="model",
+                kind="MetadataValidationError",
+                span=program.source.span(number, column, len(model)),
+                hint="Move the file of weights into the project, or name it with `--model` or in your own settings.",
+            )
 
 
 def _near(real: Path, path: str) -> str:

@@ -7,12 +7,13 @@ has the provider's error thrown in), and returns an `Outcome`. Two drivers run i
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from runllm.diagnostics import Problem
 from runllm.errors import ContextWindowExceededError, RetryExhaustedError, RunllmError, problem_as_json
 from runllm.exchange import Attempt, Message, Outcome, Request, Verdict
+from runllm.values import value
 
 DEFAULT_MAX_RETRIES = 2
 UNSTUCK_TEMPERATURE = 0.5
@@ -29,7 +30,7 @@ _CUT = " … [shortened]"
 _SHORTEST_QUOTE = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Policy:
     """How to go on after an answer that does not fit.
 

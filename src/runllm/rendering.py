@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem
-from runllm.redaction import redact_text
+from runllm.redaction import redact, redact_text
+from runllm.terminal import harmless
 
 if TYPE_CHECKING:
     from runllm.errors import RunllmError
     from runllm.exchange import Event
 
-# What moves the cursor, rings, or begins an escape sequence on a terminal; newline and tab stay.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _STYLES = {"red": "31", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _LONGEST_VALUE = 400
 
@@ -36,7 +34,7 @@ class Paint:
 
 def safe(text: str) -> str:
     """`text` for a terminal: secrets masked, control sequences made visible instead of obeyed."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", redact_text(text))
+    return harmless(redact_text(text))
 
 
 def problem_report(problem: Problem, paint: Paint) -> str:
@@ -80,15 +78,20 @@ def error_report(error: RunllmError, paint: Paint) -> str:
 
 
 def _attempt_report(attempt: Mapping[str, Any], paint: Paint) -> str:
-    said = str(attempt.get("text", ""))
+    said = safe(str(attempt.get("text", "")))  # before it is cut: half a secret is none that can be found
     shown = said if len(said) <= _LONGEST_VALUE else said[:_LONGEST_VALUE] + "…"
     head = paint(f"  attempt {attempt['attempt']}", "bold")
-    return f"{head} answered: {safe(shown)}"
+    return f"{head} answered: {shown}"
 
 
 def error_json(error: RunllmError) -> str:
     """An error for a program: its payload, on one line."""
-    return json.dumps(error.payload(), ensure_ascii=False, default=str)
+    return harmless(json.dumps(error.payload(), ensure_ascii=False, default=str))
+
+
+def as_json(value: Any) -> str:
+    """What a command found, for a program: secrets masked, control characters as JSON escapes."""
+    return harmless(json.dumps(redact(value), ensure_ascii=False, indent=2))
 
 
 def event_line(event: Event, paint: Paint) -> str:
@@ -101,10 +104,11 @@ def event_line(event: Event, paint: Paint) -> str:
 def output_text(output: Mapping[str, Any], form: str) -> str:
     """A run's output as `json`, `yaml` or `text`.
 
-    Text is the value itself where there is only one, and YAML otherwise.
+    Text is the value itself where there is only one, and YAML otherwise. It is the user's data: nothing is masked,
+    and a control character is written as JSON and YAML write it, and stands in text as it is.
     """
     if form == "json":
-        return json.dumps(output, ensure_ascii=False, indent=2)
+        return harmless(json.dumps(output, ensure_ascii=False, indent=2))
     if form == "text" and len(output) == 1:
         value = next(iter(output.values()))
         return value if isinstance(value, str) else as_yaml(value)

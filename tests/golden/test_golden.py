@@ -3,22 +3,17 @@
 `UPDATE_GOLDEN=1 pytest tests/golden` writes the copies anew; the change is reviewed as a diff.
 """
 
-import os
 from pathlib import Path
 
 import pytest
+from tests.golden.copies import HERE, same
 
 from runllm import api
 from runllm.rendering import Paint, problems_report
-
-HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.rllm")), ids=lambda path: path.stem)
 def test_report(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(HERE)
     report = problems_report(api.validate(path.name).problems, Paint(colour=False)) + "\n"
-    copy = path.with_suffix(".txt")
-    if os.environ.get("UPDATE_GOLDEN"):
-        copy.write_text(report, encoding="utf-8")
-    assert report == copy.read_text(encoding="utf-8")
+    same(report, path.with_suffix(".txt"))

@@ -47,7 +47,7 @@ def test_any_sequence_of_what_files_are_made_of(text: str) -> None:
     check("---\n" + text)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(EXAMPLES), st.data())
 def test_a_good_file_with_a_stretch_replaced(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))

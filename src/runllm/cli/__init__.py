@@ -5,6 +5,7 @@ stdout carries the result alone. Errors go to stderr: a report with a caret on a
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from runllm._version import __version__
+from runllm.cli import stopping, streams
+from runllm.terminal import guard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
     "run": "Run FILE on an input and print its output.",
+    "new": "Write a small app to FILE, ready to run and to change.",
     "validate": "Check FILES without calling a model.",
     "inspect": "Show what FILE says.",
     "stats": "Show what the recorded runs say.",
@@ -27,8 +31,10 @@ COMMANDS = {
     "config": "Show and change the settings.",
     "doctor": "Look at everything a run may need, and say what to do.",
     "schema": "Print the JSON Schema of the frontmatter.",
+    "completion": "Print the script that lets a shell complete `runllm` command lines.",
 }
 BROKEN_PIPE_STATUS = 141
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) if hasattr(errno, "EDQUOT") else (errno.ENOSPC, errno.EIO)
 
 
 class Commands(click.Group):
@@ -67,7 +73,10 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The `runllm` command: run it and exit with its status."""
-    status = invoke(sys.argv[1:] if arguments is None else list(arguments))
+    streams.fill()
+    guard()
+    stopping.listen()
+    status = stopping.status(invoke(sys.argv[1:] if arguments is None else list(arguments)))
     _flush()
     # Taking down the interpreter frees what the system frees anyway: 15 ms, and half a second with LiteLLM.
     # Connections, a loaded model and the workers of the sandbox end with the process.
@@ -77,10 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def invoke(arguments: list[str]) -> int:
     """Run one command line and return its exit status; every failure is rendered, none is raised."""
     try:
-        status = cli.main(args=_with_run(arguments), prog_name="runllm", standalone_mode=False)
+        status = cli.main(args=with_run(arguments), prog_name="runllm", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except BrokenPipeError:
         return _broken_pipe()
+    except SystemExit as left:
+        if isinstance(left.__context__, OSError):  # how click ends where the reader is gone
+            return _broken_pipe()
+        raise
     except (KeyboardInterrupt, click.exceptions.Abort):
         from runllm.errors import InterruptedRunError
 
@@ -90,12 +103,16 @@ def invoke(arguments: list[str]) -> int:
 
         return _fail(UsageError(error.format_message().replace("\n", " ")))
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            from runllm.errors import FileAccessError
+
+            return _fail(FileAccessError(f"the output cannot be written: {error.strerror}"))
         from runllm.api import as_error
 
         return _fail(as_error(error))
 
 
-def _with_run(arguments: list[str]) -> list[str]:
+def with_run(arguments: list[str]) -> list[str]:
     """`FILE ...` as `run FILE ...`, which is also what a `#!` line needs; nothing as `--help`."""
     if not arguments:
         return ["--help"]

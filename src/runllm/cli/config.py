@@ -13,7 +13,8 @@ import click
 
 from runllm import config
 from runllm.cli.output import format_option
-from runllm.rendering import Paint, problems_report, safe
+from runllm.redaction import redact
+from runllm.rendering import Paint, as_json, problems_report, safe
 
 if TYPE_CHECKING:
     from runllm.config.writing import FileKind
@@ -47,7 +48,7 @@ def get(key: str) -> None:
     """Print the value of KEY alone: text as it is, tables and lists as JSON, nothing where it is not set."""
     value = _plain(config.load().value(key))
     if value is not None:
-        click.echo(safe(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        click.echo(safe(value if isinstance(value, str) else json.dumps(redact(value), ensure_ascii=False)))
 
 
 @command.command(name="set")
@@ -104,7 +105,7 @@ def _as_json(found: config.Configuration) -> str:
         for entry in found.entries()
     ]
     files = {"user": _plain(found.user_file), "project": _plain(found.project_file)}
-    return json.dumps({"settings": settings, "files": files}, ensure_ascii=False, indent=2)
+    return as_json({"settings": settings, "files": files})
 
 
 def _table(found: config.Configuration) -> str:
@@ -121,7 +122,7 @@ def _shown(value: Any) -> str:
     plain = _plain(value)
     if plain is None:
         return "(not set)"
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    return plain if isinstance(plain, str) else json.dumps(redact(plain), ensure_ascii=False)
 
 
 def _origin(origin: config.Origin) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from runllm.cli.output import format_option
 
 # Not through `runllm.api`, which imports what may be missing.
 from runllm.doctor import Check, Status, examine
-from runllm.rendering import Paint, safe
+from runllm.rendering import Paint, as_json, safe
 
 FAILED = 3
 _MARKS: dict[Status, tuple[str, str]] = {
@@ -36,7 +35,7 @@ def command(form: str) -> None:
     wrong = [check for check in checks if check.status == "wrong"]
     if form == "json":
         found = {"ok": not wrong, "checks": [asdict(check) for check in checks]}
-        text = json.dumps(found, ensure_ascii=False, indent=2)
+        text = as_json(found)
     else:
         text = _text(checks, Paint(colour=sys.stdout.isatty()))
     click.echo(_printable(text), color=True)
@@ -49,7 +48,7 @@ def _text(checks: Sequence[Check], paint: Paint) -> str:
     lines: list[str] = []
     for check in checks:
         mark, tone = _MARKS[check.status]
-        lines.append(f"{paint(f'{mark:<2}', tone)}  {check.name:<{width}}  {_line(check.said)}")
+        lines.append(f"{paint(f'{mark:<2}', tone)}  {_line(check.name):<{width}}  {_line(check.said)}")
         if check.fix:
             lines.append(f"{'':{width + 4}}  {paint('=', 'cyan')} {_line(check.fix)}")
     wrong = sum(check.status == "wrong" for check in checks)

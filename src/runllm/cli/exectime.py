@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
 from runllm.cli.output import format_option
-from runllm.rendering import Paint, safe
+from runllm.rendering import Paint, as_json, safe
 
 if TYPE_CHECKING:
     from runllm.forecast import Forecast, Part, Range
@@ -47,7 +46,7 @@ def command(
     given = given_input(app, text, path, arguments) if text or path or arguments else None
     found = app.forecast(given, model=model)
     if form == "json":
-        click.echo(json.dumps(_as_json(found), ensure_ascii=False, indent=2))
+        click.echo(as_json(_as_json(found)))
     else:
         click.echo(_report(app, found), color=True)
 

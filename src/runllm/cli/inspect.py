@@ -12,7 +12,7 @@ from runllm import api
 from runllm.cli.output import format_option
 from runllm.diagrams import mermaid, tree
 from runllm.redaction import redact
-from runllm.rendering import Paint, safe
+from runllm.rendering import Paint, as_json, safe
 
 
 @click.command(name="inspect")
@@ -25,7 +25,7 @@ def command(file: str, form: str) -> None:
     app = api.load(file, trust_python=True, whole_tree=True)  # nothing runs here
     found = redact(api.describe(app))
     if form == "json":
-        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        click.echo(as_json(found))
     elif form == "mermaid":
         click.echo(safe(mermaid(found)))
     else:
@@ -40,7 +40,7 @@ def _text(found: dict[str, Any]) -> str:
         safe(found["description"]),
         "",
         f"model    {safe(found['model'] or '(none: the output is built)')}"
-        + (f", then {', '.join(found['fallbacks'])}" if found["fallbacks"] else ""),
+        + (safe(f", then {', '.join(found['fallbacks'])}") if found["fallbacks"] else ""),
         f"params   {safe(params) or '(none)'}",
         f"window   {found['max_context_window']:,} tokens",
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from runllm import api
 from runllm.cli.output import format_option
 from runllm.cli.pull import size_text
-from runllm.rendering import safe
+from runllm.rendering import as_json, safe
 
 if TYPE_CHECKING:
     from runllm.models import Model
@@ -28,7 +27,7 @@ def command(context: click.Context, form: str) -> None:
         return
     found = api.models()
     if form == "json":
-        click.echo(json.dumps([_as_json(model) for model in found], ensure_ascii=False, indent=2))
+        click.echo(as_json([_as_json(model) for model in found]))
     else:
         click.echo(_table([_HEADINGS, *(_row(model) for model in found)]))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from runllm.terminal import harmless
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -16,11 +19,18 @@ def format_option(*forms: str, meaning: str) -> Callable[[C], C]:
     return click.option("--format", "form", type=click.Choice(forms), default=forms[0], show_default=True, help=meaning)
 
 
-def write(pieces: Iterable[str], target: str | None) -> None:
-    """Print, or write a file: whole or not at all, unless it is a device, which is written as it is."""
+def write(pieces: Iterable[str], target: str | None, *, foreign: bool = False) -> None:
+    """Print, or write a file: whole or not at all, unless it is a device, which is written as it is.
+
+    Args:
+        pieces: what to write.
+        target: the file; None and `-` are standard output.
+        foreign: whether these are a model's own words, of which a terminal obeys none.
+    """
     if target is None or target == "-":
+        shown = foreign and sys.stdout.isatty()
         for piece in pieces:
-            click.echo(piece, nl=False, color=True)
+            click.echo(harmless(piece) if shown else piece, nl=False, color=True)
         return
     import tempfile  # only for those who write a file
 
@@ -38,7 +48,7 @@ def write(pieces: Iterable[str], target: str | None) -> None:
             else tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False)
         ) as file:
             temporary = None if direct else Path(file.name)
-            file.writelines(pieces)
+            file.writelines(map(harmless, pieces) if foreign and file.isatty() else pieces)
         if temporary:
             temporary.replace(path)
     except BaseException as error:

@@ -17,7 +17,7 @@ import click
 from runllm import api
 from runllm.cli.output import write
 from runllm.errors import UsageError
-from runllm.rendering import Paint
+from runllm.rendering import Paint, safe
 
 if TYPE_CHECKING:
     from runllm.stats.figures import Summary
@@ -161,7 +161,8 @@ def export(
 @command.command(name="path")
 def path() -> None:
     """Print where the statistics are."""
-    click.echo(os.fsencode(api.stats_store().path))
+    path = api.stats_store().path
+    click.echo(safe(str(path)) if sys.stdout.isatty() else os.fsencode(path))
 
 
 def _app(file: str | None) -> str | None:

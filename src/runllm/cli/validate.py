@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
@@ -10,8 +9,7 @@ import click
 from runllm import api
 from runllm.cli.output import format_option
 from runllm.errors import problem_as_json
-from runllm.redaction import redact
-from runllm.rendering import Paint, problems_report
+from runllm.rendering import Paint, as_json, problems_report, safe
 
 FAILED = 3
 
@@ -38,7 +36,7 @@ def command(files: tuple[str, ...], strict: bool, trust_python: bool, whole_tree
             }
             for report in reports
         ]
-        click.echo(json.dumps(redact(found), ensure_ascii=False, indent=2))
+        click.echo(as_json(found))
     else:
         for report in reports:
             _print(report)
@@ -57,4 +55,4 @@ def _print(report: api.Report) -> None:
         for count, word in ((errors, "error"), (warnings, "warning"))
         if count
     )
-    click.echo(f"{report.path}: {counts or 'ok'}")
+    click.echo(safe(f"{report.path}: {counts or 'ok'}"))

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any, cast
 
 from runllm.contracts.messages import clip, problem_of
 from runllm.contracts.reading import filled, read_text
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 MAX_PROBLEMS = 20
 _MOST_LISTED = 20_000  # times that parts meet: 76,000 take 0.7 s and 140 MB, and memory that is short ends the process
 _MOST_CHECKED = 3_000_000  # 1.3 million take 0.14 s
+_DEEPEST = 200  # as deep as an answer may nest
 _HINT = "Nest it less, or give the schema's alternatives a property with a `const` that tells them apart."
 
 
@@ -67,7 +69,10 @@ class Contract:
         return self._plain or workload(self.schema, value, most, thorough=thorough) <= most
 
     def accepts(self, value: Any) -> bool:
-        """Whether `value` satisfies the schema; one that is not JSON, or would take too long to check, does not."""
+        """Whether `value` satisfies the schema; one that is not JSON, or would take too long to check, does not.
+
+        NaN and infinity count as null here; `problems` refuses them.
+        """
         try:
             return self._within(_MOST_CHECKED, value, thorough=False) and self._validator.is_valid(value)
         except ValueError:
@@ -80,13 +85,16 @@ class Contract:
         of the value that does not fit is explained.
         """
         try:
-            if self._within(_MOST_LISTED, value, thorough=True):
-                return self._listed(value)
-            if not self._within(_MOST_CHECKED, value, thorough=False):
-                return (Problem(message="the value takes too long to check", keyword="complexity", hint=_HINT),)
-            return () if self._validator.is_valid(value) else self._fault(self.schema, value)
+            return tuple(islice(_not_json(value), MAX_PROBLEMS)) or self._violations(value)
         except ValueError as error:
             return (Problem(message=f"the value is not JSON: {clip(str(error))}", keyword="json"),)
+
+    def _violations(self, value: Any) -> tuple[Problem, ...]:
+        if self._within(_MOST_LISTED, value, thorough=True):
+            return self._listed(value)
+        if not self._within(_MOST_CHECKED, value, thorough=False):
+            return (Problem(message="the value takes too long to check", keyword="complexity", hint=_HINT),)
+        return () if self._validator.is_valid(value) else self._fault(self.schema, value)
 
     def _listed(self, value: Any) -> tuple[Problem, ...]:
         return tuple(
@@ -125,6 +133,23 @@ class Contract:
         """`text` read as the declared type of property `name`: see the function `read_text`."""
         sub = self.properties.get(name)
         return text if sub is None else read_text(text, sub, self.schema)
+
+
+def _not_json(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+    """What the library does not see: NaN and infinity are null to it, and a value too deep can end the process."""
+    if isinstance(value, float):
+        if not isfinite(value):
+            yield Problem(message=f"{value} is not a JSON number", pointer=pointer(path), keyword="json")
+    elif isinstance(value, dict | list | tuple):
+        if len(path) >= _DEEPEST:
+            yield Problem(
+                message=f"the value nests deeper than {_DEEPEST} levels", pointer=pointer(path), keyword="json"
+            )
+            return
+        whole = cast("dict[str | int, Any] | list[Any]", value)
+        for key, item in whole.items() if isinstance(whole, dict) else enumerate(whole):
+            if isinstance(item, float | dict | list | tuple):
+                yield from _not_json(item, (*path, key))
 
 
 def _likely(root: Schema, schema: Any, value: Any) -> Iterator[Schema]:

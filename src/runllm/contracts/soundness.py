@@ -22,6 +22,13 @@ def schema_problems(schema: Any) -> list[Problem]:
     value must satisfy it. One that would be too much work to compile or to check values with is
     refused; whether a value satisfies it is not asked where that question alone would be.
     """
+    try:
+        return _problems(schema)
+    except UnicodeEncodeError:
+        return [Problem(message="a text in the schema holds half a character (a lone surrogate)", keyword="schema")]
+
+
+def _problems(schema: Any) -> list[Problem]:
     import jsonschema_rs
     from jsonschema_rs.canonical import CanonicalizationError
 

@@ -33,8 +33,8 @@ def ollama(environment: Mapping[str, str], configuration: Configuration | None) 
 
 
 def _ollama_server(environment: Mapping[str, str], configuration: Configuration | None) -> Iterator[Check]:
-    from runllm.engines.ollama_server import access_to, installed, root
     from runllm.engines.addresses import is_loopback
+    from runllm.engines.ollama_server import access_to, installed, root
     from runllm.errors import ProviderConnectionError
     from runllm.exchange import Endpoint
 

@@ -7,32 +7,42 @@ cut short and judged by its status; an answer that is too long is an error.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import httpx  # 90 ms: imported by those who call a server, when they call it
 
-LONGEST_ANSWER = 32 << 20
-"""Bytes of an answer: many times what any model writes at once."""
+LONGEST_ANSWER = 4 << 20
+"""Bytes of an answer: several times what any model writes at once, in the longest way to write it as JSON."""
 
-LONGEST_REFUSAL = 64 << 10
+LONGEST_REFUSAL = 8 << 10
 """Bytes that are read of an error or a redirection; what it says stands at its beginning."""
 
-MOST_PARTS = 500_000
-"""Values in an answer, at most: what is a few bytes on the line is some hundred in memory, and seconds of checking."""
+MOST_VALUES = 50_000
+"""Values in an answer: what is two bytes on the line is hundreds in memory, and is checked for a long time."""
 
 _REDIRECTIONS = 300
-_OPENERS = (b",", b"[", b"{")  # no JSON has more values than these, and one; those within strings count as well
+_MOST_MARKS = 10 * MOST_VALUES  # the same before it is parsed, when those within strings are counted as well
+_MARKS = (b",", b"[", b"{")
 _ANY_ZLIB = 47  # gzip or zlib, as its first bytes say
 
 
-class AnswerTooLargeError(Exception):
-    """The body is longer than a client reads."""
+class UnreadableError(Exception):
+    """What the server sent is not read."""
 
 
-class UnknownEncodingError(Exception):
+class AnswerTooLargeError(UnreadableError):
+    """There is more than is read."""
+
+
+class NotJsonError(UnreadableError):
+    """The body is too long to be anything but an answer, and is none."""
+
+
+class UnknownEncodingError(UnreadableError):
     """The body is packed in a way that nobody asked for."""
 
 
@@ -40,12 +50,13 @@ class _Gauge:
     """What has come of one body so far, unpacked."""
 
     def __init__(self, response: httpx.Response, *, by_line: bool) -> None:
+        self.whole = not by_line and response.status_code < _REDIRECTIONS
         encoding = response.headers.pop("content-encoding", "identity").strip().lower()
         self._refusal = response.status_code >= _REDIRECTIONS
         self._by_line = by_line and not self._refusal
         self._most = LONGEST_REFUSAL if self._refusal else LONGEST_ANSWER
         self._left = self._most
-        self._parts = MOST_PARTS
+        self._marks = _MOST_MARKS
         self._unpacker = zlib.decompressobj(_ANY_ZLIB) if encoding in ("gzip", "x-gzip", "deflate") else None
         if self._unpacker is None and encoding not in ("identity", ""):
             if not self._refusal:
@@ -68,12 +79,12 @@ class _Gauge:
         kept = plain[: max(0, self._left)]
         self._left -= max(len(plain), len(piece))  # what unpacks to nothing may go on for ever, too
         if self._left < 0 and not self._refusal:
-            raise AnswerTooLargeError(f"the answer has more than {self._most >> 20} MiB")
-        self._parts -= sum(map(plain.count, _OPENERS))
-        if self._parts < 0 and not self._refusal:
-            raise AnswerTooLargeError(f"the answer has more than {MOST_PARTS:,} values")
+            raise AnswerTooLargeError(f"it has more than {self._most >> 20} MiB")
+        self._marks -= sum(map(plain.count, _MARKS))
+        if self._marks < 0 and not self._refusal:
+            raise _too_many()
         if self._by_line and (end := plain.rfind(b"\n")) >= 0:
-            self._left, self._parts = self._most - (len(plain) - end), MOST_PARTS
+            self._left, self._marks = self._most - (len(plain) - end), _MOST_MARKS
         return kept
 
     def _unpacked(self, unpacker: Any, piece: bytes) -> bytes:
@@ -96,14 +107,48 @@ class _Body(httpx.AsyncByteStream):
         self._gauge = gauge
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        held: list[bytes] = []
         async with aclosing(aiter(self._inner)) as pieces:
             async for piece in pieces:
-                yield self._gauge.take(piece)
+                plain = self._gauge.take(piece)
+                if self._gauge.whole:
+                    held.append(plain)
+                else:
+                    yield plain
                 if self._gauge.full:
                     return
+        if held:
+            yield _checked(b"".join(held))
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _checked(body: bytes) -> bytes:
+    """The body, if it is short, or at least JSON.
+
+    LiteLLM writes what it cannot read into its error, and looks for secrets in that, at seconds a megabyte.
+    """
+    if len(body) > LONGEST_REFUSAL:
+        try:
+            rest: list[Any] = [json.loads(body)]
+        except (ValueError, RecursionError):
+            raise NotJsonError(f"it begins with {body[:40]!r}") from None
+        count = 0
+        while rest:
+            value: Any = rest.pop()
+            count += 1
+            if count > MOST_VALUES:
+                raise _too_many()
+            if isinstance(value, dict):
+                rest.extend(cast("dict[str, Any]", value).values())
+            elif isinstance(value, list):
+                rest.extend(cast("list[Any]", value))
+    return body
+
+
+def _too_many() -> AnswerTooLargeError:
+    return AnswerTooLargeError(f"it has more than {MOST_VALUES:,} values")
 
 
 async def _measure(response: httpx.Response) -> None:

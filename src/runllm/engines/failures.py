@@ -33,7 +33,8 @@ from runllm.exchange import Endpoint
 from runllm.redaction import MASK, redact_text
 
 LONGEST_WORDS = 300
-_LONGEST_READ = 4096  # characters that are searched for secrets: far more than is shown, and quickly done
+_LONGEST_READ = 4096  # of them that are searched for secrets: far more than is shown, and quickly done
+_LONGEST_SAID = 1 << 16  # characters of an exception: more than is read of any error
 _LONGEST_PREFIX = 200
 _DEEPEST_CAUSE = 12
 
@@ -99,8 +100,14 @@ _RULES = (
     ),
     _Rule(
         error=ProviderError,
-        says="`{model}` answered with something that cannot be read",
-        kinds=_names("UnknownEncodingError DecodingError"),
+        says="`{model}` answered with something that is not a completion",
+        kinds=_names("NotJsonError UnknownEncodingError DecodingError"),
+        answered=False,
+    ),
+    _Rule(
+        error=ProviderError,
+        says="`{model}` answered with something that is not HTTP",
+        kinds=_names("BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError"),
         answered=False,
     ),
     _Rule(
@@ -275,7 +282,7 @@ def _seconds(stated: str) -> float | None:
 # --- the provider's words -------------------------------------------------------------------------------
 
 _PREFIX = re.compile(
-    r"^(?:Timeout Error: "
+    r"^(?:Timeout Error: |400, message[:=]\s*[\"']*"  # a status that is the HTTP library's own
     r"|(?:litellm\.)?\w*(?:Error|Exception|Timeout|Exceeded)\w*(?:: | - )"
     r"|\w+(?:Exception|Error) \w+Error - )"
 )
@@ -284,6 +291,8 @@ _TAILS = (
     re.compile(r"\.? Handle with `litellm\.\w+`\.?"),
     re.compile(r"\.? File an issue if litellm error - \S+"),
     re.compile(r"Received Model Group=.*", re.DOTALL),
+    re.compile(r"<RawResponseMessage\(.*", re.DOTALL),
+    re.compile(r"[\"'], url='[^']*'$"),
     re.compile(r" ssl:<ssl\.SSLContext object at 0x[0-9a-f]+>"),
 )
 
@@ -298,6 +307,7 @@ def _words(chain: list[BaseException]) -> str:
 
 def _bare(text: str) -> str:
     """A message without what LiteLLM writes around it."""
+    text = text[:_LONGEST_SAID]
     for tail in _TAILS:
         text = tail.sub("", text)
     while (match := _PREFIX.match(text, 0, _LONGEST_PREFIX)) is not None:

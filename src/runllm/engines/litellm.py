@@ -152,6 +152,8 @@ def _library() -> Any:
             gc.disable()
         try:
             import litellm  # two seconds and 150 MB: only when a call really goes through it
+        except Exception as error:  # as where there is no room for a temporary file, or no memory
+            raise EngineUnavailableError(f"LiteLLM cannot be loaded: {type(error).__name__}: {error}") from None
         finally:
             if first:
                 gc.freeze()

@@ -14,6 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from runllm.engines.bounding import Bounded, BudgetTooSmallError, bounded
 from runllm.engines.catalogue import locate, trained_window
 from runllm.engines.grammar import grammar
 from runllm.engines.llama import Call, LoadedModel
+from runllm.engines.signs import unsigned
 from runllm.errors import (
     ContextWindowExceededError,
     EngineUnavailableError,
@@ -129,14 +131,19 @@ class LocalEngine:
         self.ready(request.endpoint)
         model, window = self._model(request.endpoint)
         body = _body(request)
+        body["messages"], broken = unsigned(request.messages, locate(request.endpoint).resolve())
         with self._lock:
             self._running.append(cancelled)
         try:
             with model.turn(cancelled):
-                return self._answer(request, body, model, window, cancelled)
+                found = self._answer(request, body, model, window, cancelled)
         finally:
             with self._lock:
                 self._running.remove(cancelled)
+        if not broken:
+            return found
+        said = f"signs of the model in the text were broken up by a space: {', '.join(broken)}"
+        return replace(found, notes=(*found.notes, said))
 
     def _answer(
         self, request: Request, body: dict[str, Any], model: LoadedModel, window: int, cancelled: threading.Event
@@ -242,7 +249,6 @@ def _body(request: Request) -> dict[str, Any]:
             f"`provider_params.{name}` is set by runllm itself", hint=did_you_mean(name, sorted(_SENT))
         )
     body: dict[str, Any] = {
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         "temperature": 0,
         "stream": True,
         "stream_options": {"include_usage": True},

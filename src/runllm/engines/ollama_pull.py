@@ -112,11 +112,14 @@ async def _follow(server: Server) -> AsyncGenerator[PullProgress | RunllmError, 
     try:
         import httpx
         import ollama  # 200 ms, and only to download
+
+        from runllm.engines.bodies import LINE_HOOKS, UnreadableError
     except ImportError:
         yield _no_client(server)
         return
     tally = Tally(server.name)
     options = client_options(server.access, (10.0, _SILENCE, 30.0, 10.0))  # connect, read, write, pool
+    options["event_hooks"] = LINE_HOOKS
     base = options.pop("base_url")
     client: Any
     failure: RunllmError | None = None
@@ -131,7 +134,8 @@ async def _follow(server: Server) -> AsyncGenerator[PullProgress | RunllmError, 
         failure = refused(server, str(error.error), tally.last)
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         failure = server.down(reason(error))
-    except (httpx.TransportError, ValueError) as error:  # a line that is cut in two is no JSON
+    except (httpx.TransportError, UnreadableError, ValueError) as error:
+        # a line that is cut in two is no JSON
         failure = lost(server, str(error), tally.last)
     if failure is None and tally.last.status != "success":
         failure = lost(server, "", tally.last)

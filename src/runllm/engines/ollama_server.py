@@ -73,7 +73,7 @@ class Server:
 
         import httpx  # 90 ms, which LiteLLM needs as well: only when a call is made
 
-        from runllm.engines.bodies import AnswerTooLargeError, UnknownEncodingError
+        from runllm.engines.bodies import UnreadableError
 
         found: Facts | RunllmError | None
         try:
@@ -87,7 +87,7 @@ class Server:
             found = self._silent()
         except (httpx.TransportError, httpx.InvalidURL) as error:
             found = self.down(reason(error))
-        except (httpx.HTTPError, AnswerTooLargeError, UnknownEncodingError):
+        except (httpx.HTTPError, UnreadableError):
             found = None  # no Ollama server answers like that: the call will tell
         if isinstance(found, RunllmError):  # raised here, so that nothing of the client becomes its context
             raise found
@@ -317,12 +317,12 @@ async def _listed(access: Access) -> Mapping[str, Any]:
 
     import httpx
 
-    from runllm.engines.bodies import AnswerTooLargeError, UnknownEncodingError
+    from runllm.engines.bodies import UnreadableError
 
     try:
         async with asyncio.timeout(_GLANCE), httpx.AsyncClient(**client_options(access, _GLANCE)) as client:
             return (await _read(client, "GET", "/api/tags"))[1]
-    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, AnswerTooLargeError, UnknownEncodingError):
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, UnreadableError):
         return {}
 
 

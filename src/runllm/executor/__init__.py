@@ -1,23 +1,25 @@
 """Run a plan: one run and the runs of the apps it uses.
 
-`steps` are the steps of one run, `children` those that run its dependencies, both as generators of the `effects` that
-`drivers` perform, sync or async.
+`steps` are the steps of one run, `conversation` those with its model, `children` those that run its dependencies, all
+as generators of the `effects` that `drivers` perform, sync or async.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 from runllm import budget
 from runllm.errors import RunllmError
 from runllm.exchange import Options, Request, RunResult
+from runllm.executor.conversation import Conversation
 from runllm.executor.drivers import DEFAULT_CONCURRENCY, adrive, drive, drive_tree
 from runllm.executor.effects import Effect
 from runllm.executor.steps import Run, Tree
 from runllm.plan import Plan
 from runllm.runtime import Runtime
+from runllm.values import value
 
 __all__ = ["DEFAULT_CONCURRENCY", "Preview", "arun", "preview", "run", "settle"]
 
@@ -25,7 +27,7 @@ __all__ = ["DEFAULT_CONCURRENCY", "Preview", "arun", "preview", "run", "settle"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Preview:
     """What a run would send, without sending it.
 
@@ -87,9 +89,10 @@ def _preview(one: Run, given: Any) -> Preview:
     drive(one.before(), one.runtime)
     if one.program.output is not None:
         return Preview()
-    request = one.render()
+    conversation = Conversation(one)
+    request = conversation.render()
     price = one.runtime.engine(request.endpoint).price(request.endpoint)
-    return Preview(request=request, budget=one.budget(request), price=price)
+    return Preview(request=request, budget=conversation.budget(request), price=price)
 
 
 def _preview_of_tree(one: Run) -> Preview:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -14,10 +13,11 @@ from runllm.exchange import ChildResult
 from runllm.executor.effects import Effect, Start, Steps, Stop, Wait
 from runllm.plan import Plan
 from runllm.program import Dependency
+from runllm.values import value
 from runllm.wiring import building
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Job:
     """One run of a dependency on one input; `index` is its place in a `for_each`."""
 

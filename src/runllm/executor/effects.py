@@ -8,16 +8,17 @@ from typing import Any, TypeAlias
 
 from runllm import delivery
 from runllm.exchange import RunResult
+from runllm.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Work:
     """Do what takes a while without I/O of ours: run a Python block."""
 
     do: Callable[[], Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Start:
     """Begin another run beside this one, and go on at once.
 

@@ -4,9 +4,8 @@ accept     check the input, fill defaults
 preflight  for the first app of a tree: are the models there, and what runs blocks, of all of them
 depend     the apps that it uses: `runllm.executor.children`
 before     `pre` blocks
-render     the messages; guard the window
-converse   ask, judge (schema, `check` blocks), recover: `runllm.recovery` over `runllm.delivery`
-build      or, instead of these two, the `output` of an app without a model
+converse   render, guard the window, ask, judge, recover: `runllm.executor.conversation`
+build      or, instead, the `output` of an app without a model
 after      `post` blocks
 finish     the result, whether it succeeded or not
 """
@@ -14,11 +13,9 @@ finish     the result, whether it succeeded or not
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
-from runllm import budget, prompting
-from runllm.delivery import deliver
 from runllm.diagnostics import Problem
 from runllm.errors import (
     InputSchemaError,
@@ -27,33 +24,23 @@ from runllm.errors import (
     OutputSchemaError,
     RunllmError,
 )
-from runllm.exchange import (
-    ChildResult,
-    Completion,
-    Endpoint,
-    Event,
-    Options,
-    Outcome,
-    Request,
-    RunResult,
-    Verdict,
-)
+from runllm.exchange import ChildResult, Endpoint, Event, Options, Outcome, RunResult
+from runllm.executor.conversation import Conversation, money
 from runllm.executor.drivers import DEFAULT_CONCURRENCY
 from runllm.executor.effects import Effect, Steps, Work
 from runllm.executor.recording import recorded
-from runllm.extraction import extract
 from runllm.plan import Plan
 from runllm.program import ValueTemplate
-from runllm.recovery import Policy, attempts, window_exceeded
 from runllm.routing import Limits, endpoints, limits
-from runllm.runtime import LOCAL_PREFIX, Runtime
+from runllm.runtime import Runtime
+from runllm.values import value
 
 if TYPE_CHECKING:
     from runllm.executor.children import Job
     from runllm.program import Block, Phase
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Tree:
     """What all runs of a tree share.
 
@@ -106,9 +93,7 @@ class Run:
             if self.program.output is not None:
                 outcome = yield from self.build(self.program.output)
             else:
-                request = self.render()
-                self.guard(request)
-                outcome = yield from self.converse(request)
+                outcome = yield from Conversation(self).hold()
         except RunllmError as error:
             outcome = Outcome(value=None, attempts=(), error=error)
         if outcome.value is not None:
@@ -136,11 +121,6 @@ class Run:
     def limits(self) -> Limits:
         """How long its calls may take, and how often they are made."""
         return limits(self.program, self.options, self.endpoints[0].model)
-
-    @property
-    def local(self) -> bool:
-        """Whether every model of the run enforces the schema itself."""
-        return all(endpoint.model.startswith(LOCAL_PREFIX) for endpoint in self.endpoints)
 
     def accept(self, given: Any) -> None:
         """Check the input against its contract, after its defaults are filled in."""
@@ -255,83 +235,6 @@ class Run:
             self.tell("print", line)
         return ran
 
-    def render(self) -> Request:
-        """Render the conversation into the first request."""
-        return Request(
-            endpoint=self.endpoints[0],
-            messages=prompting.messages(self.program, self.names, constrained=self.local),
-            params=self.program.params,
-            schema=self.program.output_contract.schema,
-            timeout=self.limits.timeout,
-        )
-
-    def guard(self, request: Request) -> None:
-        """Refuse a request that does not fit the window."""
-        found = self.budget(request)
-        self.estimate = found.prompt
-        self.tell("render", f"{len(request.messages)} messages, about {found.prompt:,} tokens")
-        if not found.fits:
-            limit = (
-                "`max_context_window`" if found.window == self.program.max_context_window else request.endpoint.model
-            )
-            raise window_exceeded(found.prompt, found.answer, found.window, limit)
-
-    def budget(self, request: Request) -> budget.Budget:
-        """The estimated tokens of a request against the app's window and the model's own."""
-        own = self.runtime.engine(request.endpoint).window(request.endpoint)
-        window = min(self.program.max_context_window, own or self.program.max_context_window)
-        room = request.params.get("max_completion_tokens", request.params.get("max_tokens"))
-        native = None if self.local else request.schema
-        texts = [message.content for message in request.messages]
-        return budget.check(texts, schema=native, max_tokens=room, window=window)
-
-    def converse(self, first: Request) -> Generator[Effect, Any, Outcome]:
-        """Run the attempt loop, each of its requests delivered over the transport."""
-        loop = attempts(first, self.policy(first))
-        request = next(loop)
-        try:
-            while True:
-                self.tell("call", f"{request.endpoint.model}, at most {request.timeout:g} s")
-                try:
-                    completion = yield from deliver(
-                        request,
-                        self.endpoints,
-                        num_retries=self.limits.num_retries,
-                        jitter=self.runtime.jitter,
-                    )
-                except RunllmError as error:
-                    request = loop.throw(error)
-                else:
-                    request = loop.send((yield from self.judge(completion)))
-                    self.tell("retry", f"asking again, with {len(request.messages)} messages")
-        except StopIteration as end:
-            return end.value
-
-    def policy(self, first: Request) -> Policy:
-        """How this program's requests are rewritten, and how often."""
-        return Policy(
-            recover=lambda facts: prompting.recovery_message(self.program, self.names, facts),
-            fits=lambda request: self.budget(request).fits,
-            max_retries=self.limits.max_retries,
-            deterministic=first.params.get("temperature", 0 if self.local else None) == 0,
-        )
-
-    def judge(self, completion: Completion) -> Generator[Effect, Any, Verdict]:
-        """Read an answer, hold it against the output contract, then let the `check` blocks look at it."""
-        self.tell_answer(completion)
-        try:
-            found = extract(completion.text, self.program.output_contract, finish_reason=completion.finish_reason)
-            problems = yield from self.checks(found.value)
-        except OutputSchemaError as error:
-            return self.refuse(completion, error.problems)
-        except RunllmError as error:
-            return Verdict(completion=completion, error=error)
-        if problems:
-            return self.refuse(completion, problems, found.repairs)
-        for repair in found.repairs:
-            self.tell("repair", repair)
-        return Verdict(completion=completion, value=found.value, repairs=found.repairs)
-
     def checks(self, value: Any) -> Generator[Effect, Any, tuple[Problem, ...]]:
         """What the `check` blocks find wrong, all of them asked."""
         problems: list[Problem] = []
@@ -340,12 +243,6 @@ class Run:
             if isinstance(found, Problem):
                 problems.append(found)
         return tuple(problems)
-
-    def refuse(self, completion: Completion, problems: tuple[Problem, ...], repairs: tuple[str, ...] = ()) -> Verdict:
-        """The verdict on an answer that does not fit."""
-        for problem in problems:
-            self.tell("problem", f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message)
-        return Verdict(completion=completion, problems=problems, repairs=repairs)
 
     def after(self, outcome: Outcome, value: dict[str, Any]) -> Generator[Effect, Any, Outcome]:
         """Run the `post` blocks; what they make of the output must still satisfy its contract."""
@@ -359,17 +256,6 @@ class Run:
             except RunllmError as error:
                 return replace(outcome, value=None, error=error)
         return replace(outcome, value=value)
-
-    def tell_answer(self, completion: Completion) -> None:
-        """Tell the listener what came back and what it took."""
-        usage = completion.usage
-        for note in completion.notes:
-            self.tell("call", note)
-        self.tell(
-            "answer",
-            f"{completion.model}: {usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens, "
-            f"{_money(completion.cost)}, {completion.latency:.3f} s, {completion.finish_reason}",
-        )
 
     def finish(self, outcome: Outcome) -> RunResult:
         """The result: output or error, and every fact about how it came to be."""
@@ -429,9 +315,5 @@ def _summary(result: RunResult) -> str:
     said = [f"{count} attempt{'s' if count > 1 else ''}"] if count else []
     said += [f"{len(result.children)} apps used"] if result.children else []
     if usage.total_tokens:
-        said += [f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens", _money(result.cost)]
+        said += [f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens", money(result.cost)]
     return ", ".join(said) or "no model called"
-
-
-def _money(cost: float | None) -> str:
-    return "price unknown" if cost is None else f"${cost:.6f}".rstrip("0").rstrip(".") if cost else "$0"

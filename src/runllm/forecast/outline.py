@@ -11,6 +11,7 @@ from typing import Any
 from runllm import executor
 from runllm.errors import RunllmError, TemplateError
 from runllm.exchange import Endpoint, Options, Request
+from runllm.executor.conversation import Conversation
 from runllm.executor.steps import Run, Tree
 from runllm.forecast.past import Past
 from runllm.plan import Plan
@@ -225,7 +226,8 @@ class Outliner:
         most_tokens = program.params.get("max_completion_tokens", program.params.get("max_tokens"))
         attempts = 1 + run.limits.max_retries
         request = self.request(run) if known else None
-        prompt = round(run.budget(request).prompt * past.counted_by_estimated) if request else past.prompt_tokens
+        estimated = Conversation(run).budget(request).prompt if request else None
+        prompt = past.prompt_tokens if estimated is None else round(estimated * past.counted_by_estimated)
         return Call(
             model=endpoint.model,
             prompt_tokens=prompt,
@@ -250,7 +252,7 @@ class Outliner:
         """The first request, where it can be rendered before anything has run."""
         executor.settle(run.before(), self.runtime)
         try:
-            return run.render()
+            return Conversation(run).render()
         except TemplateError as error:
             raise RunllmError(str(error)) from None
 

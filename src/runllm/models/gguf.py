@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,9 @@ _STRING, _ARRAY = 8, 9
 _MOST_ENTRIES = 100_000
 _MOST_ITEMS = 10_000_000
 _LONGEST_TEXT = 1 << 24
+_VOCABULARY = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type")
+_CONTROL = 3
+_SIGN = re.compile(r"<[|\uff5c][^\s<>]{1,60}[|\uff5c]>|</?s>|<(?:end_of_turn|start_of_turn|eos|bos|EOT|_EOT)>")
 
 
 def starts_as_gguf(path: Path) -> bool:
@@ -57,6 +61,26 @@ def trained_window(path: Path) -> int | None:
         return None  # a header of another version: the engine still may know how to load it
 
 
+def control_tokens(path: Path) -> frozenset[str]:
+    """The words that a GGUF file's tokenizer takes for its own signs, such as `<|im_start|>`; none where it says none.
+
+    Reads the header only. A vocabulary of 50,000 words takes about 30 ms.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                return frozenset()
+            found = dict(_entries(file, lists=_VOCABULARY))
+    except (OSError, struct.error, ValueError, KeyError):
+        return frozenset()  # the engine refuses such a file
+    words: list[str] = found.get(_VOCABULARY[0]) or []
+    kinds: list[int] = found.get(_VOCABULARY[1]) or []
+    marked = (word for word, kind in zip(words, kinds, strict=False) if kind == _CONTROL)
+    # The engine takes words of this form for signs even where the file does not mark them.
+    likely = (word for word in words if _SIGN.fullmatch(word))
+    return frozenset(word for word in (*marked, *likely) if word.strip())
+
+
 def licence(path: Path) -> str | None:
     """The licence that a GGUF file names, None where it does not say."""
     try:
@@ -68,8 +92,8 @@ def licence(path: Path) -> str | None:
         return None
 
 
-def _entries(file: BinaryIO) -> Iterator[tuple[str, Any]]:
-    """Each key of the header with its value, None for a list; the file stands after the magic."""
+def _entries(file: BinaryIO, lists: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+    """Each key of the header with its value, None for a list but for these; the file stands after the magic."""
     version = _number(file, "I")
     if version not in _VERSIONS:
         raise ValueError(f"version {version} is not known")
@@ -79,10 +103,10 @@ def _entries(file: BinaryIO) -> Iterator[tuple[str, Any]]:
         raise ValueError(f"{count} entries are too many")
     for _ in range(count):
         key = _text(file)
-        yield key, _value(file, _number(file, "I"))
+        yield key, _value(file, _number(file, "I"), wanted=key in lists)
 
 
-def _value(file: BinaryIO, kind: int) -> Any:
+def _value(file: BinaryIO, kind: int, *, wanted: bool) -> Any:
     if kind == _STRING:
         return _text(file)
     if kind != _ARRAY:
@@ -91,11 +115,21 @@ def _value(file: BinaryIO, kind: int) -> Any:
     if count > _MOST_ITEMS or inner == _ARRAY:
         raise ValueError("a list is too long or too deep")
     if inner == _STRING:
-        for _ in range(count):
-            _text(file)
-    else:
-        _skip(file, count * struct.calcsize("<" + _SIZES[inner]))
+        return _texts(file, count, wanted=wanted)
+    if wanted:
+        code = f"<{count}{_SIZES[inner]}"
+        return list(struct.unpack(code, file.read(struct.calcsize(code))))
+    _skip(file, count * struct.calcsize("<" + _SIZES[inner]))
     return None
+
+
+def _texts(file: BinaryIO, count: int, *, wanted: bool) -> list[str] | None:
+    found: list[str] = []
+    for _ in range(count):
+        text = _text(file)
+        if wanted:
+            found.append(text)
+    return found if wanted else None
 
 
 def _text(file: BinaryIO) -> str:

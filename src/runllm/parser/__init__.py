@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from runllm.parser.body import Body, parse_body, split
 from runllm.parser.frontmatter import Frontmatter, frontmatter_schema
 from runllm.program import Block, Program, Section, Source
 from runllm.redaction import looks_secret
+from runllm.values import value
 
 __all__ = ["MAX_BYTES", "Parsed", "frontmatter_schema", "load", "parse"]
 
 MAX_BYTES = 1 << 20
+_SHORTEST_SECRET = 6  # characters: to look at each short line of a long file takes long
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Parsed:
     """A program, or what stands in its way.
 
@@ -149,7 +151,7 @@ class _Parser:
                 hint="Take it out; a key belongs in an environment variable.",
             )
             for number, line in enumerate(self.source.text.split("\n"), start=1)
-            if number >= body_line and looks_secret(line)
+            if number >= body_line and len(line) >= _SHORTEST_SECRET and looks_secret(line)
         ]
         return problems
 

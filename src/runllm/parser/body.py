@@ -34,7 +34,7 @@ _SETTINGS: dict[str, Callable[[str], Any]] = {
     "inputs": lambda text: _names(_PATH, text),
     "outputs": lambda text: _names(_LOCAL, text),
     "timeout": _positive,
-    "memory": lambda text: int(text) if text.isdecimal() and 0 < int(text) < 1 << 20 else None,
+    "memory": lambda text: int(text) if re.fullmatch("[0-9]{1,7}", text) and 0 < int(text) < 1 << 20 else None,
 }
 _MEANINGS = {
     "inputs": "a list of dotted paths",
@@ -61,13 +61,10 @@ class _Lines:
 
     def section(self) -> Section | None:
         """The section without blank lines at its ends; None when nothing is left."""
-        kept = list(self.lines)
-        while kept and not kept[0][1].strip():
-            kept.pop(0)
-        while kept and not kept[-1][1].strip():
-            kept.pop()
-        if not kept:
+        filled = [at for at, (_, line) in enumerate(self.lines) if line.strip()]
+        if not filled:
             return None
+        kept = self.lines[filled[0] : filled[-1] + 1]
         text = "\n".join(line for _, line in kept).rstrip()
         return Section(text=text, places=tuple((number, 1) for number, _ in kept))
 
@@ -117,6 +114,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.body = Body()
         self.counts = dict.fromkeys(PHASES, 0)
+        self.names: set[str] = set()
 
     def read(self, first_line: int) -> tuple[Body, list[Problem]]:
         lines = self.source.text.split("\n")
@@ -177,8 +175,9 @@ class _Reader:
         if header is not None:
             self.counts[header.phase] += 1
             name = header.name or f"{header.phase} block {self.counts[header.phase]}"
-            if any(block.name == name for block in self.body.blocks):
+            if name in self.names:
                 self._report(number, f"a Python block is named `{name}` already", "fence")
+            self.names.add(name)
             self.body.blocks.append(replace(header, name=name, code="\n".join(lines[number:end])))
         return end + 1
 

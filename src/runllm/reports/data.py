@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from runllm import rendering
 from runllm.redaction import redact
 from runllm.stats.figures import Figures, Summary
 
@@ -33,8 +33,7 @@ def as_json(summary: Summary, asked: Mapping[str, str | float | None]) -> str:
         "apps": {name: _object(figures) for name, figures in summary.apps.items()},
         "timeline": {"width": summary.width, "buckets": [asdict(bucket) for bucket in summary.timeline]},
     }
-    text = json.dumps(redact(found), ensure_ascii=False, indent=2)
-    return text.encode("utf-8", "backslashreplace").decode()  # a path may hold bytes that are no text
+    return rendering.as_json(found)
 
 
 def as_csv(summary: Summary) -> str:

@@ -179,7 +179,7 @@ def _all_cases(schema: Schema) -> list[int]:
 
 def _height(schema: Schema) -> int:
     """The most steps that a way down may have which follows each reference once."""
-    targets = {target for place in _places(schema) for target in _targets(place) if target not in ("#", "#/")}
+    targets = {target for place in _places(schema) for target in _targets(place) if target != "#"}
     parts = chain([schema], (follow(schema, target) for target in islice(targets, _TALLEST + 1)))
     return sum(1 + max(len(path) for _, path in subschemas(part)) for part in parts)
 
@@ -215,7 +215,7 @@ def _unfolding(root: Schema, schema: Any, way: tuple[str, ...]) -> Iterator[Any]
     for sub, _ in subschemas(schema):
         yield sub
         for target in _targets(cast("Schema", sub)) if isinstance(sub, Mapping) else ():
-            if target in way or target in ("#", "#/"):
+            if target in way or target == "#":
                 yield None
             else:
                 yield from _unfolding(root, follow(root, target), (*way, target))

@@ -30,18 +30,22 @@ def follow(root: Schema, reference: str) -> Any:
     if not reference.startswith("#"):
         return {}
     node: Any = root
-    if reference not in ("#", "#/"):
+    if reference != "#":
         if not reference.startswith("#/"):
             return _anchored(root, reference[1:])
         for step in reference[2:].split("/"):
             key = step.replace("~1", "/").replace("~0", "~").replace("%25", "%")
             if isinstance(node, Mapping):
                 node = cast("Schema", node).get(key, {})
-            elif isinstance(node, list) and key.isdecimal() and int(key) < len(cast("list[Any]", node)):
+            elif isinstance(node, list) and _is_index(key, cast("list[Any]", node)):
                 node = cast("list[Any]", node)[int(key)]
             else:
                 return {}
     return node
+
+
+def _is_index(key: str, items: list[Any]) -> bool:
+    return key.isdecimal() and len(key) <= len(str(len(items))) and int(key) < len(items)
 
 
 def _anchored(root: Schema, name: str) -> Any:

@@ -13,11 +13,12 @@ from runllm.templates.engine import FILTERS, FUNCTIONS, METHODS, TESTS, check_so
 from runllm.templates.paths import Found, Impossible, Undeclared, enter
 from runllm.templates.reading import Chain, Reading, Step, Unwritten, read
 from runllm.templates.scanning import Token
+from runllm.values import value
 
 Scope = Mapping[str, Mapping[str, Any] | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Finding:
     """Something wrong in a template.
 
@@ -36,7 +37,7 @@ class Finding:
     severity: Severity = "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Reference:
     """A path that a template reads.
 

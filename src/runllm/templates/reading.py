@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from runllm.templates.scanning import Tag, Token
+from runllm.values import value
 
 
 class Unwritten(Enum):
@@ -26,7 +27,7 @@ class Unwritten(Enum):
 Step: TypeAlias = "str | int | Unwritten"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Chain:
     """A name and the steps written behind it.
 

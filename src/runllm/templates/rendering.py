@@ -44,8 +44,7 @@ def form(source: str) -> Literal["literal", "expression", "text"]:
 def placed(error: TemplateError, section: Section, source: Source) -> TemplateError:
     """A failure to render a section, with its place in the file."""
     line, column = int(error.details.get("line") or 1), int(error.details.get("column") or 1)
-    first_line, first_column = section.places[min(line, len(section.places)) - 1]
-    span = source.span(first_line, first_column + column - 1)
+    span = source.span(*section.place_of(line, column))
     return TemplateError(
         f"{span.file}:{span.line}: {error.message}",
         details={"file": span.file, "line": span.line, "column": span.column},

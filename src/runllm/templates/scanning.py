@@ -7,14 +7,15 @@ reads the same source, says what is wrong.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
+
+from runllm.values import value
 
 Kind = Literal["name", "string", "integer", "number", "operator", "unknown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Token:
     """A word, literal or sign; offsets are code points into the source."""
 
@@ -28,7 +29,7 @@ class Token:
         return self.offset + len(self.text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Tag:
     """What stands between `{{ }}` (an `output`) or `{% %}`, without the marks.
 

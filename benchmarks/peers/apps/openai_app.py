@@ -1,0 +1,35 @@
+"""A summary with the `openai` SDK."""
+
+import sys
+
+from openai import OpenAI
+from pydantic import BaseModel, Field
+
+SYSTEM = "You are a careful editor. You never add facts that are not in the text."
+PROMPT = "Summarise the text below in two sentences, in plain words. Then list its key points.\n\nText:\n{text}"
+
+
+class Summary(BaseModel):
+    """The summary of a text."""
+
+    summary: str = Field(min_length=1, description="What the text says, in plain words.")
+    key_points: list[str] = Field(min_length=2, max_length=4, description="The facts a reader must not miss.")
+
+
+client = OpenAI()
+
+
+def summarise(text: str) -> Summary | None:
+    reply = client.chat.completions.parse(
+        model="gpt-4o-mini",
+        messages=[{"role": "system", "content": SYSTEM}, {"role": "user", "content": PROMPT.format(text=text)}],
+        response_format=Summary,
+        temperature=0,
+        max_tokens=400,
+    )
+    return reply.choices[0].message.parsed
+
+
+if __name__ == "__main__":
+    found = summarise(sys.stdin.read())
+    print(found.model_dump_json() if found else None)

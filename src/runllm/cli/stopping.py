@@ -1,0 +1,42 @@
+"""A command that is told to stop does so as with Ctrl-C: cleanly and recorded at first, at once the second time."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+_INTERRUPTED = 130
+_told: list[int] = []
+
+
+def listen() -> None:
+    """Take SIGTERM, and SIGHUP where it is not ignored (`nohup`), for what Ctrl-C means from now on."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and hasattr(signal, "pthread_sigmask"):
+        # A shell lets what it starts in the background ignore Ctrl-C. It still does, and now has the handler
+        # that event loops know how to take over.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in _others():
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
+
+
+def status(ended: int) -> int:
+    """The exit status of a command that `ended` so: if it was stopped, 128 and the number of the signal."""
+    return 128 + _told[0] if _told and ended == _INTERRUPTED else ended
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    _told.append(number)
+    for other in _others():
+        if signal.getsignal(other) is _stop:
+            signal.signal(other, signal.SIG_DFL)
+    interrupt = signal.getsignal(signal.SIGINT)  # of Python, or of the event loop that is running
+    if callable(interrupt):
+        interrupt(signal.SIGINT, frame)
+    else:
+        raise KeyboardInterrupt
+
+
+def _others() -> tuple[signal.Signals, ...]:
+    return (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)

@@ -1,0 +1,132 @@
+"""What one run and a model say to each other: the first request, each answer's verdict, and what is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from runllm import budget, prompting
+from runllm.delivery import deliver
+from runllm.diagnostics import Problem
+from runllm.errors import OutputSchemaError, RunllmError
+from runllm.exchange import Completion, Outcome, Request, Verdict
+from runllm.executor.effects import Effect
+from runllm.extraction import extract
+from runllm.recovery import Policy, attempts, window_exceeded
+from runllm.runtime import LOCAL_PREFIX
+
+if TYPE_CHECKING:
+    from runllm.executor.steps import Run
+
+
+class Conversation:
+    """The calls of a run, from the first to the one whose answer fits."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.program = run.program
+
+    @property
+    def local(self) -> bool:
+        """Whether every model of the run enforces the schema itself."""
+        return all(endpoint.model.startswith(LOCAL_PREFIX) for endpoint in self.run.endpoints)
+
+    def render(self) -> Request:
+        """Render the conversation into the first request."""
+        return Request(
+            endpoint=self.run.endpoints[0],
+            messages=prompting.messages(self.program, self.run.names, constrained=self.local),
+            params=self.program.params,
+            schema=self.program.output_contract.schema,
+            timeout=self.run.limits.timeout,
+        )
+
+    def guard(self, request: Request) -> None:
+        """Refuse a request that does not fit the window."""
+        found = self.budget(request)
+        self.run.estimate = found.prompt
+        self.run.tell("render", f"{len(request.messages)} messages, about {found.prompt:,} tokens")
+        if not found.fits:
+            own = found.window != self.program.max_context_window
+            limit = request.endpoint.model if own else "`max_context_window`"
+            raise window_exceeded(found.prompt, found.answer, found.window, limit)
+
+    def budget(self, request: Request) -> budget.Budget:
+        """The estimated tokens of a request against the app's window and the model's own."""
+        own = self.run.runtime.engine(request.endpoint).window(request.endpoint)
+        window = min(self.program.max_context_window, own or self.program.max_context_window)
+        room = request.params.get("max_completion_tokens", request.params.get("max_tokens"))
+        native = None if self.local else request.schema
+        texts = [message.content for message in request.messages]
+        return budget.check(texts, schema=native, max_tokens=room, window=window)
+
+    def hold(self) -> Generator[Effect, Any, Outcome]:
+        """Run the attempt loop, each of its requests delivered over the transport."""
+        first = self.render()
+        self.guard(first)
+        loop = attempts(first, self.policy(first))
+        request = next(loop)
+        try:
+            while True:
+                self.run.tell("call", f"{request.endpoint.model}, at most {request.timeout:g} s")
+                try:
+                    completion = yield from deliver(
+                        request,
+                        self.run.endpoints,
+                        num_retries=self.run.limits.num_retries,
+                        jitter=self.run.runtime.jitter,
+                    )
+                except RunllmError as error:
+                    request = loop.throw(error)
+                else:
+                    request = loop.send((yield from self.judge(completion)))
+                    self.run.tell("retry", f"asking again, with {len(request.messages)} messages")
+        except StopIteration as end:
+            return end.value
+
+    def policy(self, first: Request) -> Policy:
+        """How this program's requests are rewritten, and how often."""
+        return Policy(
+            recover=lambda facts: prompting.recovery_message(self.program, self.run.names, facts),
+            fits=lambda request: self.budget(request).fits,
+            max_retries=self.run.limits.max_retries,
+            deterministic=first.params.get("temperature", 0 if self.local else None) == 0,
+        )
+
+    def judge(self, completion: Completion) -> Generator[Effect, Any, Verdict]:
+        """Read an answer, hold it against the output contract, then let the `check` blocks look at it."""
+        self.tell_answer(completion)
+        try:
+            found = extract(completion.text, self.program.output_contract, finish_reason=completion.finish_reason)
+            problems = yield from self.run.checks(found.value)
+        except OutputSchemaError as error:
+            return self.refuse(completion, error.problems)
+        except RunllmError as error:
+            return Verdict(completion=completion, error=error)
+        if problems:
+            return self.refuse(completion, problems, found.repairs)
+        for repair in found.repairs:
+            self.run.tell("repair", repair)
+        return Verdict(completion=completion, value=found.value, repairs=found.repairs)
+
+    def refuse(self, completion: Completion, problems: tuple[Problem, ...], repairs: tuple[str, ...] = ()) -> Verdict:
+        """The verdict on an answer that does not fit."""
+        for problem in problems:
+            self.run.tell("problem", f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message)
+        return Verdict(completion=completion, problems=problems, repairs=repairs)
+
+    def tell_answer(self, completion: Completion) -> None:
+        """Tell the listener what came back and what it took."""
+        usage = completion.usage
+        for note in completion.notes:
+            self.run.tell("call", note)
+        self.run.tell(
+            "answer",
+            f"{completion.model}: {usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens, "
+            f"{money(completion.cost)}, {completion.latency:.3f} s, {completion.finish_reason}",
+        )
+
+
+def money(cost: float | None) -> str:
+    """A cost in US dollars, as it is told."""
+    return "price unknown" if cost is None else f"${cost:.6f}".rstrip("0").rstrip(".") if cost else "$0"

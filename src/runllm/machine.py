@@ -1,0 +1,116 @@
+"""What a machine offers to every app on it: the runtime as its user has set it, its statistics, its models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runllm.engines.ollama_pull import PullProgress
+    from runllm.models import Listener as PullListener
+    from runllm.models import Model, Pulled, Removed
+    from runllm.runtime import Runtime
+    from runllm.stats.store import Store
+
+
+def new_runtime(
+    *,
+    auto_pull: bool | None = None,
+    ollama_auto_pull: bool | None = None,
+    pull_progress: Callable[[PullProgress], None] | None = None,
+) -> Runtime:
+    """A runtime as the user has set it: what it may download, and where it records.
+
+    Args:
+        auto_pull: whether a missing local model may be downloaded; by default as the user has set.
+        ollama_auto_pull: whether an Ollama server may pull a missing model; by default as the user has set.
+        pull_progress: told how far a download has come.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    from runllm import config
+    from runllm.runtime import Runtime
+
+    settings = config.load().settings
+    return Runtime(
+        store=_store_at(settings.stats_db) if settings.stats_db else None,
+        auto_pull=settings.auto_pull if auto_pull is None else auto_pull,
+        ollama_auto_pull=settings.ollama_auto_pull if ollama_auto_pull is None else ollama_auto_pull,
+        pull_progress=pull_progress,
+    )
+
+
+@cache
+def process_runtime() -> Runtime:
+    """The runtime that all apps of a process share, closed when the interpreter ends."""
+    import atexit
+
+    runtime = new_runtime()
+    atexit.register(runtime.close)
+    return runtime
+
+
+def stats_store() -> Store:
+    """The statistics of this user, whether or not runs are being recorded now.
+
+    Raises:
+        StatsError: there is no place for them.
+        ConfigError: a setting is wrong.
+    """
+    from runllm import config
+    from runllm.errors import StatsError
+
+    path = config.load().settings.stats_db
+    if path is None:
+        raise StatsError("there is no folder for statistics", hint="Name a file in `RUNLLM_STATS_DB`.")
+    return _store_at(path)
+
+
+def _store_at(path: Path) -> Store:
+    from runllm.stats.store import Store
+
+    return Store(path)
+
+
+def pull(name: str, *, file: str | None = None, listener: PullListener = lambda _: None) -> Pulled:
+    """Fetch a local model, unless it is here: see `runllm.models.pull`."""
+    from runllm.models import pull as fetch
+
+    return fetch(name, file=file, listener=listener)
+
+
+def models(*, served: bool = True) -> list[Model]:
+    """Every model that can be named: known, pulled, on an Ollama server, or in the user's settings.
+
+    Args:
+        served: whether an Ollama server is asked; without it nothing is sent anywhere.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    from runllm import config
+    from runllm.models import inventory
+
+    settings = config.load().settings
+    named = [settings.model, *settings.aliases.values(), *(name for name in settings.models if "*" not in name)]
+    return inventory(others=_served() if served else (), configured=[name for name in named if name])
+
+
+def _served() -> list[Model]:
+    from runllm.engines.ollama_server import available
+    from runllm.models import Model
+
+    return [
+        Model(name=f"ollama/{one.name}", where="ollama", size=one.size, parameters=one.parameters)
+        for one in available()
+    ]
+
+
+def remove_model(name: str) -> list[Removed]:
+    """Delete a pulled model: see `runllm.models.remove`."""
+    from runllm.models import remove
+
+    return remove(name)

@@ -1,0 +1,52 @@
+"""Text of others on a terminal: what would move the cursor, hide or reorder text is shown instead of obeyed."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from typing import Any, cast
+
+# C0 but newline and tab, DEL and C1, what reorders text (bidirectional embeddings, overrides, isolates), and halves of
+# characters, which no terminal can be sent. Joiners and direction marks stay: whole languages are written with them.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# What runllm itself writes: its colours, and a line of progress that is written anew.
+_OURS = r"\r\x1b\[K|\x1b\[(?:0|(?:[12]|3[136])(?:;(?:[12]|3[136]))*)m"
+_ON_ITS_WAY = re.compile(rf"({_OURS})|{_CONTROL.pattern}")
+_ASCII = 0x7F
+
+
+def harmless(text: str) -> str:
+    r"""`text` with control characters written out: `\x1b` for ASCII ones, `\u202e` for others.
+
+    JSON holds none of the first kind, so JSON text stays JSON of the same value.
+    """
+    return text if text.isascii() and text.isprintable() else _CONTROL.sub(_written, text)
+
+
+def _written(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < _ASCII else f"\\u{code:04x}"
+
+
+class _Guarded(io.TextIOWrapper):
+    """A terminal that obeys no control sequence but those of runllm itself, whoever writes."""
+
+    def write(self, text: str, /) -> int:
+        super().write(text if text.isascii() and text.isprintable() else _ON_ITS_WAY.sub(_passed, text))
+        return len(text)
+
+
+def _passed(found: re.Match[str]) -> str:
+    return found[1] or _written(found)
+
+
+def guard() -> None:
+    """Guard standard output and standard error of this process, each only where it is a terminal."""
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if type(stream) is io.TextIOWrapper and stream.isatty():
+            stream.flush()
+            buffer = cast("Any", stream).buffer
+            guarded = _Guarded(buffer, encoding=stream.encoding, errors="backslashreplace", line_buffering=True)
+            setattr(sys, name, guarded)

@@ -1,0 +1,63 @@
+"""`runllm new`: the file that a newcomer begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.test_cli import command
+
+import runllm
+from runllm.starter import slug, starter
+
+
+def test_a_new_app_is_valid_and_says_what_to_do_next(tmp_path: Path) -> None:
+    """From its own words: the file, and the command that runs it."""
+    done = command("new", "my first app", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "runllm 'my first app.rllm' message=" in done.stderr
+    report = runllm.validate(tmp_path / "my first app.rllm")
+    assert report.ok
+    assert not report.problems
+    assert report.plan is not None
+    assert report.plan.program.name == "my_first_app"
+
+
+@pytest.mark.model
+def test_a_new_app_runs(tmp_path: Path) -> None:
+    """On the embedded model."""
+    command("new", "sort.rllm", cwd=tmp_path)
+    output = runllm.load(tmp_path / "sort.rllm")(message="I paid twice.")
+    assert output["topic"] in ("order", "payment", "account", "other")
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    """What is there stays."""
+    (tmp_path / "a.rllm").write_text("mine", encoding="utf-8")
+    done = command("new", "a", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "is there already" in done.stderr
+    assert (tmp_path / "a.rllm").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("author", ["me", "Ann Lee", "yes", "123", 'a"b: {', "#x", "null", "é: x", "x:"])
+@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "ollama/llama3.2:1b", "local/./a b.gguf"])
+def test_any_author_and_model_can_be_written(tmp_path: Path, author: str, model: str) -> None:
+    """What YAML would read otherwise is quoted."""
+    path = tmp_path / "a.rllm"
+    path.write_text(starter("a", author=author, model=model), encoding="utf-8")
+    report = runllm.validate(path)
+    if " " in model:
+        assert not report.ok
+        return
+    assert report.plan is not None, report.problems
+    program = report.plan.program
+    assert program.author == author
+    assert program.model is not None
+    assert program.model.model == model
+
+
+@pytest.mark.parametrize(("stem", "name"), [("Sort Mails!", "sort_mails"), ("ü", "app"), ("a" * 200, "a" * 100)])
+def test_an_app_is_named_after_its_file(stem: str, name: str) -> None:
+    """As far as names allow."""
+    assert slug(stem) == name
