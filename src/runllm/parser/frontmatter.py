@@ -126,7 +126,7 @@ class Frontmatter:
                     problem.message,
                     problem.pointer,
                     keyword="required",
-                    hint=self._describe(f"{problem.pointer}/{name}"),
+                    hint=f"Add `{name}`. {self._describe(f'{problem.pointer}/{name}')}".strip(),
                 )
             else:
                 self._wrong_value(problem)
