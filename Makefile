@@ -27,10 +27,19 @@ fix: ## format, and correct what can be corrected
 
 check: lint docs test ## all of it
 
-bench: ## measure start-up, overhead, extraction, token estimates and local schemas
-	for f in startup run_overhead litellm_overhead extraction token_estimate local_schemas blocks; do $(RUN) python benchmarks/$$f.py || exit 1; done
+fuzz: ## look for inputs that crash, a minute for each part
+	$(RUN) --group fuzz python -m fuzz --all --seconds 60
+
+audit: ## ask for known vulnerabilities of the pinned dependencies
+	$(RUN) python tools/audit.py
+
+release-check: ## build, install in fresh environments, try the editors (some minutes)
+	RUNLLM_RELEASE_TESTS=1 $(RUN) pytest tests/release
+
+bench: ## measure start-up, overhead, extraction, local schemas, statistics, composition, predictions
+	for f in startup run_overhead litellm_overhead extraction token_estimate local_schemas blocks stats composition exectime; do $(RUN) python benchmarks/$$f.py || exit 1; done
 
 lock: ## pin every dependency with its hashes in requirements.lock
 	uv export --no-emit-project --no-annotate --no-header --all-extras --all-groups -o requirements.lock
 
-.PHONY: help test lint docs gen fix check bench lock
+.PHONY: help test lint docs gen fix check fuzz audit release-check bench lock

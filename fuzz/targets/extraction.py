@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from fuzz.harness import HERE, text_of
@@ -13,6 +14,7 @@ from runllm.contracts import Contract, schema_problems
 from runllm.diagnostics import errors_in
 from runllm.errors import OutputSchemaError
 from runllm.extraction import Extraction, extract
+from runllm.specimens import specimens
 
 TOKENS = (
     "\n---\n", '{"type": "object"}', '"properties": ', '"required": ', '"additionalProperties": false',
@@ -35,6 +37,7 @@ _CHANGES = {
 }  # fmt: skip
 _MOST_BRACKETS = 500
 _MOST_DEEP = 150
+_MOST_SPECIMENS = 10
 
 
 def seeds() -> Iterator[bytes]:
@@ -141,6 +144,14 @@ def _standard(answer: str) -> tuple[Any] | None:
     return (value,) if deepest < _MOST_DEEP else None
 
 
+def _another(value: Any, contract: Contract) -> str:
+    """A different object or array that fits, as text; empty where none is known."""
+    for other in islice(specimens(contract.schema), _MOST_SPECIMENS):
+        if isinstance(other, dict | list) and contract.accepts(other) and other != value:
+            return json.dumps(other)
+    return ""
+
+
 def _check_standard(answer: str, value: Any, found: Extraction | OutputSchemaError, contract: Contract) -> None:
     """Standard JSON that fits is the answer, whatever stands around it; a part of it never is."""
     fits = contract.accepts(value)
@@ -155,6 +166,9 @@ def _check_standard(answer: str, value: Any, found: Extraction | OutputSchemaErr
         assert isinstance(other, Extraction) == isinstance(found, Extraction), (around, found, other)
         if isinstance(other, Extraction) and isinstance(found, Extraction):
             assert _same(other.value, found.value)
+    if fits and (second := _another(value, contract)):
+        both = f"{body}\n\nor\n\n{second}"
+        assert isinstance(_outcome(both, contract), OutputSchemaError), both
     for share in (1, 2, 3):
         cut = body[: len(body) * share // 4]
         assert not cut or isinstance(_outcome(cut, contract), OutputSchemaError), cut

@@ -194,11 +194,11 @@ class Hub:
         status, cause = response.status_code, response.headers.get("X-Error-Code", "")
         details = {"status": status, "repository": repo}
         if status in (416, 429) or status >= 500:  # noqa: PLR2004
-            wait = response.headers.get("Retry-After", "")
+            wait = _whole(response.headers.get("Retry-After"))
             kind = RateLimitError if status == 429 else ProviderError  # noqa: PLR2004
             return kind(
                 f"{self.host} answered with {status}",
-                details={**details, **({"retry_after": int(wait)} if wait.isdecimal() else {})},
+                details={**details, **({} if wait is None else {"retry_after": wait})},
                 hint="Run the same command again later.",
             )
         if cause == "GatedRepo" or (status in (401, 403) and cause != "RepoNotFound"):
@@ -276,9 +276,14 @@ def _from_headers(path: str, responses: list[httpx.Response]) -> RemoteFile | No
     for response in responses:
         headers = response.headers
         told = headers.get("X-Linked-Size") or (headers.get("Content-Length") if response.is_success else None)
-        size = size or (int(told) if told and told.isdecimal() else None)
+        size = size or _whole(told)
         checksum = checksum or _checksum(headers.get("X-Linked-Etag")) or _checksum(headers.get("ETag"))
     return _remote(path, size, checksum)
+
+
+def _whole(told: str | None) -> int | None:
+    """The number that a header holds, None where it holds none that anyone would mean."""
+    return int(told) if told and re.fullmatch("[0-9]{1,18}", told) else None
 
 
 def _checksum(value: Any) -> str | None:
