@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -23,6 +23,7 @@ from runllm.schemas import (
     rules_out,
     schemas_inside,
     standalone,
+    subschemas,
     workload,
 )
 
@@ -118,6 +119,21 @@ class Contract:
     def with_defaults(self, value: Any) -> Any:
         """`value` with absent properties filled from `default`, at every depth; never changed in place."""
         return filled(value, self.schema, [self.schema])
+
+    def misfits(self) -> Iterator[Problem]:
+        """A warning for each `default` of a property that does not fit that property: filled in, it is refused."""
+        for sub, path in subschemas(self.schema):
+            if path[-2:-1] != ("properties",) or not isinstance(sub, Mapping) or "default" not in sub:
+                continue
+            part = Contract(standalone(self.schema, sub))
+            for found in part.problems(part.with_defaults(sub["default"]))[:1]:
+                yield Problem(
+                    message=f"the default of `{path[-1]}` does not fit: {found.message}",
+                    keyword="default",
+                    pointer=f"{pointer((*path, 'default'))}{found.pointer}",
+                    hint="Correct it, or take it out: a run that is not given the value would be refused.",
+                    severity="warning",
+                )
 
     @property
     def properties(self) -> dict[str, Schema]:

@@ -279,6 +279,8 @@ class Frontmatter:
         found = schema_problems(self.values[key])
         if not errors_in(found):
             self.sound_schemas[key] = self.values[key]
+            if key == "input_schema":
+                found += Contract(self.values[key]).misfits()
         for problem in found:
             self.report(
                 problem.message,
