@@ -30,8 +30,12 @@ check: lint docs test ## all of it
 fuzz: ## look for inputs that crash, a minute for each part
 	$(RUN) --group fuzz python -m fuzz --all --seconds 60
 
-audit: ## ask for known vulnerabilities of the pinned dependencies
-	$(RUN) python tools/audit.py
+audit: ## ask for known vulnerabilities of the pinned dependencies; 3 means that the service knew nothing
+	$(RUN) --with pip-audit python tools/audit.py
+
+site: ## build the pages of docs/ as a site in site/
+	$(RUN) --isolated --only-group docs zensical build --clean --strict
+	$(RUN) python tools/check_site.py site
 
 release-check: ## build, install in fresh environments, try the editors (some minutes)
 	RUNLLM_RELEASE_TESTS=1 $(RUN) pytest tests/release
@@ -42,4 +46,4 @@ bench: ## measure start-up, overhead, extraction, local schemas, statistics, com
 lock: ## pin every dependency with its hashes in requirements.lock
 	uv export --no-emit-project --no-annotate --no-header --all-extras --all-groups -o requirements.lock
 
-.PHONY: help test lint docs gen fix check fuzz audit release-check bench lock
+.PHONY: help test lint docs gen fix check fuzz audit site release-check bench lock

@@ -6,6 +6,7 @@ Run with `--check` to fail when a committed page is not what would be written.
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -94,12 +95,20 @@ def _help(command: click.Command, name: str) -> str:
 def frontmatter() -> str:
     """A table of every frontmatter key, and one of every model parameter."""
     schema = frontmatter_schema()
-    parts = [GENERATED + "# Frontmatter\n", "`runllm schema` prints the JSON Schema that this page is made from.", ""]
+    parts = [
+        GENERATED + "# Frontmatter\n",
+        "`runllm schema` prints the JSON Schema that this page is made from. What a file means as a whole is in",
+        "[the format](spec.md).",
+        "",
+    ]
     parts += _table(schema)
     llm = schema["properties"]["llm"]
     parts += ["", "## llm", "", llm["description"], "", *_table(llm)]
     uses = schema["properties"]["uses"]
     parts += ["", "## uses", "", uses["description"], "", *_table(uses["items"])]
+    for name in ("examples", "runllm_compat"):
+        described = schema["properties"][name]
+        parts += ["", f"## {name}", "", described["description"], "", *_table(described.get("items", described))]
     params = schema["$defs"]["llm_params"]
     parts += ["", "## llm_params", "", params.get("description", ""), "", *_table(params)]
     owned: dict[str, dict[str, str]] = params["x-owned"]
@@ -120,7 +129,8 @@ def _table(schema: dict[str, Any]) -> list[str]:
 
 def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return " \\| ".join(f"`{value}`" for value in schema["enum"])
+        written = [value if isinstance(value, str) else json.dumps(value) for value in schema["enum"]]
+        return " \\| ".join(f"`{text}`" for text in dict.fromkeys(written))
     if "const" in schema:
         return f"`{schema['const']}`"
     declared = schema.get("type", "map" if "$ref" in schema else "any")

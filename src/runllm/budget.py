@@ -101,6 +101,8 @@ def estimate_text(text: str) -> int:
     Takes any string, lone surrogates included, in time linear in its length. Never more than the number
     of its UTF-8 bytes.
     """
+    if len(text) <= _FAMILIAR:
+        return math.ceil(_weigh_familiar(text))
     return math.ceil(sum(_weigh(text[start : start + CHUNK]) for start in range(0, len(text), CHUNK)))
 
 
@@ -115,8 +117,15 @@ _PIECE = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _BEYOND_ASCII = re.compile(r"[^\0-\x7f]+")
+_FAMILIAR = 1 << 13  # characters; longer texts are seldom seen again
 _SHORT = 32  # characters; longer pieces are rare, and would only fill the memory
 _RUN = re.compile(r"(.)\1*", re.DOTALL)
+
+
+@lru_cache(maxsize=64)
+def _weigh_familiar(text: str) -> float:
+    """The instructions and the schema of an app are the same in each of its runs."""
+    return _weigh(text)
 
 
 def _weigh(text: str) -> float:

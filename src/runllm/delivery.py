@@ -59,11 +59,12 @@ def deliver(
         RunllmError: the last endpoint's failure, with the others' in its details.
     """
     notes: list[str] = []
-    failure: RunllmError = ProviderError("there is no model to call")
+    failure: RunllmError | None = None
     for endpoint in endpoints:
         for tried in range(num_retries + 1):
             try:
-                completion: Completion = yield Call(request=replace(request, endpoint=endpoint))
+                same = endpoint is request.endpoint
+                completion: Completion = yield Call(request=request if same else replace(request, endpoint=endpoint))
             except (ProviderError, ModelNotFoundError, OllamaModelMissingError) as error:
                 failure = error
                 notes.append(f"{endpoint.model}: {type(error).__name__}: {error.message}")
@@ -72,7 +73,9 @@ def deliver(
                     break
                 yield Pause(seconds=pause)
             else:
-                return replace(completion, notes=(*completion.notes, *notes))
+                return replace(completion, notes=(*completion.notes, *notes)) if notes else completion
+    if failure is None:
+        raise ProviderError("there is no model to call")
     if len(notes) > 1:
         failure.details["calls"] = notes
     raise failure

@@ -220,7 +220,10 @@ class Program:
     @property
     def location(self) -> str:
         """The absolute path of the file, the same however it was written; empty when it was read from text."""
-        return os.path.abspath(self.path) if self.path else ""  # noqa: PTH100 - `Path.absolute` keeps `..`
+        try:
+            return os.path.abspath(self.path) if self.path else ""  # noqa: PTH100 - `Path.absolute` keeps `..`
+        except FileNotFoundError:  # the folder that this process is in was removed
+            return str(self.path)
 
     @property
     def digest(self) -> str:

@@ -76,7 +76,8 @@ class Session:
         state = f"'{self._state}'"
         script = f"[ -f {state} ] && . {state}\n{typed}\nexport -p > {state}; echo \"cd '$PWD'\" >> {state}\n"
         environment = {key: value for key, value in self.environment.items() if key not in unset}
-        printed = self._plain(_on_a_terminal(["bash", "-c", script], self.folder, environment))
+        environment.setdefault("OLLAMA_HOST", "127.0.0.1:1")  # whoever runs the tests may have a server
+        printed = self._plain(on_a_terminal(["bash", "-c", script], self.folder, environment))
         found: list[tuple[int, str]] = []
         parts = printed.split(f"\n{_MARK} ")
         said = parts[0]
@@ -170,8 +171,8 @@ def _oblige(received: Received) -> Any:
 _OBLIGING = type(answer(""))(body=_oblige)
 
 
-def _on_a_terminal(command: Sequence[str], folder: Path, environment: dict[str, str]) -> str:
-    """What a command prints on a terminal, standard error included."""
+def on_a_terminal(command: Sequence[str], folder: Path, environment: dict[str, str]) -> str:
+    """What a command prints on a terminal, standard error included, as it is sent there."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (50, COLUMNS))
     process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import PAGES, ROOT
 
+import runllm
 from runllm.documents import read
 from runllm.errors import catalogue
 
@@ -67,6 +69,13 @@ def test_every_exit_status_is_explained_to_users_of_the_shell() -> None:
     """A new status is not forgotten there."""
     rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "shell.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert {int(row) for row in rows} == {0, 141} | {error.exit_status for error in catalogue()}
+
+
+def test_every_parameter_of_load_is_in_the_page_for_programmers() -> None:
+    """What `load` takes is listed there."""
+    text = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    parameters = inspect.signature(runllm.load).parameters.keys() - {"path"}
+    assert {name for name in parameters if f"`{name}`" not in text} == set()
 
 
 def test_the_definition_names_every_case_of_the_format() -> None:

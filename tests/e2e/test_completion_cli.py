@@ -142,6 +142,7 @@ FISH_CASES = {
     "runllm vali": ["validate"],
     "runllm ap": ["app.rllm"],
     "runllm app.rllm ": ["text=", "loud=", "style="],
+    "runllm app.rllm text=x ": ["loud=", "style="],
     "runllm app.rllm loud=": ["loud=true", "loud=false"],
     "runllm run app.rllm style=o": ["style=open air"],
     "runllm run my\\\\ app.rllm te": ["text="],

@@ -4,22 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.apps import at, leaf
 from tests.e2e.test_cli import command
 from tests.integration.provider import Provider, Reply, answer
 
-LEAF = """---
-name: {name}
-description: A test.
-version: 1.0.0
-author: me
-max_context_window: 4096
-input_schema: {{type: object, properties: {{text: {{type: string}}}}, required: [text], additionalProperties: false}}
-output_schema: {{type: object, properties: {{out: {{type: string}}}}, required: [out], additionalProperties: false}}
-llm: {{model: openai/m, api_base: "{base}", num_retries: 0}}
-llm_params: {{}}
----
-{name}: {{{{ input.text }}}}
-"""
 TOP = """---
 name: top
 description: A test.
@@ -55,7 +43,7 @@ def provider():
 @pytest.fixture
 def top(tmp_path: Path, provider: Provider) -> Path:
     for name in ("a", "b"):
-        (tmp_path / f"{name}.rllm").write_text(LEAF.format(name=name, base=provider.base), encoding="utf-8")
+        (tmp_path / f"{name}.rllm").write_text(leaf(name, llm=at(provider.base)), encoding="utf-8")
     path = tmp_path / "top.rllm"
     path.write_text(TOP, encoding="utf-8")
     return path
@@ -108,7 +96,7 @@ def test_a_wrong_wiring_is_marked_and_costs_nothing(top: Path, provider: Provide
 
 
 def test_strict_refuses_what_may_go_wrong(top: Path) -> None:
-    bounded = LEAF.format(name="b", base="http://127.0.0.1:9").replace(
+    bounded = leaf("b", llm=at("http://127.0.0.1:9")).replace(
         "{text: {type: string}}", "{text: {type: string, minLength: 1}}"
     )
     (top.parent / "b.rllm").write_text(bounded, encoding="utf-8")

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.apps import at, leaf
 from tests.integration.provider import Provider, Received, Reply, answer, failure
 
 import runllm
@@ -13,19 +14,6 @@ from runllm.errors import ProviderError
 from runllm.runtime import Runtime
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-LEAF = """---
-name: {name}
-description: A test.
-version: 1.0.0
-author: me
-max_context_window: 4096
-input_schema: {{type: object, properties: {{text: {{type: string}}}}, required: [text]}}
-output_schema: {{type: object, properties: {{out: {{type: string}}}}, required: [out]}}
-llm: {{model: openai/m, api_base: "{base}", num_retries: 0}}
-llm_params: {{}}
----
-{name}: {{{{ input.text }}}}
-"""
 TOP = """---
 name: top
 description: A test.
@@ -61,7 +49,7 @@ def go(request: pytest.FixtureRequest, runtime: Runtime, provider: Provider, tmp
     def run(*replies: Reply):
         provider.script(*replies)
         for name in ("a", "b"):
-            (tmp_path / f"{name}.rllm").write_text(LEAF.format(name=name, base=provider.base), encoding="utf-8")
+            (tmp_path / f"{name}.rllm").write_text(leaf(name, llm=at(provider.base)), encoding="utf-8")
         (tmp_path / "top.rllm").write_text(TOP, encoding="utf-8")
         app = runllm.load(tmp_path / "top.rllm", runtime=runtime)
         if request.param == "sync":

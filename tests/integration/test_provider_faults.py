@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,6 +172,20 @@ def test_of_an_error_only_the_beginning_is_read(engine, make, status: int, expec
 def test_an_error_that_never_ends_keeps_its_status(engine, model: str) -> None:
     with FaultyServer(faulty.endless_error) as server:
         assert fails(engine, server, model).details["status"] == 500
+
+
+def test_an_answer_of_the_wrong_shape_writes_nothing_to_the_terminal(engine, capfd) -> None:
+    """LiteLLM's types would have a line on stderr for each value that they did not expect."""
+    body = b'{"id": "x", "choices": [[], 1, 2]}'
+
+    def fault(line: faulty.Line) -> None:
+        line.head(length=len(body))
+        line.send(body)
+
+    with FaultyServer(fault) as server, warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert type(fails(engine, server, "openai/m")) is ProviderError
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("text", ["a" * (3 * MIB), "\u4e16" * (MIB // 2), '{"a": [1, 2]} ' * 10_000])

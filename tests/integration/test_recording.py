@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from tests.apps import leaf
 
 import runllm
 from runllm.errors import InputSchemaError, ProviderError, RetryExhaustedError, RunllmError
@@ -14,19 +15,6 @@ from runllm.runtime import Runtime
 from runllm.stats.store import Store
 from runllm.testing import ScriptedEngine
 
-LEAF = """---
-name: {name}
-description: A test.
-version: 1.0.0
-author: me
-max_context_window: 4096
-input_schema: {{type: object, properties: {{text: {{type: string}}}}, required: [text], additionalProperties: false}}
-output_schema: {{type: object, properties: {{out: {{type: string}}}}, required: [out], additionalProperties: false}}
-llm: {{model: openai/m, num_retries: 0}}
-llm_params: {{}}
----
-{name}: {{{{ input.text }}}}
-"""
 TOP = """---
 name: top
 description: A test.
@@ -48,8 +36,8 @@ def go(request: pytest.FixtureRequest, tmp_path: Path):
     """Run an app that records, and return its result or error with the store."""
     store = Store(tmp_path / "stats.db")
 
-    def run(engine, given=None, *, text: str = LEAF.format(name="part"), **options):
-        (tmp_path / "part.rllm").write_text(LEAF.format(name="part"), encoding="utf-8")
+    def run(engine, given=None, *, text: str = leaf("part"), **options):
+        (tmp_path / "part.rllm").write_text(leaf("part"), encoding="utf-8")
         path = tmp_path / "app.rllm"
         path.write_text(text, encoding="utf-8")
         app = runllm.load(path, runtime=Runtime(engine=engine, store=store), **{"stats": True, **options})
@@ -128,7 +116,7 @@ def test_content_is_kept_when_it_is_asked_for_with_its_secrets_masked(go) -> Non
 
 
 def test_what_a_model_made_up_is_not_in_a_violation(go) -> None:
-    loose = LEAF.format(name="part").replace(
+    loose = leaf("part").replace(
         "output_schema: {type: object, properties: {out: {type: string}}, required: [out], additionalProperties: false}",
         "output_schema: {type: object, properties: {out: {type: object, additionalProperties: {type: integer}}}, required: [out]}",
     )
@@ -186,10 +174,10 @@ class Interrupted(ScriptedEngine):
         return super().complete(request)
 
 
-@pytest.mark.parametrize("text", [LEAF.format(name="part"), TOP], ids=["one app", "a tree"])
+@pytest.mark.parametrize("text", [leaf("part"), TOP], ids=["one app", "a tree"])
 def test_an_interrupted_run_is_a_row_with_what_it_spent(tmp_path: Path, text: str) -> None:
     store = Store(tmp_path / "stats.db")
-    (tmp_path / "part.rllm").write_text(LEAF.format(name="part"), encoding="utf-8")
+    (tmp_path / "part.rllm").write_text(leaf("part"), encoding="utf-8")
     (tmp_path / "app.rllm").write_text(text, encoding="utf-8")
     runtime = Runtime(engine=Interrupted([good("no")]), store=store)
     app = runllm.load(tmp_path / "app.rllm", runtime=runtime, stats=True)

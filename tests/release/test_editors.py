@@ -18,6 +18,7 @@ from tests.release.conftest import ROOT
 
 import runllm
 
+pytestmark = pytest.mark.timeout(600)
 HERE = Path(__file__).parent
 SAMPLE = HERE / "sample.rllm"
 EDITORS = ROOT / "editors"

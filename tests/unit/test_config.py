@@ -283,6 +283,16 @@ def test_a_project_cannot_steer_keys_content_files_or_downloads(machine: Machine
     assert str(machine.user_file) in problem.hint
 
 
+@pytest.mark.parametrize("path", ["../x.gguf", "/etc/x.gguf", "~/x.gguf", "inner/../../x.GGUF", "link/x.gguf"])
+@pytest.mark.parametrize("setting", ["model = 'local/PATH'", "aliases.fast = 'local/PATH'"])
+def test_a_project_names_no_weights_outside_its_folder(machine: Machine, setting: str, path: str) -> None:
+    (machine.project_file.parent / "link").symlink_to("/etc")
+    assert machine.load(user=setting.replace("PATH", path))
+    with pytest.raises(ConfigError, match="outside its folder"):
+        machine.load(project=setting.replace("PATH", path))
+    assert machine.load(project=setting.replace("PATH", "inner/x.gguf"))
+
+
 def test_a_project_can_set_what_its_apps_could(machine: Machine) -> None:
     text = "model = 'fast'\nmax_retries = 1\ntimeout = 9\nconcurrency = 2\nstats = false\naliases.fast = 'openai/x'\n"
     settings = machine.load(project=text).settings

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.apps import leaf
 
 import runllm
 from runllm.errors import InputSchemaError
@@ -14,19 +15,6 @@ from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
 from runllm.stats.store import Store
 from runllm.testing import ScriptedEngine
 
-LEAF = """---
-name: {name}
-description: A test.
-version: 1.0.0
-author: me
-max_context_window: 4096
-input_schema: {{type: object, properties: {{text: {{type: string}}}}, required: [text]}}
-output_schema: {{type: object, properties: {{out: {{type: string}}}}, required: [out]}}
-llm: {{model: {model}, num_retries: 0, timeout: 10}}
-llm_params: {{max_tokens: 100}}
----
-{name}: {{{{ input.text }}}}
-"""
 TOP = """---
 name: top
 description: A test.
@@ -61,7 +49,10 @@ def project(tmp_path: Path):
 
     def predict(uses: str = "", given=None, model: str = "openai/m", **options) -> Forecast:
         for name in ("a", "b"):
-            (tmp_path / f"{name}.rllm").write_text(LEAF.format(name=name, model=model), encoding="utf-8")
+            (tmp_path / f"{name}.rllm").write_text(
+                leaf(name, llm=f"{{model: {model}, num_retries: 0, timeout: 10}}", params="{max_tokens: 100}"),
+                encoding="utf-8",
+            )
         (tmp_path / "top.rllm").write_text(TOP.replace("USES", uses), encoding="utf-8")
         path = tmp_path / ("top.rllm" if uses else "a.rllm")
         app = runllm.load(path, runtime=Runtime(engine=engine, store=store), **options)

@@ -90,10 +90,8 @@ def invoke(arguments: list[str]) -> int:
         return status if isinstance(status, int) else 0
     except BrokenPipeError:
         return _broken_pipe()
-    except SystemExit as left:
-        if isinstance(left.__context__, OSError):  # how click ends where the reader is gone
-            return _broken_pipe()
-        raise
+    except SystemExit:  # how click ends where it finds that the reader is gone, and nowhere else
+        return _broken_pipe()
     except (KeyboardInterrupt, click.exceptions.Abort):
         from runllm.errors import InterruptedRunError
 
@@ -122,21 +120,18 @@ def with_run(arguments: list[str]) -> list[str]:
 
 
 def _fail(error: object) -> int:
+    from runllm.cli.output import coloured
     from runllm.errors import RunllmError
     from runllm.rendering import Paint, error_json, error_report
 
     assert isinstance(error, RunllmError)  # noqa: S101 - narrows the type without importing it for `--help`
     terminal = sys.stderr.isatty()
-    text = error_report(error, Paint(colour=_colour())) if terminal else error_json(error)
+    text = error_report(error, Paint(colour=coloured(sys.stderr))) if terminal else error_json(error)
     try:
         click.echo(text, err=True, color=True)
     except (BrokenPipeError, ValueError, OSError):
         return BROKEN_PIPE_STATUS
     return error.exit_status
-
-
-def _colour() -> bool:
-    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def _broken_pipe() -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from runllm import config
-from runllm.cli.output import format_option
+from runllm.cli.output import coloured, format_option
 from runllm.redaction import redact
 from runllm.rendering import Paint, as_json, problems_report, safe
 
@@ -38,7 +38,7 @@ def command(ctx: click.Context, form: str) -> None:
     found = config.load()
     warnings = config.unknown_variables(os.environ)
     if warnings:
-        click.echo(problems_report(warnings, Paint(colour=sys.stderr.isatty())), err=True, color=True)
+        click.echo(problems_report(warnings, Paint(colour=coloured(sys.stderr))), err=True, color=True)
     click.echo(_as_json(found) if form == "json" else _table(found), color=True)
 
 
@@ -109,7 +109,7 @@ def _as_json(found: config.Configuration) -> str:
 
 
 def _table(found: config.Configuration) -> str:
-    paint = Paint(colour=sys.stdout.isatty())
+    paint = Paint(colour=coloured(sys.stdout))
     rows = [(safe(entry.key), safe(_shown(entry.value)), _origin(entry.origin)) for entry in found.entries()]
     keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from runllm.cli.output import format_option
+from runllm.cli.output import coloured, format_option
 
 # Not through `runllm.api`, which imports what may be missing.
 from runllm.doctor import Check, Status, examine
@@ -37,7 +37,7 @@ def command(form: str) -> None:
         found = {"ok": not wrong, "checks": [asdict(check) for check in checks]}
         text = as_json(found)
     else:
-        text = _text(checks, Paint(colour=sys.stdout.isatty()))
+        text = _text(checks, Paint(colour=coloured(sys.stdout)))
     click.echo(_printable(text), color=True)
     if wrong:
         raise click.exceptions.Exit(FAILED)

@@ -9,7 +9,7 @@ import click
 
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
-from runllm.cli.output import format_option
+from runllm.cli.output import coloured, format_option
 from runllm.rendering import Paint, as_json, safe
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _pair(found: Range | None) -> dict[str, float] | None:
 
 
 def _report(app: api.App, found: Forecast) -> str:
-    paint = Paint(colour=sys.stdout.isatty())
+    paint = Paint(colour=coloured(sys.stdout))
     lines = [f"{paint(safe(app.name), 'bold')} {safe(app.program.version)}"]
     if not found.parts:
         return "\n".join([*lines, "time   next to nothing", "cost   nothing", "calls  none: no model is called"])

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from runllm import api
-from runllm.cli.output import format_option
+from runllm.cli.output import coloured, format_option
 from runllm.diagrams import mermaid, tree
 from runllm.redaction import redact
 from runllm.rendering import Paint, as_json, safe
@@ -33,7 +33,7 @@ def command(file: str, form: str) -> None:
 
 
 def _text(found: dict[str, Any]) -> str:
-    paint = Paint(colour=sys.stdout.isatty())
+    paint = Paint(colour=coloured(sys.stdout))
     params = ", ".join(f"{key}={json.dumps(value)}" for key, value in found["llm_params"].items())
     lines = [
         f"{paint(safe(found['name']), 'bold')} {safe(found['version'])} by {safe(found['author'])}",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -17,6 +18,11 @@ C = TypeVar("C", bound=Callable[..., Any])
 def format_option(*forms: str, meaning: str) -> Callable[[C], C]:
     """Add `--format` (as `form`) to a command; the first form is the default."""
     return click.option("--format", "form", type=click.Choice(forms), default=forms[0], show_default=True, help=meaning)
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether what goes to this stream may have colours: a terminal that knows them, of a user who wants them."""
+    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def write(pieces: Iterable[str], target: str | None, *, foreign: bool = False) -> None:

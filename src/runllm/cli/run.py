@@ -11,7 +11,7 @@ import click
 
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
-from runllm.cli.output import format_option, write
+from runllm.cli.output import coloured, format_option, write
 from runllm.exchange import Event
 from runllm.rendering import Paint, as_json, event_line, output_text, safe
 
@@ -179,7 +179,7 @@ def _pulling() -> Callable[[PullProgress], None] | None:
 
 
 def _trace(event: Event) -> None:
-    click.echo(event_line(event, Paint(colour=sys.stderr.isatty())), err=True, color=True)
+    click.echo(event_line(event, Paint(colour=coloured(sys.stderr))), err=True, color=True)
 
 
 def _preview(found: Preview) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from runllm import api
-from runllm.cli.output import write
+from runllm.cli.output import coloured, write
 from runllm.errors import UsageError
 from runllm.rendering import Paint, safe
 
@@ -193,7 +193,7 @@ def _rendered(summary: Summary, title: str, asked: dict[str, str | float | None]
         return as_csv(summary) if form == "csv" else as_json(summary, asked)
     from runllm.reports.table import Look, as_table, has_blocks
 
-    colour = sys.stdout.isatty() and not plain and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    colour = coloured(sys.stdout) and not plain
     blocks = plain or has_blocks(getattr(sys.stdout, "encoding", None))
     width = shutil.get_terminal_size(_PIPED).columns
     return as_table(summary, title, Look(paint=Paint(colour=colour), width=width, blocks=blocks))

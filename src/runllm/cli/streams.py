@@ -19,4 +19,4 @@ def fill() -> None:
     streams: Any = sys
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
-            setattr(streams, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: PTH123, SIM115 - for good
+            setattr(streams, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - for good

@@ -7,7 +7,7 @@ import sys
 import click
 
 from runllm import api
-from runllm.cli.output import format_option
+from runllm.cli.output import coloured, format_option
 from runllm.errors import problem_as_json
 from runllm.rendering import Paint, as_json, problems_report, safe
 
@@ -45,7 +45,7 @@ def command(files: tuple[str, ...], strict: bool, trust_python: bool, whole_tree
 
 
 def _print(report: api.Report) -> None:
-    paint = Paint(colour=sys.stdout.isatty())
+    paint = Paint(colour=coloured(sys.stdout))
     if report.problems:
         click.echo(problems_report(report.problems, paint) + "\n", color=True)
     errors = sum(problem.severity == "error" for problem in report.problems)

@@ -88,6 +88,25 @@ def barred(path: KeyPath, value: Any, user: Path | None) -> Problem | None:
     return problem(said, "project", hint=f"Put it into your own file{own}{variable}.")
 
 
+def strayed(value: Any, folder: Path) -> Problem | None:
+    """Why a project's file may not name this model, None where it may: weights in its own folder, or none.
+
+    Args:
+        value: the model as it is kept, with the path made whole.
+        folder: the project's.
+    """
+    name = value if isinstance(value, str) else ""
+    path = name.removeprefix("local/")
+    if path == name or not path.lower().endswith(".gguf") or path.startswith("hf:"):
+        return None
+    try:
+        inside = Path(path).expanduser().resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):
+        inside = False
+    said = "a project's file may not name weights outside its folder"
+    return None if inside else problem(said, "project", hint="Move them there, or name the model in your own file.")
+
+
 def _misnamed(path: KeyPath, value: Any, called: str, setting: Setting | None) -> Problem | None:
     """Why there is no such setting, None where there is one."""
     table = TABLES.get(path[0])

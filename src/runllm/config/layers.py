@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from runllm.config.checking import barred, check, leaves, problem
+from runllm.config.checking import barred, check, leaves, problem, strayed
 from runllm.config.files import USER_FILE_VARIABLE, home
 from runllm.config.kinds import Whereabouts
 from runllm.config.settings import SETTINGS, KeyPath
@@ -128,7 +128,10 @@ def from_file(path: Path, kind: Literal["project", "user"], environment: Mapping
     problems: list[Problem] = []
     for at, value in leaves(document.values):
         kept = check(at, value, where)
-        wrong = (barred(at, value, user) if kind == "project" else None) or kept.problem
+        wrong = kept.problem
+        if kind == "project":
+            named = kept.value if at[0] in ("model", "aliases") else None
+            wrong = barred(at, value, user) or wrong or strayed(named, path.parent)
         if wrong is None:
             values[at] = kept.value
         else:

@@ -19,6 +19,7 @@ from runllm.diagnostics import nearest
 from runllm.engines.addresses import is_at, is_loopback, ollama_address, origin
 from runllm.errors import MissingCredentialError, ModelNotFoundError, NotAllowedError, ProviderConnectionError
 from runllm.exchange import Endpoint
+from runllm.redaction import name_secret
 
 LOOPBACK_ONLY = "RUNLLM_LOOPBACK_ONLY"
 PLACEHOLDER_KEY = "no-key"  # clients insist on one, and would else take the provider's from the environment
@@ -209,6 +210,7 @@ def _key(
 ) -> str | None:
     wanted = (endpoint.api_key_env,) if endpoint.api_key_env else provider.keys
     if endpoint.api_key_env and environment.get(endpoint.api_key_env):
+        name_secret(endpoint.api_key_env)
         return environment[endpoint.api_key_env]
     if not endpoint.api_key_env:
         if endpoint.api_base and not (endpoint.key_allowed or _is_own(endpoint.api_base, provider, environment)):

@@ -11,27 +11,20 @@ Deterministic, no I/O. `docs/extraction.md` lists every repair, and what is neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from runllm.contracts import Contract
-from runllm.diagnostics import Problem
-from runllm.errors import OutputSchemaError
-from runllm.extraction import candidates, complaints, locating, strict
-from runllm.extraction.candidates import Found, Scan
-from runllm.extraction.coercion import Coercer
-from runllm.extraction.shapes import Shapes
-from runllm.extraction.tolerant import BrokenError, Reader
+from runllm.extraction import strict
+from runllm.values import value
+
+if TYPE_CHECKING:
+    from runllm.extraction.reading import Reading
 
 __all__ = ["Extraction", "extract"]
 
-_MAX_REPAIRS = 50
-_COMPARED = 8
-_ENCODED = "double-encoded"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Extraction:
     """A value read from an answer.
 
@@ -59,147 +52,19 @@ def extract(text: str, schema: Mapping[str, Any] | Contract, *, finish_reason: s
     """
     contract = schema if isinstance(schema, Contract) else Contract(schema)
     if finish_reason == "length":
+        from runllm.extraction import complaints
+
         raise complaints.refusal(text, contract, [complaints.TOKEN_LIMIT])
     try:
-        value, unusual = strict.whole(text)
+        found, unusual = strict.whole(text)
     except ValueError:
-        return _Reading(text, contract).search()
-    if not unusual and contract.accepts(value) and strict.is_unicode(text, value):
-        return Extraction(value=value, repairs=())
-    return _Reading(text, contract).only(value)
+        return _reading(text, contract).search()
+    if not unusual and contract.accepts(found) and strict.is_unicode(text, found):
+        return Extraction(value=found, repairs=())
+    return _reading(text, contract).only(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    """A value changed to fit as far as it goes, and what that took."""
+def _reading(text: str, contract: Contract) -> Reading:
+    from runllm.extraction.reading import Reading  # 6 ms that an answer in plain JSON need not pay
 
-    value: Any
-    repairs: tuple[str, ...]
-    fits: bool
-    inexact: tuple[Problem, ...] = ()
-
-
-class _Reading:
-    """One answer that is not plain JSON of the right kind."""
-
-    def __init__(self, text: str, contract: Contract) -> None:
-        self._text = text
-        self._contract = contract
-        self._shapes = Shapes(contract)
-        self._coercer = Coercer(self._shapes)
-
-    def only(self, value: Any) -> Extraction:
-        """The whole text is `value`."""
-        judged = self._judge(value)
-        if not judged.fits:
-            raise self._refusal(self._problems(judged))
-        return self._accept(judged)
-
-    def search(self) -> Extraction:
-        """Look for the value in the text."""
-        scan = candidates.scan(self._text)
-        if scan.cut:
-            raise self._refusal([complaints.cut(self._text, scan.cut)])
-        if scan.crowded:
-            raise self._refusal([complaints.CROWDED])
-        pool = scan.pool() or self._scalar(scan)
-        judged = self._judge_all(scan, [found for found in pool if not found.fault])
-        fitting = {strict.canonical(one.value): one for one in judged if one.fits}
-        if len(fitting) > 1:
-            raise self._refusal([complaints.SEVERAL])
-        # A broken attempt at JSON may have been the answer: what stands beside it is not taken for it.
-        if broken := [complaints.broken(self._text, found.fault) for found in pool if found.fault]:
-            raise self._refusal(broken[:_COMPARED])
-        if not fitting:
-            near = judged if len(judged) <= _COMPARED else judged[: _COMPARED // 2] + judged[-_COMPARED // 2 :]
-            problems = [self._problems(one) for one in near] or [[self._nothing(scan)]]
-            raise self._refusal(complaints.nearest(problems))
-        return self._accept(next(iter(fitting.values())))
-
-    def _scalar(self, scan: Scan) -> list[Found]:
-        """The number, string or other scalar that is the whole text but for reasoning and unusual space."""
-        rest = self._text[scan.start :].strip().strip("\ufeff\u200b\u2060").strip()
-        try:
-            value, _ = strict.whole(rest)
-        except ValueError:
-            return []
-        start = self._text.index(rest, scan.start)
-        return [Found(start=start, end=start + len(rest), value=value)]
-
-    def _judge_all(self, scan: Scan, found: Sequence[Found]) -> list[_Judged]:
-        """Each different value, judged; once two that differ fit, the rest does not matter."""
-        seen: set[str] = set()
-        judged: list[_Judged] = []
-        fitting: set[str] = set()
-        for one in found:
-            key = strict.canonical(one.value)
-            if key in seen or len(fitting) > 1:
-                continue
-            seen.add(key)
-            result = self._judge(one.value, one.syntax)
-            if result.fits:
-                around = candidates.envelope(self._text, scan.start, one)
-                result = replace(result, repairs=(*around, *result.repairs))
-                fitting.add(strict.canonical(result.value))
-            judged.append(result)
-        return judged
-
-    def _judge(self, value: Any, repairs: tuple[str, ...] = ()) -> _Judged:
-        """Hold one value against the contract, coerced where that is needed."""
-        coerced = self._coercer.coerce(value)
-        if coerced.inexact:
-            return _Judged(value=value, repairs=repairs, fits=False, inexact=coerced.inexact)
-        if self._contract.accepts(value):
-            # It fits as it is: only the form of a whole number may change.
-            same = coerced.value == value and self._contract.accepts(coerced.value)
-            return _Judged(
-                value=coerced.value if same else value, repairs=repairs + (coerced.repairs if same else ()), fits=True
-            )
-        if self._contract.accepts(coerced.value):
-            return _Judged(value=coerced.value, repairs=repairs + coerced.repairs, fits=True)
-        if isinstance(value, str) and _ENCODED not in repairs and (inner := _whole(value)):
-            again = self._judge(inner[0], (*repairs, _ENCODED, *inner[1]))
-            if again.fits:
-                return again
-        return _Judged(value=coerced.value, repairs=repairs, fits=False)
-
-    def _accept(self, judged: _Judged) -> Extraction:
-        if not strict.is_unicode(self._text, judged.value):
-            raise self._refusal([complaints.HALF_CHARACTER])
-        repairs = [complaints.printable(name) for name in dict.fromkeys(judged.repairs)]
-        if len(repairs) > _MAX_REPAIRS:
-            repairs[_MAX_REPAIRS:] = [f"{len(repairs) - _MAX_REPAIRS} more"]
-        return Extraction(value=judged.value, repairs=tuple(repairs))
-
-    def _problems(self, judged: _Judged) -> Sequence[Problem]:
-        return judged.inexact or locating.problems(self._shapes, judged.value, len(self._text)) or [complaints.NO_FIT]
-
-    def _nothing(self, scan: Scan) -> Problem:
-        """What to say where no value was found at all."""
-        begin = len(self._text) - len(self._text[scan.start :].lstrip())
-        if begin == len(self._text):
-            return complaints.EMPTY
-        if self._text[begin] in "{[":
-            try:
-                Reader(self._text).read(begin)
-            except BrokenError as fault:
-                return complaints.broken(self._text, fault)
-        return complaints.stray(self._text, scan.stray[0]) if scan.stray else complaints.NO_JSON
-
-    def _refusal(self, problems: Sequence[Problem]) -> OutputSchemaError:
-        return complaints.refusal(self._text, self._contract, problems)
-
-
-def _whole(text: str) -> tuple[Any, tuple[str, ...]] | None:
-    """The value that a string holds as its whole text, and the repairs it took."""
-    text = text.strip()
-    try:
-        return strict.whole(text)[0], ()
-    except ValueError:
-        pass
-    reader = Reader(text)
-    try:
-        value, end = reader.read(0)
-    except BrokenError:
-        return None
-    return (value, tuple(reader.repairs)) if end == len(text) else None
+    return Reading(text, contract)
