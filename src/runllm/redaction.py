@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any, cast
 
 MASK = "[redacted]"
@@ -94,7 +95,10 @@ def redact_text(text: str, environment: Mapping[str, str] | None = None) -> str:
 
 
 def redact(value: Any, environment: Mapping[str, str] | None = None) -> Any:
-    """A JSON value with every known secret masked, in keys and strings at any depth."""
+    """A JSON value with every known secret masked, in keys and strings at any depth.
+
+    NaN and infinity, which JSON does not have, become text.
+    """
     return _redacted(value, _secrets(environment))
 
 
@@ -111,6 +115,8 @@ def _redacted(value: Any, secrets: tuple[str, ...]) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_redacted(item, secrets) for item in cast("list[Any]", value)]
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
     return value
 
 

@@ -170,3 +170,20 @@ def test_every_known_word_is_listed_once_in_small_letters() -> None:
     stems = budget._STEMS.split()
     assert stems == sorted(set(stems))
     assert all(stem.isascii() and stem.isalpha() and stem.islower() and len(stem) > 1 for stem in stems)
+
+
+@given(
+    st.lists(st.text(max_size=60), max_size=4),
+    st.one_of(st.none(), st.integers(1, 400)),
+    st.integers(1, 2_000),
+)
+def test_what_surely_fits_fits(texts: list[str], max_tokens: int | None, window: int) -> None:
+    """The quick look never lets a request through that the estimate refuses."""
+    if budget.surely_fits(texts, max_tokens=max_tokens, window=window):
+        assert check(texts, max_tokens=max_tokens, window=window).fits
+
+
+def test_a_wide_window_is_seen_at_a_glance() -> None:
+    """The quick look counts four bytes a character, so it leaves a close call to the estimate."""
+    assert budget.surely_fits(["a prompt"], max_tokens=400, window=8192)
+    assert not budget.surely_fits(["a" * 2000], max_tokens=400, window=4096)

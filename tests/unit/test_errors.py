@@ -87,3 +87,9 @@ def test_the_value_of_a_key_in_the_environment_is_known_whatever_its_shape() -> 
 )
 def test_ordinary_text_is_left_alone(text: str) -> None:
     assert redact_text(text, {}) == text
+
+
+def test_a_payload_is_json_whatever_was_received() -> None:
+    """NaN and infinity are none."""
+    payload = InputSchemaError("x", received={"n": float("inf"), "m": [float("nan")]}).payload()
+    assert json.loads(json.dumps(payload, allow_nan=False))["received_payload"] == {"n": "inf", "m": ["nan"]}
