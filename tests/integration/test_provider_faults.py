@@ -182,9 +182,10 @@ def test_an_answer_of_the_wrong_shape_writes_nothing_to_the_terminal(engine, cap
         line.head(length=len(body))
         line.send(body)
 
-    with FaultyServer(fault) as server, warnings.catch_warnings():
+    with FaultyServer(fault) as server, warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         assert type(fails(engine, server, "openai/m")) is ProviderError
+    assert [str(one.message) for one in seen if "serializer" in str(one.message)] == []
     assert capfd.readouterr() == ("", "")
 
 

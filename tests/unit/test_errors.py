@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runllm.diagnostics import Problem, Span
-from runllm.errors import ProviderError, RunllmError, catalogue, class_of
+from runllm.errors import InputSchemaError, ProviderError, RunllmError, catalogue, class_of
 from runllm.redaction import redact, redact_text
 
 # Codes are promised for ever: a change here breaks programs that read them.
