@@ -43,7 +43,10 @@ release-check: ## build, install in fresh environments, try the editors (some mi
 bench: ## measure start-up, overhead, extraction, local schemas, statistics, composition, predictions
 	for f in startup run_overhead litellm_overhead extraction token_estimate local_schemas blocks stats composition exectime; do $(RUN) python benchmarks/$$f.py || exit 1; done
 
+peers: ## measure runllm beside other tools, and put the tables into docs/performance.md
+	$(RUN) python benchmarks/peers/run.py --write
+
 lock: ## pin every dependency with its hashes in requirements.lock
 	uv export --no-emit-project --no-annotate --no-header --all-extras --all-groups -o requirements.lock
 
-.PHONY: help test lint docs gen fix check fuzz audit site release-check bench lock
+.PHONY: help test lint docs gen fix check fuzz audit site release-check bench peers lock

@@ -195,7 +195,7 @@ from runllm.exchange import Endpoint, Message, Request
 engine = LocalEngine()
 endpoint = Endpoint(model="local/smollm2-135m")
 engine.ready(endpoint); engine.window(endpoint)
-assert "xllamacpp" not in sys.modules
+assert not {"xllamacpp", "asyncio"} & set(sys.modules)
 request = Request(endpoint=endpoint, messages=(Message(role="user", content="Tell a long story."),))
 if sys.argv[1] == "interrupt":
     threading.Timer(2.0, _thread.interrupt_main).start()

@@ -7,7 +7,6 @@ error holds none of the library's objects: they hold requests with keys in them.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm.engines.providers import Access
+from runllm.engines.wording import said
 from runllm.errors import (
     AuthenticationError,
     ContextWindowExceededError,
@@ -30,12 +30,8 @@ from runllm.errors import (
     RunllmError,
 )
 from runllm.exchange import Endpoint
-from runllm.redaction import MASK, redact_text
+from runllm.redaction import redact_text
 
-LONGEST_WORDS = 300
-_LONGEST_READ = 4096  # of them that are searched for secrets: far more than is shown, and quickly done
-_LONGEST_SAID = 1 << 16  # characters of an exception: more than is read of any error
-_LONGEST_PREFIX = 200
 _DEEPEST_CAUSE = 12
 
 
@@ -226,7 +222,7 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     return Failure(
         status=_status(chain),
         kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"}),
-        words=_clip(_without(secrets, _words(chain)[:_LONGEST_READ])),
+        words=said([str(cause) for cause in chain], secrets),
         retry_after=_retry_after(chain),
     )
 
@@ -277,82 +273,3 @@ def _seconds(stated: str) -> float | None:
         except ValueError:
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-# --- the provider's words -------------------------------------------------------------------------------
-
-_PREFIX = re.compile(
-    r"^(?:Timeout Error: |400, message[:=]\s*[\"']*"  # a status that is the HTTP library's own
-    r"|(?:litellm\.)?\w*(?:Error|Exception|Timeout|Exceeded)\w*(?:: | - )"
-    r"|\w+(?:Exception|Error) \w+Error - )"
-)
-_TAILS = (
-    re.compile(r"Traceback \(most recent call last\):.*", re.DOTALL),
-    re.compile(r"\.? Handle with `litellm\.\w+`\.?"),
-    re.compile(r"\.? File an issue if litellm error - \S+"),
-    re.compile(r"Received Model Group=.*", re.DOTALL),
-    re.compile(r"<RawResponseMessage\(.*", re.DOTALL),
-    re.compile(r"[\"'], url='[^']*'$"),
-    re.compile(r" ssl:<ssl\.SSLContext object at 0x[0-9a-f]+>"),
-)
-
-
-def _words(chain: list[BaseException]) -> str:
-    """What the provider said, or what the system said of the connection."""
-    words = _bare(str(chain[0]))
-    if words in ("", "Connection error."):
-        words = next((text for cause in reversed(chain) if (text := _bare(str(cause)))), words)
-    return words
-
-
-def _bare(text: str) -> str:
-    """A message without what LiteLLM writes around it."""
-    text = text[:_LONGEST_SAID]
-    for tail in _TAILS:
-        text = tail.sub("", text)
-    while (match := _PREFIX.match(text, 0, _LONGEST_PREFIX)) is not None:
-        text = text[match.end() :]
-    start = text.find("{")
-    if start >= 0:
-        try:
-            said = _said(json.JSONDecoder().raw_decode(text, start)[0])
-        except (ValueError, RecursionError):
-            said = ""
-        text = said or text
-    return " ".join(text.split())
-
-
-def _said(body: Any) -> str:
-    """The message inside an error body, in the shapes that providers use."""
-    if isinstance(body, str):
-        return _said_in_json(body) or body
-    if isinstance(body, Mapping):
-        fields = cast("Mapping[str, Any]", body)
-        if isinstance(fields.get("loc"), list) and "msg" in fields:
-            return f"{'.'.join(str(step) for step in fields['loc'])}: {fields['msg']}"
-        for name in ("error", "message", "detail", "msg"):
-            if name in fields and (said := _said(fields[name])):
-                return said
-    if isinstance(body, list) and body:
-        return _said(cast("list[Any]", body)[0])
-    return ""
-
-
-def _said_in_json(text: str) -> str:
-    """The message of a body that is JSON written as a text, as newer Ollama servers send it."""
-    if not text.startswith("{"):
-        return ""
-    try:
-        return _said(json.loads(text))
-    except (ValueError, RecursionError):
-        return ""
-
-
-def _without(secrets: Iterable[str], words: str) -> str:
-    for secret in secrets:
-        words = words.replace(secret, MASK)
-    return redact_text(words)
-
-
-def _clip(words: str) -> str:
-    return words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"

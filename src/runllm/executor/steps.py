@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runllm.diagnostics import Problem
@@ -117,7 +118,7 @@ class Run:
             self.tree.endpoints[self.plan] = () if without else endpoints(self.program, self.options)
         return self.tree.endpoints[self.plan]
 
-    @property
+    @cached_property
     def limits(self) -> Limits:
         """How long its calls may take, and how often they are made."""
         return limits(self.program, self.options, self.endpoints[0].model)
