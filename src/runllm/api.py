@@ -14,7 +14,7 @@ from runllm.errors import InternalError, RunllmError, UsageError, class_of
 from runllm.machine import models, new_runtime, process_runtime, pull, remove_model, stats_store
 from runllm.plan import Plan
 from runllm.program import Program
-from runllm.values import value
+from runllm.values import frozen
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.exchange import Event, Options, RunResult
@@ -31,7 +31,7 @@ __all__ = [
 Listener = Callable[["Event"], None]
 
 
-@value
+@frozen
 class Report:
     """What checking a file found.
 

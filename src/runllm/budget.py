@@ -19,7 +19,7 @@ from itertools import pairwise
 from operator import add
 from typing import Any
 
-from runllm.values import value
+from runllm.values import frozen
 
 CHUNK = 1 << 19
 """Characters read at a time, so that the pieces of a long text need little memory."""
@@ -34,7 +34,7 @@ SMALLEST_ANSWER = 256
 """Tokens kept for the answer when the app does not say how long it may be: a small JSON object."""
 
 
-@value
+@frozen
 class Budget:
     """What a request needs, beside what there is.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from runllm.errors import ModelNotFoundError, OllamaModelMissingError, ProviderError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request
-from runllm.values import value
+from runllm.values import frozen
 
 DEFAULT_NUM_RETRIES = 2
 FIRST_PAUSE = 0.5
@@ -20,14 +20,14 @@ LONGEST_PAUSE = 30.0
 LONGEST_RETRY_AFTER = 60.0
 
 
-@value
+@frozen
 class Call:
     """Ask the driver to send a request; it answers with the `Completion`, or throws the failure in."""
 
     request: Request
 
 
-@value
+@frozen
 class Pause:
     """Ask the driver to wait for so many seconds."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from runllm.diagnostics import Problem
-from runllm.values import value
+from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.config import Configuration
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Role = Literal["system", "user", "assistant"]
 
 
-@value
+@frozen
 class Message:
     """One turn of the conversation with the model."""
 
@@ -25,7 +25,7 @@ class Message:
     content: str
 
 
-@value
+@frozen
 class Endpoint:
     """Which model to call and how to reach it.
 
@@ -50,7 +50,7 @@ class Endpoint:
     folder: Path | None = None
 
 
-@value
+@frozen
 class Request:
     """One call to a model.
 
@@ -69,7 +69,7 @@ class Request:
     timeout: float = 600.0
 
 
-@value
+@frozen
 class Usage:
     """Tokens spent; `prompt_tokens` includes `cached_tokens`, `completion_tokens` includes `reasoning_tokens`."""
 
@@ -92,7 +92,7 @@ class Usage:
         )
 
 
-@value
+@frozen
 class Completion:
     """What a model answered.
 
@@ -115,7 +115,7 @@ class Completion:
     notes: tuple[str, ...] = ()
 
 
-@value
+@frozen
 class Verdict:
     """What was found in an answer: the value, what is wrong with it, or why it could not be judged."""
 
@@ -126,7 +126,7 @@ class Verdict:
     error: RunllmError | None = None
 
 
-@value
+@frozen
 class Attempt:
     """One request, its answer, and what was wrong with it.
 
@@ -149,7 +149,7 @@ class Attempt:
     error: RunllmError | None = None
 
 
-@value
+@frozen
 class Outcome:
     """How the attempts ended: a value, or the error that says why there is none."""
 
@@ -158,7 +158,7 @@ class Outcome:
     error: RunllmError | None = None
 
 
-@value
+@frozen
 class Event:
     """One step of a run, for a trace.
 
@@ -176,7 +176,7 @@ class Event:
     trail: tuple[str, ...] = ()
 
 
-@value
+@frozen
 class Options:
     """What a caller may override for a run; None leaves the file's own value.
 
@@ -213,7 +213,7 @@ class Options:
     listener: Callable[[Event], None] | None = None
 
 
-@value
+@frozen
 class ChildResult:
     """The run of an app that another one uses.
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from runllm.contracts import Contract
 from runllm.diagnostics import Span
-from runllm.values import value
+from runllm.values import frozen
 
 Phase = Literal["pre", "check", "post"]
 
@@ -29,7 +29,7 @@ def _line_starts(text: str) -> list[int]:
     return [0, *(at + 1 for at, char in enumerate(text) if char == "\n")]
 
 
-@value
+@frozen
 class Source:
     """The text of a file, every line break a single line feed, and the name to report it under."""
 
@@ -46,7 +46,7 @@ class Source:
         return Span(file=self.name, line=line, column=column, length=length, text=self.line(line))
 
 
-@value
+@frozen
 class Section:
     """A template in the file, with the place of each of its lines.
 
@@ -72,7 +72,7 @@ class Section:
         return first_line, first_column + (column - 1 if self.verbatim else 0)
 
 
-@value
+@frozen
 class ValueTemplate:
     """A YAML value whose strings may be templates: what `with`, `for_each` and `output` say.
 
@@ -89,7 +89,7 @@ class ValueTemplate:
     keys: Mapping[str, Span]
 
 
-@value
+@frozen
 class Block:
     """A fenced Python block.
 
@@ -128,7 +128,7 @@ def vars_schema(blocks: Iterable[Block]) -> dict[str, Any] | None:
     }
 
 
-@value
+@frozen
 class Dependency:
     """An app that this one uses.
 
@@ -149,7 +149,7 @@ class Dependency:
     path_span: Span
 
 
-@value
+@frozen
 class Example:
     """A pair of input and output, sent as earlier turns of the conversation."""
 
@@ -157,7 +157,7 @@ class Example:
     output: dict[str, Any]
 
 
-@value
+@frozen
 class ModelSettings:
     """The `llm` mapping: which model, and how to reach it.
 
@@ -181,7 +181,7 @@ class ModelSettings:
     schema_instruction: bool = True
 
 
-@value
+@frozen
 class Program:
     """A file whose form is right. `runllm.analysis` checks what its parts mean together.
 

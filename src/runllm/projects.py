@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from runllm import parser
@@ -14,6 +13,7 @@ from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_or
 from runllm.errors import FileAccessError
 from runllm.plan import Plan
 from runllm.program import Dependency, Program
+from runllm.values import frozen
 
 MAX_DEPTH = 32
 MAX_FILES = 1000
@@ -22,7 +22,7 @@ MAX_TOLD = 20
 MARKERS = ("runllm.toml", "pyproject.toml", ".git")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Loaded:
     """A file that was read and checked, and what it uses.
 

@@ -13,7 +13,7 @@ from typing import Any
 from runllm.diagnostics import Problem
 from runllm.errors import ContextWindowExceededError, RetryExhaustedError, RunllmError, problem_as_json
 from runllm.exchange import Attempt, Message, Outcome, Request, Verdict
-from runllm.values import value
+from runllm.values import frozen
 
 DEFAULT_MAX_RETRIES = 2
 UNSTUCK_TEMPERATURE = 0.5
@@ -30,7 +30,7 @@ _CUT = " … [shortened]"
 _SHORTEST_QUOTE = 64
 
 
-@value
+@frozen
 class Policy:
     """How to go on after an answer that does not fit.
 

@@ -58,6 +58,7 @@ _SHAPES = tuple(
 )  # fmt: skip
 _PASSWORD = re.compile(r"://[^\s/@\"'<>:]{0,256}:([^\s/@\"'<>]{1,256})@")
 
+_ENTRIES = frozenset({"key", "keys"})  # in JSON, far more often the name of an entry than a secret
 _NAMES = frozenset({"RUNLLM_ALLOWED_KEYS"})  # holds names of variables, which messages are about
 
 _named: set[str] = set()
@@ -109,7 +110,7 @@ def _redacted(value: Any, secrets: tuple[str, ...]) -> Any:
         items = cast("Mapping[Any, Any]", value).items()
         return {
             _masked(str(key), secrets): MASK
-            if isinstance(item, str) and item and is_secret_name(str(key))
+            if isinstance(item, str) and item and str(key) not in _ENTRIES and is_secret_name(str(key))
             else _redacted(item, secrets)
             for key, item in items
         }

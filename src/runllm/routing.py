@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,6 +12,7 @@ from runllm.errors import UsageError
 from runllm.exchange import Endpoint, Options
 from runllm.program import ModelSettings, Program
 from runllm.recovery import DEFAULT_MAX_RETRIES
+from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.config import Configuration
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """What holds for the calls of a run.
 

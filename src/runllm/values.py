@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-def value(cls: type[T]) -> type[T]:
+def frozen(cls: type[T]) -> type[T]:
     """Make a class of annotated names a value, as `dataclass(frozen=True, slots=True, kw_only=True)` does.
 
     A method that the class defines itself is kept. A value is no base of another.

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from runllm.values import value
+from runllm.values import frozen
 
 
-@value
+@frozen
 class Point:
     x: int
     y: int = 2
@@ -32,7 +32,7 @@ class Twin:
     secret: str = field(default="", repr=False)
 
 
-@value
+@frozen
 class Named:
     name: str
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from typing import Any
 
 from runllm.diagnostics import Severity
+from runllm.values import frozen
 
 _LONGEST_MESSAGE = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BlockFinding:
     """One thing that is wrong with a block.
 

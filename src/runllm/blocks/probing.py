@@ -11,8 +11,9 @@ import json
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+
+from runllm.values import frozen
 
 if TYPE_CHECKING:
     from pydantic_monty import Monty, MontyError, ResourceLimits
@@ -35,7 +36,7 @@ _lock = threading.Lock()
 _pools: dict[int, Monty] = {}  # by process: a pool that was made before a fork cannot be used after it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Diagnostic:
     """What the type checker says; lines and columns count from 1, in code points, and `end` is exclusive."""
 
@@ -47,7 +48,7 @@ class Diagnostic:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Refusal:
     """Why the sandbox cannot run the code at all; line 0 where it does not say where."""
 
@@ -57,7 +58,7 @@ class Refusal:
     syntax: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """All that the sandbox says of a block.
 

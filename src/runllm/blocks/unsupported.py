@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from runllm.blocks.reading import Known
 from runllm.blocks.rewrites import FILES
+from runllm.values import frozen
 
 _DEL_ITEM = "Use `d.pop(key)`, or build what is left: `{k: v for k, v in d.items() if k != key}`."
 _DEL_SLICE = "Assign an empty list: `items[a:b] = []`, or keep what you want: `items = items[:a]`."
@@ -61,11 +61,12 @@ _PURE_OS = frozenset({"fspath"})
 _METHODS = frozenset(
     name for kind in (str, list, dict, set) for name in vars(kind) if not name.startswith("_")
 ) | {"most_common"}  # fmt: skip
+
 _TYPES = frozenset({"str", "list", "dict", "set", "int", "float", "bytes", "tuple", "frozenset"})
 _LISTS = frozenset({"map", "filter", "zip", "reversed", "enumerate"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Feature:
     """Something that the sandbox does not have: where it stands, what it is, what to write instead."""
 

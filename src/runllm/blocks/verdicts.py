@@ -11,15 +11,15 @@ import ast
 import builtins
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from runllm.blocks.probing import Diagnostic
 from runllm.blocks.rewrites import AVAILABLE, BUILTINS, METHODS
 from runllm.blocks.typenames import OUR_CLASS, base_of, kind_of, one_of, parts_of, plain
 from runllm.diagnostics import Severity, did_you_mean, nearest
+from runllm.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verdict:
     """What a diagnostic means for the author; `place` is the node at fault where that is not the whole."""
 
@@ -29,7 +29,7 @@ class Verdict:
     place: ast.AST | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Facts:
     """What is known of the block besides its types.
 

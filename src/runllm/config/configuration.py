@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -25,6 +25,7 @@ from runllm.config.settings import (
 from runllm.diagnostics import Problem, did_you_mean, pointer
 from runllm.errors import ConfigError
 from runllm.redaction import is_secret_name
+from runllm.values import frozen
 
 OriginKind = Literal["flag", "environment", "project", "user", "default"]
 
@@ -50,7 +51,7 @@ class Entry(NamedTuple):
     help: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Configuration:
     """Every setting with where it came from.
 

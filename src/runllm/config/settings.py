@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from runllm.config import kinds
 from runllm.config.kinds import Kind
+from runllm.values import frozen
 
 KeyPath: TypeAlias = tuple[str, ...]
 """A key as its parts: `("model",)`, `("aliases", "fast")` or `("models", "openai/*", "timeout")`."""
@@ -50,7 +51,7 @@ def _setting(default: Any, kind: Kind, *, project: InProject = "no", help: str) 
     return field(default=default, metadata={_MARK: Setting(kind=kind, help=help, default=default, project=project)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelOverrides:
     """What the user set for one model."""
 
@@ -64,7 +65,7 @@ class ModelOverrides:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settings:
     """The value of every setting."""
 
@@ -83,7 +84,7 @@ class Settings:
         False, kinds.SWITCH, help="Let the Ollama server pull a missing model when a run needs it."
     )
     stats: bool = _setting(True, kinds.SWITCH, project="off", help="Record each run in the statistics.")
-    stats_db: Path | None = _setting(  # noqa: RUF009 - it makes a field
+    stats_db: Path | None = _setting(
         None, kinds.PATH, help="The file of the statistics; `stats.db` beside your `config.toml` unless set."
     )
     log_content: bool = _setting(

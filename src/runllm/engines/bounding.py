@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm.engines.closing import Closer, Form, Limits
 from runllm.engines.formats import PATTERNS
 from runllm.schemas import normal_form, subschemas
+from runllm.values import frozen
 
 _WISHES = ((20, 16), (12, 16), (8, 16), (5, 16), (5, 10), (3, 10), (3, 6), (2, 6), (1, 5))
 """How many items a list may have and how many tokens a string, the most generous first."""
@@ -33,7 +33,7 @@ class BudgetTooSmallError(Exception):
         self.needed = needed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bounded:
     """A form, and the most tokens one of its values takes (estimated for names and fixed text)."""
 

@@ -16,6 +16,7 @@ from typing import Any, cast
 from runllm.contracts import Contract
 from runllm.engines.numbers import number_form
 from runllm.schemas import resolve
+from runllm.values import frozen
 
 Form = dict[str, Any]
 
@@ -25,7 +26,7 @@ _MOST_PARTS = 4000  # branching recursion grows without bound; beyond this nothi
 _KEY = "[A-Za-z][A-Za-z0-9_]{0,23}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """How generous a form is.
 

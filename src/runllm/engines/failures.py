@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm.engines.providers import Access
@@ -31,11 +30,12 @@ from runllm.errors import (
 )
 from runllm.exchange import Endpoint
 from runllm.redaction import redact_text
+from runllm.values import frozen
 
 _DEEPEST_CAUSE = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Failure:
     """What is known about a failed call, as plain values.
 
@@ -52,7 +52,7 @@ class Failure:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Rule:
     """A failure is of this class when its status, a kind or its words say so."""
 

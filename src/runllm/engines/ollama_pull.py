@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm.engines.ollama_server import Server, client_options, reason
@@ -20,13 +19,14 @@ from runllm.errors import (
     RunllmError,
 )
 from runllm.redaction import redact_text
+from runllm.values import frozen
 
 _SILENCE = 900.0  # seconds between two lines: checking a large model on a slow disk is silent for minutes
 _MEMORY = 5.0  # seconds that a speed is measured over
 _LONGEST_WORDS = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PullProgress:
     """How far a download is.
 

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import nearest
@@ -25,6 +25,7 @@ from runllm.errors import (
     RunllmError,
 )
 from runllm.exchange import Endpoint
+from runllm.values import frozen
 
 if TYPE_CHECKING:
     import httpx
@@ -38,7 +39,7 @@ _PREFIXES = ("ollama/", "ollama_chat/")
 _PARAMETERS = re.compile(r"([0-9]+(?:\.[0-9]+)?)([BM])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Served:
     """A model that a server has: its name, its size in bytes, and its parameters in millions, where they are told."""
 

@@ -8,12 +8,13 @@ counted are held against the window (for older ones).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from runllm.budget import SMALLEST_ANSWER, estimate_messages, estimate_text
 from runllm.errors import ContextWindowExceededError, LLMParamValidationError
 from runllm.exchange import Completion, Endpoint, Request
+from runllm.values import frozen
 
 ANSWER = 2048
 """Tokens kept for the answer when the app does not say how long it may be."""
@@ -30,7 +31,7 @@ _DENSEST = 8  # UTF-8 bytes a token: no text was found to have more
 _LEAST_SEEN = 0.6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Facts:
     """What the server knows about a model.
 

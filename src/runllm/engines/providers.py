@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from runllm.engines.addresses import is_at, is_loopback, ollama_address, origin
 from runllm.errors import MissingCredentialError, ModelNotFoundError, NotAllowedError, ProviderConnectionError
 from runllm.exchange import Endpoint
 from runllm.redaction import name_secret
+from runllm.values import frozen
 
 LOOPBACK_ONLY = "RUNLLM_LOOPBACK_ONLY"
 PLACEHOLDER_KEY = "no-key"  # clients insist on one, and would else take the provider's from the environment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Provider:
     """What a provider needs.
 
@@ -44,7 +45,7 @@ class Provider:
     addressed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Access:
     """How LiteLLM is to reach a model.
 

@@ -19,7 +19,7 @@ from runllm.executor.effects import Effect
 from runllm.executor.steps import Run, Tree
 from runllm.plan import Plan
 from runllm.runtime import Runtime
-from runllm.values import value
+from runllm.values import frozen
 
 __all__ = ["DEFAULT_CONCURRENCY", "Preview", "arun", "preview", "run", "settle"]
 
@@ -27,7 +27,7 @@ __all__ = ["DEFAULT_CONCURRENCY", "Preview", "arun", "preview", "run", "settle"]
 T = TypeVar("T")
 
 
-@value
+@frozen
 class Preview:
     """What a run would send, without sending it.
 

@@ -13,11 +13,11 @@ from runllm.exchange import ChildResult
 from runllm.executor.effects import Effect, Start, Steps, Stop, Wait
 from runllm.plan import Plan
 from runllm.program import Dependency
-from runllm.values import value
+from runllm.values import frozen
 from runllm.wiring import building
 
 
-@value
+@frozen
 class Job:
     """One run of a dependency on one input; `index` is its place in a `for_each`."""
 

@@ -8,17 +8,17 @@ from typing import Any, TypeAlias
 
 from runllm import delivery
 from runllm.exchange import RunResult
-from runllm.values import value
+from runllm.values import frozen
 
 
-@value
+@frozen
 class Work:
     """Do what takes a while without I/O of ours: run a Python block."""
 
     do: Callable[[], Any]
 
 
-@value
+@frozen
 class Start:
     """Begin another run beside this one, and go on at once.
 

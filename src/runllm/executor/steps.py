@@ -34,14 +34,14 @@ from runllm.plan import Plan
 from runllm.program import ValueTemplate
 from runllm.routing import Limits, endpoints, limits
 from runllm.runtime import Runtime
-from runllm.values import value
+from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.executor.children import Job
     from runllm.program import Block, Phase
 
 
-@value
+@frozen
 class Tree:
     """What all runs of a tree share.
 

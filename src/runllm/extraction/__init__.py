@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from runllm.contracts import Contract
 from runllm.extraction import strict
-from runllm.values import value
+from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.extraction.reading import Reading
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Extraction", "extract"]
 
 
-@value
+@frozen
 class Extraction:
     """A value read from an answer.
 

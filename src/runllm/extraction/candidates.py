@@ -15,6 +15,7 @@ from typing import Any
 
 from runllm.extraction import strict
 from runllm.extraction.tolerant import QUOTED, QUOTES, BrokenError, Reader
+from runllm.values import frozen
 
 MAX_VALUES = 2_000
 _MAX_STRAY = 3
@@ -34,6 +35,7 @@ _PLAUSIBLE = re.compile(
 _ASIDE = re.compile(
     rf"(?!{_PLAUSIBLE.pattern})[\[{{][^\[\]{{}}\"'`\u201c\u2018]*+[\]}}]|\[\s*[\w.+\-∞]{{1,20}}\s*,\s*[\w.+\-∞]{{1,20}}\s*\)"
 )
+
 _STRUCTURE = re.compile(rf"[\"\[\]{{}}]|(?<=[\[{{,:])\s*+[{QUOTES}]")
 _MEMBER_BEFORE = re.compile(r"[\"”]\s*:\s*\Z")
 _MEMBER_AFTER = re.compile(r"\s*[,}\]]")
@@ -42,7 +44,7 @@ _BARE = re.compile(r"\s*(?:(?:`{3,}|~{3,})\w*\s*|<(?!think)\w+>\s*|json\s*)?")
 _MARGIN = 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found:
     """A bracketed value in a text: read, or broken.
 

@@ -13,7 +13,6 @@ Each is reported with its place: `number-from-string at /items/*/price`, `*` for
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm.contracts import Contract
@@ -21,6 +20,7 @@ from runllm.diagnostics import Problem, nearest, pointer
 from runllm.extraction.shapes import Shape, Shapes, fold, parts
 from runllm.extraction.strict import finite, same
 from runllm.schemas import Schema
+from runllm.values import frozen
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -41,7 +41,7 @@ class _TooMuchError(Exception):
     """The schema asks for more comparisons than a value is worth."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Coerced:
     """A value, and what was changed in it.
 

@@ -14,14 +14,14 @@ from runllm.extraction.candidates import Found, Scan
 from runllm.extraction.coercion import Coercer
 from runllm.extraction.shapes import Shapes
 from runllm.extraction.tolerant import BrokenError, Reader
-from runllm.values import value
+from runllm.values import frozen
 
 _MAX_REPAIRS = 50
 _COMPARED = 8
 _ENCODED = "double-encoded"
 
 
-@value
+@frozen
 class _Judged:
     """A value changed to fit as far as it goes, and what that took."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm.contracts import Contract
 from runllm.schemas import Schema, branches, declared_types, resolve, type_of
+from runllm.values import frozen
 
 _ROOT = "urn:runllm:root"
 _DEEPEST = 16  # as far as `branches` follows a combination
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Shape:
     """A schema, its references resolved and its alternatives taken together.
 

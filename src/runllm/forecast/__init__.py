@@ -7,7 +7,6 @@ until now; `draws` plays the run many times over, with chance, to find what is l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from runllm.exchange import Options
@@ -18,11 +17,12 @@ from runllm.plan import Plan
 from runllm.runtime import Runtime
 from runllm.stats.quantiles import quantile
 from runllm.stats.store import Store
+from runllm.values import frozen
 
 __all__ = ["Basis", "Forecast", "Part", "Range", "forecast"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Range:
     """What half of the runs stay below, and nine in ten."""
 
@@ -30,7 +30,7 @@ class Range:
     p90: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Part:
     """What is known of one app of the tree.
 
@@ -53,7 +53,7 @@ class Part:
     completion_tokens: Range | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Forecast:
     """What a run will take.
 

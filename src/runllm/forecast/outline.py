@@ -18,6 +18,7 @@ from runllm.plan import Plan
 from runllm.program import Dependency
 from runllm.runtime import LOCAL_PREFIX, Runtime
 from runllm.stats.speed import Lengths, Speed
+from runllm.values import frozen
 from runllm.wiring import building
 
 UNKNOWN: Any = object()
@@ -35,7 +36,7 @@ class Basis(IntEnum):
     """Nothing was recorded: only the declared limits."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Call:
     """The calls of one run of one app.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
 
 from runllm.stats.rows import StoredRun
 from runllm.stats.speed import Lengths, Speed, fit_lengths, fit_speed
 from runllm.stats.store import Store
+from runllm.values import frozen
 
 ENOUGH = 5
 """Calls of an app from which on its own speed is better evidence than the model's with all apps."""
 _NEWEST = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Record:
     """What is known of one app with one model.
 

@@ -6,19 +6,19 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 from runllm.errors import FileAccessError
 from runllm.models.store import VARIABLE, writing
+from runllm.values import frozen
 
 Stage = Literal["waiting", "fetching", "checking"]
 _BLOCK = 1 << 20
 _SPARE = 16 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Progress:
     """How far a model is.
 

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import quote, urlsplit
 
@@ -26,6 +25,7 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
+from runllm.values import frozen
 
 if TYPE_CHECKING:
     import httpx
@@ -41,7 +41,7 @@ _CONNECT, _SILENCE = 15.0, 30.0
 _REDIRECTS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RemoteFile:
     """A file of a repository: its path there, its size in bytes, its checksum."""
 
@@ -50,7 +50,7 @@ class RemoteFile:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Repository:
     """What the hub says of a repository.
 

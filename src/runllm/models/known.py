@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from runllm.values import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class PackagedModel:
     """Weights that a package of the package index carries.
 
@@ -29,7 +30,7 @@ class PackagedModel:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HubModel:
     """Weights in a repository of the hub; which file is chosen among those that are there.
 
@@ -42,7 +43,7 @@ class HubModel:
     wants: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class KnownModel:
     """A model of the catalogue.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +14,12 @@ from runllm.models import gguf
 from runllm.models.known import KNOWN, KnownModel, PackagedModel, installed
 from runllm.models.names import HUB, PREFIX, bare, source_of
 from runllm.models.store import Held, Store, models_folder
+from runllm.values import frozen
 
 Where = Literal["embedded", "pulled", "unfinished", "catalogue", "ollama", "configured"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Model:
     """A model that can be named.
 
@@ -44,7 +45,7 @@ class Model:
     configured: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Removed:
     """A file that is gone: of which model, where it was, and its size in bytes."""
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from runllm.models.growing import GrowingFile, Listener, Progress
 from runllm.models.known import KNOWN, HubModel, PackagedModel, installed
 from runllm.models.names import PREFIX, bare, hub_name, source_of
 from runllm.models.store import PART, Held, Note, Store, models_folder, writing
+from runllm.values import frozen
 
 _PATIENCE = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pulled:
     """A model that is here.
 
@@ -41,7 +42,7 @@ class Pulled:
     fetched: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Task:
     """What one call of `pull` needs at every step."""
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,13 +14,14 @@ from runllm.errors import FileAccessError, ModelNotFoundError
 from runllm.models.choosing import choose
 from runllm.models.known import HubModel, PackagedModel
 from runllm.models.names import hub_name
+from runllm.values import frozen
 
 VARIABLE = "RUNLLM_MODELS"
 PART = ".part"
 _NOTE = ".json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Note:
     """What is remembered of a pulled file.
 
@@ -41,7 +42,7 @@ class Note:
     pulled_at: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Held:
     """A file in the folder.
 

@@ -15,7 +15,7 @@ from runllm.parser.body import Body, parse_body, split
 from runllm.parser.frontmatter import Frontmatter, frontmatter_schema
 from runllm.program import Block, Program, Section, Source
 from runllm.redaction import looks_secret
-from runllm.values import value
+from runllm.values import frozen
 
 __all__ = ["MAX_BYTES", "Parsed", "frontmatter_schema", "load", "parse"]
 
@@ -23,7 +23,7 @@ MAX_BYTES = 1 << 20
 _SHORTEST_SECRET = 6  # characters: to look at each short line of a long file takes long
 
 
-@value
+@frozen
 class Parsed:
     """A program, or what stands in its way.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from runllm.reports import wording
 from runllm.stats.figures import Figures
+from runllm.values import frozen
 
 _FEWEST = 5  # runs with an answer below which chance would choose the best
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Column:
     """A figure, as a column of a table.
 
@@ -38,7 +38,7 @@ class Column:
         return self.write(self.value(figures))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cost(Column):
     """What was spent; where the price of some calls is not known, the sum is followed by a plus."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from runllm.reports.markup import Markup, tag
 from runllm.reports.wording import moment
+from runllm.values import frozen
 
 HEIGHT = 170.0
 _FEWEST = 12  # places for buckets on the time axis, so that a few bars are not broad ones
@@ -24,7 +24,7 @@ _POINT = 2.75
 _PAIR, _THICK, _APART = 20.0, 8.0, 11.0  # of a pair of bars: its height, each one's, and from one to the next
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Series:
     """A figure over the buckets.
 
@@ -39,7 +39,7 @@ class Series:
     values: Sequence[float | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Times:
     """The time axis: buckets on their places, from left to right.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from runllm.rendering import Paint
 from runllm.reports.columns import COLUMNS, Column, best, cost, filled
 from runllm.reports.wording import count, error_names, local_time, percent, seconds, shown, some
 from runllm.stats.figures import Figures, Summary
+from runllm.values import frozen
 
 NARROWEST = 60
 _LABEL = 13  # columns of a total's label
@@ -22,7 +22,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _MOST = 5  # violations that are listed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Look:
     """What the terminal can show.
 
@@ -37,7 +37,7 @@ class Look:
     blocks: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Strip:
     """A column of a table, ready to be laid beside others: its lines are equally wide."""
 

@@ -8,10 +8,10 @@ the models together spend exactly what the whole spends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from runllm.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Figures:
     """The figures of one group of runs. A share is in percent; what has no basis is None.
 
@@ -75,7 +75,7 @@ class Figures:
         return self.violations[0][0] if self.violations else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bucket:
     """A stretch of time: one point of the series.
 
@@ -100,7 +100,7 @@ class Bucket:
     cost: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Summary:
     """All figures of a selection.
 

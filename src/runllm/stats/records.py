@@ -6,10 +6,10 @@ unless the caller logs content and puts it there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from runllm.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AttemptRecord:
     """One request to a model and what came of it.
 
@@ -53,7 +53,7 @@ class AttemptRecord:
         return self.error_code is None or self.valid or bool(self.violations) or self.completion_tokens > 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunRecord:
     """One run of an app, whether it succeeded or not.
 
@@ -91,7 +91,7 @@ class RunRecord:
     children: tuple[ChildRecord, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildRecord:
     """A run that another run used.
 

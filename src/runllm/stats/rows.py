@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
+from runllm.values import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class StoredRun:
     """A row of the store: a run without its attempts, whose numbers are summed up here.
 
@@ -64,7 +66,7 @@ class StoredRun:
         return max(0, self.asked - 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sample:
     """One answered call, for predicting the next.
 

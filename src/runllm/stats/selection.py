@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from runllm.values import frozen
 
 _OF_APP = "(runs.app = :app OR runs.digest = :app OR runs.path = :app)"
 
@@ -13,7 +14,7 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Selection:
     """Which runs are meant.
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import statistics  # 5 ms, for whoever asks for a prediction
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from runllm.stats.quantiles import quantile
 from runllm.stats.rows import Sample
+from runllm.values import frozen
 
 _FEW = 3  # samples below which only a rate can be told
 _MANY = 8  # samples from which prompt and answer can be told apart
@@ -26,7 +26,7 @@ _STEPS = 20  # mid-quantiles of each distribution that a prediction combines
 _SINGULAR = 1e-9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Speed:
     """How fast a model answers.
 
@@ -57,7 +57,7 @@ class Speed:
         return self.base + self.per_prompt_token * prompt_tokens + self.per_completion_token * completion_tokens
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lengths:
     """How long answers are.
 
@@ -76,7 +76,7 @@ class Lengths:
         return tokens if most is None else min(tokens, float(most))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prediction:
     """What to expect of one call; `p50` is as likely too high as too low, `p90` too low once in ten times.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +11,7 @@ from runllm.schemas import Schema, most_cases, subschemas
 from runllm.specimens import specimens
 from runllm.subtyping.canonical import canonical, covers, entered
 from runllm.subtyping.proof import Proof
+from runllm.values import frozen
 
 if TYPE_CHECKING:
     from jsonschema_rs import CanonicalSchema
@@ -22,7 +22,7 @@ _MOST_PAIRS = 200  # of cases: an intersection compares each of one schema with 
 _MOST_PARTS = 50  # of both schemas: containment grows with the fourth power of the properties that differ
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Forms:
     """The canonical forms of two schemas, and the questions that the library answers about them.
 

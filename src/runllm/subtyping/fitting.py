@@ -8,7 +8,6 @@ part; example values held against both; the library's own containment, where the
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Final, Literal, cast
 
@@ -16,6 +15,7 @@ from runllm.contracts import Contract
 from runllm.schemas import Schema, resolve
 from runllm.specimens import specimens
 from runllm.subtyping.containment import Forms
+from runllm.values import frozen
 
 Verdict = Literal["fits", "never", "maybe"]
 
@@ -34,7 +34,7 @@ UNKNOWN: Final = _Unknown()
 """Stands for an example that was not found: null would be one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fit:
     """How the values of one schema fit another.
 

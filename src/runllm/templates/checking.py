@@ -13,12 +13,12 @@ from runllm.templates.engine import FILTERS, FUNCTIONS, METHODS, TESTS, check_so
 from runllm.templates.paths import Found, Impossible, Undeclared, enter
 from runllm.templates.reading import Chain, Reading, Step, Unwritten, read
 from runllm.templates.scanning import Token
-from runllm.values import value
+from runllm.values import frozen
 
 Scope = Mapping[str, Mapping[str, Any] | None]
 
 
-@value
+@frozen
 class Finding:
     """Something wrong in a template.
 
@@ -37,7 +37,7 @@ class Finding:
     severity: Severity = "error"
 
 
-@value
+@frozen
 class Reference:
     """A path that a template reads.
 

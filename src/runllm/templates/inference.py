@@ -19,10 +19,10 @@ from runllm.templates.reading import WORDS
 from runllm.templates.rendering import render
 from runllm.templates.scanning import Tag, Token, tags
 from runllm.templates.values import BOOLEAN, NOTHING, NUMBER, STRING, UNKNOWN, Known, Value, either, exactly, present
-from runllm.values import value
+from runllm.values import frozen
 
 
-@value
+@frozen
 class Inferred:
     """What a template can give.
 

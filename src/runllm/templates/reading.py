@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from runllm.templates.scanning import Tag, Token
-from runllm.values import value
+from runllm.values import frozen
 
 
 class Unwritten(Enum):
@@ -27,7 +27,7 @@ class Unwritten(Enum):
 Step: TypeAlias = "str | int | Unwritten"
 
 
-@value
+@frozen
 class Chain:
     """A name and the steps written behind it.
 

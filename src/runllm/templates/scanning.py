@@ -10,12 +10,12 @@ import re
 from itertools import takewhile
 from typing import Literal
 
-from runllm.values import value
+from runllm.values import frozen
 
 Kind = Literal["name", "string", "integer", "number", "operator", "unknown"]
 
 
-@value
+@frozen
 class Token:
     """A word, literal or sign; offsets are code points into the source."""
 
@@ -29,7 +29,7 @@ class Token:
         return self.offset + len(self.text)
 
 
-@value
+@frozen
 class Tag:
     """What stands between `{{ }}` (an `output`) or `{% %}`, without the marks.
 

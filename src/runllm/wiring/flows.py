@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm import templates
 from runllm.schemas import Schema, Scope, standalone
 from runllm.templates.inference import infer
 from runllm.templates.values import Value, types_of
+from runllm.values import frozen
 from runllm.wiring.places import Place
 
 _NULL: Schema = {"type": "null"}
@@ -18,7 +18,7 @@ _EXPRESSION = re.compile(r"\s*\{\{[-+]?(.*?)[-+]?\}\}\s*", re.DOTALL)
 _READABLE = {"integer": "+-0123456789", "number": "+-.eE0123456789", "boolean": "truefalsTRUEFALS", "null": "nul"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Flow:
     """What a value template gives.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from runllm.values import frozen
 
 _BREAKS = "=:@<>|&;("  # what of COMP_WORDBREAKS may stand within a word
 
@@ -10,7 +10,7 @@ _PLAIN = "_-./,+%^=:@"  # besides letters and digits, what bash takes as it is
 _ALIVE = '"$`\\'  # what bash does not take as it is within double quotes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Line:
     """A command line up to the cursor.
 
