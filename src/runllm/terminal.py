@@ -9,10 +9,11 @@ from typing import Any, cast
 
 # C0 but newline and tab, DEL and C1, what reorders text (bidirectional embeddings, overrides, isolates), and halves of
 # characters, which no terminal can be sent. Joiners and direction marks stay: whole languages are written with them.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Compiled when they are first used, and kept by `re`: most commands write nothing of others.
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 # What runllm itself writes: its colours, and a line of progress that is written anew.
 _OURS = r"\r\x1b\[K|\x1b\[(?:0|(?:[12]|3[136])(?:;(?:[12]|3[136]))*)m"
-_ON_ITS_WAY = re.compile(rf"({_OURS})|{_CONTROL.pattern}")
+_ON_ITS_WAY = rf"({_OURS})|{_CONTROL}"
 _ASCII = 0x7F
 
 
@@ -21,7 +22,7 @@ def harmless(text: str) -> str:
 
     JSON holds none of the first kind, so JSON text stays JSON of the same value.
     """
-    return text if text.isascii() and text.isprintable() else _CONTROL.sub(_written, text)
+    return text if text.isascii() and text.isprintable() else re.sub(_CONTROL, _written, text)
 
 
 def _written(found: re.Match[str]) -> str:
@@ -33,7 +34,7 @@ class _Guarded(io.TextIOWrapper):
     """A terminal that obeys no control sequence but those of runllm itself, whoever writes."""
 
     def write(self, text: str, /) -> int:
-        super().write(text if text.isascii() and text.isprintable() else _ON_ITS_WAY.sub(_passed, text))
+        super().write(text if text.isascii() and text.isprintable() else re.sub(_ON_ITS_WAY, _passed, text))
         return len(text)
 
 
