@@ -137,11 +137,20 @@ def _standard(answer: str) -> tuple[Any] | None:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         return None
+    if _inexact(value):
+        return None
     depth = deepest = 0
     for char in answer:
         depth += (char in "[{") - (char in "]}")
         deepest = max(deepest, depth)
     return (value,) if deepest < _MOST_DEEP else None
+
+
+def _inexact(value: Any) -> bool:
+    """Whether a number in it was rounded when it was read: an integer that large is refused, rightly."""
+    if isinstance(value, dict | list):
+        return any(map(_inexact, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, float) and abs(value) > 1 << 53
 
 
 def _another(value: Any, contract: Contract) -> str:

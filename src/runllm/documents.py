@@ -278,7 +278,8 @@ class _Builder:
             column = mark.column + (1 if style in ("'", '"') else 0)
         # A line of white space may be shorter in the text than the indentation.
         same = all(
-            line.startswith(words, column) or not line.strip() for line, words in zip(here, written, strict=False)
+            line.startswith(words, column) or not (line.strip() or words.strip())
+            for line, words in zip(here, written, strict=False)
         )
         return Mark(start, column, 1) if same and len(here) == len(written) else None
 

@@ -20,7 +20,7 @@ import pytest
 from tests.integration.provider import CUT, HTML, NO_CHOICES, Provider, Reply, answer, failure
 
 from runllm.engines import providers
-from runllm.engines.litellm import LiteLLMEngine
+from runllm.engines.litellm import LiteLLMEngine, _close
 from runllm.errors import (
     AuthenticationError,
     ContextWindowExceededError,
@@ -498,3 +498,33 @@ def test_a_process_that_calls_is_silent_and_keeps_to_itself(tmp_path, close):
     found["set"] = [name for name in found["set"] if name != "TIKTOKEN_CACHE_DIR"]  # LiteLLM's own doing
     assert [name for name in found["set"] if not name.startswith("LITELLM_")] == []
     assert found["collecting"]
+
+
+@pytest.mark.filterwarnings("ignore:Items? .* on TypedDict")  # of LiteLLM, when it imports what reads streams
+def test_a_program_may_use_litellm_beside_it(engine):
+    """Its own clients follow redirects and read streams as ever."""
+    import litellm
+
+    chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
+             "choices": [{"index": 0, "delta": {"content": "word " * 40}}]}  # fmt: skip
+    end = chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    stream = Reply(
+        body="".join(f"data: {json.dumps(one)}\n\n" for one in [chunk] * 100 + [end]) + "data: [DONE]\n\n",
+        headers={"Content-Type": "text/event-stream"},
+    )
+
+    async def own(base: str) -> str:
+        reply = await litellm.acompletion(
+            model="openai/m", api_base=base, api_key="k", messages=[{"role": "user", "content": "x"}], stream=True
+        )
+        said = "".join([part.choices[0].delta.content or "" async for part in reply])
+        await _close()
+        return said
+
+    with Provider() as provider:
+        engine.complete(asking(provider))
+        provider.script(stream)
+        assert asyncio.run(own(provider.base)) == "word " * 4000
+        provider.script(Reply(body="<p>" * 5000))
+        with pytest.raises(ProviderError, match="begins with"):
+            engine.complete(asking(provider))

@@ -2,11 +2,13 @@
 
 LiteLLM's clients follow redirects and take a provider's own key header (`x-api-key`, `x-goog-api-key`) along
 to whatever host they are sent to. Each client passes through LiteLLM's cache before its first use; that is
-where it is given its guard.
+where it is given its guard. Only those that are made in a call of runllm's are: a program may use LiteLLM
+beside it, and its clients belong to another event loop, which has others in the cache.
 """
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -21,17 +23,22 @@ class RedirectRefusedError(Exception):
 
 
 class GuardedClients(LLMClientCache):
-    """LiteLLM's cache of clients, which guards each client it is given."""
+    """LiteLLM's cache of clients, which guards each client that is made in a guarded call."""
 
     def set_cache(self, key: str, value: object, *args: Any, **kwargs: Any) -> None:
-        """Guard a client and keep it."""
-        _guard(value)
+        """Keep a client, guarded if it is one of ours."""
+        if _guarding.get():
+            _guard(value)
         cache: Any = super()
         cache.set_cache(key, value, *args, **kwargs)
 
 
-def install() -> None:
-    """Have LiteLLM keep its clients in a guarded cache, if it does not yet."""
+_guarding: ContextVar[bool] = ContextVar("guarding", default=False)
+
+
+def guard_this_call() -> None:
+    """Have each client guarded that LiteLLM makes from here on in this task."""
+    _guarding.set(True)
     library: Any = litellm
     if not isinstance(library.in_memory_llm_clients_cache, GuardedClients):
         library.in_memory_llm_clients_cache = GuardedClients()

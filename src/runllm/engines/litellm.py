@@ -83,6 +83,9 @@ class LiteLLMEngine:
         import asyncio
 
         library = _library()
+        from runllm.engines.clients import guard_this_call  # it imports LiteLLM
+
+        guard_this_call()
         _tell_prices(library, access)
         start = time.perf_counter()
         try:
@@ -164,9 +167,6 @@ def _library() -> Any:
         # Its types, dumped with what an answer should not hold, are a line on stderr for each of its values.
         warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
         library.disable_hf_tokenizer_download = True  # else some model names block for 23 s offline
-        from runllm.engines import clients  # it imports LiteLLM
-
-        clients.install()
         return library
 
 
