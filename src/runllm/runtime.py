@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,16 +21,17 @@ from runllm.exchange import Endpoint
 if TYPE_CHECKING:
     from runllm.blocks.phases import Runner
     from runllm.engines.ollama_pull import PullProgress
+    from runllm.models import Progress
     from runllm.stats.store import Store
 
 LOCAL_PREFIX = "local/"
 OLLAMA_PREFIXES = ("ollama/", "ollama_chat/")
 
 
-def _pull(name: str) -> object:
+def _pull(name: str, listener: Callable[[Progress], None] | None) -> object:
     from runllm.models import pull
 
-    return pull(name)
+    return pull(name, listener=listener or (lambda _: None))
 
 
 def _litellm() -> Engine:
@@ -78,6 +80,7 @@ class Runtime:
         auto_pull: bool = False,
         ollama_auto_pull: bool = False,
         pull_progress: Callable[[PullProgress], None] | None = None,
+        local_progress: Callable[[Progress], None] | None = None,
         now: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
@@ -91,6 +94,7 @@ class Runtime:
             auto_pull: whether a local model that is missing may be downloaded.
             ollama_auto_pull: whether an Ollama server may pull a model that it does not have.
             pull_progress: told how far such a pull has come, from another thread.
+            local_progress: told how far the download of a local model has come.
             now: the clock.
             sleep: how to wait.
             jitter: where randomness comes from.
@@ -105,6 +109,7 @@ class Runtime:
         self._auto_pull = auto_pull
         self._ollama_auto_pull = ollama_auto_pull
         self._pull_progress = pull_progress
+        self._local_progress = local_progress
         self._made: dict[str, Engine] = {}
         self._runners: dict[bool, Runner] = {}
         self._lock = threading.Lock()
@@ -121,7 +126,9 @@ class Runtime:
             if name == "local":
                 from runllm.engines.local import LocalEngine
 
-                self._made[name] = LocalEngine(pull=_pull if self._auto_pull else None)
+                self._made[name] = LocalEngine(
+                    pull=partial(_pull, listener=self._local_progress) if self._auto_pull else None
+                )
             elif name == "ollama":
                 from runllm.engines.ollama import OllamaEngine
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.apps import leaf
 from tests.integration.hub_server import Fault, HubServer, gguf
 
 ROOT = Path(__file__).parents[2]
@@ -80,9 +81,10 @@ def test_a_file_of_a_repository_is_chosen_with_a_flag(runllm):
     assert runllm("pull", "hf:org/tiny-GGUF", "--file", "Q8_0").stdout == "local/hf:org/tiny-GGUF:tiny-Q8_0.gguf\n"
 
 
-def test_a_terminal_sees_how_far_it_is(environment):
+def on_a_terminal(environment, *arguments):
+    """The exit status of a command, and what a terminal shows of its stderr."""
     reader, writer = pty.openpty()
-    with subprocess.Popen([RUNLLM, "pull", NAME], stdout=subprocess.PIPE, stderr=writer, env=environment) as process:
+    with subprocess.Popen([RUNLLM, *arguments], stdout=subprocess.PIPE, stderr=writer, env=environment) as process:
         os.close(writer)
         said = b""
         try:
@@ -91,10 +93,24 @@ def test_a_terminal_sees_how_far_it_is(environment):
         except OSError:  # how Linux says that the other end is closed
             pass
         os.close(reader)
-    assert process.returncode == 0
-    shown = said.decode()
-    assert "100 % [########################] 400 kB of 400 kB" in shown
+    return process.returncode, said.decode()
+
+
+def test_a_terminal_sees_how_far_it_is(environment):
+    status, shown = on_a_terminal(environment, "pull", NAME)
+    assert status == 0
+    assert "[####################] 100 % 400 kB of 400 kB" in shown
     assert shown.rstrip().endswith("(400 kB, licence mit)")
+
+
+def test_a_run_that_may_download_shows_how_far_it_is_as_well(environment, tmp_path):
+    """What it fetches here is a header without a model, which the run then says."""
+    path = tmp_path / "app.rllm"
+    path.write_text(leaf("app", llm=f"{{model: 'local/{NAME}'}}"), encoding="utf-8")
+    status, shown = on_a_terminal(environment, "run", str(path), "text=x", "--auto-pull")
+    assert status == 8
+    assert "[####################] 100 % 400 kB of 400 kB" in shown
+    assert (tmp_path / "models" / "hf" / "org").exists()
 
 
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from tests.integration.hub_server import gguf, text
 
-from runllm.cli.pull import line_text, size_text
 from runllm.errors import ModelNotFoundError
 from runllm.models import KNOWN, HubModel, Model, Progress, inventory, models_folder, remove
 from runllm.models.choosing import choose, quantisation
 from runllm.models.gguf import flaw, licence
 from runllm.models.names import source_of
 from runllm.models.store import Note, Store
+from runllm.progress import line_text, size_text
 
 
 @pytest.mark.parametrize(
@@ -191,11 +191,11 @@ def test_looking_a_model_up_imports_nothing_that_pulls():
         (Progress(name="m", stage="fetching"), "m: fetching"),
         (
             Progress(name="m", stage="fetching", done=25_000_000, total=100_000_000),
-            " 25 % [######..................] 25 MB of 100 MB, 1.0 MB/s, 1 min 15 s left",
+            "m [#####---------------] 25 % 25 MB of 100 MB, 1.0 MB/s, 1 min 15 s left",
         ),
         (
             Progress(name="m", stage="checking", done=50, total=100),
-            " 50 % [############............] 50 B of 100 B, checking what is here",
+            "m [##########----------] 50 % 50 B of 100 B, checking what is here",
         ),
     ],
 )

@@ -8,7 +8,7 @@ import click
 
 from runllm import api
 from runllm.cli.output import format_option
-from runllm.cli.pull import size_text
+from runllm.progress import size_text
 from runllm.rendering import as_json, safe
 
 if TYPE_CHECKING:

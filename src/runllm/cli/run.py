@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from runllm.engines.ollama_pull import PullProgress
     from runllm.executor import Preview
+    from runllm.models import Progress
+    from runllm.progress import Bar
 
 UNSANDBOXED = (
     "warning: --trust-python: the Python blocks of {file} run as your own code, without a sandbox: "
@@ -146,7 +148,10 @@ def command(
         stats=False if no_stats else None,
         log_content=log_content or None,
         runtime=api.new_runtime(
-            auto_pull=auto_pull or None, ollama_auto_pull=ollama_auto_pull or None, pull_progress=_pulling()
+            auto_pull=auto_pull or None,
+            ollama_auto_pull=ollama_auto_pull or None,
+            pull_progress=_pulling(),
+            local_progress=_fetching(),
         ),
         block_timeout=block_timeout,
         block_memory=block_memory,
@@ -170,10 +175,28 @@ def _pulling() -> Callable[[PullProgress], None] | None:
         return None
 
     def show(progress: PullProgress) -> None:
-        from runllm.progress import progress_line
+        from runllm.progress import ANEW, progress_line
 
         ended = "\n" if progress.total and progress.completed >= progress.total else ""
-        click.echo(f"\r\x1b[K{progress_line(progress)}{ended}", nl=False, err=True)
+        click.echo(f"{ANEW}{progress_line(progress)}{ended}", nl=False, err=True)
+
+    return show
+
+
+def _fetching() -> Callable[[Progress], None] | None:
+    """The same for a local model."""
+    if not sys.stderr.isatty():
+        return None
+    bars: list[Bar] = []
+
+    def show(progress: Progress) -> None:
+        from runllm.progress import Bar  # with what it shows; nearly no run downloads
+
+        bar = bars[0] if bars else Bar(lambda text: click.echo(text, nl=False, err=True))
+        bars[:] = [bar]
+        bar.show(progress)
+        if progress.total is not None and progress.done >= progress.total:
+            bar.clear()
 
     return show
 
