@@ -100,6 +100,7 @@ def test_dry_run_shows_tokens_and_calls_nothing(app: Path, provider: Provider) -
     found = json.loads(command("run", str(app), "text=x", "--dry-run").stdout)
     assert found["tokens"]["fits"]
     assert found["tokens"]["prompt"] > 10
+    assert found["api_base"] == provider.base  # where the file would send it
     assert provider.requests == []
 
 

@@ -212,6 +212,7 @@ def _preview(found: Preview) -> dict[str, Any]:
         prices = price and {"prompt": budget.prompt * price[0], "answer": budget.answer * price[1], "currency": "USD"}
         shown = {
             "model": found.request.endpoint.model,
+            **({"api_base": found.request.endpoint.api_base} if found.request.endpoint.api_base else {}),
             "messages": [{"role": message.role, "content": message.content} for message in found.request.messages],
             "llm_params": dict(found.request.params),
             "tokens": {
