@@ -41,7 +41,11 @@ NOT_RUN = {
     "make fix": CLONE,
     "make gen": CLONE,
     "make bench": CLONE,
+    "make peers": CLONE,
+    "make fuzz": CLONE,
+    "make audit": CLONE,
     "make site": CLONE,
+    "make release-check": CLONE,
 }
 _FRONTMATTER = frontmatter_schema()
 _TYPED = re.compile(r"^(?:\$|(?:uv run )?runllm|uv|pip|make|export) .*$", re.MULTILINE)
