@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.integration.provider import Provider, answer
 
-from runllm.cli.stats import command
+from runllm.cli import cli
 from runllm.errors import UsageError
 
 RUNLLM = str(Path(sys.executable).with_name("runllm"))
@@ -227,7 +227,7 @@ def test_where_nothing_is_recorded_that_is_said_kindly(used: Home, home: Home) -
 @pytest.mark.parametrize("arguments", [["--since"], ["export", "--since"], ["prune", "--before"]])
 def test_a_time_that_is_none_is_refused(arguments: list[str], time: str) -> None:
     with pytest.raises(UsageError, match="is no time") as raised:
-        command.main([*arguments, time], standalone_mode=False)
+        cli.main(["stats", *arguments, time], standalone_mode=False)
     assert f"`{arguments[-1]} {time}`" in raised.value.message
 
 
