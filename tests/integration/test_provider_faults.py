@@ -418,3 +418,35 @@ def test_all_of_it_takes_a_process_less_than_100_mib_more() -> None:
     assert codes == ["RLLM_011"] * len(servers), done.stderr
     assert int(grown) < 100
     assert done.stderr == ""
+
+
+_CANCELLED = """
+import asyncio, sys
+from tests.integration import test_provider_faults as tests
+
+async def calls(engine, base):
+    for seconds in (0.0, 0.2, 1.0):
+        tasks = [asyncio.create_task(engine.acomplete(tests.asking(base, timeout=60))) for _ in range(300)]
+        for task in tasks:
+            await asyncio.sleep(seconds / len(tasks))
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+with tests.FaultyServer(tests.faulty.silent) as server:
+    engine = tests.LiteLLMEngine()
+    tests.fails(engine, server, "openai/m", timeout=1)
+    asyncio.run(calls(engine, server.base))
+    print(server.served > 0)
+"""
+
+
+def test_calls_cancelled_at_any_moment_write_nothing_to_the_terminal() -> None:
+    """A thread of LiteLLM's prepares the request; cancelled before it is done, what it made is never begun."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CANCELLED],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")

@@ -30,6 +30,11 @@ _SWITCHES = {
     "LITELLM_MODE": "PRODUCTION",  # else it loads a `.env` file into the environment
     "LITELLM_LOG": "CRITICAL",  # else it logs to stderr
 }
+_COMPLAINTS: dict[type[Warning], str] = {  # each is a line on stderr that tells its reader of no fault of theirs
+    UserWarning: "Pydantic serializer warnings",  # its types are dumped with what an answer should not hold
+    # A cancelled call whose thread still prepares the request drops it. It has not begun, so nothing is lost.
+    RuntimeWarning: r"coroutine '\w+\.\w*completion\w*' was never awaited",
+}
 _importing = threading.Lock()
 _MOST_REMEMBERED = 1000
 _BOOKKEEPING = 0.5  # seconds that LiteLLM gets to finish it
@@ -164,8 +169,8 @@ def _library() -> Any:
                     gc.enable()
         library: Any = litellm
         library.suppress_debug_info = True  # its hints are printed to stdout
-        # Its types, dumped with what an answer should not hold, are a line on stderr for each of its values.
-        warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
+        for category, message in _COMPLAINTS.items():
+            warnings.filterwarnings("ignore", message, category)
         library.disable_hf_tokenizer_download = True  # else some model names block for 23 s offline
         return library
 
