@@ -127,11 +127,16 @@ def as_in_the_background() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def as_in_a_terminal() -> None:
+    """Not as under `nohup`, where the tests may run too."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("app", "sent", "status", "before"),
     [
         ("asks", signal.SIGTERM, 143, None),
-        ("asks", signal.SIGHUP, 129, None),
+        ("asks", signal.SIGHUP, 129, as_in_a_terminal),
         ("composed", signal.SIGINT, 130, None),
         ("composed", signal.SIGTERM, 143, None),
         ("composed", signal.SIGTERM, 143, as_in_the_background),
