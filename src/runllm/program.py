@@ -168,6 +168,7 @@ class ModelSettings:
         fallbacks: models tried in order when the provider fails.
         provider_params: sent as they are.
         schema_instruction: whether the prompt carries the schema.
+        spans: the place of every value in the mapping, by JSON Pointer.
     """
 
     model: str
@@ -179,6 +180,12 @@ class ModelSettings:
     fallbacks: tuple[str, ...] = ()
     provider_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     schema_instruction: bool = True
+    spans: Mapping[str, Span] = field(default_factory=dict[str, Span], repr=False, compare=False)
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The model and its fallbacks in their order, each by the JSON Pointer of its place in the mapping."""
+        return {"/model": self.model, **{f"/fallbacks/{n}": model for n, model in enumerate(self.fallbacks)}}
 
 
 @frozen

@@ -13,6 +13,7 @@ from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_or
 from runllm.errors import FileAccessError
 from runllm.plan import Plan
 from runllm.program import Dependency, Program
+from runllm.routing import refusals
 from runllm.values import frozen
 
 MAX_DEPTH = 32
@@ -59,7 +60,7 @@ def project_root(folder: Path) -> Path:
     for candidate in (folder, *folder.parents):
         if candidate in (home, candidate.parent):
             break
-        if any((candidate / marker).exists() for marker in MARKERS):
+        if any(os.path.exists(candidate / marker) for marker in MARKERS):  # noqa: PTH110 - `Path` raises for a closed folder
             return candidate
     return folder
 
@@ -103,7 +104,8 @@ class _Loader:
             found += _duplicates(parsed.program, plans)
         trusted = self.trust_python and (self.whole_tree or not self.chain)
         if parsed.program is not None:
-            found += _weights_problems(parsed.program, name, self.root if self.chain else None)
+            outside = list(_weights_problems(parsed.program, name, self.root if self.chain else None))
+            found += outside or refusals(parsed.program)
         problems = in_order([*analyse(parsed, programs, trust_python=trusted), *found])
         if parsed.program is None or errors_in(problems):
             return Loaded(plan=None, problems=problems)
@@ -149,9 +151,9 @@ class _Loader:
                 raise _RefusedError(f"apps cannot use each other in a circle: {circle}", "Take one of them out.")
         if len(self.chain) > MAX_DEPTH or len(self.loaded) >= MAX_FILES:
             raise _RefusedError(f"more than {MAX_DEPTH} apps use one another, or more than {MAX_FILES} are used")
-        if real.is_dir():
+        if os.path.isdir(real):  # noqa: PTH112 - `Path` raises for some names
             raise _RefusedError(f"`{path}` is a folder")
-        if not real.is_file():
+        if not os.path.isfile(real):  # noqa: PTH113 - as above
             raise _RefusedError(f"there is no file `{path}`", _near(real, path))
         return real
 
@@ -159,7 +161,9 @@ class _Loader:
 def _weights_problems(program: Program, name: str, root: Path | None) -> Iterator[Problem]:
     """Files of weights that a file names outside its project; where else they are, only a user may say."""
     settings = program.model
-    for model in (settings.model, *settings.fallbacks) if settings else ():
+    if settings is None:
+        return
+    for place, model in settings.models.items():
         path = model.removeprefix("local/")
         if path == model or not path.lower().endswith(".gguf") or path.startswith("hf:"):
             continue
@@ -170,13 +174,11 @@ def _weights_problems(program: Program, name: str, root: Path | None) -> Iterato
         except (OSError, RuntimeError, ValueError):
             inside = False
         if not inside:
-            number = next((at for at, line in enumerate(program.source.text.split("\n"), 1) if model in line), 1)
-            column = max(0, program.source.line(number).find(model)) + 1
             yield Problem(
                 message=f"`{model}` leaves the project",
                 keyword="model",
                 kind="MetadataValidationError",
-                span=program.source.span(number, column, len(model)),
+                span=settings.spans[place],
                 hint="Move the file of weights into the project, or name it with `--model` or in your own settings.",
             )
 

@@ -121,6 +121,79 @@ def test_an_address_that_could_be_read_in_two_ways_is_none(go, base):
     assert caught.value.code == "RLLM_002"
 
 
+@pytest.fixture
+def warned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What checking a file with this `llm` warns of, under these settings of the user."""
+
+    def check(llm: dict[str, Any], user: str = "") -> list[tuple[str, str]]:
+        (tmp_path / "user.toml").write_text(user, encoding="utf-8")
+        monkeypatch.setenv("RUNLLM_CONFIG", str(tmp_path / "user.toml"))
+        path = tmp_path / "app.rllm"
+        path.write_text(APP.replace("LLM", json.dumps(llm)), encoding="utf-8")
+        report = runllm.validate(path)
+        assert report.ok
+        assert all(problem.span and problem.hint for problem in report.problems)
+        return [(problem.kind, problem.span.text[problem.span.column - 1 :]) for problem in report.problems]
+
+    return check
+
+
+STRANGE = {"model": "openai/m", "api_base": "https://evil.example/v1", "api_key_env": "MY_OWN"}
+
+
+def test_checking_a_file_shows_what_it_would_be_refused(warned):
+    """All of it at once, each at its own place."""
+    found = warned({**STRANGE, "fallbacks": ["openai/n", "opnai/m"]})
+    assert [kind for kind, _ in found] == ["NotAllowedError", "NotAllowedError", "ModelNotFoundError"]
+    assert [text[1:].partition('"')[0] for _, text in found] == ["https://evil.example/v1", "MY_OWN", "opnai/m"]
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        'allowed_bases = ["https://evil.example"]\nallowed_keys = ["MY_OWN"]',
+        '[models."openai/*"]\napi_base = "https://mine.example"\napi_key_env = "MY_OWN"',
+    ],
+    ids=["allowed", "set by the user"],
+)
+def test_what_the_user_allows_is_no_warning(warned, user):
+    assert warned(STRANGE, user) == []
+
+
+def test_an_alias_of_the_users_is_a_model(warned):
+    assert [kind for kind, _ in warned({"model": "fast"})] == ["ModelNotFoundError"]
+    assert warned({"model": "fast"}, '[aliases]\nfast = "openai/m"') == []
+
+
+@pytest.mark.parametrize(
+    "model", ["openai/m", "gpt-4o-mini", "azure/d", "local/smollm2-135m", "local/hf:org/repo:a.gguf"]
+)
+def test_a_model_that_can_be_had_is_no_warning(warned, model, monkeypatch, tmp_path):
+    """Whether or not its key is set, or it has been pulled."""
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RUNLLM_MODELS", str(tmp_path / "none"))
+    assert warned({"model": model}) == []
+
+
+@pytest.mark.parametrize("model", ["local/smolm2-135m", "local/nowhere.gguf", "local/hf:repo", "gpt-4o-mni", "./x"])
+def test_a_model_that_nobody_knows_is_a_warning(warned, model):
+    assert [kind for kind, _ in warned({"model": model})] == ["ModelNotFoundError"]
+
+
+def test_the_apps_that_a_file_uses_are_looked_at_too(tmp_path):
+    child = APP.replace("LLM", json.dumps(STRANGE))
+    (tmp_path / "child.rllm").write_text(child, encoding="utf-8")
+    top = APP.replace("llm: LLM", "uses: [{name: one, path: ./child.rllm}]\noutput: {n: '{{ uses.one.n }}'}")
+    (tmp_path / "top.rllm").write_text(top.replace("Give a number.\n", ""), encoding="utf-8")
+    report = runllm.validate(tmp_path / "top.rllm")
+    assert report.ok
+    assert [str(problem).partition(" of ")[0].rpartition("top.rllm:")[2] for problem in report.problems] == [
+        "9:26: `one`: in ./child.rllm:9:40: the file sends the calls",
+        "9:26: `one`: in ./child.rllm:9:82: the file wants the value",
+    ]
+
+
 @pytest.mark.parametrize("model", ["azure/d", "databricks/d", "azure_ai/d"])
 @pytest.mark.parametrize("host", ["x.openai.azure.com", "x.cloud.databricks.com", "x.services.ai.azure.com"])
 def test_a_host_that_anyone_can_rent_is_not_the_providers_own(go, model, host, monkeypatch):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -146,6 +146,8 @@ def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
         MissingCredentialError: no key is set.
         ProviderConnectionError: there is no address, or `RUNLLM_LOOPBACK_ONLY=1` forbids it.
     """
+    for refusal in refusals(endpoint, environment):
+        raise refusal
     name = provider_of(endpoint.model)
     provider = PROVIDERS.get(name, Provider())
     base = _address(endpoint, name, provider, environment)
@@ -156,9 +158,35 @@ def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
             details={"provider": name, "model": endpoint.model},
             hint=f"Unset {LOOPBACK_ONLY}, or give an address on 127.0.0.1.",
         )
-    _check_allowed(endpoint, name, provider, environment)
     model = f"ollama_chat/{endpoint.model[7:]}" if name == "ollama" else endpoint.model
     return Access(provider=name, model=model, api_base=base, api_key=_key(endpoint, name, provider, base, environment))
+
+
+def refusals(endpoint: Endpoint, environment: Mapping[str, str]) -> Iterator[NotAllowedError]:
+    """What the file asks for and the user has not allowed; `details["setting"]` is what would allow it.
+
+    Raises:
+        ModelNotFoundError: no provider of that name is known.
+    """
+    name = provider_of(endpoint.model)
+    provider = PROVIDERS.get(name, Provider())
+    base, variable = endpoint.api_base, endpoint.api_key_env
+    details = {"provider": name, "model": endpoint.model}
+    own = _is_own(base, provider, environment) if base else True
+    if base and not (own or endpoint.base_allowed or is_loopback(base)):
+        yield NotAllowedError(
+            f"the file sends the calls of `{endpoint.model}` to {base}, which you have not allowed",
+            details=details | {"api_base": base, "setting": "allowed_bases"},
+            hint=f"If you trust that server with your input and a key: `--allow-base {origin(base)}` for this run,"
+            f" or `runllm config set allowed_bases {origin(base)}`.",
+        )
+    if variable and not endpoint.key_allowed and variable not in _own_variables(name, provider):
+        yield NotAllowedError(
+            f"the file wants the value of {variable} sent as the key of `{endpoint.model}`; it may only name the"
+            f" provider's own variables",
+            details=details | {"variable": variable, "setting": "allowed_keys"},
+            hint=f"If {variable} holds a key for that server: `runllm config set allowed_keys {variable}`.",
+        )
 
 
 def _address(endpoint: Endpoint, name: str, provider: Provider, environment: Mapping[str, str]) -> str | None:
@@ -178,26 +206,6 @@ def _set_by_user(provider: Provider, environment: Mapping[str, str]) -> list[str
     if provider is _OLLAMA and environment.get("OLLAMA_HOST"):
         found.append(ollama_address(environment["OLLAMA_HOST"]))
     return found
-
-
-def _check_allowed(endpoint: Endpoint, name: str, provider: Provider, environment: Mapping[str, str]) -> None:
-    base, variable = endpoint.api_base, endpoint.api_key_env
-    details = {"provider": name, "model": endpoint.model}
-    own = _is_own(base, provider, environment) if base else True
-    if base and not (own or endpoint.base_allowed or is_loopback(base)):
-        raise NotAllowedError(
-            f"the file sends the calls of `{endpoint.model}` to {base}, which you have not allowed",
-            details=details | {"api_base": base, "setting": "allowed_bases"},
-            hint=f"If you trust that server with your input and a key: `--allow-base {origin(base)}` for this run,"
-            f" or `runllm config set allowed_bases {origin(base)}`.",
-        )
-    if variable and not endpoint.key_allowed and variable not in _own_variables(name, provider):
-        raise NotAllowedError(
-            f"the file wants the value of {variable} sent as the key of `{endpoint.model}`; it may only name the"
-            f" provider's own variables",
-            details=details | {"variable": variable, "setting": "allowed_keys"},
-            hint=f"If {variable} holds a key for that server: `runllm config set allowed_keys {variable}`.",
-        )
 
 
 def _own_variables(name: str, provider: Provider) -> tuple[str, ...]:

@@ -82,6 +82,11 @@ class Frontmatter:
         """Where the value at a JSON Pointer stands in the file, or its `key`."""
         return self.span_of(self.root.mark_of(path, key=key))
 
+    def spans(self, path: str) -> dict[str, Span]:
+        """Where each value at and below a JSON Pointer stands, by the pointer from there."""
+        top = self.root.at(path)
+        return {at: self.span(path + at) for at, _ in top.walk()} if top else {}
+
     def span_of(self, mark: Mark) -> Span:
         """A mark of the YAML text as a stretch of the file."""
         return self.source.span(self.first_line + mark.line, mark.column + 1, mark.length)
@@ -114,8 +119,8 @@ class Frontmatter:
 
     def _check_definition(self) -> None:
         for problem in _contract().problems(self.values):
-            if problem.pointer in ("/rllm", "/runllm_compat"):
-                continue  # a version has its own check, which says more
+            if self._has_own_check(problem):
+                continue
             if problem.pointer.startswith("/llm_params"):
                 self._param_problem(problem)
             elif problem.keyword == "additionalProperties":
@@ -132,6 +137,12 @@ class Frontmatter:
                 self._wrong_value(problem)
         self._check_provider_params()
 
+    def _has_own_check(self, problem: Problem) -> bool:
+        """Whether `_check_versions` says more of it."""
+        if problem.pointer == "/rllm":
+            return self.values["rllm"] is not None
+        return problem.pointer == "/runllm_compat" and problem.keyword != "additionalProperties"
+
     def _wrong_value(self, problem: Problem) -> None:
         value = self._value(problem.pointer)
         hint = self._describe(problem.pointer)
@@ -139,7 +150,7 @@ class Frontmatter:
         if problem.keyword == "pattern":
             message = f"`{value}` is not a valid `{problem.pointer.rsplit('/', 1)[-1]}`"
         elif problem.keyword == "type" and isinstance(value, int | float) and problem.message.endswith('"string"'):
-            hint = f'Quote it: "{value}". {hint}'
+            hint = f'Quote it: "{json.dumps(value)}". {hint}'
         elif problem.keyword == "type" and isinstance(value, str) and value.lstrip("-").isdecimal():
             hint = f"Write it without quotes: {value}. {hint}"
         self.report(message, problem.pointer, keyword=problem.keyword, hint=hint)
@@ -250,7 +261,7 @@ class Frontmatter:
             self.report("`runllm_compat` needs `min`", "/runllm_compat", keyword="required")
         elif here < _numbers(bounds["min"]):
             self._incompatible(f"{bounds['min']} or later", "Upgrade runllm.")
-        if "max_exclusive" in bounds and here >= _numbers(bounds["max_exclusive"]):
+        if bounds.get("max_exclusive", "")[:1].isdecimal() and here >= _numbers(bounds["max_exclusive"]):
             self._incompatible(
                 f"a version before {bounds['max_exclusive']}",
                 "Use an older runllm, or test the file with this one and raise the bound.",
@@ -274,6 +285,16 @@ class Frontmatter:
                     self.report(f"`{key}` holds a literal secret", path, key=str(key), keyword="secret", hint=hint)
                 elif isinstance(child.value, str) and looks_secret(child.value):
                     self.report("this value looks like a secret", f"{path}/{key}", keyword="secret", hint=hint)
+
+    def secret_lines(self) -> set[int]:
+        """The lines of the file on which a secret was reported."""
+        return {problem.span.line for problem in self.problems if problem.keyword == "secret" and problem.span}
+
+    def is_data(self, line: int) -> bool:
+        """Whether a line of the file belongs to the value of a key that is data, in which no secrets are looked for."""
+        starts = {key: self.first_line + mark.line for key, mark in self.root.keys.items()}
+        key = max((key for key in starts if starts[key] <= line), key=starts.__getitem__, default="")
+        return f"/{key}/" in _DATA
 
     def _check_schema(self, key: str) -> None:
         found = schema_problems(self.values[key])
@@ -328,6 +349,7 @@ class Frontmatter:
             **known,
             fallbacks=tuple(llm.get("fallbacks", ())),
             schema_instruction=instruction in ("on", True),
+            spans=self.spans("/llm"),
         )
 
     def params(self) -> dict[str, Any]:
@@ -367,7 +389,7 @@ class Frontmatter:
         return ValueTemplate(
             value=top.value if top else {},
             sections={at: self._section(node, node.value) for at, node in inside if isinstance(node.value, str)},
-            spans={at: self.span(path + at) for at, _ in inside},
+            spans=self.spans(path),
             keys={
                 f"{at}{pointer([key])}": self.span_of(mark) for at, node in inside for key, mark in node.keys.items()
             },
