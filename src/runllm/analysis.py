@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runllm import budget, templates
-from runllm.diagnostics import Problem, in_order
+from runllm.diagnostics import Problem, Span, in_order
+from runllm.exchange import longest_answer
 from runllm.parser import Parsed
 from runllm.program import Program, vars_schema
 from runllm.schemas import Scope
@@ -91,13 +92,14 @@ def _window_problems(program: Program) -> Iterator[Problem]:
     if program.output is not None:
         return
     fixed = [section.text for section in (program.system, program.prompt) if section]
-    room = program.params.get("max_completion_tokens", program.params.get("max_tokens"))
+    limit = "max_tokens" if program.params.get("max_completion_tokens") is None else "max_completion_tokens"
+    room = longest_answer(program.params)
     if budget.surely_fits(fixed, max_tokens=room, window=program.max_context_window):
         return
     found = budget.check(["\n".join(fixed)], max_tokens=room, window=program.max_context_window)
     if room is not None and room >= program.max_context_window:
         window = f"`max_context_window` ({program.max_context_window:,})"
-        message = f"`max_tokens` ({room:,}) leaves no room for a prompt in {window}"
+        message = f"`{limit}` ({room:,}) leaves no room for a prompt in {window}"
     elif not found.fits:
         message = (
             f"the prompt's own text takes about {found.prompt:,} tokens and the answer {found.answer:,}: "
@@ -110,12 +112,12 @@ def _window_problems(program: Program) -> Iterator[Problem]:
         keyword="window",
         kind="ContextWindowExceededError",
         span=_key_span(program, "max_context_window"),
-        hint="Raise `max_context_window`, lower `max_tokens`, or shorten the prompt.",
+        hint=f"Raise `max_context_window`, lower `{limit}`, or shorten the prompt.",
         severity="warning" if found.prompt + found.answer <= 2 * found.window else "error",
     )
 
 
-def _key_span(program: Program, key: str) -> Any:
+def _key_span(program: Program, key: str) -> Span:
     """The line of a top-level key; the parser has found it to be there."""
     for number, line in enumerate(program.source.text.split("\n"), start=1):
         if line.startswith(f"{key}:"):

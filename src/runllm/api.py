@@ -99,14 +99,23 @@ def load(
         concurrency: the most calls at a time, where it uses others; 8 by default.
         stats: whether runs are recorded, where the runtime has a store; by default as the user has set.
         log_content: whether the record holds what was sent and answered; by default as the user has set.
-        block_timeout: the most seconds a Python block may take; 1 by default.
+        block_timeout: the most seconds a Python block may take, at most 300; 1 by default.
         block_memory: the most MiB a Python block may use; 64 by default.
         allowed_bases: addresses that the files may send calls and their key to, beside their providers' own.
         runtime: what the app reaches models through; the process's own by default.
 
     Raises:
         RunllmError: the file cannot be read, or has a problem; all of them are in `problems`.
+        UsageError: an option can mean nothing.
     """
+    _check(
+        model=model,
+        max_retries=max_retries,
+        timeout=timeout,
+        concurrency=concurrency,
+        block_timeout=block_timeout,
+        block_memory=block_memory,
+    )
     report = validate(path, trust_python=trust_python, whole_tree=whole_tree)
     if report.plan is None:
         raise _failure(report)
@@ -130,6 +139,18 @@ def load(
         allowed_bases=_addresses(allowed_bases),
     )
     return App(report.plan, options=options, runtime=runtime, problems=report.problems)
+
+
+def _check(**options: Any) -> None:
+    """Refuse an option that the setting of its name could not hold; None is one that was not given."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if given:
+        from runllm import config
+
+        for name, value in given.items():
+            problem = config.check_option(name, value)
+            if problem is not None:
+                raise UsageError(problem.message, hint=problem.hint or None)
 
 
 def _addresses(bases: Sequence[str]) -> tuple[str, ...]:
@@ -287,6 +308,7 @@ class App:
     def _with(self, **changes: Any) -> Options:
         from runllm.exchange import Options
 
+        _check(**{name: value for name, value in changes.items() if name != "listener"})
         return replace(
             self._options or Options(), **{key: value for key, value in changes.items() if value is not None}
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from runllm import templates
@@ -12,7 +12,10 @@ from runllm.diagnostics import pointer
 from runllm.errors import TemplateError
 from runllm.plan import Plan
 from runllm.program import Dependency, Program, Section, ValueTemplate
+from runllm.schemas import Schema, resolve
 from runllm.wiring.flows import expression
+
+_DEEPEST = 4  # lists within lists that a type names
 
 
 def description(plan: Plan) -> dict[str, Any]:
@@ -61,7 +64,7 @@ def fields(contract: Contract) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "type": _type_of(schema),
+            "type": _type_of(contract.schema, schema),
             "required": name in contract.required,
             "default": schema.get("default"),
             "description": schema.get("description", schema.get("title", "")),
@@ -113,12 +116,12 @@ def _reads(sections: Iterable[Section | None]) -> list[str]:
     return list(found)
 
 
-def _type_of(schema: Mapping[str, Any]) -> str:
+def _type_of(root: Schema, schema: Schema, depth: int = 0) -> str:
     if "enum" in schema:
-        return " | ".join(str(value) for value in schema["enum"])
+        return " | ".join(v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in schema["enum"])
     declared = schema.get("type", "any")
-    if declared == "array" and isinstance(schema.get("items"), Mapping):
-        return f"list of {_type_of(schema['items'])}"
+    if declared == "array" and "items" in schema and depth < _DEEPEST:
+        return f"list of {_type_of(root, resolve(root, schema['items']), depth + 1)}"
     return declared if isinstance(declared, str) else " | ".join(declared)
 
 

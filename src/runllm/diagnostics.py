@@ -28,12 +28,6 @@ class Span:
     length: int = 1
     text: str = ""
 
-    def caret(self) -> str:
-        """The source line with carets under the stretch, as two lines; tabs keep their width."""
-        indent = "".join("\t" if c == "\t" else " " for c in self.text[: self.column - 1])
-        room = max(1, len(self.text) - self.column + 1)
-        return f"{self.text}\n{indent}{'^' * max(1, min(self.length, room))}"
-
 
 @frozen
 class Problem:
@@ -78,14 +72,20 @@ def pointer(path: Iterable[str | int]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
+_MOST_COMPARED = 1000
+_LONGEST_COMPARED = 100
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was most likely meant to be, or None when none is near."""
+    """The known name that `name` was most likely meant to be, or None when none is near.
+
+    Among more than 1000 names, and for one of more than 100 characters, only the same in other letters is looked for.
+    """
     from difflib import get_close_matches  # only needed once something is wrong
 
-    names = list(known)
-    folded = {candidate.lower().replace("-", "_"): candidate for candidate in names}
+    folded = {candidate.lower().replace("-", "_"): candidate for candidate in known}
     same = folded.get(name.lower().replace("-", "_"))
-    if same is not None:
+    if same is not None or len(folded) > _MOST_COMPARED or len(name) > _LONGEST_COMPARED:
         return same
     found = get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
     return folded[found[0]] if found else None

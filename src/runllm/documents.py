@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 64
 MAX_NODES = 100_000
+MAX_POINTERS = 64 * 2**20
+"""Characters that the JSON Pointers of all values may have together: every one may be written out."""
 MAX_INTEGER_DIGITS = 4000
 _MOST_INDEX_DIGITS = 9
 
@@ -168,6 +170,15 @@ def _syntax_error(error: yaml.MarkedYAMLError) -> DocumentError:
     return DocumentError(f"{problem}{context}", mark, hint)
 
 
+class _Anchored(NamedTuple):
+    """A node that aliases may repeat: how many values it holds, how long their pointers in it are, how deep it is."""
+
+    node: Node
+    nodes: int
+    pointers: int
+    depth: int
+
+
 class _Builder:
     """Turns a stream of parser events into nodes, with every bound applied as it goes."""
 
@@ -175,8 +186,10 @@ class _Builder:
         self.lines: list[str] = text.split("\n")
         self.restored = restored
         self.problems: list[DocumentError] = []
-        self.anchors: dict[str, tuple[Node, int]] = {}
+        self.anchors: dict[str, _Anchored] = {}
         self.nodes = 0
+        self.pointers = 0
+        self.deepest = 0  # level of the values since the last node with an anchor began
 
     def build(self, events: Iterator[Any]) -> Node:
         root = Node(None, Mark(0, 0, 1))
@@ -188,7 +201,7 @@ class _Builder:
             documents += 1
             if documents > 1:
                 raise DocumentError("there is more than one YAML document", self._mark(event), "Keep the first only.")
-            root = self._node(event, events, 0)
+            root = self._node(event, events, 0, 0)
         return root
 
     def _mark(self, event: Any) -> Mark:
@@ -197,50 +210,64 @@ class _Builder:
         until = end.column if end.line == start.line else len(line)
         return Mark(start.line, start.column, max(1, until - start.column))
 
-    def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+    def _node(self, event: Any, events: Iterator[Any], depth: int, width: int) -> Node:
+        """The node that begins with this event; `width` is the length of its pointer."""
         mark = self._mark(event)
-        self._count(1, mark)
-        if depth > MAX_DEPTH:
-            raise DocumentError(f"the document nests deeper than {MAX_DEPTH} levels", mark)
+        before = self.nodes, self.pointers, self.deepest
+        self._count(1, width, mark)
+        self._descend(depth, mark)
         kind = type(event).__name__
         if kind == "AliasEvent":
-            return self._alias(event, mark)
-        before = self.nodes
+            return self._alias(event, mark, depth, width)
+        if event.anchor:
+            self.deepest = depth
         if kind != "ScalarEvent" and event.tag not in _COLLECTION_TAGS:
             raise _refused(event.tag, mark)
         if kind == "ScalarEvent":
             node = self._scalar(event, mark)
         elif kind == "SequenceStartEvent":
-            node = self._sequence(events, mark, depth)
+            node = self._sequence(events, mark, depth, width)
         else:
-            node = self._mapping(events, mark, depth)
+            node = self._mapping(events, mark, depth, width)
         if event.anchor:
-            self.anchors[event.anchor] = (node, self.nodes - before + 1)
+            nodes = self.nodes - before[0]
+            pointers = self.pointers - before[1] - nodes * width
+            self.anchors[event.anchor] = _Anchored(node, nodes, pointers, self.deepest - depth)
+            self.deepest = max(self.deepest, before[2])
         return node
 
-    def _count(self, nodes: int, mark: Mark) -> None:
+    def _count(self, nodes: int, pointers: int, mark: Mark) -> None:
         self.nodes += nodes
+        self.pointers += pointers
         if self.nodes > MAX_NODES:
             raise DocumentError(f"the document holds more than {MAX_NODES:,} values, aliases included", mark)
+        if self.pointers > MAX_POINTERS:
+            raise DocumentError("the keys of the document are too long for so many values", mark)
 
-    def _alias(self, event: Any, mark: Mark) -> Node:
+    def _descend(self, depth: int, mark: Mark) -> None:
+        self.deepest = max(self.deepest, depth)
+        if depth > MAX_DEPTH:
+            raise DocumentError(f"the document nests deeper than {MAX_DEPTH} levels", mark)
+
+    def _alias(self, event: Any, mark: Mark, depth: int, width: int) -> Node:
         if event.anchor not in self.anchors:
             raise DocumentError(f"`*{event.anchor}` refers to nothing before it", mark)
-        node, size = self.anchors[event.anchor]
-        self._count(size, mark)
-        return node
+        found = self.anchors[event.anchor]
+        self._count(found.nodes, found.pointers + found.nodes * width, mark)
+        self._descend(depth + found.depth, mark)
+        return found.node
 
-    def _sequence(self, events: Iterator[Any], mark: Mark, depth: int) -> Node:
+    def _sequence(self, events: Iterator[Any], mark: Mark, depth: int, width: int) -> Node:
         node = Node([], mark)
         for event in events:
             if type(event).__name__ == "SequenceEndEvent":
                 break
-            child = self._node(event, events, depth + 1)
+            child = self._node(event, events, depth + 1, width + len(str(len(node.value))) + 1)
             node.children[len(node.value)] = child
             node.value.append(child.value)
         return node
 
-    def _mapping(self, events: Iterator[Any], mark: Mark, depth: int) -> Node:
+    def _mapping(self, events: Iterator[Any], mark: Mark, depth: int, width: int) -> Node:
         node = Node({}, mark)
         for event in events:
             kind = type(event).__name__
@@ -249,9 +276,10 @@ class _Builder:
             key_mark = self._mark(event)
             if kind != "ScalarEvent":
                 raise DocumentError("a key must be a text", key_mark)
-            self._count(1, key_mark)
             key: str = event.value.translate(self.restored)
-            child = self._node(next(events), events, depth + 1)
+            inner = width + len(key) + 1
+            self._count(1, inner, key_mark)
+            child = self._node(next(events), events, depth + 1, inner)
             if key in node.keys:
                 self.problems.append(DocumentError(f"the key `{key}` stands twice", key_mark, earlier=node.keys[key]))
                 continue

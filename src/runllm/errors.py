@@ -27,6 +27,7 @@ RunllmError
 ├── InterruptedRunError            RLLM_024   the user stopped the run
 ├── StatsError                     RLLM_025   the statistics cannot be read or written
 ├── ConfigError                    RLLM_026   a setting is wrong
+├── NotAllowedError                RLLM_027   the file asks for what the user has not allowed
 └── InternalError                  RLLM_099   a bug in runllm
 
 A class says what never varies: code, exit status, hint. A raise says what happened. The payload has
@@ -39,12 +40,13 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from runllm.diagnostics import Problem
+from runllm.diagnostics import Problem, Span
 from runllm.redaction import redact, redact_text
 
 if TYPE_CHECKING:
     from runllm.exchange import RunResult
 
+_LONGEST_SOURCE = 2000
 _CATALOGUE: dict[str, type[RunllmError]] = {}
 
 
@@ -148,8 +150,17 @@ def problem_as_json(problem: Problem) -> dict[str, Any]:
         "severity": problem.severity,
     }
     if span is not None:
-        found |= {"file": span.file, "line": span.line, "column": span.column, "source": span.text}
+        found |= {"file": span.file, "line": span.line, "column": span.column, "source": _source(span)}
     return {key: value for key, value in found.items() if value != "" or key == "path"}
+
+
+def _source(span: Span) -> str:
+    """The line of a place; of a very long one what stands around it."""
+    if len(span.text) <= _LONGEST_SOURCE:
+        return span.text
+    from runllm.excerpts import excerpt  # nearly no line is so long
+
+    return excerpt(span, _LONGEST_SOURCE).text
 
 
 def catalogue() -> list[type[RunllmError]]:

@@ -1,11 +1,14 @@
-"""Read a file whole, within a bound; what goes wrong is one catalogued error."""
+"""Read a file whole, within a bound, and write one whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import stat
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from runllm.errors import FileAccessError
 
@@ -60,7 +63,8 @@ def _read_pipe(path: str, most: int) -> bytes:
     finally:
         os.close(descriptor)
     if not written:
-        raise FileAccessError(f"`{path}` is a pipe, and nobody writes to it", details={"path": path})
+        said = f"`{path}` is a pipe, and nobody writes to it"
+        raise FileAccessError(said, details={"path": path}, hint="Start what writes to it first, or name a file.")
     return bytes(found)
 
 
@@ -76,3 +80,45 @@ def read_standard_input(most: int) -> bytes:
         return sys.stdin.buffer.read(most + 1)
     except (AttributeError, OSError, ValueError):  # a process may be started without one
         raise FileAccessError("standard input is closed", details={"path": "-"}) from None
+
+
+def unwritable(folder: str | Path) -> str | None:
+    """Why no file can be made in a folder, None where one can; tried with a file that has no name."""
+    import tempfile  # most commands write nothing
+
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+@contextmanager
+def replacing(path: str, *, private: bool = False) -> Generator[TextIO]:
+    """A text to write, which takes the place of a file when it is whole: whoever reads meanwhile gets no half.
+
+    The file keeps its mode; a new one has that of any new file. If anything is raised meanwhile, it stays as it was.
+
+    Args:
+        path: the file; where it is a link, what it leads to is replaced.
+        private: whether only this user may read it from now on.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{os.urandom(8).hex()}")
+    mode = None
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(target.stat().st_mode)
+    if private:
+        mode = 0o600
+    try:
+        with temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            if mode is not None:
+                temporary.chmod(mode)
+            yield file
+        temporary.replace(target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -44,12 +44,14 @@ def read_file(path: str) -> str:
     data = read_standard_input(MAX_INPUT_BYTES) if path == "-" else read_bytes(path, MAX_INPUT_BYTES)
     name = "standard input" if path == "-" else f"`{path}`"
     if len(data) > MAX_INPUT_BYTES:
-        raise FileAccessError(f"{name} is larger than {MAX_INPUT_BYTES >> 20} MiB", details={"path": path})
+        said = f"{name} is larger than {MAX_INPUT_BYTES >> 20} MiB"
+        raise FileAccessError(said, details={"path": path}, hint="Give it in parts, one run for each.")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        where = f"byte {error.start:,}"
-        raise FileAccessError(f"{name} is not UTF-8 text ({where})", details={"path": path}) from None
+        said = f"{name} is not UTF-8 text (byte {error.start:,})"
+        hint = "Save it as UTF-8; what is no text has to be turned into text first."
+        raise FileAccessError(said, details={"path": path}, hint=hint) from None
 
 
 def from_text(text: str, contract: Contract, *, form: Form, name: str) -> dict[str, Any]:
@@ -177,9 +179,10 @@ def from_arguments(
     for argument in arguments:
         key, equals, text = argument.partition("=")
         if not equals or not key:
+            names = ", ".join(contract.properties)
             raise UsageError(
                 f"`{argument}` is not understood: an input is written `key=value` or `key=@file`",
-                hint=f"The app takes: {', '.join(contract.properties)}.",
+                hint=f"The app takes: {names}." if names else "The app names no input.",
             )
         if key in found:
             raise UsageError(f"`{key}` is given twice")

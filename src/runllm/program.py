@@ -199,7 +199,6 @@ class Program:
         params: chat-completion parameters, compatible spellings already translated.
         prompt: the user message.
         output: templates that build the output, None when the model gives it.
-        span: of the frontmatter's first line, for problems of the whole file.
     """
 
     source: Source

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from runllm.engines.ollama_pull import PullProgress, in_bytes
-from runllm.models import Progress
+if TYPE_CHECKING:  # nearly no run downloads
+    from runllm.engines.ollama_pull import PullProgress
+    from runllm.models import Progress
 
 ANEW = "\r\x1b[K"
 """What clears a terminal's line, for the next one to be written over it."""
@@ -24,6 +26,8 @@ def progress_line(progress: PullProgress) -> str:
 
     Before the size is known, it holds what the server is doing. Control characters are made harmless.
     """
+    from runllm.engines.ollama_pull import in_bytes
+
     name = _printable(progress.model)
     if not progress.total:
         return f"{name}: {_printable(progress.status)}"
@@ -38,13 +42,14 @@ def progress_line(progress: PullProgress) -> str:
 
 
 class Bar:
-    """One line on the terminal that says how far a download is."""
+    """One line on the terminal that says how far a download is, and that leaves nothing behind."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._seen: deque[tuple[float, int]] = deque()  # times and bytes of the last seconds, for the speed
         self._last = 0.0
         self._stage = ""
+        self._is_shown = False
 
     def show(self, progress: Progress) -> None:
         """Write the line anew, at most ten times a second."""
@@ -59,11 +64,25 @@ class Bar:
             self._seen.popleft()
         began, before = self._seen[0]
         speed = (progress.done - before) / (now - began) if now > began else 0.0
-        self._write(f"{ANEW}{_printable(line_text(progress, speed))}")
+        self._say(
+            _printable(line_text(progress, speed)), last=progress.total is not None and progress.done >= progress.total
+        )
+
+    def show_served(self, progress: PullProgress) -> None:
+        """Write the line anew, for a download of an Ollama server."""
+        self._say(progress_line(progress), last=progress.status == "success")
 
     def clear(self) -> None:
-        """Leave an empty line."""
-        self._write(ANEW)
+        """Take the line away, if there is one."""
+        if self._is_shown:
+            self._write(ANEW)
+        self._is_shown = False
+
+    def _say(self, line: str, *, last: bool) -> None:
+        self._write(f"{ANEW}{line}")
+        self._is_shown = True
+        if last:
+            self.clear()
 
 
 def line_text(progress: Progress, speed: float) -> str:

@@ -11,6 +11,7 @@ from runllm import parser
 from runllm.analysis import analyse
 from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_order
 from runllm.errors import FileAccessError
+from runllm.models.names import PREFIX
 from runllm.plan import Plan
 from runllm.program import Dependency, Program
 from runllm.routing import refusals
@@ -164,7 +165,7 @@ def _weights_problems(program: Program, name: str, root: Path | None) -> Iterato
     if settings is None:
         return
     for place, model in settings.models.items():
-        path = model.removeprefix("local/")
+        path = model.removeprefix(PREFIX)
         if path == model or not path.lower().endswith(".gguf") or path.startswith("hf:"):
             continue
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, cast
 
 from runllm import templates
 from runllm.errors import TemplateError
@@ -34,6 +35,7 @@ _WORDS = {
     "array": "list",
 }
 _DEEPEST = 4
+_MOST_LINES = 500
 
 
 def messages(program: Program, names: Names, *, constrained: bool = False) -> tuple[Message, ...]:
@@ -67,22 +69,33 @@ def messages(program: Program, names: Names, *, constrained: bool = False) -> tu
 def instruction(schema: Schema, *, constrained: bool) -> str:
     """What the model is told about the form of its answer: the schema, or an outline of it in words."""
     if constrained:
-        return OUTLINE_INSTRUCTION.format(outline="\n".join(_outline(schema, schema, 0)))
+        lines = islice(_outline(schema, schema, 0, frozenset({"#"})), _MOST_LINES)
+        return OUTLINE_INSTRUCTION.format(outline="\n".join(lines))
     compact = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
     return SCHEMA_INSTRUCTION.format(schema=compact)
 
 
-def _outline(root: Schema, schema: Schema, depth: int) -> list[str]:
-    """A line for each property of an object, and of the objects inside it."""
-    lines: list[str] = []
+def _outline(root: Schema, schema: Schema, depth: int, around: frozenset[str]) -> Iterator[str]:
+    """A line for each property of an object, and of the objects inside it.
+
+    Args:
+        root: the schema that references are followed in.
+        schema: of the object.
+        depth: how many objects are around this one.
+        around: the references that led here: an object inside its like is named, and not listed again.
+    """
     for name, sub in resolve(root, schema).get("properties", {}).items():
         node = resolve(root, sub)
         said = f". {node['description']}" if node.get("description") else ""
-        lines.append(f"{'  ' * depth}- {name}: {_in_words(root, node)}{said}")
-        inner = resolve(root, node.get("items", node))
-        if depth < _DEEPEST:
-            lines += _outline(root, inner, depth + 1)
-    return lines
+        yield f"{'  ' * depth}- {name}: {_in_words(root, node)}{said}"
+        inner = node.get("items", node)
+        followed = {reference for part in (sub, inner) if (reference := _reference(part))}
+        if depth < _DEEPEST and not followed & around:
+            yield from _outline(root, inner, depth + 1, around | followed)
+
+
+def _reference(schema: Any) -> str:
+    return str(cast("Schema", schema).get("$ref", "")) if isinstance(schema, Mapping) else ""
 
 
 def _in_words(root: Schema, node: Schema) -> str:

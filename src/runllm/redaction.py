@@ -41,7 +41,7 @@ _SHAPES = tuple(
         ("api", r"(?i)\b((?:x-)?api[_-]?key[\"']?\s*[:=]\s*[\"']?)[^\s\"',&}]{6,}"),
         ("password= passwd= pwd= accountkey= accesskey=",
          r"(?i)\b((?:password|passwd|pwd|accountkey|sharedaccesskey|accesskey)=)[^\s\"'&;,]{6,}"),
-        ("://", r"(?i)\b([a-z][a-z0-9+.-]{0,20}://)[^\s/@\"'<>]{1,256}:[^\s/@\"'<>]{0,256}(?=@)"),
+        ("://", r"(?i)\b([a-z][a-z0-9+.-]{0,20}://)[^\s/@\"'<>:]{0,256}:[^\s/@\"'<>]{0,512}(?=@)"),
         ("key= token= sig= signature= password=",
          r"(?i)([?&](?:key|api[_-]?key|token|access_token|sig|signature|password)=)[^&\s\"']+"),
         ("sk pk rk gsk xai hf r8 tgp nvapi pplx fw csk",
@@ -53,7 +53,8 @@ _SHAPES = tuple(
         ("github_pat_ glpat- npm_ pypi- dop_v1_ xox",
          r"()\b(?:github_pat_|glpat-|npm_|pypi-|dop_v1_|xox[abeoprs]-)[A-Za-z0-9_-]{16,}"),
         ("eyj", r"()\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}"),
-        ("-----begin", r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]{1,20000}(?=-----END|$)"),
+        ("-----begin",
+         r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)(?:[^-]|-(?!----)){1,20000}(?=-----END|$)"),
     )
 )  # fmt: skip
 _PASSWORD = re.compile(r"://[^\s/@\"'<>:]{0,256}:([^\s/@\"'<>]{1,256})@")
@@ -157,8 +158,9 @@ def _without(secret: str, text: str) -> str:
             text = _without_beginning(form, text)
     if not (secret.isascii() and _PLAIN.fullmatch(secret)):
         text = _escaped(secret).sub(MASK, text)
-    if secret[0] in text and secret in "".join(text.split()):  # it is broken over lines
-        text = re.sub(r"\s*".join(map(re.escape, secret)), MASK, text)
+    bare = "".join(secret.split())
+    if len(bare) >= _SHORTEST_SECRET and bare[0] in text and bare in "".join(text.split()):  # broken over lines
+        text = re.sub(r"\s*".join(map(re.escape, bare)), MASK, text)
     return text
 
 

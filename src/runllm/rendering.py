@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem
+from runllm.excerpts import excerpt
 from runllm.redaction import redact, redact_text
 from runllm.terminal import harmless
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 _STYLES = {"red": "31", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _LONGEST_VALUE = 400
+# PyYAML writes YAML 1.1, which has fewer numbers than 1.2, and more line breaks. Compiled when first used.
+_YAML_NUMBER = r"(?:0o[0-7]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)\Z"
+_YAML_BREAK = r"[\x85\u2028\u2029]"
 
 
 class Paint:
@@ -37,6 +42,11 @@ def safe(text: str) -> str:
     return harmless(redact_text(text))
 
 
+def one_line(text: str) -> str:
+    """As `safe`, for a text that stands in one line: a line break in it is a space."""
+    return re.sub(r"\s*\n\s*", " ", safe(text)).replace("\t", " ").rstrip()
+
+
 def problem_report(problem: Problem, paint: Paint) -> str:
     """A problem with its place, its line, a caret and what to do."""
     tone = "red" if problem.severity == "error" else "yellow"
@@ -49,13 +59,25 @@ def problem_report(problem: Problem, paint: Paint) -> str:
     head = f"{paint(problem.severity, tone, 'bold')}: {safe(problem.message)}"
     lines = [f"{lines[0]}: {head}"] if lines else [head]
     if span is not None and span.text:
-        source, caret = span.caret().split("\n")[:2]
-        margin = f"{span.line:>5} │ "
-        lines.append(paint(margin, "dim") + safe(source))
-        lines.append(paint("      │ ", "dim") + paint(caret, tone))
+        shown = excerpt(span)
+        indent, carets = _blank(shown.text[: shown.start]), "^" * len(_blank(shown.text[shown.start :][: shown.length]))
+        lines.append(paint(f"{span.line:>5} │ ", "dim") + shown.text)
+        lines.append(paint("      │ ", "dim") + indent + paint(carets or "^", tone))
     if problem.hint:
         lines.append(f"      {paint('=', 'cyan')} {safe(problem.hint)}")
     return "\n".join(lines)
+
+
+def _blank(text: str) -> str:
+    """Blanks as wide as the text is on a terminal; tabs keep their width."""
+    if text.isascii():
+        return re.sub(r"[^\t]", " ", text)
+    import unicodedata  # only for those who write more than ASCII
+
+    def width(c: str) -> int:
+        return 0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+
+    return "".join("\t" if c == "\t" else " " * width(c) for c in text)
 
 
 def problems_report(problems: Iterable[Problem], paint: Paint) -> str:
@@ -116,7 +138,7 @@ def output_text(output: Mapping[str, Any], form: str) -> str:
 
 
 def as_yaml(value: Any) -> str:
-    """A JSON value as YAML, keys in their order."""
+    """A JSON value as YAML, keys in their order. Read as YAML 1.1 or 1.2, it is the same value."""
     import yaml  # only for those who ask for YAML
 
     class Dumper(yaml.SafeDumper):
@@ -124,9 +146,13 @@ def as_yaml(value: Any) -> str:
 
     def text(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
         style = "|" if "\n" in data and not data.endswith((" ", "\t")) else None
+        if re.search(_YAML_BREAK, data):
+            style = '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)  # pyright: ignore[reportUnknownMemberType]
 
     Dumper.add_representer(str, text)
+    resolvers: Any = Dumper
+    resolvers.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_YAML_NUMBER), list("+-.0123456789"))
     return (
         yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=100)
         .rstrip("\n")

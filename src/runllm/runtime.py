@@ -1,4 +1,4 @@
-"""Everything slow, costly or random, reached through one value: engines, clock, sleep.
+"""Everything slow, costly or random, reached through one value: engines, what runs blocks, statistics, time and chance.
 
 A context manager: members are made on first use and closed in reverse. It is the only thing a test
 replaces.
@@ -10,22 +10,20 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from runllm.engines.base import Engine
+from runllm.engines.base import OLLAMA_PREFIXES, Engine
 from runllm.exchange import Endpoint
+from runllm.models.names import PREFIX
 
 if TYPE_CHECKING:
     from runllm.blocks.phases import Runner
     from runllm.engines.ollama_pull import PullProgress
     from runllm.models import Progress
     from runllm.stats.store import Store
-
-LOCAL_PREFIX = "local/"
-OLLAMA_PREFIXES = ("ollama/", "ollama_chat/")
 
 
 def _pull(name: str, listener: Callable[[Progress], None] | None) -> object:
@@ -52,11 +50,8 @@ def _trusted() -> Runner:
     return TrustedRunner()
 
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {"litellm": _litellm}
-
-
 def _engine_of(model: str) -> str:
-    if model.startswith(LOCAL_PREFIX):
+    if model.startswith(PREFIX):
         return "local"
     return "ollama" if model.startswith(OLLAMA_PREFIXES) else "litellm"
 
@@ -135,7 +130,7 @@ class Runtime:
                 inner = self._member("litellm")  # made first, so closed last
                 self._made[name] = OllamaEngine(inner, auto_pull=self._ollama_auto_pull, progress=self._pull_progress)
             else:
-                self._made[name] = ENGINES[name]()
+                self._made[name] = _litellm()
         return self._made[name]
 
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:

@@ -126,6 +126,9 @@ def test_formats_and_output_file(app: Path, provider: Provider, tmp_path: Path) 
         (["run", "{app}", "--input-file", "no.json"], 3, "RLLM_023"),
         (["run", "{app}", "--input", "a", "--input-file", "b"], 2, "RLLM_022"),
         (["run", "{app}", "text=x", "--max-retries", "-1"], 2, "RLLM_022"),
+        (["run", "{app}", "text=x", "--timeout", "nan"], 2, "RLLM_022"),
+        (["run", "{app}", "text=x", "--timeout", "inf"], 2, "RLLM_022"),
+        (["run", "{app}", "text=x", "--block-timeout", "inf"], 2, "RLLM_022"),
         (["run", "{app}", "text=x", "--model", "opnai/m"], 8, "RLLM_020"),
         (["run", "{app}", "text=x", "--model", "anthropic/claude-sonnet-4-5"], 7, "RLLM_012"),
         (["run", "{app}", "text=x", "--model", "local/nothing"], 8, "RLLM_020"),
@@ -198,6 +201,17 @@ def test_validate_shows_every_problem_with_a_caret(app: Path) -> None:
     assert "^^^^" in done.stdout
     assert done.stdout.count("error:") == 2 + 1  # `author` missing, `autor` unknown, the path
     assert json.loads(command("validate", str(bad), "--format", "json").stdout)[0]["problems"][0]["line"]
+
+
+def test_a_file_that_cannot_be_read_hides_nothing_of_the_others(app: Path, tmp_path: Path) -> None:
+    done = command("validate", "none.rllm", str(app), "nothing.rllm", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert [line for line in done.stdout.splitlines() if ".rllm: " in line] == [
+        "none.rllm: 1 error", f"{app}: ok", "nothing.rllm: 1 error"
+    ]  # fmt: skip
+    found = json.loads(command("validate", "none.rllm", str(app), "--format", "json", cwd=tmp_path).stdout)
+    assert [(report["ok"], len(report["problems"])) for report in found] == [(False, 1), (True, 0)]
+    assert found[0]["problems"][0]["error_type"] == "FileAccessError"
 
 
 def test_inspect_and_schema(app: Path) -> None:
@@ -322,3 +336,73 @@ def test_start_up_imports_nothing_heavy(app: Path) -> None:
     )
     ours = [line.split("|")[-1].strip() for line in done.stderr.splitlines() if "runllm" in line]
     assert ours == ["runllm._version", "runllm"]
+
+
+TOO_LONG = "a" * 300
+
+
+@pytest.mark.parametrize("target", ["no/such/out.json", ".", TOO_LONG, f"{TOO_LONG}/out.json", "loop", "loop/out.json"])
+def test_an_output_that_cannot_be_written_is_told_before_a_model_is_paid(
+    app: Path, provider: Provider, target: str
+) -> None:
+    provider.script(answer('{"answer": "ok"}'))
+    (app.parent / "loop").symlink_to("loop")
+    done = command("run", str(app), "text=x", "-o", target, cwd=app.parent)
+    error = json.loads(done.stderr)
+    assert (done.returncode, error["error_code"]) == (3, "RLLM_023"), error
+    assert error["message"].startswith(f"`{target}` cannot be written: ")
+    assert provider.requests == []
+    assert sorted(path.name for path in app.parent.iterdir()) == ["echo.rllm", "loop"]
+
+
+def test_an_output_file_can_be_read_by_whom_any_new_file_can_and_keeps_its_mode(app: Path, provider: Provider) -> None:
+    provider.script(*[answer('{"answer": "ok"}')] * 2)
+    other = app.parent / "other"
+    other.touch()
+    out = app.parent / "out.json"
+    command("run", str(app), "text=x", "-o", str(out))
+    assert out.stat().st_mode == other.stat().st_mode
+    out.chmod(0o640)
+    command("run", str(app), "text=x", "-o", str(out))
+    assert out.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_letter_that_stdout_cannot_hold_is_escaped_and_loses_no_answer(app: Path, provider: Provider) -> None:
+    said = "café € 😀"
+    provider.script(*[answer(json.dumps({"answer": said}))] * 2)
+    line = f"{RUNLLM} run {app} text=x"
+    given = {"shell": True, "capture_output": True, "timeout": 60, "stdin": subprocess.DEVNULL}
+    env = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run(line, env=env, check=False, **given)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout.decode("cp1252")) == {"answer": said}
+    done = subprocess.run(f"{line} --format text", env=env, check=False, **given)
+    assert done.stdout.decode("cp1252").rstrip() == "café € \\ud83d\\ude00"
+
+
+def test_names_that_no_file_can_have_are_no_crash(app: Path) -> None:
+    for arguments in (["stats", TOO_LONG], ["run", "--help", TOO_LONG]):
+        done = command(*arguments, RUNLLM_STATS_DB=str(app.parent / "stats.db"))
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+
+
+def test_help_is_on_the_app_and_not_on_another_file_of_the_line(app: Path) -> None:
+    data = app.parent / "in.json"
+    data.write_text("{}", encoding="utf-8")
+    assert "text=<string>" in command("run", "-f", str(data), str(app), "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("valdate", "Did you mean `runllm validate`?"),
+        ("my notes.txt", "`runllm run 'my notes.txt'`"),
+        ("xyz", "--help"),
+    ],
+)
+def test_a_word_that_is_no_command_is_told_what_was_meant(word: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / "my notes.txt").touch()
+    done = command(word, cwd=tmp_path)
+    error = json.loads(done.stderr)
+    assert (done.returncode, error["error_code"]) == (2, "RLLM_022")
+    assert hint in error["recovery_hint"]

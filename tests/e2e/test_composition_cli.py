@@ -8,6 +8,10 @@ from tests.apps import at, leaf
 from tests.e2e.test_cli import command
 from tests.integration.provider import Provider, Reply, answer
 
+import runllm
+from runllm.cli.exectime import report
+from runllm.forecast import Basis, Forecast, Part, Range
+
 TOP = """---
 name: top
 description: A test.
@@ -151,3 +155,32 @@ def test_a_prediction_rests_on_what_was_recorded(top: Path, provider: Provider, 
     text = command("exectime", str(top), **recording).stdout
     assert "nine in ten under" in text
     assert len(provider.requests) == 10
+
+
+def test_what_is_written_over_several_lines_is_drawn_in_one(top: Path) -> None:
+    text = TOP.replace('"{{ input.text }}"', '"{{ input.text\\n | upper }}"').replace(
+        "text: {type: string}", 'text: {type: string, description: "One.\\n\\nTwo.\\n"}', 1
+    )
+    top.write_text(text, encoding="utf-8")
+    lines = command("inspect", str(top)).stdout.splitlines()
+    assert "  text  string  One. Two." in lines
+    assert "  │     text ← input.text | upper" in lines
+
+
+def test_a_price_below_a_cent_is_no_power_of_ten_and_one_run_is_one_run(top: Path) -> None:
+    pair = Range(p50=1.2e-5, p90=0.5)
+    part = Part(
+        name="top", model="openai/m", times=1, runs=1, basis=Basis.MODEL, prompt_tokens=1, completion_tokens=pair
+    )
+    found = Forecast(
+        latency=pair, cost=pair, most_latency=1, most_cost=2, calls=pair, basis=Basis.MODEL, parts=(part,), notes=()
+    )
+    text = report(runllm.load(top), found)
+    assert "cost   $0.000012, nine in ten under $0.50; at most $2.00" in text
+    assert ", 1 run, " in text
+
+
+def test_an_empty_input_is_an_input_to_predict_for(top: Path, tmp_path: Path) -> None:
+    recording = {"RUNLLM_STATS": "on", "RUNLLM_STATS_DB": str(tmp_path / "stats.db")}
+    top.write_text(TOP.replace("text: {type: string}", "text: {type: string, minLength: 1}", 1), encoding="utf-8")
+    assert command("exectime", str(top), "-i", "", **recording).returncode == 4

@@ -119,3 +119,10 @@ def test_help_and_path_need_no_valid_file(shell: Shell) -> None:
     shell.user_file.write_text("nonsense", encoding="utf-8")
     assert shell("--help").returncode == 0
     assert shell("path").stdout == f"{shell.user_file}\n"
+
+
+def test_a_path_that_is_no_text_is_printed_as_it_is(shell: Shell) -> None:
+    home = os.fsdecode(b"/tmp/h\xff")
+    environment = {**shell.environment, "HOME": home, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run([RUNLLM, "config", "path"], capture_output=True, cwd=shell.project, env=environment)
+    assert (done.returncode, done.stderr, done.stdout) == (0, b"", b"/tmp/h\xff/.config/runllm/config.toml\n")

@@ -61,3 +61,27 @@ def test_any_author_and_model_can_be_written(tmp_path: Path, author: str, model:
 def test_an_app_is_named_after_its_file(stem: str, name: str) -> None:
     """As far as names allow."""
     assert slug(stem) == name
+
+
+@pytest.mark.parametrize("file", ["v1.2", "notes.txt", "A.RLLM"])
+def test_a_new_app_can_be_run_by_its_name(tmp_path: Path, file: str) -> None:
+    """Whatever dots are in it: only `.rllm` is the suffix of an app."""
+    done = command("new", file, cwd=tmp_path)
+    assert f"runllm {file}.rllm message=" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [f"{file}.rllm"]
+
+
+@pytest.mark.parametrize("file", ["", ".", ".."])
+def test_what_is_no_name_for_a_file_is_refused(tmp_path: Path, file: str) -> None:
+    """Nothing hidden is written."""
+    done = command("new", file, cwd=tmp_path)
+    assert (done.returncode, [*tmp_path.iterdir()]) == (2, [])
+    assert "is no name for a file" in done.stderr
+
+
+def test_a_link_to_nowhere_stays(tmp_path: Path) -> None:
+    """It is there already."""
+    (tmp_path / "a.rllm").symlink_to("gone")
+    assert command("new", "a", cwd=tmp_path).returncode == 3
+    assert (tmp_path / "a.rllm").is_symlink()
+    assert not (tmp_path / "gone").exists()

@@ -1,11 +1,13 @@
 """Models that are missing, on the command line: nothing is downloaded unasked, and what is asked for is."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_cli import command
-from tests.integration.ollama_server import Model, OllamaServer
+from tests.docs.sessions import on_a_terminal
+from tests.e2e.test_cli import RUNLLM, command
+from tests.integration.ollama_server import Model, OllamaServer, Trouble
 
 from runllm.engines.local import LocalEngine
 from runllm.errors import ModelNotFoundError
@@ -29,7 +31,7 @@ Count {{ input.text }}
 
 @pytest.fixture
 def server():
-    with OllamaServer({"here": Model()}, registry={"missing": (1000,)}) as started:
+    with OllamaServer({"here": Model()}, registry={"missing": (1000, 200)}) as started:
         yield started
 
 
@@ -69,3 +71,16 @@ def test_a_local_model_is_fetched_only_with_consent() -> None:
         LocalEngine(pull=asked.append).ready(endpoint)
     assert len(asked) == 1
     assert "org/repo" in asked[0]
+
+
+@pytest.mark.parametrize("trouble", [None, Trouble(after=500, error="no space left")], ids=["whole", "cut"])
+def test_a_pull_leaves_no_line_on_the_terminal(tmp_path: Path, server: OllamaServer, trouble: Trouble | None) -> None:
+    """Neither one for each layer and step, nor half of one before what is said next."""
+    server.trouble = [trouble] if trouble else []
+    environment = {**os.environ, "OLLAMA_HOST": server.base, "NO_COLOR": "1"}
+    shown = on_a_terminal(
+        [RUNLLM, "run", app(tmp_path, "ollama/missing"), "text=a", "--ollama-auto-pull"], tmp_path, environment
+    )
+    assert "missing [" in shown
+    seen = [line.rpartition("\r\x1b[K")[2] for line in shown.replace("\r\n", "\n").split("\n")]
+    assert seen[0].startswith("RLLM_023" if trouble else "{"), seen

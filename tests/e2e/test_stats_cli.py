@@ -152,6 +152,7 @@ def test_a_page_and_a_sheet_are_written_whole(used: Home) -> None:
     page = (used.folder / "page.html").read_text("utf-8")
     assert page.startswith("<!doctype html>\n")
     assert page.endswith("</html>\n")
+    assert stat.S_IMODE((used.folder / "page.html").stat().st_mode) == 0o600
     assert "openai/other" in page
     assert used("stats", "--format", "html", "echo").startswith("<!doctype html>\n")
     used("stats", "--format", "csv", "-o", "sheet.csv")
@@ -202,6 +203,7 @@ def test_old_runs_are_removed_and_a_dry_run_says_how_many(used: Home, home: Home
     assert home("stats", "prune", "--before", "1d") == "0 runs removed\n"
     assert home("stats", "prune", "--keep", "3", "--before", "7d", "--dry-run") == "2 runs would be removed\n"
     assert home.stats()["total"]["runs"] == 5
+    assert home("stats", "prune", "--keep", "9" * 30) == "0 runs removed\n"
     assert home("stats", "prune", "--keep", "4") == "1 run removed\n"
     assert home("stats", "prune", "--before", "2999-01-01") == "4 runs removed\n"
     assert home.stats()["total"]["runs"] == 0

@@ -496,6 +496,57 @@ def test_process_ends_by_itself_after_a_check() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_where_no_worker_starts_only_the_syntax_tree_speaks() -> None:
+    """Nor does a run crash there: it says that the sandbox cannot run."""
+    after = (
+        "from runllm.blocks import run_block\n"
+        "from runllm.errors import EngineUnavailableError\n"
+        "try: run_block('pass', {})\n"
+        "except EngineUnavailableError as error: print(error.message)\n"
+    )
+    done = script(before="os.environ['MONTY_BIN'] = '/no/such/program'", after=after)
+    assert "has no `del`" in done.stdout
+    assert "the sandbox cannot run: failed to spawn" in done.stdout
+    assert done.stderr == ""
+
+
+FORKS = """
+import os, signal
+from runllm.blocks import BlockFailure, Sandbox
+from runllm.blocks.checking import check
+
+def run():
+    try: return Sandbox().run("x = 1", {}, ["x"]).values
+    except BlockFailure as failure: return failure.message
+
+first, second = {order}
+first()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    print(second(), flush=True)
+    os._exit(0)
+print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ("lambda: check('x = 1', {}, {}, name='n'), run", "`spawn`"),
+        ("run, lambda: check('x = 1 +', {}, {}, name='n')", "is not Python"),
+    ],
+    ids=["check, fork, run", "run, fork, check"],
+)
+def test_checks_and_runs_know_of_each_other_after_a_fork(order: str, said: str) -> None:
+    """An app that was loaded before its process forked would hang in the child for ever."""
+    code = FORKS.replace("{order}", order)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert said in done.stdout
+    assert done.stdout.split("\n")[-2] == "0", done.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_fork_after_a_check_does_not_hang() -> None:
     """The child says what the syntax tree alone shows; the parent goes on."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import runllm
-from runllm.errors import ConfigError, RetryExhaustedError
+from runllm.errors import ConfigError, RetryExhaustedError, UsageError
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 
@@ -88,3 +88,25 @@ def test_a_file_that_is_only_checked_needs_no_settings(go, tmp_path: Path) -> No
     with pytest.raises(ConfigError):
         go("modle = 1")
     assert runllm.validate(tmp_path / "project" / "apps" / "echo.rllm").ok
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("timeout", float("nan")), ("timeout", float("inf")), ("timeout", 0), ("timeout", "5"), ("max_retries", -1),
+        ("max_retries", 1.5), ("concurrency", 0), ("model", 5), ("model", ""), ("model", "two words"),
+        ("block_timeout", float("nan")), ("block_timeout", 0), ("block_timeout", "1"), ("block_memory", 0),
+        ("block_memory", 10**20), ("block_memory", "64"),
+    ],
+)  # fmt: skip
+def test_an_option_that_can_mean_nothing_is_refused(go, option: str, value: object) -> None:
+    """As the setting of its name is; before a model is asked, whether it is given to `load` or to a run."""
+    with pytest.raises(UsageError, match=f"`{option}` must be "):
+        go(**{option: value})
+
+
+def test_an_option_of_one_run_is_looked_at_too(go, tmp_path: Path) -> None:
+    go()
+    app = runllm.load(tmp_path / "project" / "apps" / "echo.rllm", runtime=Runtime(engine=ScriptedEngine([])))
+    with pytest.raises(UsageError, match="`max_retries` must be a whole number"):
+        app.run({"text": "t"}, max_retries=1000)

@@ -154,8 +154,18 @@ def test_a_model_that_ollama_lacks_names_the_command(engine):
     """The error says what to run."""
     with Provider(failure(404, "model 'm' not found")) as provider, pytest.raises(OllamaModelMissingError) as caught:
         engine.complete(asking(provider, "ollama/m:1b"))
-    assert caught.value.details["command"] == "ollama pull m:1b"
-    assert "`ollama pull m:1b`" in caught.value.recovery_hint
+    command = f"OLLAMA_HOST={provider.root} ollama pull m:1b"
+    assert caught.value.details["command"] == command
+    assert f"`{command}`" in caught.value.recovery_hint
+    assert provider.root in caught.value.message
+
+
+def test_an_address_where_no_ollama_is_lacks_no_model(engine):
+    """Any server says 404; what it says of itself stands in the message, with where it is."""
+    with Provider(failure(404, "page not found")) as provider, pytest.raises(ModelNotFoundError) as caught:
+        engine.complete(asking(provider, "ollama/m:1b"))
+    assert "page not found" in caught.value.message
+    assert provider.root in caught.value.message
 
 
 def test_nobody_listens(ask):
@@ -498,6 +508,34 @@ def test_a_process_that_calls_is_silent_and_keeps_to_itself(tmp_path, close):
     found["set"] = [name for name in found["set"] if name != "TIKTOKEN_CACHE_DIR"]  # LiteLLM's own doing
     assert [name for name in found["set"] if not name.startswith("LITELLM_")] == []
     assert found["collecting"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_every_client_is_closed_whatever_its_kind():
+    """One that is not asynchronous, or fails to close, keeps no other open."""
+    import litellm
+
+    closed = []
+
+    class Client:
+        def close(self):
+            closed.append("plain")
+
+    class Broken:
+        async def aclose(self):
+            raise RuntimeError("again")
+
+    class Good:
+        async def aclose(self):
+            closed.append("good")
+
+    async def scenario():
+        for name, client in {"a": Client(), "b": Broken(), "c": Good()}.items():
+            litellm.in_memory_llm_clients_cache.set_cache(name, client)
+        await _close()
+
+    asyncio.run(scenario())
+    assert closed == ["plain", "good"]
 
 
 @pytest.mark.filterwarnings("ignore:Items? .* on TypedDict")  # of LiteLLM, when it imports what reads streams

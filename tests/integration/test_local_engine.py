@@ -158,12 +158,24 @@ def test_threads_share_one_model_and_each_get_their_answer(engine):
 
 @pytest.mark.parametrize(
     ("params", "extra"),
-    [({"tools": []}, {}), ({"n": 2}, {}), ({}, {"grammar": "x"}), ({}, {"n_ctx": "big"})],
-)
+    [
+        ({"tools": []}, {}), ({"n": 2}, {}), ({}, {"grammar": "x"}), ({}, {"n_ctx": "big"}),
+        ({}, {"n_batch": 1}), ({}, {"num_ctx": 1}), ({}, {"num_ctx": 10**12}), ({}, {"threads": 5000}),
+        ({}, {"max_tokens": "many"}), ({}, {"max_tokens": 0}),
+    ],
+)  # fmt: skip
 def test_what_a_local_model_cannot_do_is_refused(engine, params, extra):
+    """Some of it would end the process."""
     endpoint = Endpoint(model=ENDPOINT.model, provider_params=extra)
     with pytest.raises(LLMParamValidationError):
-        engine.complete(ask("Hi", endpoint=endpoint, **params))
+        engine.complete(ask("Hi", PERSON, endpoint=endpoint, **params))
+
+
+def test_a_window_is_never_larger_than_what_the_model_was_made_for(engine):
+    """llama.cpp takes the room for it, and gives the model no more than it knows."""
+    wide = Endpoint(model=ENDPOINT.model, provider_params={"num_ctx": 10**9})
+    assert engine.window(wide) == engine.window(ENDPOINT) == 8192
+    assert engine.complete(ask("Hi", endpoint=wide, max_tokens=2)).usage.completion_tokens == 2
 
 
 def _child(engine, queue):

@@ -188,7 +188,7 @@ def test_a_file_that_may_not_be_read_is_told_where_it_is_used(project: Path) -> 
     assert "leaf.rllm" in only(projects.load(user(project, "top", "./leaf.rllm"))).message
 
 
-@pytest.mark.parametrize("path", ["./notes.txt", "./.env", "./lib", '"a\\0b.rllm"'])
+@pytest.mark.parametrize("path", ["./notes.txt", "./.env", "./lib", '"a\\0b.rllm"', f"./{'a' * 300}.rllm"])
 def test_what_is_no_rllm_file_is_not_opened(project: Path, path: str) -> None:
     (project / ".env").write_text("KEY=sk-secret-value-000000000000\n")
     (project / "notes.txt").write_text("private\n")

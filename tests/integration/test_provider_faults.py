@@ -339,7 +339,13 @@ def test_an_ollama_server_that_says_odd_things_of_a_model_leaves_it_to_the_call(
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"models": 5}', b'{"models": ["x", {"name": 3, "details": "y", "size": "z"}]}', b'[{"models": []}]', b"\xff"],
+    [
+        b'{"models": 5}',
+        b'{"models": ["x", {"name": 3, "details": "y", "size": "z"}]}',
+        b'{"models": [{"name": 3, "details": {"parameter_size": "' + b"9" * 400 + b'B"}}]}',
+        b'[{"models": []}]',
+        b"\xff",
+    ],
 )
 def test_a_list_of_models_that_is_none_is_read_as_far_as_it_goes(body: bytes) -> None:
     def fault(line: faulty.Line) -> None:

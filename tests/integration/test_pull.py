@@ -221,6 +221,24 @@ def test_an_endpoint_without_tls_is_refused(get, endpoint):
         get(environment={"HF_ENDPOINT": endpoint})
 
 
+@pytest.mark.parametrize("token", ["hf_\u00e9", "hf_first\nX-Second: header"])
+def test_a_token_that_cannot_be_sent_is_refused(hub, get, token):
+    with pytest.raises(ConfigError, match="HF_TOKEN holds a character"):
+        get(environment={"HF_TOKEN": token})
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ALL_PROXY", "socks5://127.0.0.1:9"), ("HTTPS_PROXY", "odd://127.0.0.1:9"), ("SSL_CERT_FILE", "/not/here.pem")],
+)
+def test_a_proxy_or_certificate_that_cannot_be_used_is_an_error_of_the_environment(get, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match="no connection to") as caught:
+        get()
+    assert variable in caught.value.recovery_hint
+
+
 # --- what goes wrong ----------------------------------------------------------------------------
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -198,6 +200,30 @@ def test_an_interrupted_run_is_a_row_with_what_it_spent(tmp_path: Path, text: st
     assert run.error_code == "RLLM_024"
     assert store.summary().total.prompt_tokens == 11
     assert store.summary().total.failed == 1
+
+
+class Stuck(Store):
+    """A store that hangs until the user loses patience."""
+
+    def record(self, run):
+        del run
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        time.sleep(0.3)
+
+
+def test_an_interruption_of_the_recording_stays_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "app.rllm").write_text(leaf("part"), encoding="utf-8")
+    runtime = Runtime(engine=ScriptedEngine([good(), good()]), store=Stuck(tmp_path / "stats.db"))
+    app = runllm.load(tmp_path / "app.rllm", runtime=runtime, stats=True)
+    with pytest.raises(KeyboardInterrupt):
+        app.run({"text": "t"})
+
+    async def impatient() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(app.arun({"text": "t"}), 0.1)
+
+    asyncio.run(impatient())
 
 
 def test_a_retried_and_exhausted_run_counts_every_attempt(go) -> None:

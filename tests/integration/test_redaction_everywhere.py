@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import traceback
 from pathlib import Path
 from urllib.parse import quote
@@ -136,6 +137,27 @@ def test_a_key_is_masked_in_every_form(form: str) -> None:
 )
 def test_a_key_in_pieces(text: str, left: str) -> None:
     assert redact_text(text, {"A_KEY": "Abcdefgh12345678WXYZ"}).replace(MASK, "") == left
+
+
+def test_a_passphrase_of_several_words_is_masked_wherever_a_line_ends() -> None:
+    environment = {"A_PASSPHRASE": "correct horse battery"}
+    for text in ("correct horse battery", "correct\nhorse   battery", "correcthorse battery"):
+        assert redact_text(f"<{text}>", environment) == f"<{MASK}>"
+    assert redact_text("aa bb", {"A_KEY": "a  a  b  b"}) == "aa bb"  # too little is left of it without its blanks
+
+
+@pytest.mark.parametrize("kind", ["PRIVATE KEY", "RSA PRIVATE KEY", "PGP PRIVATE KEY BLOCK"])
+@pytest.mark.parametrize("head", ["", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n"])
+def test_a_private_key_is_masked_whatever_stands_at_its_head(kind: str, head: str) -> None:
+    text = f"-----BEGIN {kind}-----\n{head}TUlJRW93SUJBQUtDQVFFQQ==\n-----END {kind}-----"
+    assert redact_text(text, {}) == f"-----BEGIN {kind}-----{MASK}-----END {kind}-----"
+
+
+def test_colons_without_end_take_no_time() -> None:
+    text = ("a://" + ":" * 600) * 2000
+    started = time.process_time()
+    assert redact_text(text, {}) == text
+    assert time.process_time() - started < 1.5
 
 
 def test_a_variable_that_a_user_names_for_a_key_is_a_secret_of_any_name() -> None:

@@ -137,6 +137,56 @@ def test_the_only_value_left_is_found(schema, value):
     assert sample(bounded(schema, 100).form, random.Random(3)) == value  # noqa: S311 - repeatable samples
 
 
+@pytest.mark.parametrize("most", [{}, {"maxItems": 3}])
+def test_what_a_list_must_contain_is_in_it(most):
+    """Also where it need not have any other item."""
+    listed = {
+        "type": "array",
+        "items": {"enum": ["a", "b", 1]},
+        "contains": {"type": "number"},
+        "minContains": 2,
+        **most,
+    }
+    schema = {"type": "object", "properties": {"list": listed}, "required": ["list"]}
+    form, contract = bounded(schema, 200).form, Contract(schema)
+    rng = random.Random(4)  # noqa: S311 - repeatable samples
+    assert all(contract.accepts(sample(form, rng)) for _ in range(50))
+
+
+def test_a_list_that_cannot_hold_what_it_must_is_left_out():
+    """Here no item is both what the list contains and what it may contain."""
+    listed = {"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "integer"}, "uniqueItems": True,
+              "contains": {"const": [1]}, "minContains": 2}  # fmt: skip
+    schema = {"type": "object", "properties": {"list": listed, "n": {"type": "null"}}}
+    assert list(bounded(schema, 200, distinct=True).form["properties"]) == ["n"]
+
+
+@pytest.mark.parametrize("distinct", [False, True])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "contains": {"type": "integer"}, "minContains": 10**9},
+        {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "minItems": 10**9},
+        {"type": "array", "items": {"type": "integer"}, "uniqueItems": True, "minItems": 10**9},
+        {"type": "object", "minProperties": 10**9},
+    ],
+)
+def test_a_schema_that_wants_a_billion_things_is_too_large_at_once(schema, distinct):
+    """They are never built."""
+    with pytest.raises(BudgetTooSmallError):
+        bounded({"type": "object", "properties": {"a": schema}, "required": ["a"]}, 1000, distinct=distinct)
+
+
+@pytest.mark.parametrize(("count", "more"), [(30, {}), (30, {"minItems": 12}), (3000, {}), (3000, {"maxItems": 15})])
+@pytest.mark.parametrize("distinct", [False, True])
+def test_a_list_of_different_values_of_many_has_a_small_grammar(count, more, distinct):
+    """It says of each value in turn whether it is in, not which of all the subsets it is."""
+    listed = {"type": "array", "items": {"enum": [f"tag{i}" for i in range(count)]}, "uniqueItems": True, **more}
+    schema = {"type": "object", "properties": {"tags": listed}, "required": ["tags"]}
+    text = grammar(bounded(schema, 1024, distinct=distinct).form)
+    assert len(text) < 80_000
+
+
 def test_branching_recursion_is_cut_short():
     """Eight definitions that each refer to all would have a million parts."""
     names = range(8)
@@ -207,6 +257,28 @@ def test_number_patterns_keep_to_their_bounds(schema, inside, outside):
     pattern = f"^({number_pattern(number_form('number', schema))})$"
     assert all(jsonschema_rs.is_valid({"pattern": pattern}, text) for text in inside)
     assert not any(jsonschema_rs.is_valid({"pattern": pattern}, text) for text in outside)
+
+
+@pytest.mark.parametrize("kind", ["integer", "number"])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"minimum": -1e308, "maximum": 1e308},
+        {"multipleOf": 1e-300},
+        {"minimum": -(2**63), "maximum": 2**64},
+    ],
+)
+def test_a_number_of_any_size_has_a_small_pattern(kind, schema):
+    """With thousands of pieces, llama.cpp drops the grammar, or never comes to an end."""
+    form = number_form(kind, schema)
+    contract = Contract({"type": kind, **schema})
+    assert len(number_pattern(form)) < 40_000
+    assert all(contract.accepts(form[edge]) for edge in ("minimum", "maximum"))
+
+
+def test_all_of_64_bits_stay_within_reach():
+    form = number_form("integer", {"minimum": -(2**63), "maximum": 2**64})
+    assert (form["minimum"], form["maximum"]) == (-(2**63), 2**64)
 
 
 @pytest.mark.parametrize("heads", [[], [{"type": "integer"}]])

@@ -10,6 +10,7 @@ from runllm.engines.catalogue import locate, trained_window
 from runllm.errors import ModelNotFoundError
 from runllm.exchange import Endpoint
 from runllm.models import KNOWN
+from runllm.models.gguf import control_tokens
 
 
 def text(value: str) -> bytes:
@@ -51,11 +52,30 @@ def test_a_header_that_does_not_say_gives_no_window(tmp_path, data):
 
 
 @pytest.mark.parametrize(
+    "value",
+    [struct.pack("<If", 6, float("inf")), struct.pack("<Ii", 5, -7), struct.pack("<I", 8) + text("many")],
+)
+def test_a_window_that_is_no_number_of_tokens_is_none(tmp_path, value):
+    file = tmp_path / "m.gguf"
+    file.write_bytes(gguf(text("llama.context_length") + value))
+    assert trained_window(file) is None
+
+
+@pytest.mark.parametrize("value", [struct.pack("<II", 4, 7), struct.pack("<IIQI", 9, 4, 1, 7)])
+def test_a_vocabulary_of_no_words_has_no_signs(tmp_path, value):
+    file = tmp_path / "m.gguf"
+    file.write_bytes(gguf(text("tokenizer.ggml.tokens") + value))
+    assert control_tokens(file) == frozenset()
+
+
+@pytest.mark.parametrize(
     ("model", "words"),
     [
         ("local/smollm2-135", ["smollm2-135", "Did you mean `smollm2-135m`"]),
         ("local/none.gguf", ["none.gguf", "No such file"]),
         ("local/text.gguf", ["text.gguf", "not a GGUF model"]),
+        ("local/~nobody-of-that-name/m.gguf", ["~nobody-of-that-name/m.gguf", "No such file"]),
+        ("local/a\0.gguf", ["cannot be read", "null byte"]),
     ],
 )
 def test_a_model_that_is_not_there_is_named(tmp_path, model, words):

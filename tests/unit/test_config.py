@@ -246,6 +246,11 @@ def test_the_most_exact_table_of_a_model_wins(machine: Machine) -> None:
     assert (other.api_base, other.timeout, other.num_retries) == (None, 100, None)
 
 
+def test_a_model_of_one_letter_is_more_exact_than_its_provider(machine: Machine) -> None:
+    found = machine.load(user="[models.'openai/m']\ntimeout = 1\n[models.'openai/*']\ntimeout = 2\n")
+    assert found.for_model("openai/m").timeout == 1
+
+
 def test_a_key_meant_for_one_address_goes_to_no_other(machine: Machine) -> None:
     found = machine.load(user=MODELS).for_model("openai/elsewhere")
     assert (found.api_base, found.api_key_env) == ("https://exact.example", None)
@@ -655,6 +660,43 @@ def test_a_path_given_here_means_the_same_in_the_users_file(machine: Machine) ->
         machine.project / "s.db",
         f"local/{machine.project}/m.gguf",
     )
+
+
+def test_a_path_may_hold_a_space(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = machine.home / "My Models"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    write("model", "local/m.gguf", environment=machine.environment)
+    assert machine.load().settings.model == f"local/{folder}/m.gguf"
+    with pytest.raises(ConfigError, match="the name of a model"):
+        write("model", "openai/a model", environment=machine.environment)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "said"),
+    [
+        ("user", "aliases.daily", "fast", "the alias `fast` leads to itself: fast → daily → fast (and 1 more)"),
+        ("user", "models.fast.timeout", "3", "`models.fast` names an alias"),
+        ("project", "model", "local/../m.gguf", "a project's file may not name weights outside its folder"),
+    ],
+)
+def test_a_value_that_would_stop_every_command_is_not_written(
+    machine: Machine, kind: str, key: str, value: str, said: str
+) -> None:
+    text = "[aliases]\nfast = 'daily'\n"
+    file = machine.user_file if kind == "user" else machine.project_file
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        write(key, value, kind, machine.environment)
+    assert caught.value.message == said
+    assert file.read_text(encoding="utf-8") == text
+
+
+def test_a_file_that_is_wrong_elsewhere_can_still_be_changed(machine: Machine) -> None:
+    machine.user_file.write_text("[aliases]\nme = 'me'\n", encoding="utf-8")
+    write("max_retries", "7", environment=machine.environment)
+    write("aliases.me", "openai/m", environment=machine.environment)
+    assert machine.load().settings.max_retries == 7
 
 
 # --- the documentation -------------------------------------------------------------------------

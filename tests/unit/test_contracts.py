@@ -124,6 +124,26 @@ def test_a_recursive_reference_does_not_hang() -> None:
     assert resolve(loop, {"$ref": "#/$defs/a"}) == {}
 
 
+def test_who_changes_a_default_changes_it_for_nobody_else() -> None:
+    contract = Contract({"type": "object", "properties": {"a": {"default": {"b": [1]}}, "c": {"default": []}}})
+    found = contract.with_defaults({})
+    found["a"]["b"].append(2)
+    found["c"].append(3)
+    assert contract.with_defaults({}) == {"a": {"b": [1]}, "c": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"), [("any", "any"), ("a b", "a%20b"), ("50%", "50%25"), ("a/~b", "a~1~0b"), ("é", "%C3%A9")]
+)
+def test_a_reference_leads_to_a_schema_of_any_name_and_content(name: str, reference: str) -> None:
+    """One that admits anything is empty, and still there."""
+    for part in ({}, {"type": "string"}):
+        root = {"type": "object", "properties": {"x": {"$ref": f"#/$defs/{reference}"}}, "$defs": {name: part}}
+        assert schema_problems(root) == []
+        assert resolve(root, root["properties"]["x"]) == part
+        assert Contract(root).accepts({"x": 1}) == (part == {})
+
+
 def test_all_problems_of_a_schema_are_found_at_once() -> None:
     found = schema_problems(
         {"type": "array", "properties": {"a": {"type": "strng"}, "b": {"$ref": "http://x/y"}, "c": {"$ref": "#/no"}}}

@@ -1,9 +1,11 @@
 """The catalogue: stable codes, one payload, no secrets."""
 
 import json
+import re
 
 import pytest
 
+from runllm import errors
 from runllm.diagnostics import Problem, Span
 from runllm.errors import InputSchemaError, ProviderError, RunllmError, catalogue, class_of
 from runllm.redaction import redact, redact_text
@@ -50,6 +52,11 @@ def test_every_error_has_the_same_eight_keys_and_says_what_to_do(cls: type[Runll
     assert payload["doc_ref"] == f"docs/errors.md#{cls.code.lower()}"
     assert 0 < cls.exit_status < 256
     assert class_of(cls.__name__) is cls
+
+
+def test_the_tree_at_the_top_of_the_module_shows_every_error() -> None:
+    shown = re.findall(r"── (\w+) +(RLLM_\d+) ", errors.__doc__ or "")
+    assert sorted(shown) == sorted((cls.__name__, cls.code) for cls in catalogue())
 
 
 def test_a_second_class_of_one_code_is_refused() -> None:

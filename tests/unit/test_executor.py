@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
+from tests.apps import leaf
 
 import runllm
 from runllm.api import App
@@ -236,6 +238,20 @@ def test_a_listener_is_told_each_step(go) -> None:
     engine = ScriptedEngine(['{"answer": "too long to be right"}', '{"answer": "ok",}'])
     go(app(engine), {"text": "hi"}, listener=lambda event: told.append(event.step))
     assert told == ["input", "render", "call", "answer", "problem", "retry", "call", "answer", "repair", "done"]
+
+
+def test_one_of_something_is_told_in_the_singular(tmp_path: Path) -> None:
+    (tmp_path / "leaf.rllm").write_text(leaf("leaf"), encoding="utf-8")
+    (tmp_path / "top.rllm").write_text(
+        leaf("top").replace("---\ntop:", 'uses: [{name: a, path: leaf.rllm, with: {text: "{{ input.text }}"}}]\n---\n'),
+        encoding="utf-8",
+    )
+    told: list[str] = []
+    with Runtime(engine=ScriptedEngine(['{"out": "x"}'] * 2)) as runtime:
+        runllm.load(tmp_path / "top.rllm", runtime=runtime).run(
+            {"text": "t"}, listener=lambda event: told.append(event.message)
+        )
+    assert told[-1].startswith("1 attempt, 1 app used, ")
 
 
 def test_calling_an_app_gives_the_output_alone() -> None:

@@ -80,7 +80,9 @@ def test_retry_after_in_seconds(stated, low, high):
     assert low <= found <= high
 
 
-@pytest.mark.parametrize("stated", ["soon", "inf", "nan"])
+@pytest.mark.parametrize(
+    "stated", ["soon", "inf", "nan", f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", f"Mon, 01 Jan 2024 00:00:00 +{'9' * 20}"]
+)
 def test_a_retry_after_that_says_nothing(stated):
     """Is as good as none."""
     error = RuntimeError("later")

@@ -7,7 +7,7 @@ import pytest
 from tests.apps import leaf
 
 import runllm
-from runllm.errors import InputSchemaError
+from runllm.errors import InputSchemaError, TemplateError
 from runllm.exchange import Endpoint
 from runllm.forecast import Basis, Forecast
 from runllm.runtime import Runtime
@@ -215,6 +215,20 @@ def test_a_list_that_an_app_without_a_model_gives_is_known_before(project) -> No
 def test_an_input_that_does_not_fit_is_refused(project) -> None:
     with pytest.raises(InputSchemaError):
         project(given={"txt": 1})
+
+
+def test_what_a_run_would_fail_for_is_said_as_a_run_says_it(project) -> None:
+    """With the names that lead to the app, and the place in its file."""
+    long = A.replace("{{ input.text }}", "{{ input.text }}{{ input.text }}")
+    (project.folder / "narrow.rllm").write_text(
+        leaf("narrow").replace("{text: {type: string}}", "{text: {type: string, maxLength: 9}}"), encoding="utf-8"
+    )
+    with pytest.raises(InputSchemaError, match=r"^top > a: the input does not fit: `/text`"):
+        project(long.replace("a.rllm", "narrow.rllm"), {"text": "too long"})
+    (project.folder / "divides.rllm").write_text(leaf("divides") + "{{ 1 / (input.text | length) }}", encoding="utf-8")
+    with pytest.raises(TemplateError, match=r"divides\.rllm:13: ") as caught:
+        project(A.replace("a.rllm", "divides.rllm"), {"text": ""})
+    assert caught.value.trail == ("top", "a")
 
 
 def test_the_same_prediction_is_made_every_time(project) -> None:

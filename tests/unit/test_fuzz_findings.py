@@ -2,15 +2,19 @@
 
 import json
 import time
+from random import Random
 from typing import Any
 
 import pytest
 
 from runllm.analysis import analyse
 from runllm.contracts import Contract, schema_problems
+from runllm.diagnostics import nearest
 from runllm.documents import DocumentError, read
 from runllm.parser import parse
 from runllm.schemas import follow, inlined
+from runllm.templates import findings
+from runllm.templates.checking import MAX_FINDINGS
 
 DIGITS = "9" * 5000  # more than Python makes an integer of
 
@@ -138,6 +142,102 @@ def test_time_grows_with_the_file_and_not_faster(written: str) -> None:
     found = analyse(parse("---\n" + written.removeprefix("---\n")))
     assert found
     assert time.process_time() - began < 30
+
+
+HEADER = """name: a
+description: d
+version: 1.0.0
+author: x
+max_context_window: 4000
+input_schema: {type: object, properties: {%s}}
+output_schema: {type: object, properties: {y: {type: string}}}
+llm: {model: openai/m}
+llm_params: {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        ("", "<<<" + " " * 100_000 + "x"),
+        ("", "```rllm-python pre " + " " * 100_000 + "x\npass\n```\nx"),
+        ("", "{% set a = input.x %}" + "{% set a = a.x %}" * 5_000),
+        ("", "".join(f"{{% set a{n} = input.x %}}{{{{ a{n} }}}}" for n in range(20_000))),
+        (", ".join(f"a{n}: {{}}" for n in range(10_000)), "".join(f"{{{{ input.b{n} }}}}" for n in range(10_000))),
+    ],
+    ids=["marker", "fence", "a name made of itself", "names", "near names"],
+)  # fmt: skip
+def test_a_right_header_takes_no_longer(header: str, body: str) -> None:
+    """What is only looked at where the frontmatter is sound: each of these took minutes, or for ever."""
+    began = time.process_time()
+    analyse(parse(f"---\n{HEADER % header}---\n{body}\n"))
+    assert time.process_time() - began < 10
+
+
+def test_a_fence_may_name_many_inputs() -> None:
+    fence = f"```rllm-python pre inputs={','.join(f'a{n}' for n in range(60_000))}"
+    began = time.process_time()
+    assert len(parse(f"---\n{HEADER % ''}---\n{fence}\npass\n```\nx\n").blocks) == 1
+    assert time.process_time() - began < 10
+
+
+def test_long_names_are_not_compared_letter_by_letter() -> None:
+    letters = Random(1).choices([chr(0x4E00 + n) for n in range(150)], k=120_000)  # noqa: S311 - no secret
+    one, other = "".join(letters[:60_000]), "".join(letters[60_000:])
+    began = time.process_time()
+    assert nearest(one, [other]) is None
+    assert nearest(f"B-{one}", [f"b_{one}"]) == f"b_{one}"
+    assert time.process_time() - began < 3
+
+
+def test_many_apps_are_wired_in_time_that_grows_with_their_number() -> None:
+    uses = "".join(f"  - {{name: u{n}, path: ./a.rllm, with: {{}}}}\n" for n in range(8_000))
+    began = time.process_time()
+    analyse(parse(f"---\n{HEADER % ''}uses:\n{uses}---\nx\n"))
+    assert time.process_time() - began < 10
+
+
+def test_one_pattern_of_thousands_may_mean_any_name() -> None:
+    """Each was tried for each name that a template reads."""
+    patterns = ", ".join(f'"^q{n}$": {{type: string}}' for n in range(5_000))
+    header = HEADER.replace("properties: {%s}", f"patternProperties: {{{patterns}}}")
+    began = time.process_time()
+    found = analyse(parse(f"---\n{header}---\n{''.join(f'{{{{ input.q{n} }}}}' for n in range(5_000))}\n"))
+    assert [problem.keyword for problem in found] == ["window"]
+    assert time.process_time() - began < 10
+
+
+def test_a_file_of_thousands_of_blocks_is_refused_before_each_is_checked() -> None:
+    parsed = parse("---\nname: x\n---\n" + "```rllm-python pre\nx = 1\n```\n" * 5000)
+    (found,) = (problem for problem in parsed.problems if problem.keyword == "fence")
+    assert (found.message, found.span.line) == ("there are more than 100 Python blocks", 304)
+    assert len(parsed.blocks) == 100
+
+
+def test_a_template_full_of_mistakes_is_told_the_first_hundred() -> None:
+    found = findings("{{ a.b }}\n" * 20_000, {"a": {"type": "string"}})
+    assert len(found) == MAX_FINDINGS
+    assert [finding.offset for finding in found] == [10 * n + 5 for n in range(MAX_FINDINGS)]
+
+
+def test_long_keys_of_many_values_are_refused_before_they_fill_the_memory() -> None:
+    """Every value has a place, in which the keys around it are written out."""
+    with pytest.raises(DocumentError, match="keys of the document are too long"):
+        read(f'? "{"k" * 100_000}"\n: [{"0, " * 50_000}0]')
+    with pytest.raises(DocumentError, match="keys of the document are too long"):
+        read(f"a: &a [{'0, ' * 5_000}0]\n" + "".join(f"b{n}{'k' * 1000}: *a\n" for n in range(15)))
+    assert read(f"a: &a [{'0, ' * 5_000}0]\n" + "".join(f"b{n}: *a\n" for n in range(15)))[1] == []
+
+
+def test_aliases_nest_no_deeper_than_what_is_written_out() -> None:
+    def levels(n: int, inner: str = "") -> str:
+        return "[" * n + inner + "]" * n
+
+    before = f"a: &x {levels(40)}\nb: &y [*x]\n"
+    assert read(f"{before}c: {levels(20, '*y')}\nd: {levels(60)}")[1] == []
+    for deep in (f"{before}c: {levels(30, '*y')}", f"{before}c: {levels(30, '*x')}"):
+        with pytest.raises(DocumentError, match="deeper than 64 levels"):
+            read(deep)
 
 
 def test_the_copies_of_a_schema_stay_json() -> None:

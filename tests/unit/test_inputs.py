@@ -110,3 +110,9 @@ def test_a_file_is_read_by_its_ending() -> None:
         "text",
         "guess",
     ]
+
+
+def test_an_app_without_inputs_is_not_said_to_take_nothing_by_name() -> None:
+    with pytest.raises(UsageError) as raised:
+        from_arguments(["words"], Contract({"type": "object"}))
+    assert raised.value.recovery_hint == "The app names no input."

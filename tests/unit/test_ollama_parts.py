@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runllm.engines.ollama_pull import PullProgress, Tally, in_bytes, refused
-from runllm.engines.ollama_server import Server, alternative, full, pull_command, read_facts
+from runllm.engines.ollama_server import Server, alternative, client_options, full, pull_command, read_facts
 from runllm.engines.ollama_window import Facts, choose, judge, larger, with_window
+from runllm.engines.providers import Access
 from runllm.errors import (
     ContextWindowExceededError,
     FileAccessError,
@@ -79,6 +80,17 @@ def test_facts_are_read_from_what_the_server_shows():
     assert found == Facts(window=40960, preset=16384, loaded=4096, thinks=True)
     assert read_facts({"details": {}}, {}, "m", "http://my-ollama.company:1") == Facts()
     assert read_facts({"details": {}}, {}, "m", "https://ollama.com").remote
+    assert read_facts({"parameters": "num_ctx " + "9" * 5000}, {}, "m", "http://localhost:11434") == Facts()
+
+
+@pytest.mark.parametrize(
+    ("base", "verified"),
+    [("https://ollama.com", True), ("HTTPS://ollama.com", True), ("http://gpu:1", False), ("HTTP://gpu:1", False)],
+)
+def test_an_encrypted_server_has_to_prove_who_it_is(base, verified):
+    """In whatever case its address is written."""
+    access = Access(provider="ollama", model="ollama_chat/m", api_base=base, api_key="k")
+    assert client_options(access)["verify"] is verified
 
 
 @pytest.mark.parametrize(
@@ -116,11 +128,11 @@ def test_a_larger_window_is_tried_only_where_it_is_ours_to_choose():
     assert larger(2048, asking(), None) is None
 
 
-def test_the_authors_own_body_is_kept():
-    """What a file sends along stays, beside the order not to cut."""
-    sent = with_window(asking(provider_params={"extra_body": {"keep_alive": 5}, "top_k": 3}), 2048)
+def test_what_a_file_sends_along_stays():
+    """Beside the order not to cut."""
+    sent = with_window(asking(provider_params={"top_k": 3}), 2048)
     assert sent.endpoint.provider_params == {
-        "extra_body": {"keep_alive": 5, "truncate": False, "shift": False},
+        "extra_body": {"truncate": False, "shift": False},
         "top_k": 3,
         "num_ctx": 2048,
     }

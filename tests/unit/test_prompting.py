@@ -38,5 +38,20 @@ def test_a_schema_that_holds_itself_has_an_end() -> None:
     assert len(instruction(SCHEMA, constrained=True).split("\n")) < 30
 
 
+def test_an_outline_of_many_properties_that_hold_the_whole_stays_short() -> None:
+    """Twenty of them made 72 MB of outline."""
+    inside = {"type": "object", "properties": {f"p{n}": {"$ref": "#"} for n in range(30)} | {"any": True}}
+    assert len(instruction(inside, constrained=True).split("\n")) == 32
+    apart = {
+        "type": "object",
+        "properties": {f"p{n}": {"$ref": "#/$defs/d0"} for n in range(30)},
+        "$defs": {
+            f"d{n}": {"type": "object", "properties": {f"p{m}": {"$ref": f"#/$defs/d{n + 1}"} for m in range(30)}}
+            for n in range(5)
+        },
+    }
+    assert len(instruction(apart, constrained=True)) < 20_000
+
+
 def test_otherwise_the_schema_stands_there_whole() -> None:
     assert '"$defs":{"part"' in instruction(SCHEMA, constrained=False)

@@ -18,8 +18,6 @@ from runllm.exchange import Endpoint
         ("claude-sonnet-4-5", "anthropic", 200_000, (3e-6, 1.5e-5)),
         ("anthropic/claude-sonnet-4-5", "anthropic", 200_000, (3e-6, 1.5e-5)),
         ("gemini/gemini-2.5-pro", "gemini", 1_048_576, (1.25e-6, 1e-5)),
-        ("ollama/llama3", "ollama", 8192, (0.0, 0.0)),
-        ("ollama_chat/unheard-of", "ollama_chat", None, (0.0, 0.0)),
         ("openai/unheard-of", "openai", None, None),
         ("groq/gpt-4o", "groq", None, None),
         ("publicai/unheard-of", "publicai", None, None),
@@ -29,11 +27,6 @@ def test_what_is_known_of_a_model(model, provider, tokens, costs):
     """With or without its provider's name; another provider's model of the same name is another model."""
     endpoint = Endpoint(model=model)
     assert (provider_of(model), window(endpoint), price(endpoint)) == (provider, tokens, costs)
-
-
-def test_the_window_of_an_ollama_model_is_what_the_author_asks_for():
-    """The server gives a model as much context as `num_ctx` says."""
-    assert window(Endpoint(model="ollama/llama3", provider_params={"num_ctx": 4096})) == 4096
 
 
 @pytest.mark.parametrize(
@@ -115,6 +108,13 @@ def test_ollama_is_called_through_its_chat_endpoint():
         ("http://gpu", "http://gpu:80"),
         ("https://gpu/", "https://gpu:443"),
         ("[::1]:9", "http://[::1]:9"),
+        ("[::1]", "http://[::1]:11434"),
+        ("::1", "http://[::1]:11434"),
+        ("::", "http://[::1]:11434"),
+        ("gpu:", "http://gpu:11434"),
+        ("http://gpu/ollama/", "http://gpu:80/ollama"),
+        ("gpu:8080/ollama", "http://gpu:8080/ollama"),
+        ("http://me:pw@gpu:9", "http://me:pw@gpu:9"),
     ],
 )
 def test_ollama_host_in_all_its_forms(host, address):
@@ -151,6 +151,10 @@ def test_what_is_this_machine(base, here):
         ("https://a.example/v10", "https://a.example/v1", False),
         ("https://a.example/v1/../x", "https://a.example/v1", False),
         ("https://a.example/v1/%2e%2E/x", "https://a.example/v1", False),
+        ("https://a.example/v1/%2e%2e%2fx", "https://a.example/v1", False),
+        ("https://a.example/v1%2F..", "https://a.example/v1", False),
+        ("https://a.example/v1/..;/x", "https://a.example/v1", False),
+        ("https://a.example/v1/a..b", "https://a.example/v1", True),
         ("http://a.example/v1", "https://a.example", False),
         ("https://a.example:8443", "https://a.example", False),
         ("https://b.a.example", "https://a.example", False),

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from runllm.contracts import Contract, schema_problems
@@ -152,6 +153,18 @@ def test_the_fault_of_a_deep_tree_is_found_at_any_depth(depth: int, kind: Any) -
     (problem,) = contract.problems({"r": node(depth, {"kind": kind})})
     assert problem.pointer == "/r" + "/kids/0" * depth or depth == 2
     assert contract.problems({"r": node(depth, {"kind": 7})}) == ()
+
+
+def test_the_fault_of_a_long_list_is_found_with_each_schema_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    real = jsonschema_rs.Draft202012Validator
+    monkeypatch.setattr(
+        jsonschema_rs, "Draft202012Validator", lambda schema, **rest: compiled.append(schema) or real(schema, **rest)
+    )
+    tree = obj({"value": STRING, "kids": {"type": "array", "items": {"$ref": "#"}}}, "value")
+    (problem,) = Contract(tree).problems({"value": "x", "kids": [{"value": "x"}] * 10_000 + [{"value": 1}]})
+    assert problem.pointer == "/kids/10000/value"
+    assert len(compiled) < 10
 
 
 def test_a_value_that_takes_too_long_is_refused_in_words() -> None:

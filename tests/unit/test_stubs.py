@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from runllm.blocks.stubs import stubs
+from runllm.blocks.stubs import module
+
+
+def stubs(names: dict[str, Any]) -> str:
+    return module(names, {}, {})
 
 
 def type_of(schema: Any) -> str:

@@ -48,7 +48,7 @@ def _path_problems(program: Program, block: Block, scope: Scope) -> Iterator[Pro
     """Declared inputs that cannot exist, each at its place in the fence."""
     for path in block.inputs or ():
         for finding in templates.findings(f"{{{{ {path} }}}}", scope):
-            yield _at_fence(program, block, finding.message, path, finding.hint)
+            yield _at_fence(program, block, finding.message, f"inputs={path}", finding.hint)
 
 
 def _output_problems(program: Program, block: Block) -> Iterator[Problem]:
@@ -56,22 +56,33 @@ def _output_problems(program: Program, block: Block) -> Iterator[Problem]:
     schema = program.output_contract.schema
     for name in block.outputs or ():
         if block.phase == "check":
-            yield _at_fence(program, block, f"a check block gives nothing: `{name}` is not read", name,
+            yield _at_fence(program, block, f"a check block gives nothing: `{name}` is not read", f"outputs={name}",
                             "State what must hold with `assert`.")  # fmt: skip
         elif (
             block.phase == "post" and schema_at(schema, [name]) is None and schema.get("additionalProperties") is False
         ):
             known = list(program.output_contract.properties)
-            yield _at_fence(
-                program, block, f"`output_schema` has no property `{name}`", name, did_you_mean(name, known)
-            )
+            message = f"`output_schema` has no property `{name}`"
+            yield _at_fence(program, block, message, f"outputs={name}", did_you_mean(name, known))
 
 
-def _at_fence(program: Program, block: Block, message: str, word: str, hint: str) -> Problem:
+def _at_fence(program: Program, block: Block, message: str, setting: str, hint: str) -> Problem:
+    """A problem at one name of a setting of the fence, given as `inputs=NAME` or `outputs=NAME`."""
     number = block.line - 1
-    column = program.source.line(number).find(word) + 1
-    span = program.source.span(number, max(1, column), len(word))
+    line = program.source.line(number)
+    key, _, name = setting.partition("=")
+    start = line.find(f"{key}=") if f"{key}=" in line else line.find(key)
+    at = line.find(name, start + len(key))
+    while at >= 0 and not _stands_alone(line, at, at + len(name)):
+        at = line.find(name, at + 1)
+    span = program.source.span(number, max(1, at + 1), len(name))
     return Problem(message=message, keyword="python", kind="PythonBlockExecutionError", span=span, hint=hint)
+
+
+def _stands_alone(line: str, start: int, end: int) -> bool:
+    """Whether what stands there is a whole name or path, and no part of a longer one."""
+    around = line[max(0, start - 1) : start] + line[end : end + 1]
+    return not any(char in {".", "_"} or char.isalnum() for char in around)
 
 
 def _type_problems(program: Program, block: Block, scope: Scope) -> Iterator[Problem]:

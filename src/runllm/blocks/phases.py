@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from runllm.blocks.outcome import BlockFailure, Limits, Ran, result_of
 from runllm.diagnostics import Problem, Span
-from runllm.errors import EngineUnavailableError, PythonBlockExecutionError, RunllmError, UsageError
+from runllm.errors import EngineUnavailableError, PythonBlockExecutionError, RunllmError
 from runllm.program import Block, Program, Source
 
 MIB = 1 << 20
@@ -70,16 +70,9 @@ def limits_of(block: Block, ceiling: Limits) -> Limits:
 
 
 def ceiling(timeout: float | None, memory: int | None) -> Limits:
-    """The most that blocks may use: what the caller allows (seconds, MiB), or the defaults.
-
-    Raises:
-        UsageError: the caller asks for more than there can be.
-    """
+    """The most that blocks may use: what the caller allows (seconds, MiB), or the defaults."""
     default = Limits()
-    try:
-        return Limits(timeout=timeout or default.timeout, memory=memory * MIB if memory else default.memory)
-    except ValueError as error:
-        raise UsageError(f"a limit for Python blocks is out of its range: {error}") from None
+    return Limits(timeout=timeout or default.timeout, memory=memory * MIB if memory else default.memory)
 
 
 def hold(block: Block, output: Names, program: Program) -> None:

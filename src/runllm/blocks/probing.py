@@ -6,17 +6,16 @@ the first statement ends every feed, whatever follows it.
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
-import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
+from runllm.blocks.outcome import BlockFailure
+from runllm.blocks.workers import Workers
 from runllm.values import frozen
 
 if TYPE_CHECKING:
-    from pydantic_monty import Monty, MontyError, ResourceLimits
+    from pydantic_monty import MontyError, ResourceLimits
 
 STOP = "stop_before_the_block"
 STOP_STUB = f"def {STOP}() -> None: ..."
@@ -32,8 +31,7 @@ _LIMITS: ResourceLimits = {
 _MOST_PROBES = 200
 _MOST_DIAGNOSTICS = 200
 
-_lock = threading.Lock()
-_pools: dict[int, Monty] = {}  # by process: a pool that was made before a fork cannot be used after it
+_WORKERS = Workers(answer=10.0, queue=30.0)
 
 
 @frozen
@@ -66,17 +64,15 @@ class Answer:
         diagnostics: of the type checker, in the order of the code.
         refusal: the first thing in the code that cannot be run, if any.
         missing: those of the probes that fail there.
-        complete: False where the code was too much for the checker, and nothing is known.
     """
 
     diagnostics: tuple[Diagnostic, ...]
     refusal: Refusal | None
     missing: frozenset[str]
-    complete: bool = True
 
 
 def ask(code: str, stubs: str, probes: Iterable[str], *, before: str = "", after: str = "", name: str) -> Answer | None:
-    """Check `code` and what stands around it against `stubs`, and try each probe; None where there is no sandbox.
+    """Check `code` and what stands around it against `stubs`, and try each probe.
 
     Args:
         code: the block; never run.
@@ -85,14 +81,16 @@ def ask(code: str, stubs: str, probes: Iterable[str], *, before: str = "", after
         before: statements for the checker alone, on one line, before the code.
         after: statements for the checker alone, on the lines after the code.
         name: of the block, for the sandbox's own records.
+
+    Returns:
+        None where nothing is known: there is no sandbox here, or the code was too much for its checker.
     """
     try:
-        import pydantic_monty as monty  # 40 ms, and only files with blocks need it
-    except ImportError:
+        pool = _WORKERS.started()
+    except BlockFailure:
         return None
-    pool = _pool()
-    if pool is None:
-        return None
+    import pydantic_monty as monty  # loaded by then
+
     script = "".join(c for c in name if c.isascii() and (c.isalnum() or c in "_-"))[:60] or "block"
     try:
         with pool.checkout(
@@ -117,8 +115,8 @@ def ask(code: str, stubs: str, probes: Iterable[str], *, before: str = "", after
                     session.feed_run(f"{probe}\nNone", skip_type_check=True, print_callback=out)
                 except (monty.MontyRuntimeError, monty.MontySyntaxError):
                     missing.add(probe)
-    except (monty.MontyError, UnicodeError):
-        return Answer(diagnostics=(), refusal=None, missing=frozenset(), complete=False)
+    except (monty.MontyError, OSError, RuntimeError, UnicodeError):  # too much for the checker, or no worker to be had
+        return None
     return Answer(diagnostics=_diagnostics(text), refusal=refusal, missing=frozenset(missing))
 
 
@@ -152,33 +150,3 @@ def _diagnostics(text: str) -> tuple[Diagnostic, ...]:
             )
         )
     return tuple(found)
-
-
-def _pool() -> Monty | None:
-    """The workers of this process; None in one that was forked after its parent used them."""
-    import pydantic_monty as monty
-
-    with _lock:
-        if not _pools:
-            pool = monty.Monty(
-                min_processes=0,
-                request_timeout=10.0,
-                checkout_timeout=30.0,
-                feed_duration_limit_grace=0.5,
-                turn_duration_limit_grace=0.5,
-                max_checkouts_per_worker=500,
-            )
-            _pools[os.getpid()] = pool.__enter__()
-            atexit.register(_close)
-        return _pools.get(os.getpid())
-
-
-def _close() -> None:
-    pool = _pools.pop(os.getpid(), None)
-    if pool is not None:
-        pool.__exit__(None, None, None)
-
-
-# A fork may happen while another thread holds the lock; the child would wait for it forever.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))

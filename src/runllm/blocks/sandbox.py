@@ -8,10 +8,7 @@ text comes back: a value of the interpreter's own kinds never reaches the host.
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -29,12 +26,11 @@ from runllm.blocks.outcome import (
     unassigned,
     values_of,
 )
-from runllm.errors import EngineUnavailableError
+from runllm.blocks.workers import Workers, ready
 
 if TYPE_CHECKING:
     from pydantic_monty import (
         CollectString,
-        Monty,
         MontyError,
         MontyRuntimeError,
         MontySession,
@@ -43,16 +39,7 @@ if TYPE_CHECKING:
         ResourceLimits,
     )
 
-_MISSING = (
-    "Python blocks need the package `pydantic-monty`: in a clone of runllm run `uv sync --extra python`, "
-    "elsewhere `pip install 'pydantic-monty>=1.4,<2'`"
-)
-_FORKED = (
-    "the sandbox was in use before this process was forked, and would hang in it; "
-    "start worker processes with the `spawn` method"
-)
-_GRACE = 0.5  # seconds past a time limit, after which a worker that cannot stop itself is killed
-_QUEUE = 600.0  # seconds to wait for a free worker: as many blocks run at once as there are processors
+_QUEUE = 600.0  # seconds to wait for a free worker
 _SUSPENSIONS = 32  # an undefined name is one; none at all would make a NameError a limit
 _UNSUPPORTED = "The monty syntax parser does not yet support "
 
@@ -64,12 +51,6 @@ _POLICY: OSPolicy = {
 }
 
 
-class _FirstUse:
-    """The process in which a pool was first made: a fact about the process, whichever sandbox it was."""
-
-    pid: int | None = None
-
-
 class Sandbox:
     """Runs blocks; safe to share between threads. The workers start with the first block.
 
@@ -77,8 +58,7 @@ class Sandbox:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pool: Monty | None = None
+        self._workers = Workers(answer=LONGEST + 30, queue=_QUEUE)
 
     def __enter__(self) -> Self:
         return self
@@ -88,13 +68,7 @@ class Sandbox:
 
     def close(self) -> None:
         """End the workers. In a forked process nothing happens: they are not its own."""
-        if _FirstUse.pid != os.getpid():
-            return
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            atexit.unregister(self.close)
-            pool.__exit__(None, None, None)
+        self._workers.close()
 
     def ready(self) -> None:
         """Raise unless blocks can be run here; starts nothing.
@@ -102,12 +76,7 @@ class Sandbox:
         Raises:
             EngineUnavailableError: the sandbox is not installed, or was used before this process was forked.
         """
-        from importlib.util import find_spec
-
-        if find_spec("pydantic_monty") is None:
-            raise EngineUnavailableError(_MISSING)
-        if _FirstUse.pid not in (None, os.getpid()):
-            raise EngineUnavailableError(_FORKED)
+        ready()
 
     def run(
         self,
@@ -132,7 +101,7 @@ class Sandbox:
             ValueError: an output is not a name.
         """
         given = json.loads(checked(code, names, outputs))
-        pool = self._started()
+        pool = self._workers.started()
         import pydantic_monty as monty  # heavy: only a file with blocks pays for it
 
         out = monty.CollectString(PRINTED)
@@ -151,40 +120,9 @@ class Sandbox:
             raise BlockFailure("exception", message, printed=out.output) from None
         except TimeoutError:
             raise BlockFailure("unavailable", f"no sandbox worker was free within {_QUEUE:g} s") from None
-        except (OSError, monty.MontyError) as error:
+        except (OSError, RuntimeError, monty.MontyError) as error:  # a worker that cannot be started is a RuntimeError
             raise BlockFailure("unavailable", f"the sandbox cannot run: {error}") from None
         return Ran(values=values_of(text, limits, out.output), printed=out.output)
-
-    def _started(self) -> Monty:
-        # Before the lock: a fork may have copied it while another thread held it.
-        if _FirstUse.pid is None:
-            _FirstUse.pid = os.getpid()
-        if _FirstUse.pid != os.getpid():
-            raise BlockFailure("unavailable", _FORKED)
-        with self._lock:
-            if self._pool is None:
-                self._pool = _new_pool()
-                atexit.register(self.close)
-            return self._pool
-
-
-def _new_pool() -> Monty:
-    try:
-        import pydantic_monty as monty  # heavy: only a file with blocks pays for it
-    except ImportError:
-        raise BlockFailure("unavailable", _MISSING) from None
-    pool = monty.Monty(
-        min_processes=0,
-        request_timeout=LONGEST + 30,
-        checkout_timeout=_QUEUE,
-        feed_duration_limit_grace=_GRACE,
-        turn_duration_limit_grace=_GRACE,
-        max_checkouts_per_worker=500,
-    )
-    try:
-        return pool.__enter__()
-    except OSError as error:  # the worker's program is not where it should be
-        raise BlockFailure("unavailable", f"the sandbox cannot start: {error}") from None
 
 
 def _resources(limits: Limits) -> ResourceLimits:

@@ -27,21 +27,12 @@ _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bo
 _BUILTINS = ("str", "int", "float", "bool", "list", "dict")
 
 
-def stubs(names: Mapping[str, Schema | None]) -> str:
-    """The text of a stub module that declares each name with the type of its schema.
-
-    Args:
-        names: each name with the JSON Schema of its value, which is the root of its own references; None for
-            anything. A name that is no Python identifier is left out.
-    """
-    return module(names, {}, {})
-
-
 def module(names: Mapping[str, Schema | None], sinks: Mapping[str, Schema], extra: Mapping[str, str]) -> str:
     """The text of a stub module: names, and functions that take a value of a schema.
 
     Args:
-        names: as in `stubs`.
+        names: each name with the JSON Schema of its value, which is the root of its own references; None for
+            anything. A name that is no Python identifier is left out.
         sinks: the name of each function with the schema that its argument must be able to satisfy. Its type is
             looser than the schema, so that what it refuses the schema refuses as well.
         extra: further names, with the text of their declarations.

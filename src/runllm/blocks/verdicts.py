@@ -113,7 +113,7 @@ def _reference(found: Diagnostic, node: ast.AST | None, facts: Facts) -> Verdict
         return Verdict(message=f"`{name}` has no value yet", hint="Give it a value on the lines before.")
     if name in AVAILABLE:
         return Verdict(message=f"`{name}` is not defined", hint=f"Write `import {name}` first.")
-    if hasattr(builtins, name) and name not in facts.there:
+    if hasattr(builtins, name):
         return Verdict(message=f"the sandbox has no `{name}`", hint=BUILTINS.get(name, ""))
     near = did_you_mean(name, sorted(facts.names)) if nearest(name, facts.names) or len(facts.names) <= 6 else ""  # noqa: PLR2004 - one line
     if nearest(name, facts.names) is None and (near_builtin := nearest(name, dir(builtins))):

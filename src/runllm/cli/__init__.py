@@ -54,6 +54,24 @@ class Commands(click.Group):
 
         return import_module(f"runllm.cli.{cmd_name}").command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; what is none of them gets the nearest name, or how to run a file."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from runllm.diagnostics import nearest
+            from runllm.errors import UsageError
+
+            near = nearest(name, COMMANDS)
+            hint = f"Did you mean `runllm {near}`?" if near else None
+            if os.path.isfile(name):  # noqa: PTH113 - as in `with_run`
+                from shlex import quote
+
+                hint = f"To run a file that is not called `.rllm`: `runllm run {quote(name)}`."
+            raise UsageError(f"No such command '{name}'.", hint=hint)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""
         del ctx
@@ -74,6 +92,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The `runllm` command: run it and exit with its status."""
     streams.fill()
+    streams.widen()
     guard()
     stopping.listen()
     status = stopping.status(invoke(sys.argv[1:] if arguments is None else list(arguments)))
@@ -99,7 +118,7 @@ def invoke(arguments: list[str]) -> int:
     except click.ClickException as error:
         from runllm.errors import UsageError
 
-        return _fail(UsageError(error.format_message().replace("\n", " ")))
+        return _fail(UsageError(" ".join(error.format_message().split())))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
             from runllm.errors import FileAccessError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from runllm import config
-from runllm.cli.output import coloured, format_option
+from runllm.cli.output import coloured, format_option, print_path
 from runllm.redaction import redact
 from runllm.rendering import Paint, as_json, problems_report, safe
 
@@ -81,7 +81,7 @@ def path(kind: FileKind | None) -> None:
     """Print which file `runllm config set` would change."""
     from runllm.config import writing
 
-    click.echo(writing.file_of(kind or "user"))
+    print_path(writing.file_of(kind or "user"))
 
 
 def _confirm(said: str, file: Path) -> None:

@@ -12,7 +12,7 @@ from runllm.cli.output import coloured, format_option
 
 # Not through `runllm.api`, which imports what may be missing.
 from runllm.doctor import Check, Status, examine
-from runllm.rendering import Paint, as_json, safe
+from runllm.rendering import Paint, as_json, one_line
 
 FAILED = 3
 _MARKS: dict[Status, tuple[str, str]] = {
@@ -48,16 +48,12 @@ def _text(checks: Sequence[Check], paint: Paint) -> str:
     lines: list[str] = []
     for check in checks:
         mark, tone = _MARKS[check.status]
-        lines.append(f"{paint(f'{mark:<2}', tone)}  {_line(check.name):<{width}}  {_line(check.said)}")
+        lines.append(f"{paint(f'{mark:<2}', tone)}  {check.name:<{width}}  {one_line(check.said)}")
         if check.fix:
-            lines.append(f"{'':{width + 4}}  {paint('=', 'cyan')} {_line(check.fix)}")
+            lines.append(f"{'':{width + 4}}  {paint('=', 'cyan')} {one_line(check.fix)}")
     wrong = sum(check.status == "wrong" for check in checks)
     lines.append(f"\n{wrong} wrong" if wrong else "\nNothing is wrong.")
     return "\n".join(lines)
-
-
-def _line(text: str) -> str:
-    return safe(text).replace("\n", " ").replace("\t", " ")
 
 
 def _printable(text: str) -> str:

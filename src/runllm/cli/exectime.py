@@ -11,6 +11,7 @@ from runllm import api
 from runllm.cli.inputs import given_input, input_options
 from runllm.cli.output import coloured, format_option
 from runllm.rendering import Paint, as_json, safe
+from runllm.reports.wording import dollars, some
 
 if TYPE_CHECKING:
     from runllm.forecast import Forecast, Part, Range
@@ -43,12 +44,13 @@ def command(
     The first figure is what half of the runs stay below, the second what nine in ten stay below.
     """
     app = api.load(file, whole_tree=whole_tree)
-    given = given_input(app, text, path, arguments) if text or path or arguments else None
+    is_given = text is not None or path is not None or arguments
+    given = given_input(app, text, path, arguments) if is_given else None
     found = app.forecast(given, model=model)
     if form == "json":
         click.echo(as_json(_as_json(found)))
     else:
-        click.echo(_report(app, found), color=True)
+        click.echo(report(app, found), color=True)
 
 
 def _as_json(found: Forecast) -> dict[str, Any]:
@@ -78,7 +80,8 @@ def _pair(found: Range | None) -> dict[str, float] | None:
     return None if found is None else {"p50": found.p50, "p90": found.p90}
 
 
-def _report(app: api.App, found: Forecast) -> str:
+def report(app: api.App, found: Forecast) -> str:
+    """A prediction for a person."""
     paint = Paint(colour=coloured(sys.stdout))
     lines = [f"{paint(safe(app.name), 'bold')} {safe(app.program.version)}"]
     if not found.parts:
@@ -92,8 +95,8 @@ def _report(app: api.App, found: Forecast) -> str:
     elif found.cost.p90 == 0:
         lines.append("cost   nothing")
     else:
-        most = "" if found.most_cost is None else f"; at most {_dollars(found.most_cost)}"
-        lines.append(f"cost   {_dollars(found.cost.p50)}, nine in ten under {_dollars(found.cost.p90)}{most}")
+        most = "" if found.most_cost is None else f"; at most {dollars(found.most_cost)}"
+        lines.append(f"cost   {dollars(found.cost.p50)}, nine in ten under {dollars(found.cost.p90)}{most}")
     lines.append(f"calls  {found.calls.p50:.0f}, nine in ten under {found.calls.p90 + 1:.0f}")
     lines.append(f"from   {_BASIS[found.basis.name.lower()]}")
     lines += [f"       {_part(part)}" for part in found.parts]
@@ -106,7 +109,7 @@ def _part(part: Part) -> str:
     prompt = "? tokens" if part.prompt_tokens is None else f"{part.prompt_tokens:,} tokens"
     answer = part.completion_tokens
     answered = "an answer of unknown length" if answer is None else f"{answer.p50:,.0f} to {answer.p90:,.0f} answered"
-    return safe(f"{part.name}{times}: {part.model}, {part.runs} runs, {prompt} in, {answered}")
+    return safe(f"{part.name}{times}: {part.model}, {some(part.runs, 'run')}, {prompt} in, {answered}")
 
 
 def _seconds(seconds: float) -> str:
@@ -115,7 +118,3 @@ def _seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _dollars(cost: float) -> str:
-    return f"${cost:.2f}" if cost >= 1 else f"${cost:.2g}"

@@ -12,7 +12,8 @@ from runllm import api
 from runllm.cli.output import coloured, format_option
 from runllm.diagrams import mermaid, tree
 from runllm.redaction import redact
-from runllm.rendering import Paint, as_json, safe
+from runllm.rendering import Paint, as_json, one_line, safe
+from runllm.reports.wording import some
 
 
 @click.command(name="inspect")
@@ -45,14 +46,14 @@ def _text(found: dict[str, Any]) -> str:
         f"window   {found['max_context_window']:,} tokens",
     ]
     if found["sections"]:
-        examples = f", {found['examples']} examples" if found["examples"] else ""
+        examples = f", {some(found['examples'], 'example')}" if found["examples"] else ""
         lines.append(f"sections {', '.join(found['sections'])}{examples}")
     lines += [f"python   {entry['phase']} {safe(entry['name'])} (line {entry['line']})" for entry in found["blocks"]]
     lines += ["", paint("input", "bold"), *_fields(found["input"])]
     lines += ["", paint("output", "bold"), *_fields(found["output"])]
-    lines += [safe(f"  {wire['name']} ← {wire['value']}") for wire in found["builds"] or ()]
+    lines += [one_line(f"  {wire['name']} ← {wire['value']}") for wire in found["builds"] or ()]
     if found["uses"]:
-        lines += ["", paint("uses", "bold"), *(f"  {safe(line)}" for line in tree(found))]
+        lines += ["", paint("uses", "bold"), *(one_line(f"  {line}") for line in tree(found))]
     return "\n".join(lines)
 
 
@@ -62,6 +63,6 @@ def _type(field: dict[str, Any]) -> str:
 
 def _fields(fields: list[dict[str, Any]]) -> list[str]:
     width = max((len(field["name"]) for field in fields), default=0)
-    return [
-        safe(f"  {field['name']:<{width}}  {_type(field)}  {field['description']}".rstrip()) for field in fields
-    ] or ["  (nothing declared)"]
+    return [one_line(f"  {field['name']:<{width}}  {_type(field)}  {field['description']}") for field in fields] or [
+        "  (nothing declared)"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import click
 
 from runllm import api
 from runllm.cli.output import write
-from runllm.errors import FileAccessError
+from runllm.errors import FileAccessError, UsageError
 from runllm.terminal import harmless
 
 
@@ -21,8 +22,12 @@ def command(file: str, model: str | None) -> None:
 
     FILE gets the suffix `.rllm` unless it has one. A file that is there already stays as it is.
     """
-    path = Path(file if Path(file).suffix else f"{file}.rllm")
-    if path.exists():
+    path = Path(file)
+    if path.name in ("", ".."):
+        raise UsageError(f"`{file}` is no name for a file", hint="Give one such as `sort.rllm`.")
+    if path.suffix != ".rllm":
+        path = path.with_name(f"{path.name}.rllm")
+    if os.path.lexists(path):
         raise FileAccessError(f"`{path}` is there already", hint="Give another name; nothing was written.")
     write([api.new(path.stem, model=model)], str(path))
     named = shlex.quote(str(path))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import click
 
+from runllm.errors import FileAccessError
+from runllm.files import replacing, unwritable
+from runllm.progress import Bar
+from runllm.rendering import safe
 from runllm.terminal import harmless
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -25,41 +33,65 @@ def coloured(stream: TextIO) -> bool:
     return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
-def write(pieces: Iterable[str], target: str | None, *, foreign: bool = False) -> None:
+def write(pieces: Iterable[str], target: str | None, *, foreign: bool = False, private: bool = False) -> None:
     """Print, or write a file: whole or not at all, unless it is a device, which is written as it is.
 
     Args:
         pieces: what to write.
         target: the file; None and `-` are standard output.
         foreign: whether these are a model's own words, of which a terminal obeys none.
+        private: whether a file is for this user alone.
     """
     if target is None or target == "-":
         shown = foreign and sys.stdout.isatty()
         for piece in pieces:
             click.echo(harmless(piece) if shown else piece, nl=False, color=True)
         return
-    import tempfile  # only for those who write a file
-
-    from runllm.errors import FileAccessError
-
-    path = Path(target)
-    direct = path.exists() and not path.is_file()
-    if not direct:
-        path = path.resolve()  # what a link means is replaced, not the link: `/dev/stdout` may be one to a file
-    temporary: Path | None = None
     try:
-        with (
-            path.open("w", encoding="utf-8")
-            if direct
-            else tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False)
-        ) as file:
-            temporary = None if direct else Path(file.name)
+        with _opened(target, private=private) as file:
             file.writelines(map(harmless, pieces) if foreign and file.isatty() else pieces)
-        if temporary:
-            temporary.replace(path)
-    except BaseException as error:
-        if temporary:
-            temporary.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        raise FileAccessError(f"`{target}` cannot be written: {error.strerror}", details={"path": target}) from None
+    except OSError as error:
+        raise _refused(target, error.strerror or str(error)) from None
+
+
+def check_target(target: str | None) -> None:
+    """Refuse a file that `write` could not write, before the work whose result it is to hold."""
+    if target is None or target == "-":
+        return
+    reason = None
+    try:
+        if stat.S_ISDIR(os.stat(target).st_mode):  # noqa: PTH116 - text is all that is needed
+            reason = os.strerror(errno.EISDIR)
+    except FileNotFoundError:
+        pass  # it is still to be made
+    except OSError as error:
+        reason = error.strerror
+    if reason is None and not _is_device(target):
+        reason = unwritable(os.path.dirname(os.path.realpath(target)))  # noqa: PTH120 - as above
+    if reason is not None:
+        raise _refused(target, reason)
+
+
+def download_bar() -> Bar | None:
+    """A line that says how far a download is, on a terminal; None elsewhere."""
+    return Bar(partial(click.echo, nl=False, err=True)) if sys.stderr.isatty() else None
+
+
+def print_path(path: str | Path) -> None:
+    """Print a path: for a program exactly as it is, harmless on a terminal."""
+    click.echo(safe(str(path)) if sys.stdout.isatty() else os.fsencode(path))
+
+
+def _opened(target: str, *, private: bool) -> AbstractContextManager[TextIO]:
+    if _is_device(target):
+        return Path(target).open("w", encoding="utf-8", errors="backslashreplace")
+    return replacing(target, private=private)
+
+
+def _is_device(target: str) -> bool:
+    """Whether this is there and no file, such as a device, a pipe or a folder; `/dev/stdout` may be a link to any."""
+    return os.path.exists(target) and not os.path.isfile(target)  # noqa: PTH110, PTH113 - `Path` raises for some names
+
+
+def _refused(target: str, reason: str) -> FileAccessError:
+    return FileAccessError(f"`{target}` cannot be written: {reason}", details={"path": target})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from runllm import api
+from runllm.cli.output import download_bar
 from runllm.errors import InterruptedRunError
-from runllm.progress import Bar, size_text
+from runllm.progress import size_text
 from runllm.rendering import safe
 
 
@@ -22,7 +21,7 @@ def command(name: str, file: str | None) -> None:
     the best balance of size and quality is taken. The checksum is verified. What was interrupted goes on where it
     stopped.
     """
-    bar = Bar(_tell) if sys.stderr.isatty() else None
+    bar = download_bar()
     try:
         found = api.pull(name, file=file, listener=bar.show if bar else lambda _: None)
     except KeyboardInterrupt:
@@ -37,7 +36,3 @@ def command(name: str, file: str | None) -> None:
         said = "" if found.fetched else "already here: "
         click.echo(safe(f"{said}{found.path} ({size_text(found.size)}{licence})"), err=True)
     click.echo(safe(found.name))
-
-
-def _tell(text: str) -> None:
-    click.echo(text, nl=False, err=True)

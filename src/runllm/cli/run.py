@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
-from runllm.cli.output import coloured, format_option, write
+from runllm.cli.output import check_target, coloured, download_bar, format_option, write
 from runllm.exchange import Event
 from runllm.rendering import Paint, as_json, event_line, output_text, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from runllm.engines.ollama_pull import PullProgress
     from runllm.executor import Preview
-    from runllm.models import Progress
     from runllm.progress import Bar
 
 UNSANDBOXED = (
     "warning: --trust-python: the Python blocks of {file} run as your own code, without a sandbox: "
     "they can read your files, use your network and keys, and do all that you can do"
 )
+
+
+class _Seconds(click.FloatRange):
+    """A length of time above 0. What is no number, or infinite, is none."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        return found if math.isfinite(found) else self.fail(f"{value} is no length of time.", param, ctx)
 
 
 class _RunCommand(click.Command):
@@ -37,7 +46,8 @@ class _RunCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        named = [word for word in ctx.meta["runllm.arguments"] if not word.startswith("-") and Path(word).is_file()]
+        words = [word for word in ctx.meta["runllm.arguments"] if not word.startswith("-")]
+        named = sorted(filter(os.path.isfile, words), key=lambda word: not word.endswith(".rllm"))
         if named:
             _format_inputs(named[0], formatter)
 
@@ -72,7 +82,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=_Seconds(),
     metavar="SECONDS",
     help="The most that one call may take.",
 )
@@ -87,7 +97,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="The most calls at a time.  [default: 8]")
 @click.option(
     "--block-timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=_Seconds(),
     metavar="SECONDS",
     help="The most that one Python block may take.  [default: 1]",
 )
@@ -140,6 +150,8 @@ def command(
     """
     if trust_python:
         click.echo(UNSANDBOXED.format(file=safe(file) + (" and the apps it uses" if whole_tree else "")), err=True)
+    check_target(target)
+    bar = download_bar()
     app = api.load(
         file,
         trust_python=trust_python,
@@ -150,8 +162,8 @@ def command(
         runtime=api.new_runtime(
             auto_pull=auto_pull or None,
             ollama_auto_pull=ollama_auto_pull or None,
-            pull_progress=_pulling(),
-            local_progress=_fetching(),
+            pull_progress=bar.show_served if bar else None,
+            local_progress=bar.show if bar else None,
         ),
         block_timeout=block_timeout,
         block_memory=block_memory,
@@ -161,47 +173,21 @@ def command(
     if dry_run:
         write([as_json(_preview(app.preview(given, model=model))), "\n"], target)
         return
-    listener = _trace if verbose else None
-    result = app.run(given, model=model, max_retries=max_retries, timeout=timeout, listener=listener)
+    listener = partial(_trace, bar) if verbose else None
+    try:
+        result = app.run(given, model=model, max_retries=max_retries, timeout=timeout, listener=listener)
+    finally:
+        if bar:
+            bar.clear()
     if not verbose:
         for warning in result.warnings:
             click.echo(f"warning: {safe(warning)}", err=True)
     write([output_text(result.output or {}, form), "\n"], target, foreign=True)
 
 
-def _pulling() -> Callable[[PullProgress], None] | None:
-    """A line on the terminal that says how far a download is; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(progress: PullProgress) -> None:
-        from runllm.progress import ANEW, progress_line
-
-        ended = "\n" if progress.total and progress.completed >= progress.total else ""
-        click.echo(f"{ANEW}{progress_line(progress)}{ended}", nl=False, err=True)
-
-    return show
-
-
-def _fetching() -> Callable[[Progress], None] | None:
-    """The same for a local model."""
-    if not sys.stderr.isatty():
-        return None
-    bars: list[Bar] = []
-
-    def show(progress: Progress) -> None:
-        from runllm.progress import Bar  # with what it shows; nearly no run downloads
-
-        bar = bars[0] if bars else Bar(lambda text: click.echo(text, nl=False, err=True))
-        bars[:] = [bar]
-        bar.show(progress)
-        if progress.total is not None and progress.done >= progress.total:
-            bar.clear()
-
-    return show
-
-
-def _trace(event: Event) -> None:
+def _trace(bar: Bar | None, event: Event) -> None:
+    if bar:
+        bar.clear()
     click.echo(event_line(event, Paint(colour=coloured(sys.stderr))), err=True, color=True)
 
 

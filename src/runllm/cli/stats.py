@@ -9,15 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from runllm import api
-from runllm.cli.output import coloured, write
+from runllm.cli.output import coloured, print_path, write
 from runllm.errors import UsageError
-from runllm.rendering import Paint, safe
+from runllm.rendering import Paint
 
 if TYPE_CHECKING:
     from runllm.stats.figures import Summary
@@ -115,7 +114,7 @@ def show(file: str | None, model: str | None, since: float | None, form: str, ta
         else:
             asked = {"app": app, "model": model, "since": since}
             text = _rendered(summary, _title(file, model), asked, form, plain=target is not None)
-    write([text + "\n"], target)
+    write([text + "\n"], target, private=True)
 
 
 @command.command(name="prune", short_help="Remove old runs, for good.")
@@ -134,6 +133,7 @@ def prune(before: float | None, keep: int | None, dry_run: bool) -> None:
             "`runllm stats prune` needs `--before` or `--keep`",
             hint="`--before 90d` removes what is older than 90 days, `--keep 1000` all but the newest 1,000 runs.",
         )
+    keep = keep if keep is None else min(keep, sys.maxsize)  # what a database can count to
     with api.stats_store() as store:
         gone = _doomed(store, before, keep) if dry_run else store.prune(before=before, keep=keep)
     click.echo(f"{gone:,} run{'' if gone == 1 else 's'} {'would be removed' if dry_run else 'removed'}")
@@ -155,14 +155,13 @@ def export(
 ) -> None:
     """Print every recorded run, the oldest first, with its attempts."""
     with api.stats_store() as store:
-        write(store.export(form, app=_app(file), model=model, since=since), target)
+        write(store.export(form, app=_app(file), model=model, since=since), target, private=True)
 
 
 @command.command(name="path")
 def path() -> None:
     """Print where the statistics are."""
-    path = api.stats_store().path
-    click.echo(safe(str(path)) if sys.stdout.isatty() else os.fsencode(path))
+    print_path(api.stats_store().path)
 
 
 def _app(file: str | None) -> str | None:
@@ -174,7 +173,7 @@ def _app(file: str | None) -> str | None:
             f"`{file}` is a command of `runllm stats` and comes first",
             hint=f"Write `runllm stats {file} ...`; a file of this name is `./{file}`.",
         )
-    is_file = file.endswith(".rllm") or Path(file).is_file()
+    is_file = file.endswith(".rllm") or os.path.isfile(file)  # noqa: PTH113 - `Path` raises for some names
     return os.path.abspath(file) if is_file else file  # noqa: PTH100 - as `Program.location` has it
 
 

@@ -8,8 +8,10 @@ import click
 
 from runllm import api
 from runllm.cli.output import coloured, format_option
-from runllm.errors import problem_as_json
+from runllm.diagnostics import Problem
+from runllm.errors import FileAccessError, problem_as_json
 from runllm.rendering import Paint, as_json, problems_report, safe
+from runllm.reports.wording import some
 
 FAILED = 3
 
@@ -25,7 +27,7 @@ def command(files: tuple[str, ...], strict: bool, trust_python: bool, whole_tree
 
     Every problem is shown with its line, column and what to do. Exits with 3 when a file has an error.
     """
-    reports = [api.validate(file, trust_python=trust_python, whole_tree=whole_tree) for file in files]
+    reports = [_report(file, trust_python=trust_python, whole_tree=whole_tree) for file in files]
     failed = [report for report in reports if not report.ok or (strict and report.problems)]
     if form == "json":
         found = [
@@ -44,15 +46,20 @@ def command(files: tuple[str, ...], strict: bool, trust_python: bool, whole_tree
         raise click.exceptions.Exit(FAILED)
 
 
+def _report(file: str, *, trust_python: bool, whole_tree: bool) -> api.Report:
+    """What is found in a file; one that cannot be read is a problem among the others'."""
+    try:
+        return api.validate(file, trust_python=trust_python, whole_tree=whole_tree)
+    except FileAccessError as error:
+        problem = Problem(message=error.message, keyword="file", kind="FileAccessError", hint=error.recovery_hint)
+        return api.Report(path=file, problems=(problem,), plan=None)
+
+
 def _print(report: api.Report) -> None:
     paint = Paint(colour=coloured(sys.stdout))
     if report.problems:
         click.echo(problems_report(report.problems, paint) + "\n", color=True)
     errors = sum(problem.severity == "error" for problem in report.problems)
     warnings = len(report.problems) - errors
-    counts = ", ".join(
-        f"{count} {word}{'s' if count > 1 else ''}"
-        for count, word in ((errors, "error"), (warnings, "warning"))
-        if count
-    )
+    counts = ", ".join(some(count, word) for count, word in ((errors, "error"), (warnings, "warning")) if count)
     click.echo(safe(f"{report.path}: {counts or 'ok'}"))

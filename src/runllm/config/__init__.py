@@ -4,7 +4,7 @@
 """
 
 from runllm.config.configuration import Configuration, Entry, Origin, load
-from runllm.config.layers import unknown_variables
+from runllm.config.layers import check_option, unknown_variables
 from runllm.config.settings import SETTINGS, ModelOverrides, Setting, Settings
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Origin",
     "Setting",
     "Settings",
+    "check_option",
     "load",
     "unknown_variables",
 ]

@@ -107,7 +107,7 @@ class Configuration:
         """
         model = self.resolve_model(model)
         found: dict[str, Any] = {}
-        for pattern in sorted(self.settings.models, key=len):
+        for pattern in sorted(self.settings.models, key=lambda name: len(name.removesuffix("*"))):
             if pattern == model or (pattern.endswith("/*") and model.startswith(pattern[:-1])):
                 table = self.settings.models[pattern]
                 given = {name: value for name in _FIELDS if (value := getattr(table, name)) is not None}
@@ -178,11 +178,16 @@ def load(
         layers.append(from_file(project, "project", environment, user))
     if user is not None and (environment.get(files.USER_FILE_VARIABLE) or files.is_file(user)):
         layers.append(from_file(user, "user", environment, user))
-    problems = [*(wrong for layer in layers for wrong in layer.problems), *_rings(layers), *_tables_of_aliases(layers)]
+    problems = all_problems(layers)
     if problems:
         raise failure(problems)
     settings = _settings(_merged(layers), user)
     return Configuration(settings=settings, layers=tuple(layers), user_file=user, project_file=project)
+
+
+def all_problems(layers: Sequence[Layer]) -> list[Problem]:
+    """What is wrong in each layer by itself, and between the entries of all."""
+    return [*(wrong for layer in layers for wrong in layer.problems), *_rings(layers), *_tables_of_aliases(layers)]
 
 
 def failure(problems: Sequence[Problem]) -> ConfigError:

@@ -87,8 +87,13 @@ def _switch(value: Any, _: Whereabouts) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _seconds(value: Any, _: Whereabouts) -> float | None:
-    return float(value) if type(value) in (int, float) and 0 < value <= _MOST_SECONDS else None
+def seconds(most: int) -> Kind:
+    """A length of time."""
+
+    def check(value: Any, _: Whereabouts) -> float | None:
+        return float(value) if type(value) in (int, float) and 0 < value <= most else None
+
+    return Kind(wants=f"a number of seconds above 0, at most {most:,}", check=check, read=_number)
 
 
 def _text(value: Any) -> str | None:
@@ -100,11 +105,14 @@ def _text(value: Any) -> str | None:
 def _model(value: Any, where: Whereabouts) -> str | None:
     """A model's name; a relative `local/PATH.gguf` in a file starts at the folder of that file."""
     name = _text(value)
-    if name is None or " " in name:
+    if name is None:
         return None
     path = name.removeprefix("local/")
-    is_path = path != name and path.lower().endswith(".gguf") and not path.startswith(("hf:", "~"))
-    return f"local/{where.folder / path}" if is_path and where.folder is not None else name
+    is_file = path != name and path.lower().endswith(".gguf")
+    if " " in name and not is_file:
+        return None
+    is_relative = is_file and not path.startswith(("hf:", "~"))
+    return f"local/{where.folder / path}" if is_relative and where.folder is not None else name
 
 
 def _path(value: Any, where: Whereabouts) -> Path | None:
@@ -153,7 +161,7 @@ def _matching(pattern: str) -> Callable[[Any, Whereabouts], str | None]:
 
 
 SWITCH = Kind(wants="`true` or `false`", check=_switch, read=_switched)
-SECONDS = Kind(wants=f"a number of seconds above 0, at most {_MOST_SECONDS:,}", check=_seconds, read=_number)
+SECONDS = seconds(_MOST_SECONDS)
 MODEL = Kind(wants="the name of a model or an alias, in quotes in a file", check=_model)
 PATH = Kind(wants="a path, in quotes in a file", check=_path)
 URL = Kind(wants="an address that begins with `http://` or `https://`", check=_url)

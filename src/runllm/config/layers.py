@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runllm.config.checking import barred, check, leaves, problem, strayed
 from runllm.config.files import USER_FILE_VARIABLE, home
-from runllm.config.kinds import Whereabouts
+from runllm.config.kinds import Whereabouts, seconds, shown, whole
 from runllm.config.settings import SETTINGS, KeyPath
 from runllm.diagnostics import Problem, Span, did_you_mean, pointer
 from runllm.errors import FileAccessError
@@ -18,8 +18,10 @@ from runllm.files import read_bytes
 
 if TYPE_CHECKING:
     from runllm.config.places import Place
+    from runllm.config.reading import Document
 
 LayerKind = Literal["flag", "environment", "project", "user"]
+_ONLY_OPTIONS = {"block_timeout": seconds(300), "block_memory": whole(1, 65_536)}
 _NO_SETTINGS = (USER_FILE_VARIABLE, "RUNLLM_LOOPBACK_ONLY", "RUNLLM_MODELS")
 
 
@@ -60,6 +62,15 @@ class Layer(NamedTuple):
 
 def _flag(name: str, value: Any) -> str:
     return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+
+
+def check_option(name: str, value: Any) -> Problem | None:
+    """What is wrong with the value of a caller's option, None where nothing is: most are settings as well."""
+    kind = _ONLY_OPTIONS.get(name)
+    if kind is None:
+        return check((name,), value, Whereabouts(), called=f"`{name}`").problem
+    fits = kind.check(value, Whereabouts()) is not None
+    return None if fits else problem(f"`{name}` must be {kind.wants}, not {shown(value)}", "type")
 
 
 def from_flags(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Layer:
@@ -120,9 +131,16 @@ def from_file(path: Path, kind: Literal["project", "user"], environment: Mapping
         named = kind == "user" and environment.get(USER_FILE_VARIABLE)
         hint = f"{USER_FILE_VARIABLE} names this file; `runllm config set` makes it." if named else error.recovery_hint
         return Layer(kind=kind, values={}, problems=(problem(error.message, "file", hint=hint),))
+    return of_document(document, path, kind, environment, user)
+
+
+def of_document(
+    document: Document, path: Path, kind: Literal["project", "user"], environment: Mapping[str, str], user: Path | None
+) -> Layer:
+    """What a file that has been read says; see `from_file`."""
     if document.problem is not None:
         return Layer(kind=kind, values={}, problems=(document.problem,))
-    layer = Layer(kind=kind, values={}, file=name, text=document.text)
+    layer = Layer(kind=kind, values={}, file=str(path), text=document.text)
     where = Whereabouts(folder=Path(os.path.abspath(path)).parent, home=home(environment))  # noqa: PTH100 - a link keeps its folder
     values: dict[KeyPath, Any] = {}
     problems: list[Problem] = []

@@ -7,15 +7,18 @@ import stat
 import tomllib
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from runllm.config.checking import barred, check
-from runllm.config.configuration import checked_path, failure
+from runllm.config.configuration import all_problems, checked_path, failure
 from runllm.config.files import PROJECT_FILE, USER_FILE_VARIABLE, home, project_file, user_file
 from runllm.config.kinds import Whereabouts
+from runllm.config.layers import of_document
 from runllm.config.reading import MAX_BYTES, parse
 from runllm.config.settings import KeyPath, path_of, setting_of, spelled
+from runllm.diagnostics import Problem
 from runllm.errors import ConfigError, FileAccessError
 from runllm.files import read_bytes
 
@@ -44,6 +47,20 @@ def file_of(kind: FileKind, environment: Mapping[str, str] = os.environ) -> Path
     return found
 
 
+class _Target(NamedTuple):
+    """The file that is changed."""
+
+    file: Path
+    kind: FileKind
+    environment: Mapping[str, str]
+
+    def problems(self, text: str) -> dict[str, Problem]:
+        """What would be wrong with the file if it held this text, by what is said of it; without its place."""
+        document = parse(text.encode(), str(self.file))
+        layer = of_document(document, self.file, self.kind, self.environment, user_file(self.environment))
+        return {problem.message: replace(problem, span=None, pointer="") for problem in all_problems([layer])}
+
+
 def write(key: str, text: str, kind: FileKind = "user", environment: Mapping[str, str] = os.environ) -> Path:
     """Set a value in a file, and return the file.
 
@@ -61,15 +78,15 @@ def write(key: str, text: str, kind: FileKind = "user", environment: Mapping[str
     setting = setting_of(path)
     if setting is None:
         raise ConfigError(f"`{key}` is a table", hint=f"Set an entry of it: `runllm config set {key}.NAME VALUE`.")
-    target = file_of(kind, environment)
+    target = _Target(file_of(kind, environment), kind, environment)
     value = setting.kind.read(text.strip())
     kept = check(path, value, Whereabouts(folder=_here(), home=home(environment)))
     wrong = (barred(path, value, user_file(environment)) if kind == "project" else None) or kept.problem
     if wrong is not None:
         raise failure([wrong])
-    value = _as_written(value, kept.value, target.absolute().parent, kind)
-    _change(target, path, lambda document: _put(document, path, value), value, private=kind == "user")
-    return target
+    value = _as_written(value, kept.value, target.file.absolute().parent, kind)
+    _change(target, path, lambda document: _put(document, path, value), value)
+    return target.file
 
 
 def remove(key: str, kind: FileKind = "user", environment: Mapping[str, str] = os.environ) -> Path:
@@ -79,9 +96,9 @@ def remove(key: str, kind: FileKind = "user", environment: Mapping[str, str] = o
         ConfigError: the file does not have it, or is not TOML.
         FileAccessError: the file cannot be read or written.
     """
-    target, path = file_of(kind, environment), path_of(key)
-    _change(target, path, lambda document: _take(document, path, target), None, private=kind == "user")
-    return target
+    target, path = _Target(file_of(kind, environment), kind, environment), path_of(key)
+    _change(target, path, lambda document: _take(document, path, target.file), None)
+    return target.file
 
 
 def _here() -> Path:
@@ -103,23 +120,31 @@ def _as_written(value: Any, kept: Any, folder: Path, kind: FileKind) -> Any:
     return str(kept)
 
 
-def _change(target: Path, path: KeyPath, edit: Callable[[TOMLDocument], None], value: Any, *, private: bool) -> None:
-    """Edit a file, and write it if it then says what it said before, but for the value at `path`."""
-    data = read_bytes(str(target), MAX_BYTES) if os.path.exists(target) else b""  # noqa: PTH110 - `Path.exists` raises for a closed folder
-    before = parse(data, str(target))
+def _change(target: _Target, path: KeyPath, edit: Callable[[TOMLDocument], None], value: Any) -> None:
+    """Edit a file, and write it if it then says what it said before, but for the value at `path`.
+
+    Raises:
+        ConfigError: it cannot be edited so, or the value goes with another one of the file so badly that no command
+            would start: an alias that then leads to itself, say.
+        FileAccessError: the file cannot be read or written.
+    """
+    file = target.file
+    data = read_bytes(str(file), MAX_BYTES) if os.path.exists(file) else b""  # noqa: PTH110 - `Path.exists` raises for a closed folder
+    before = parse(data, str(file))
     if before.problem is not None:
         raise failure([before.problem])
     after = _edited(before.text, edit)
     expected = _but(before.values, path) | ({} if value is None else {path: value})
     if after is None or _flat(tomllib.loads(after)) != expected:
-        raise ConfigError(f"`{spelled(path)}` cannot be changed in `{target}` alone", hint="Edit the file by hand.")
+        raise ConfigError(f"`{spelled(path)}` cannot be changed in `{file}` alone", hint="Edit the file by hand.")
+    old, new = target.problems(before.text), target.problems(after)
+    if added := [problem for said, problem in new.items() if said not in old]:
+        raise failure(added)
     breaks = "\r\n" if b"\r\n" in data else "\n"
     try:  # where the file is a link, what it leads to is replaced
-        _replace(Path(os.path.realpath(target)), after.replace("\n", breaks).encode(), private=private)
+        _replace(Path(os.path.realpath(file)), after.replace("\n", breaks).encode(), private=target.kind == "user")
     except OSError as error:
-        raise FileAccessError(
-            f"`{target}` cannot be written: {error.strerror}", details={"path": str(target)}
-        ) from None
+        raise FileAccessError(f"`{file}` cannot be written: {error.strerror}", details={"path": str(file)}) from None
 
 
 def _edited(text: str, edit: Callable[[TOMLDocument], None]) -> str | None:

@@ -66,6 +66,17 @@ class Contract:
         # One that `schema_problems` refuses cannot be weighed; it is here only where nothing better is at hand.
         return plain(self.schema) or bool(intricacy(self.schema))
 
+    @cached_property
+    def _parts(self) -> dict[int, tuple[Any, Contract]]:
+        return {}
+
+    def _part(self, schema: Any) -> Contract:
+        """A part of the schema as a contract of its own; made once, since a list holds all its items against one."""
+        known = self._parts.get(id(schema))
+        if known is None:  # the part is kept with it, so that no other object gets its identity
+            known = self._parts[id(schema)] = (schema, Contract(standalone(self.schema, schema)))
+        return known[1]
+
     def _within(self, most: int, value: Any, *, thorough: bool) -> bool:
         return self._plain or workload(self.schema, value, most, thorough=thorough) <= most
 
@@ -103,15 +114,18 @@ class Contract:
         )
 
     def _fault(self, schema: Any, value: Any) -> tuple[Problem, ...]:
-        """What is wrong with `value`, in its deepest part that does not fit where one alternative alone is likely."""
+        """What is wrong with `value`, in its deepest part that does not fit where one alternative alone is likely.
+
+        The work of the whole has been weighed, and with it that of every part.
+        """
         for key, inner in parts_of(value):
             for node in _likely(self.schema, schema, value):
                 for sub in schemas_inside(node, key):
-                    if sub is None or Contract(standalone(self.schema, sub)).accepts(inner):
+                    if sub is None or self._part(sub)._validator.is_valid(inner):  # noqa: SLF001 - it is a contract too
                         continue
                     found = self._fault(sub, inner)
                     return tuple(replace(problem, pointer=pointer([key]) + problem.pointer) for problem in found)
-        part = Contract(standalone(self.schema, schema))
+        part: Contract = self._part(schema)
         if part._within(_MOST_LISTED, value, thorough=True):
             return part._listed(value)
         return (Problem(message="the value fits none of the alternatives of its schema", keyword="anyOf", hint=_HINT),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any, cast
 
 from runllm.schemas import Schema, declared_types, resolve
@@ -33,7 +34,8 @@ def filled(value: Any, root: Schema, schemas: list[Any], depth: int = 0) -> Any:
             defaults = [i for i, sub in enumerate(subs) if "default" in resolve(root, sub)]
             if defaults:
                 first = defaults[0]
-                given[name] = filled(resolve(root, subs[first])["default"], root, subs[first + 1 :], depth + 1)
+                default = deepcopy(resolve(root, subs[first])["default"])  # whoever gets it may change it
+                given[name] = filled(default, root, subs[first + 1 :], depth + 1)
         return given
     items = [node["items"] for node in nodes if isinstance(node.get("items"), Mapping)]
     if isinstance(value, list) and items:

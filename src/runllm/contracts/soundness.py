@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from runllm.contracts.messages import clip
 from runllm.diagnostics import Problem, did_you_mean, pointer
-from runllm.schemas import Schema, follow, intricacy, resolve, subschemas, tractable
+from runllm.schemas import Schema, intricacy, leads_nowhere, resolve, subschemas, tractable
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -106,7 +106,7 @@ def _reference_problems(schema: dict[str, Any]) -> list[Problem]:
                         hint="Copy the schema under `$defs` and refer to `#/$defs/NAME`.",
                     )
                 )
-            elif keyword == "$ref" and target != "#" and follow(schema, target) == {}:
+            elif keyword == "$ref" and leads_nowhere(schema, target):
                 names = [f"#/$defs/{name}" for name in schema.get("$defs", {})]
                 found.append(
                     Problem(

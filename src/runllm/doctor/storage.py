@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runllm.doctor.check import Check, counted
+from runllm.files import unwritable
 
 if TYPE_CHECKING:
     from runllm.config import Configuration
@@ -121,11 +122,8 @@ def _existing(folder: Path) -> Path:
 
 
 def _unwritable(folder: Path) -> str | None:
-    """Why nothing can be made in a folder, which may be still to be made; tried with a file that has no name."""
-    import tempfile
-
+    """Why nothing can be made in a folder, which may be still to be made."""
     try:
-        with tempfile.TemporaryFile(dir=_existing(folder)):
-            return None
+        return unwritable(_existing(folder))
     except OSError as error:
         return error.strerror or str(error)

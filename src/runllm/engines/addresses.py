@@ -16,7 +16,9 @@ _ADDRESS = re.compile(
     r"(?P<path>/[\w.~!$&'()*+,;=:@%/-]*)?(?P<query>\?[^\s#\\]*)?",
     re.IGNORECASE | re.ASCII,
 )
-_BACK = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+# `..` as a step of a path, in each way that a server is known to read one.
+_BACK = re.compile(r"(?:/|%2f|%5c)(?:\.|%2e){1,2}(?:[/;]|%2f|%5c|%3b|$)", re.IGNORECASE)
+_BARE_IPV6 = re.compile(r"[0-9a-f.]*:[0-9a-f.]*:[0-9a-f.:]*", re.IGNORECASE)
 
 
 class Address(NamedTuple):
@@ -74,9 +76,12 @@ def origin(base: str) -> str:
 
 def ollama_address(host: str) -> str:
     """`OLLAMA_HOST` as an address: it may lack scheme, host or port, and `0.0.0.0` means this machine."""
-    scheme, mark, rest = host.strip().rstrip("/").rpartition("://")
-    name, colon, port = rest.rpartition(":")
-    if not colon or not port.isdecimal():
-        name, port = rest, {"http": "80", "https": "443"}.get(scheme, "11434") if mark else "11434"
+    scheme, _, rest = host.strip().rstrip("/").rpartition("://")
+    place, slash, path = rest.partition("/")
+    if _BARE_IPV6.fullmatch(place):
+        place = f"[{place}]"
+    name, _, port = place.rpartition(":")
+    if port and not port.isdecimal():
+        name, port = place, ""
     name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)  # noqa: S104 - read, not bound
-    return f"{scheme or 'http'}://{name}:{port}"
+    return f"{scheme or 'http'}://{name}:{port or DEFAULT_PORTS.get(scheme.lower(), _OLLAMA_PORT)}{slash}{path}"

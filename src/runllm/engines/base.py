@@ -6,6 +6,9 @@ from typing import Protocol
 
 from runllm.exchange import Completion, Endpoint, Request
 
+OLLAMA_PREFIXES = ("ollama/", "ollama_chat/")
+"""How the name of a model begins that an Ollama server runs."""
+
 
 class Engine(Protocol):
     """A way to run models. Thread-safe; made once per runtime, closed once.

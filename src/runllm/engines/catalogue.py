@@ -30,7 +30,11 @@ def locate(endpoint: Endpoint) -> Path:
         return _checked(_here(name), endpoint.model)
     if not name.lower().endswith(".gguf"):
         raise unknown(name)
-    return _checked((endpoint.folder or Path()) / Path(name).expanduser(), endpoint.model)
+    try:
+        file = Path(name).expanduser()
+    except RuntimeError:  # `~somebody`, who has no home here
+        file = Path(name)
+    return _checked((endpoint.folder or Path()) / file, endpoint.model)
 
 
 def _here(name: str) -> Path:
@@ -52,8 +56,8 @@ def _here(name: str) -> Path:
 def _checked(path: Path, name: str) -> Path:
     try:
         sound = starts_as_gguf(path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, ValueError) as error:  # a name may hold what no path can
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ModelNotFoundError(f"the file of `{name}` cannot be read: {path}: {reason}") from None
     if not sound:
         raise ModelNotFoundError(

@@ -80,6 +80,7 @@ _STRICT_KEYWORDS = frozenset(
 )  # fmt: skip
 _SAYS_TYPE = frozenset({"type", "enum", "const", "anyOf", "$ref"})
 _MOST_PROPERTIES = 100
+_MOST_TOKENS = 10**9  # a server that counts more of them does not count
 _DEEPEST = 12  # path steps: five nested objects
 
 
@@ -161,4 +162,4 @@ def _usage(usage: Any) -> Usage:
 
 def _count(holder: Any, name: str) -> int:
     found = getattr(holder, name, None)
-    return found if isinstance(found, int) and found > 0 else 0
+    return found if isinstance(found, int) and 0 < found < _MOST_TOKENS else 0

@@ -23,6 +23,10 @@ Form = dict[str, Any]
 _USUAL_ITEMS = 8
 _FAR = 10**9
 _MOST_PARTS = 4000  # branching recursion grows without bound; beyond this nothing more is offered
+_OF_A_VALUE = (
+    "type", "not", "pattern", "minLength", "maxLength",
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+)  # fmt: skip
 _KEY = "[A-Za-z][A-Za-z0-9_]{0,23}"
 
 
@@ -105,10 +109,11 @@ class Closer:
                 return self._text(node, lists)
 
     def _allowed(self, form: Form | None, node: Mapping[str, Any]) -> Form | None:
-        """The form without the listed values that `not` forbids; what is not listed, no grammar can leave out."""
-        if form is None or "enum" not in form or "not" not in node:
+        """The form without the listed values that the node forbids; what is not listed, no grammar can leave out."""
+        rules = {word: node[word] for word in _OF_A_VALUE if word in node}
+        if form is None or "enum" not in form or not rules:
             return form
-        rule = Contract({"not": node["not"], "$defs": self.root.get("$defs", {})})
+        rule = Contract({**rules, "$defs": self.root.get("$defs", {})})
         values = [value for value in form["enum"] if rule.accepts(value)]
         return {"enum": values} if values else None
 
@@ -144,8 +149,12 @@ class Closer:
         heads = [self.close(sub, lists + 1) for sub in node.get("prefixItems", ())]
         item = self.close(node.get("items", True), lists + 1)
         if "contains" in node:
+            count = int(node.get("minContains", 1))
+            if count > _MOST_PARTS:
+                return None
             wanted = _merged(resolve(self.root, node.get("items", {})), resolve(self.root, node["contains"]))
-            heads += [self.close(wanted, lists + 1)] * max(0, int(node.get("minContains", 1)) - len(heads))
+            heads += [self.close(wanted, lists + 1)] * max(0, count - len(heads))
+            least = max(least, count)
         if None in heads:
             heads, item = heads[: heads.index(None)], None
         cap = self.limits.items if most is not None else min(self.limits.items, _USUAL_ITEMS)
@@ -158,10 +167,14 @@ class Closer:
         return _list(heads, item, least, high)
 
     def _unique(self, heads: list[Form | None], item: Form | None, least: int, high: int) -> Form | None:
+        if least > high:
+            return None
         if not heads and item is not None and "enum" in item:
-            found = _list([], item, least, min(high, len(item["enum"])))
-            return found and found | {"uniqueItems": True}
-        if not self.limits.distinct or high <= 1:
+            high = min(high, len(item["enum"]))
+            if high * len(item["enum"]) <= _MOST_PARTS:
+                found = _list([], item, least, high)
+                return found and found | {"uniqueItems": True}
+        if not self.limits.distinct or high <= 1 or least > _MOST_PARTS:
             return _list(heads, item, least, high)
         high = max(least, min(high, 6))
         apart = None if heads or item is None else _apart(item, high)
@@ -202,6 +215,8 @@ class Closer:
 
     def _map(self, node: Mapping[str, Any], lists: int) -> Form | None:
         least, most = int(node.get("minProperties", 0)), node.get("maxProperties")
+        if least > _MOST_PARTS:
+            return None
         patterns = dict(node.get("patternProperties", {}))
         pattern, sub = next(iter(patterns.items()), (None, node.get("additionalProperties", True)))
         value = self.close(sub, lists + 1)

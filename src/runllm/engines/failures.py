@@ -8,6 +8,7 @@ error holds none of the library's objects: they hold requests with keys in them.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -130,7 +131,7 @@ _RULES = (
     ),
     _Rule(
         error=ModelNotFoundError,
-        says="there is no `{model}`",
+        says="there is no `{model}`{at}",
         statuses=frozenset({404}),
         kinds=_names("NotFoundError LiteLLMUnknownProvider"),
         words=re.compile(
@@ -193,18 +194,25 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> Runllm
     details: dict[str, Any] = {"status": failure.status, "provider": provider, "model": model}
     if failure.retry_after is not None:
         details["retry_after"] = failure.retry_after
-    if provider.startswith("ollama") and failure.status == 404:  # noqa: PLR2004 - its answer for a missing model
-        name = model.partition("/")[2]
-        return OllamaModelMissingError(
-            f"the Ollama server does not have `{name}`",
-            details={**details, "command": f"ollama pull {name}"},
-            hint=f"Run `ollama pull {name}`, then run again.",
-        )
+    if provider.startswith("ollama") and failure.status == 404 and "model" in failure.words:  # noqa: PLR2004
+        return _missing_at_ollama(access, details)
     rule = next((rule for rule in _RULES if rule.holds(failure)), _OTHERWISE)
     status = f" (HTTP {failure.status})" if failure.status else ""
     at = f" at {redact_text(access.api_base)}" if access.api_base else ""
     words = f": {failure.words}" if failure.words else ""
     return rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details)
+
+
+def _missing_at_ollama(access: Access, details: dict[str, Any]) -> OllamaModelMissingError:
+    from runllm.engines.ollama_server import name_of, pull_command, root  # only for this error
+
+    name, base = name_of(access.model), root(access)
+    command = pull_command(name, base, os.environ)
+    return OllamaModelMissingError(
+        f"the Ollama server at {redact_text(base)} does not have `{name}`",
+        details={**details, "command": command},
+        hint=f"Run `{command}`, then run again.",
+    )
 
 
 # --- reading an exception ---------------------------------------------------------------------------
@@ -270,6 +278,6 @@ def _seconds(stated: str) -> float | None:
 
         try:
             seconds = parsedate_to_datetime(stated).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError, OSError):  # the server's date may lie beyond all that is counted
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -127,19 +127,39 @@ class _Writer:
     def _subset(self, form: Form) -> str:
         """A list of different values of an enum: in any order when they are few, else in the enum's."""
         values = [_literal(_json(value)) for value in form["items"]["enum"]]
-        return self._rule(f'"[" {self._choose(values, int(form["minItems"]), int(form["maxItems"]), first=True)} "]"')
+        least, most = int(form["minItems"]), int(form["maxItems"])
+        if len(values) <= _PERMUTED:
+            chosen = self._in_any_order(values, least, most, first=True)
+        else:
+            chosen = self._in_order(values, least, most)
+        return self._rule(f'"[" {chosen} "]"')
 
-    def _choose(self, values: Sequence[str], least: int, most: int, *, first: bool) -> str:
+    def _in_any_order(self, values: Sequence[str], least: int, most: int, *, first: bool) -> str:
+        if not values or not most:
+            return '""'
         comma = "" if first else '"," '
         options: list[str] = []
-        for index, value in enumerate(values if most else ()):
-            rest = [v for v in values if v != value] if len(values) <= _PERMUTED else list(values[index + 1 :])
-            if len(rest) >= least - 1:
-                options.append(f"{comma}{value} {self._choose(rest, max(0, least - 1), most - 1, first=False)}")
-        if not options:
-            return '""'
-        body = " | ".join(options)
-        return f"{self._rule(body)}{'' if least else '?'}"
+        for value in values:
+            others = [other for other in values if other != value]
+            rest = self._in_any_order(others, max(0, least - 1), most - 1, first=False)
+            options.append(f"{comma}{value} {rest}")
+        return f"{self._rule(' | '.join(options))}{'' if least else '?'}"
+
+    def _in_order(self, values: Sequence[str], least: int, most: int) -> str:
+        """Each value is taken or left out. From the last one on, `rest[n]` is what may follow once `n` are taken."""
+        rest: list[str | None] = [None if taken < least else '""' for taken in range(most + 1)]
+        for index in range(len(values) - 1, -1, -1):
+            before: list[str | None] = []
+            for taken in range(min(index, most) + 1):
+                left_out, after = rest[taken], rest[taken + 1] if taken < most else None
+                if after is None:
+                    before.append(left_out)
+                else:
+                    comma = '"," ' if taken else ""
+                    option = f"{comma}{values[index]} {after}"
+                    before.append(self._rule(option if left_out is None else f"{option} | {left_out}"))
+            rest = before
+        return rest[0] or '""'
 
     def _record(self, form: Form) -> str:
         required = set(form.get("required", ()))

@@ -7,6 +7,7 @@ network, prints to stdout, never times out on a dripping server): all of that is
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import sys
 import threading
@@ -205,8 +206,10 @@ async def _close() -> None:
     for key in [key for key in cache.cache_dict if str(key).endswith(ending)]:
         client = cache.cache_dict.pop(key)
         close = getattr(client, "aclose", None) or getattr(client, "close", None)
-        if close is not None:
-            await close()
+        with suppress(Exception):  # the others are to be closed in every case
+            closing = close() if close is not None else None
+            if inspect.isawaitable(closing):  # some providers keep a client that is not asynchronous
+                await closing
     books: Any = sys.modules.get("litellm.litellm_core_utils.logging_worker")
     if books is not None:
         with suppress(Exception):  # it may be bound to another loop; it is LiteLLM's own affair

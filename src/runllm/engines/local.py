@@ -33,7 +33,7 @@ from runllm.errors import (
     ProviderTimeoutError,
     RequestRefusedError,
 )
-from runllm.exchange import Completion, Endpoint, Request, Usage
+from runllm.exchange import Completion, Endpoint, Request, Usage, longest_answer
 
 DEFAULT_ANSWER = 1024
 """Tokens an answer to a schema may take when the app does not say."""
@@ -47,6 +47,12 @@ _LOAD_OPTIONS = {
     "n_gpu_layers": "n_gpu_layers", "num_gpu": "n_gpu_layers", "gpu_layers": "n_gpu_layers",
     "n_batch": "n_batch", "num_batch": "n_batch",
 }  # fmt: skip
+_RANGES = {  # llama.cpp ends the process over a window or a batch of one token
+    "n_ctx": (2, 2**31 - 1),
+    "n_batch": (2, 2**31 - 1),
+    "threads": (1, 512),
+    "n_gpu_layers": (-(2**31), 2**31 - 1),
+}
 _OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options", "messages", "model", "prompt"}
 _SENT = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"}
 _UNABLE = {"tools", "functions", "audio", "modalities", "web_search_options"}
@@ -93,10 +99,8 @@ class LocalEngine:
 
     def window(self, endpoint: Endpoint) -> int | None:
         """The window that the model is, or would be, loaded with, in tokens; read from the file's header."""
-        given = _load_options(endpoint).get("n_ctx")
-        if given is not None:
-            return given
-        return min(trained_window(locate(endpoint)) or DEFAULT_WINDOW, DEFAULT_WINDOW)
+        wanted = _load_options(endpoint).get("n_ctx", DEFAULT_WINDOW)
+        return min(wanted, trained_window(locate(endpoint)) or wanted)
 
     def price(self, endpoint: Endpoint) -> tuple[float, float] | None:  # noqa: ARG002 - the same for all
         """Nothing: the machine is the user's own."""
@@ -231,8 +235,11 @@ def _load_options(endpoint: Endpoint) -> dict[str, int]:
         option = _LOAD_OPTIONS.get(name)
         if option is None:
             continue
-        if not isinstance(value, int) or isinstance(value, bool) or (value < 1 and option != "n_gpu_layers"):
-            raise LLMParamValidationError(f"`provider_params.{name}` must be a whole number, not {value!r}")
+        least, most = _RANGES[option]
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise LLMParamValidationError(
+                f"`provider_params.{name}` must be a whole number from {least:,} to {most:,}, not {value!r}"
+            )
         found[option] = value
     return found
 
@@ -258,9 +265,12 @@ def _body(request: Request) -> dict[str, Any]:
         **{name: value for name, value in params.items() if name in _SENT},
         **{name: value for name, value in extra.items() if name not in _LOAD_OPTIONS},
     }
-    most = params.get("max_completion_tokens", params.get("max_tokens"))
+    most = longest_answer(params)
     if most is not None:
         body["max_tokens"] = most
+    longest: Any = body.get("max_tokens", 1)
+    if not isinstance(longest, int) or isinstance(longest, bool) or longest < 1:
+        raise LLMParamValidationError(f"`max_tokens` must be a positive whole number, not {longest!r}")
     if request.schema is not None:
         body.pop("stop", None)  # it would cut the object in two
     elif isinstance(params.get("response_format"), Mapping):

@@ -13,12 +13,14 @@ Digits = list[str]
 
 _MANY = 200
 _FAR = 10**9 - 1
+_FARTHEST = 10**20  # beyond this a pattern grows too large to decode from; all of 64 bits lie within
+_MOST_PLACES = 12
 
 
 def number_form(kind: str, node: Mapping[str, Any]) -> dict[str, Any] | None:
     """The bounded form of an `integer` or `number` schema; None where no number satisfies it.
 
-    Few values become an `enum`; bounds that are missing are set far out.
+    Few values become an `enum`; bounds that are missing are set far out, and those that are farther are drawn in.
     """
     step = Fraction(str(node["multipleOf"])) if "multipleOf" in node else None
     low, high = _edges(node)
@@ -71,10 +73,12 @@ def _edges(node: Mapping[str, Any]) -> tuple[tuple[Fraction, bool], tuple[Fracti
     highs = [(Fraction(str(node[k])), k.startswith("ex")) for k in ("maximum", "exclusiveMaximum") if k in node]
     low = max(lows, default=None)
     high = min(highs, key=lambda edge: (edge[0], not edge[1]), default=None)
-    if low is None:
-        low = (min(Fraction(-_FAR), high[0] - _FAR) if high else Fraction(-_FAR), False)
-    if high is None:
-        high = (max(Fraction(_FAR), low[0] + _FAR), False)
+    middle = max(Fraction(0), low[0]) if low else Fraction(0)  # the allowed value nearest to zero
+    middle = min(middle, high[0]) if high else middle
+    if low is None or low[0] < middle - _FARTHEST:
+        low = (middle - (_FARTHEST if low else _FAR), False)
+    if high is None or high[0] > middle + _FARTHEST:
+        high = (middle + (_FARTHEST if high else _FAR), False)
     return low, high
 
 
@@ -96,7 +100,8 @@ def number_pattern(form: Mapping[str, Any]) -> str:
     if "multipleOf" in form:
         places = len(str(Fraction(str(form["multipleOf"])).denominator)) - 1
     else:
-        places = 2 if high - low >= 1 or high == low else min(12, 3 - math.floor(math.log10(high - low)))
+        places = 2 if high - low >= 1 or high == low else 3 - math.floor(math.log10(high - low))
+    places = min(_MOST_PLACES, places)
     found: list[str] = []
     for digits in range(places + 1):
         scale = 10**digits

@@ -14,10 +14,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import nearest
-from runllm.engines.addresses import is_loopback, ollama_address
+from runllm.engines.addresses import is_loopback, ollama_address, origin
+from runllm.engines.base import OLLAMA_PREFIXES
 from runllm.engines.ollama_window import Facts
 from runllm.engines.providers import Access, reach
 from runllm.errors import (
+    ConfigError,
     ModelNotFoundError,
     OllamaModelMissingError,
     ProviderConnectionError,
@@ -35,8 +37,7 @@ PATIENCE = 10.0
 
 _GLANCE = 1.0  # seconds to look for a model that nobody asked for
 _MOST_NAMED = 8
-_PREFIXES = ("ollama/", "ollama_chat/")
-_PARAMETERS = re.compile(r"([0-9]+(?:\.[0-9]+)?)([BM])")
+_PARAMETERS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([BM])")
 
 
 @frozen
@@ -69,6 +70,7 @@ class Server:
             ModelNotFoundError: it takes no such name.
             ProviderConnectionError: it cannot be reached.
             ProviderTimeoutError: it is silent.
+            ConfigError: the proxies or certificates that the environment names cannot be used.
         """
         import asyncio  # imported by whoever runs this
 
@@ -78,7 +80,7 @@ class Server:
 
         found: Facts | RunllmError | None
         try:
-            async with asyncio.timeout(PATIENCE), httpx.AsyncClient(**client_options(self.access)) as client:
+            async with asyncio.timeout(PATIENCE), _client(self.access) as client:
                 found = await self._ask(client)
         except TimeoutError:
             found = self._silent()
@@ -160,7 +162,7 @@ def read_facts(shown: Mapping[str, Any], running: Mapping[str, Any], name: str, 
     """The answers of `/api/show` and `/api/ps` as facts."""
     info = _mapping(shown.get("model_info"))
     window = info.get(f"{info.get('general.architecture', '')}.context_length")
-    preset = re.search(r"^num_ctx\s+(\d+)", str(shown.get("parameters", "")), re.MULTILINE)
+    preset = re.search(r"^num_ctx\s+(\d{1,18})\b", str(shown.get("parameters", "")), re.MULTILINE)
     same = [found for found in _models(running) if full(str(found.get("name", ""))) == full(name)]
     loaded = [found.get("context_length") for found in same]
     capabilities = shown.get("capabilities")
@@ -224,6 +226,22 @@ def root(access: Access) -> str:
     return (access.api_base or "").rstrip("/").removesuffix("/chat").removesuffix("/api")
 
 
+def _client(access: Access, timeout: float = PATIENCE) -> httpx.AsyncClient:
+    """A client for the server.
+
+    Raises:
+        ConfigError: the proxies or certificates that the process's environment names cannot be used.
+    """
+    import httpx
+
+    try:
+        return httpx.AsyncClient(**client_options(access, timeout))
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        from runllm.models.hub import unprepared
+
+        raise unprepared(origin(root(access)), error) from None
+
+
 def client_options(access: Access, timeout: Any = PATIENCE) -> dict[str, Any]:
     """How an async HTTP client reaches the server: with its key, and past any proxy when it is on this machine."""
     from runllm.engines.bodies import ASYNC_HOOKS  # it imports httpx, as those who ask for this do
@@ -234,7 +252,7 @@ def client_options(access: Access, timeout: Any = PATIENCE) -> dict[str, Any]:
         "headers": {"Authorization": f"Bearer {access.api_key}"} if access.api_key else {},
         "timeout": timeout,
         "trust_env": not is_loopback(base),
-        "verify": base.startswith("https:"),  # certificates take 20 ms to load, and nothing is redirected
+        "verify": not base.lower().startswith("http:"),  # certificates take 20 ms to load, and nothing is redirected
         "follow_redirects": False,
         "event_hooks": ASYNC_HOOKS,
     }
@@ -269,12 +287,12 @@ def pull_command(name: str, base: str, environment: Mapping[str, str]) -> str:
 def alternative(recommended: Iterable[str], installed: Iterable[str], failed_model: str) -> str | None:
     """The first recommended Ollama model that is installed and is not the one that failed; None when there is none."""
     there = {full(name) for name in installed}
-    failed = full(name_of(failed_model)) if failed_model.startswith(_PREFIXES) else None
+    failed = full(name_of(failed_model)) if failed_model.startswith(OLLAMA_PREFIXES) else None
     return next(
         (
             model
             for model in recommended
-            if model.startswith(_PREFIXES) and (name := full(name_of(model))) in there and name != failed
+            if model.startswith(OLLAMA_PREFIXES) and (name := full(name_of(model))) in there and name != failed
         ),
         None,
     )
@@ -321,9 +339,9 @@ async def _listed(access: Access) -> Mapping[str, Any]:
     from runllm.engines.bodies import UnreadableError
 
     try:
-        async with asyncio.timeout(_GLANCE), httpx.AsyncClient(**client_options(access, _GLANCE)) as client:
+        async with asyncio.timeout(_GLANCE), _client(access, _GLANCE) as client:
             return (await _read(client, "GET", "/api/tags"))[1]
-    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, UnreadableError):
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, UnreadableError, ConfigError):
         return {}
 
 
@@ -338,7 +356,7 @@ def suggestion(recommended: Sequence[str], failed_model: str, environment: Mappi
 
     Asks the user's own Ollama server, for a second at the most, and only when the file recommends a model of it.
     """
-    candidates = [model for model in recommended if model.startswith(_PREFIXES)]
+    candidates = [model for model in recommended if model.startswith(OLLAMA_PREFIXES)]
     if not candidates:
         return None
     try:

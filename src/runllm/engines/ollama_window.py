@@ -78,7 +78,8 @@ def choose(request: Request, facts: Facts | None, held: int | None) -> int | Non
     prompt = estimate_messages([message.content for message in request.messages])
     limits = [limit for limit in (given, facts.window) if limit is not None]
     if limits:
-        _hold(request, prompt, min(limits), f"`num_ctx` {given:,}" if given == min(limits) and given else "the model")
+        window = min(limits)
+        _hold(request, prompt, window, f"`num_ctx` {given:,}" if given == window else f"`{request.endpoint.model}`")
     if given is not None or facts.remote:
         return given
     room = _answer(request) or (THOUGHT if facts.thinks else ANSWER)
@@ -108,9 +109,9 @@ def larger(window: int | None, request: Request, facts: Facts | None) -> int | N
 def with_window(request: Request, window: int | None) -> Request:
     """The request with its window, and with the order to refuse a prompt rather than to cut it."""
     params = request.endpoint.provider_params
-    body = {"truncate": False, "shift": False, **params.get("extra_body", {})}
     sized = {} if window is None else {"num_ctx": window}
-    endpoint = replace(request.endpoint, provider_params={**params, **sized, "extra_body": body})
+    whole = {"extra_body": {"truncate": False, "shift": False}}
+    endpoint = replace(request.endpoint, provider_params={**params, **sized, **whole})
     return replace(request, endpoint=endpoint)
 
 
@@ -157,10 +158,9 @@ def _hold(request: Request, prompt: int, window: int, limit: str) -> None:
     if answer is None:
         answer = min(SMALLEST_ANSWER, window // 4)
     if prompt + answer > window:
-        name = request.endpoint.model
         raise ContextWindowExceededError(
             f"the prompt takes about {prompt:,} tokens and the answer {answer:,}: "
-            f"{prompt + answer - window:,} more than the {window:,} of {limit.replace('the model', f'`{name}`')}",
+            f"{prompt + answer - window:,} more than the {window:,} of {limit}",
             details={"prompt_tokens": prompt, "answer_tokens": answer, "window": window, "limit": limit},
         )
 

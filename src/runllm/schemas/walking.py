@@ -27,34 +27,53 @@ def resolve(root: Schema, schema: Any) -> Schema:
 
 def follow(root: Schema, reference: str) -> Any:
     """What a local reference (`#/$defs/x`, `#name`) refers to; `{}` where it leads nowhere."""
+    found = _referred(root, reference)
+    return {} if found is None else found
+
+
+def leads_nowhere(root: Schema, reference: str) -> bool:
+    """Whether a reference is not local, or refers to nothing."""
+    return _referred(root, reference) is None
+
+
+def _referred(root: Schema, reference: str) -> Any:
     if not reference.startswith("#"):
-        return {}
+        return None
     node: Any = root
     if reference != "#":
         if not reference.startswith("#/"):
             return _anchored(root, reference[1:])
         for step in reference[2:].split("/"):
-            key = step.replace("~1", "/").replace("~0", "~").replace("%25", "%")
-            if isinstance(node, Mapping):
-                node = cast("Schema", node).get(key, {})
+            key = _unescaped(step)
+            if isinstance(node, Mapping) and key in node:
+                node = cast("Schema", node)[key]
             elif isinstance(node, list) and _is_index(key, cast("list[Any]", node)):
                 node = cast("list[Any]", node)[int(key)]
             else:
-                return {}
+                return None
     return node
+
+
+def _unescaped(step: str) -> str:
+    """A step of a JSON Pointer in a fragment as the key that it names."""
+    if "%" in step:
+        from urllib.parse import unquote  # some milliseconds that hardly any schema needs
+
+        step = unquote(step)
+    return step.replace("~1", "/").replace("~0", "~")
 
 
 def _is_index(key: str, items: list[Any]) -> bool:
     return key.isdecimal() and len(key) <= len(str(len(items))) and int(key) < len(items)
 
 
-def _anchored(root: Schema, name: str) -> Any:
+def _anchored(root: Schema, name: str) -> Schema | None:
     for sub, _ in subschemas(root):
         if isinstance(sub, Mapping):
             node = cast("Schema", sub)
             if name in (node.get("$anchor"), node.get("$dynamicAnchor")):
                 return node
-    return {}
+    return None
 
 
 _SCHEMA_KEYWORDS = (

@@ -22,7 +22,6 @@ _MANY = 8  # samples from which prompt and answer can be told apart
 _OUTLYING = 3 * 1.4826  # three median deviations, in units of a standard deviation of normal noise
 _MOST_DROPPED = 0.2
 _CORRELATED = 0.5
-_STEPS = 20  # mid-quantiles of each distribution that a prediction combines
 _SINGULAR = 1e-9
 
 
@@ -41,16 +40,6 @@ class Speed:
     per_prompt_token: float
     per_completion_token: float
     ratios: tuple[float, ...]
-
-    @property
-    def ratio_p50(self) -> float:
-        """Half of the calls took less than this times the line."""
-        return quantile(self.ratios, 0.5)
-
-    @property
-    def ratio_p90(self) -> float:
-        """Nine in ten calls took less than this times the line."""
-        return quantile(self.ratios, 0.9)
 
     def line(self, prompt_tokens: float, completion_tokens: float) -> float:
         """Seconds of a call, before `ratios` spread it."""
@@ -74,53 +63,6 @@ class Lengths:
         """A quantile of the completion tokens: at least 1, at most `most`."""
         tokens = max(1.0, self.per_prompt_token * prompt_tokens + quantile(self.rest, share))
         return tokens if most is None else min(tokens, float(most))
-
-
-@frozen
-class Prediction:
-    """What to expect of one call; `p50` is as likely too high as too low, `p90` too low once in ten times.
-
-    Attributes:
-        latency_p50: seconds.
-        latency_p90: seconds.
-        completion_p50: tokens.
-        completion_p90: tokens.
-        samples: how many calls it rests on.
-    """
-
-    latency_p50: float
-    latency_p90: float
-    completion_p50: float
-    completion_p90: float
-    samples: int
-
-
-def predict(samples: Sequence[Sample], prompt_tokens: int, most: int | None = None) -> Prediction | None:
-    """What to expect of the next call; None without a sample.
-
-    The distribution of answer lengths and that of the ratios are combined over a grid of 20 by 20
-    mid-quantiles, each pair as likely as any other: as fine as 400 random draws, and always the same. It takes
-    a call's noise to be independent of its length.
-
-    Args:
-        samples: earlier calls of the same model, best of the same app.
-        prompt_tokens: of the next call.
-        most: the most completion tokens it may have.
-    """
-    speed, lengths = fit_speed(samples), fit_lengths(samples)
-    if speed is None or lengths is None:
-        return None
-    shares = [(step + 0.5) / _STEPS for step in range(_STEPS)]
-    lines = [speed.line(prompt_tokens, lengths.at(prompt_tokens, share, most)) for share in shares]
-    ratios = [quantile(speed.ratios, share) for share in shares]
-    times = sorted(line * ratio for line in lines for ratio in ratios)
-    return Prediction(
-        latency_p50=quantile(times, 0.5),
-        latency_p90=quantile(times, 0.9),
-        completion_p50=lengths.at(prompt_tokens, 0.5, most),
-        completion_p90=lengths.at(prompt_tokens, 0.9, most),
-        samples=len(samples),
-    )
 
 
 def fit_speed(samples: Sequence[Sample]) -> Speed | None:

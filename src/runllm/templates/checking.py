@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from runllm.diagnostics import Severity, did_you_mean
@@ -14,6 +15,8 @@ from runllm.templates.paths import Found, Impossible, Undeclared, enter
 from runllm.templates.reading import Chain, Reading, Step, Unwritten, read
 from runllm.templates.scanning import Token
 from runllm.values import frozen
+
+MAX_FINDINGS = 100
 
 Scope = Mapping[str, Mapping[str, Any] | None]
 
@@ -81,7 +84,7 @@ def _written(path: Sequence[Step]) -> tuple[str | int, ...]:
 
 
 def findings(source: str, scope: Scope) -> list[Finding]:
-    """All that is wrong with a template, in the order of the source; empty when nothing is.
+    """What is wrong with a template, at most `MAX_FINDINGS`, in the order of the source; empty when nothing is.
 
     Args:
         source: Jinja2 syntax.
@@ -94,7 +97,8 @@ def findings(source: str, scope: Scope) -> list[Finding]:
         length = min(1, len(source))
         where = {"offset": 0, "length": length} | error.details
         return [Finding(offset=where["offset"], length=where["length"], message=error.message)]
-    return sorted(_Check(reading, scope).all(), key=lambda finding: finding.offset)
+    found = islice(_Check(reading, scope).all(), MAX_FINDINGS)
+    return sorted(found, key=lambda finding: finding.offset)
 
 
 _WHOLE = "A `.rllm` file is whole: what two files share goes into a third, under `uses`."
@@ -117,7 +121,7 @@ class _Check:
                 yield _finding((statement.offset, len(statement.text)), message, _REFUSED[statement.text])
         yield from _unknown("filter", self.reading.filters, FILTERS)
         yield from _unknown("test", self.reading.tests, TESTS)
-        yield from _unknown("function", self.reading.calls, (*self.reading.assigned, *_BUILT_IN), FUNCTIONS)
+        yield from _unknown("function", self.reading.calls, self.reading.assigned.union(_BUILT_IN), FUNCTIONS)
         for chain in self.reading.chains:
             yield from self.chain(chain)
         for chain in self.reading.loops:
@@ -134,7 +138,8 @@ class _Check:
 
     def is_bound(self, chain: Chain) -> bool:
         """Whether the root is a name of the template itself, met where its binding is not in sight."""
-        return chain.path[0] in (*self.reading.assigned, *_BUILT_IN) and chain.path[0] not in self.roots()
+        root = chain.path[0]
+        return (root in self.reading.assigned or root in _BUILT_IN) and root not in self.roots()
 
     def loop(self, chain: Chain) -> Iterator[Finding]:
         reached = None if self.is_bound(chain) else self.follow(chain)
@@ -194,10 +199,10 @@ class _Check:
         return ""
 
 
-def _unknown(kind: str, used: list[Token], known: Sequence[str], named: Sequence[str] = ()) -> Iterator[Finding]:
+def _unknown(kind: str, used: list[Token], known: Collection[str], named: Sequence[str] = ()) -> Iterator[Finding]:
     for token in used:
-        if token.text not in known and token.text not in named:
-            hint = did_you_mean(token.text, named or known)
+        if token.text not in known:
+            hint = did_you_mean(token.text, named or tuple(known))
             yield _finding((token.offset, len(token.text)), f"there is no {kind} `{token.text}`", hint)
 
 

@@ -41,6 +41,7 @@ class Impossible:
 Verdict: TypeAlias = "Found | Undeclared | Impossible"
 _OPEN = Found({})
 _MOST_VISITS = 2000
+_MOST_PATTERNS = 100
 _DEEPEST = 64
 
 
@@ -62,8 +63,8 @@ class _Entry:
         node = resolve(self.root, schema)
         if self.visits > _MOST_VISITS or depth > _DEEPEST:  # a schema that refers to itself in every branch
             return _OPEN
-        parts = [self.own(node), *(self.enter(sub, depth + 1) for sub in _list(node, "allOf"))]
-        parts += [self.some(_list(node, keyword), depth) for keyword in ("anyOf", "oneOf") if _list(node, keyword)]
+        parts = [self.own(node), *(self.enter(sub, depth + 1) for sub in list_in(node, "allOf"))]
+        parts += [self.some(list_in(node, keyword), depth) for keyword in ("anyOf", "oneOf") if list_in(node, keyword)]
         conditional = [self.enter(node[keyword], depth + 1) for keyword in ("then", "else") if keyword in node]
         parts += [part for part in conditional if isinstance(part, Found) and part.schema]
         return _all(parts)
@@ -106,10 +107,13 @@ def _all(parts: list[Verdict]) -> Verdict:
 
 
 def _property(node: Schema, name: str) -> Verdict:
-    declared = _mapping(node, "properties")
+    declared = mapping_in(node, "properties")
     if name in declared:
         return _leads_to(declared[name])
-    for pattern, sub in _mapping(node, "patternProperties").items():
+    patterns = mapping_in(node, "patternProperties")
+    if len(patterns) > _MOST_PATTERNS:
+        return _OPEN
+    for pattern, sub in patterns.items():
         if _matches(pattern, name):
             return _leads_to(sub)
     for keyword in ("additionalProperties", "unevaluatedProperties"):
@@ -121,14 +125,14 @@ def _property(node: Schema, name: str) -> Verdict:
 
 
 def _every_value(node: Schema) -> Verdict:
-    parts = [*_mapping(node, "properties").values(), *_mapping(node, "patternProperties").values()]
+    parts = [*mapping_in(node, "properties").values(), *mapping_in(node, "patternProperties").values()]
     rest = node.get("additionalProperties", not parts)
     parts += [rest] if rest is not False else []
     return _any_of(parts)
 
 
 def _element(node: Schema, step: Step) -> Verdict:
-    first = _list(node, "prefixItems")
+    first = list_in(node, "prefixItems")
     rest = node.get("items")
     if isinstance(step, int):
         longest = node.get("maxItems")
@@ -172,12 +176,14 @@ def _matches(pattern: str, name: str) -> bool:
     return Contract({"pattern": pattern}).accepts(name)  # in linear time, which Python's own `re` does not promise
 
 
-def _list(node: Schema, keyword: str) -> list[Any]:
+def list_in(node: Schema, keyword: str) -> list[Any]:
+    """The list under a keyword of a schema; empty where there is none."""
     found = node.get(keyword)
     return cast("list[Any]", found) if isinstance(found, list) else []
 
 
-def _mapping(node: Schema, keyword: str) -> Mapping[str, Any]:
+def mapping_in(node: Schema, keyword: str) -> Mapping[str, Any]:
+    """The mapping under a keyword of a schema; empty where there is none."""
     found = node.get(keyword)
     return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
 

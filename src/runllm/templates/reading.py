@@ -72,6 +72,7 @@ class Reading:
 
 Scope: TypeAlias = "dict[str, tuple[Step, ...]]"
 _LONGEST_INDEX = 18
+_LONGEST_BOUND = 64  # steps that a local name may stand for; in `x = x.a`, again and again, each has one more
 _UNKNOWN: tuple[Step, ...] = ()
 WORDS = frozenset(
     {"and", "or", "not", "in", "is", "if", "else", "true", "True", "false", "False", "none", "None", "recursive"}
@@ -201,8 +202,9 @@ class _Walk:
             return
         names = _names(targets)
         self.reading.assigned.update(names)
+        known = chain is not None and len(names) == 1 and len(chain.path) <= _LONGEST_BOUND
         for name in names:
-            self.scopes[-1][name] = chain.path if chain and len(names) == 1 else _UNKNOWN
+            self.scopes[-1][name] = chain.path if chain and known else _UNKNOWN
 
     # --- expressions ---------------------------------------------------------------------------
 

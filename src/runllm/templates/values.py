@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from runllm.schemas import Schema, follow, resolve, subschemas, type_of
+from runllm.templates.paths import list_in, mapping_in
 from runllm.templates.reading import Step, Unwritten
 
 Known: TypeAlias = "Schema | bool"
@@ -107,7 +108,7 @@ def defaults(root: Schema, schemas: list[Any], step: str | int) -> tuple[bool, l
     nodes = [node for schema in schemas for node in _conjunction(root, schema)]
     if isinstance(step, int):
         return False, [node["items"] for node in nodes if isinstance(node.get("items"), Mapping)]
-    found = [declared[step] for node in nodes if step in (declared := _mapping(node, "properties"))]
+    found = [declared[step] for node in nodes if step in (declared := mapping_in(node, "properties"))]
     if any("default" in resolve(root, sub) for sub in found):
         return True, []
     return False, found
@@ -155,10 +156,10 @@ class _Look:
         parts = [self.own(node)]
         if isinstance(node.get("$ref"), str) and not self.is_named:
             parts.append(self.at(follow(self.root, node["$ref"]), depth + 1))
-        parts += [self.at(sub, depth + 1) for sub in _list(node, "allOf")]
+        parts += [self.at(sub, depth + 1) for sub in list_in(node, "allOf")]
         for keyword in ("anyOf", "oneOf"):
             if keyword in node:
-                parts.append(_any([self.at(sub, depth + 1) for sub in _list(node, keyword)]))
+                parts.append(_any([self.at(sub, depth + 1) for sub in list_in(node, keyword)]))
         return _all(parts)
 
     def own(self, node: Schema) -> _Facts:
@@ -166,7 +167,7 @@ class _Look:
         if self.kind not in types:
             return _Facts(types, inner=False, there=True)
         if isinstance(self.step, str):
-            there = self.step in _list(node, "required")
+            there = self.step in list_in(node, "required")
             return _Facts(types, _property(node, self.step), there)
         at = self.step if isinstance(self.step, int) else 0
         return _Facts(types, _item(node, self.step), node.get("minItems", 0) > at)
@@ -187,14 +188,14 @@ def _any(parts: list[_Facts]) -> _Facts:
 
 
 def _property(node: Schema, name: str) -> Known:
-    declared = _mapping(node, "properties")
+    declared = mapping_in(node, "properties")
     if name in declared:
         return declared[name]
     return True if "patternProperties" in node else node.get("additionalProperties", True)
 
 
 def _item(node: Schema, step: Step | None) -> Known:
-    first, rest, longest = _list(node, "prefixItems"), node.get("items", True), node.get("maxItems")
+    first, rest, longest = list_in(node, "prefixItems"), node.get("items", True), node.get("maxItems")
     if isinstance(step, int):
         if longest is not None and step >= longest:
             return False
@@ -218,15 +219,5 @@ def _with_integer(types: frozenset[str]) -> frozenset[str]:
 def _conjunction(root: Schema, schema: Any, depth: int = 0) -> Iterator[Schema]:
     node = resolve(root, schema)
     yield node
-    for sub in _list(node, "allOf") if depth < _DEEPEST_CONJUNCTION else ():
+    for sub in list_in(node, "allOf") if depth < _DEEPEST_CONJUNCTION else ():
         yield from _conjunction(root, sub, depth + 1)
-
-
-def _list(node: Schema, keyword: str) -> list[Any]:
-    found = node.get(keyword)
-    return cast("list[Any]", found) if isinstance(found, list) else []
-
-
-def _mapping(node: Schema, keyword: str) -> Mapping[str, Any]:
-    found = node.get(keyword)
-    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}

@@ -23,7 +23,6 @@ from runllm.templates.values import Value, step_from
 from runllm.wiring.flows import Flow, expression, flow, types_given
 from runllm.wiring.needs import cycle_problems, needs
 from runllm.wiring.places import Place
-from runllm.wiring.scopes import uses_scope
 
 _LONGEST_VALUE = 60
 _AT_RUN_TIME = "It is checked when it runs; `validate --strict` refuses it."
@@ -44,13 +43,13 @@ def wiring_problems(program: Program, children: Mapping[str, Program | None], sc
         scope: what the templates of the prompt may read (`input`, `uses`, `vars`).
     """
     yield from cycle_problems(program, needs(program))
+    before: Scope = {name: schema for name, schema in scope.items() if name != "vars"}
     for dependency in program.uses:
-        child = children.get(dependency.name)
-        own: Scope = {"input": scope["input"], **uses_scope(program.uses, children)}
+        child, own = children.get(dependency.name), before
         if dependency.for_each is not None:
             over = _Wires(program, dependency.for_each, own, f"`for_each` of `{dependency.name}`", dependency.span)
             item = yield from over.items()
-            own |= {"item": item, "index": {"type": "integer", "minimum": 1}}
+            own = {**before, "item": item, "index": {"type": "integer", "minimum": 1}}
         wires = _Wires(program, dependency.arguments, own, f"`{dependency.name}`", dependency.span)
         place = Place.of(child.input.schema, filled=True) if child else None
         yield from wires.fill(place, of=f"`{dependency.path}`")
