@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -406,6 +406,21 @@ def test_32_processes_lose_nothing(path: Path) -> None:
     assert errors == [""] * 32
     assert rows(path, "SELECT count(*), count(DISTINCT app || ' ' || version) FROM runs") == [(1600, 1600)]
     assert rows(path, "SELECT count(*) FROM attempts") == [(1600,)]
+
+
+def test_a_store_that_another_makes_between_two_questions_is_no_strangers(path: Path) -> None:
+    """Whose file it is takes several questions, which are asked of one state of it."""
+
+    def make(question: str) -> None:
+        if "sqlite_master" in question:
+            with suppress(StatsError), Store(path, timeout=0) as other:
+                other.record(run(attempt()))
+
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.set_trace_callback(make)
+        migrate(db, path)
+    assert Store(path).summary().total.runs in (0, 1)
 
 
 @POSIX

@@ -114,7 +114,8 @@ def migrate(db: sqlite3.Connection, path: Path, steps: Sequence[Step] = STEPS) -
         StatsError: the store was made by a newer runllm, or the file belongs to another program.
         sqlite3.Error: SQLite cannot do it.
     """
-    version = _version(db, path, steps)
+    with transaction(db, "DEFERRED"):  # one state: another process may make the store between two questions
+        version = _version(db, path, steps)
     use_log(db)  # a property of the file: not before it is known to be ours
     for number, step in enumerate(steps[version:], start=version + 1):
         with transaction(db):
