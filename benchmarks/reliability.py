@@ -45,6 +45,8 @@ FILES: dict[str, str] = {
     ),
     "pattern that explodes": PLAIN.replace("text: {type: string}", "text: {type: string, pattern: '^(a|a)*(a|aa)+$'}"),
     "block of 10 GB of text": PLAIN + "\n```rllm-python pre outputs=x\nx = 'x' * 10_000_000_000\n```\n",
+    "5,000 Python blocks": PLAIN + "```rllm-python pre\nx = 1\n```\n" * 5000,
+    "30,000 mistakes in one line": PLAIN.replace("{{ input.text }}", "{{ inptu.text }}" * 30_000),
     "block without end": PLAIN + "\n```rllm-python pre outputs=x\nx = 1\nwhile True:\n    x += 1\n```\n",
 }
 ANSWERS: dict[str, Fault] = {

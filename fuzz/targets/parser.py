@@ -10,6 +10,7 @@ from fuzz.harness import HERE
 from runllm.analysis import analyse
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import class_of, problem_as_json
+from runllm.excerpts import excerpt
 from runllm.parser import Parsed, parse
 
 TOKENS = (
@@ -60,4 +61,4 @@ def _check_span(problem: Problem, parsed: Parsed) -> None:
     assert span.text == line, problem
     assert 1 <= span.column <= len(line) + 1, problem
     assert span.length >= 1, problem
-    assert span.caret()
+    assert excerpt(span).length >= 1
