@@ -7,7 +7,6 @@ from typing import Any
 
 from runllm import budget, templates
 from runllm.diagnostics import Problem, Span, in_order
-from runllm.exchange import longest_answer
 from runllm.parser import Parsed
 from runllm.program import Program, vars_schema
 from runllm.schemas import Scope
@@ -93,7 +92,7 @@ def _window_problems(program: Program) -> Iterator[Problem]:
         return
     fixed = [section.text for section in (program.system, program.prompt) if section]
     limit = "max_tokens" if program.params.get("max_completion_tokens") is None else "max_completion_tokens"
-    room = longest_answer(program.params)
+    room = budget.longest_answer(program.params)
     if budget.surely_fits(fixed, max_tokens=room, window=program.max_context_window):
         return
     found = budget.check(["\n".join(fixed)], max_tokens=room, window=program.max_context_window)

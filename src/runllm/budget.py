@@ -59,6 +59,12 @@ class Budget:
         return max(0, self.prompt + self.answer - self.window)
 
 
+def longest_answer(params: Mapping[str, Any]) -> int | None:
+    """The most tokens that an answer may have under these parameters; None where they do not say."""
+    newer = params.get("max_completion_tokens")
+    return params.get("max_tokens") if newer is None else newer
+
+
 def check(
     texts: Sequence[str], *, schema: Mapping[str, Any] | None = None, max_tokens: int | None, window: int
 ) -> Budget:

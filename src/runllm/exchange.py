@@ -69,12 +69,6 @@ class Request:
     timeout: float = 600.0
 
 
-def longest_answer(params: Mapping[str, Any]) -> int | None:
-    """The most tokens that an answer may have under these parameters; None where they do not say."""
-    newer = params.get("max_completion_tokens")
-    return params.get("max_tokens") if newer is None else newer
-
-
 @frozen
 class Usage:
     """Tokens spent; `prompt_tokens` includes `cached_tokens`, `completion_tokens` includes `reasoning_tokens`."""

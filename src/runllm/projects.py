@@ -11,10 +11,10 @@ from runllm import parser
 from runllm.analysis import analyse
 from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_order
 from runllm.errors import FileAccessError
-from runllm.models.names import PREFIX
+from runllm.models.known import PREFIX
 from runllm.plan import Plan
 from runllm.program import Dependency, Program
-from runllm.routing import refusals
+from runllm.refusals import refusals
 from runllm.values import frozen
 
 MAX_DEPTH = 32

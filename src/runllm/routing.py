@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from runllm.delivery import DEFAULT_NUM_RETRIES
-from runllm.diagnostics import Problem
 from runllm.engines.addresses import is_covered
-from runllm.errors import ModelNotFoundError, NotAllowedError, RunllmError, UsageError
+from runllm.errors import UsageError
 from runllm.exchange import Endpoint, Options
-from runllm.models.names import PREFIX
 from runllm.program import ModelSettings, Program
 from runllm.recovery import DEFAULT_MAX_RETRIES
 from runllm.values import frozen
@@ -76,56 +72,6 @@ def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
     if settings is None:
         raise UsageError(f"`{program.name}` names no model", hint="Give one with `--model`.")
     return tuple(_endpoint(model, settings, folder, options) for model in settings.models.values())
-
-
-def refusals(program: Program) -> Iterator[Problem]:
-    """What a run would be refused of the models that a file names: an unknown name, an address or key not allowed.
-
-    Warnings: whoever runs the file may name another model, or allow it. Their settings are read only where they could.
-
-    Raises:
-        ConfigError: something is wrong in the settings.
-    """
-    settings = program.model
-    if settings is None or program.output is not None or not _refused(program, settings, Options()):
-        return
-    from runllm import config
-
-    configuration = config.load(program.path.parent if program.path else None)
-    for place, error in _refused(program, settings, Options(configuration=configuration)).items():
-        yield Problem(
-            message=error.message,
-            keyword=place.split("/")[1],
-            kind=type(error).__name__,
-            span=settings.spans[place],
-            hint=error.recovery_hint,
-            severity="warning",
-        )
-
-
-def _refused(program: Program, settings: ModelSettings, options: Options) -> dict[str, RunllmError]:
-    """The first error at each place in the `llm` mapping, by JSON Pointer."""
-    found: dict[str, RunllmError] = {}
-    for place, endpoint in zip(settings.models, endpoints(program, options), strict=True):
-        try:
-            for error in _not_allowed(endpoint):
-                found.setdefault("/api_base" if "api_base" in error.details else "/api_key_env", error)
-        except ModelNotFoundError as error:
-            if "pull" not in error.details:  # else it is only not here yet
-                found[place] = error
-    return found
-
-
-def _not_allowed(endpoint: Endpoint) -> Iterator[NotAllowedError]:
-    """What a run would raise before its first call, whatever keys and servers there are."""
-    if endpoint.model.startswith(PREFIX):
-        from runllm.engines.catalogue import locate
-
-        locate(endpoint)
-    else:
-        from runllm.engines import providers
-
-        yield from providers.refusals(endpoint, os.environ)
 
 
 def _endpoint(name: str, settings: ModelSettings | None, folder: Path | None, options: Options) -> Endpoint:

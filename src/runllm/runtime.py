@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from runllm.engines.base import OLLAMA_PREFIXES, Engine
 from runllm.exchange import Endpoint
-from runllm.models.names import PREFIX
+from runllm.models.known import PREFIX
 
 if TYPE_CHECKING:
     from runllm.blocks.phases import Runner

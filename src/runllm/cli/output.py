@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 from runllm.errors import FileAccessError
 from runllm.files import replacing, unwritable
-from runllm.progress import Bar
 from runllm.rendering import safe
 from runllm.terminal import harmless
+
+if TYPE_CHECKING:
+    from runllm.progress import Bar
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -74,7 +76,11 @@ def check_target(target: str | None) -> None:
 
 def download_bar() -> Bar | None:
     """A line that says how far a download is, on a terminal; None elsewhere."""
-    return Bar(partial(click.echo, nl=False, err=True)) if sys.stderr.isatty() else None
+    if not sys.stderr.isatty():
+        return None
+    from runllm.progress import Bar  # nearly no command downloads
+
+    return Bar(partial(click.echo, nl=False, err=True))
 
 
 def print_path(path: str | Path) -> None:

@@ -9,16 +9,16 @@ from typing import NamedTuple
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _OLLAMA_PORT = 11434
 
+# Compiled when they are first used, and kept by `re`: most commands read no address.
 # Narrower than the standard on purpose: what readers of addresses are known to read differently (a name before
 # `@`, backslashes, control characters) is no address.
-_ADDRESS = re.compile(
-    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<path>/[\w.~!$&'()*+,;=:@%/-]*)?(?P<query>\?[^\s#\\]*)?",
-    re.IGNORECASE | re.ASCII,
+_ADDRESS = (
+    r"(?ia)(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/[\w.~!$&'()*+,;=:@%/-]*)?(?P<query>\?[^\s#\\]*)?"
 )
 # `..` as a step of a path, in each way that a server is known to read one.
-_BACK = re.compile(r"(?:/|%2f|%5c)(?:\.|%2e){1,2}(?:[/;]|%2f|%5c|%3b|$)", re.IGNORECASE)
-_BARE_IPV6 = re.compile(r"[0-9a-f.]*:[0-9a-f.]*:[0-9a-f.:]*", re.IGNORECASE)
+_BACK = r"(?i)(?:/|%2f|%5c)(?:\.|%2e){1,2}(?:[/;]|%2f|%5c|%3b|$)"
+_BARE_IPV6 = r"(?i)[0-9a-f.]*:[0-9a-f.]*:[0-9a-f.:]*"
 
 
 class Address(NamedTuple):
@@ -32,8 +32,8 @@ class Address(NamedTuple):
 
 def read(base: str) -> Address | None:
     """The parts of an address; None where it is none, or one that could be read in two ways."""
-    found = _ADDRESS.fullmatch(base)
-    if found is None or _BACK.search(path := found["path"] or "/"):
+    found = re.fullmatch(_ADDRESS, base)
+    if found is None or re.search(_BACK, path := found["path"] or "/"):
         return None
     scheme = found["scheme"].lower()
     port = int(found["port"]) if found["port"] else DEFAULT_PORTS[scheme]
@@ -78,7 +78,7 @@ def ollama_address(host: str) -> str:
     """`OLLAMA_HOST` as an address: it may lack scheme, host or port, and `0.0.0.0` means this machine."""
     scheme, _, rest = host.strip().rstrip("/").rpartition("://")
     place, slash, path = rest.partition("/")
-    if _BARE_IPV6.fullmatch(place):
+    if re.fullmatch(_BARE_IPV6, place):
         place = f"[{place}]"
     name, _, port = place.rpartition(":")
     if port and not port.isdecimal():

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from runllm import budget
 from runllm.contracts import Contract
 from runllm.diagnostics import did_you_mean
 from runllm.engines.bounding import Bounded, BudgetTooSmallError, bounded
@@ -33,7 +34,7 @@ from runllm.errors import (
     ProviderTimeoutError,
     RequestRefusedError,
 )
-from runllm.exchange import Completion, Endpoint, Request, Usage, longest_answer
+from runllm.exchange import Completion, Endpoint, Request, Usage
 
 DEFAULT_ANSWER = 1024
 """Tokens an answer to a schema may take when the app does not say."""
@@ -265,7 +266,7 @@ def _body(request: Request) -> dict[str, Any]:
         **{name: value for name, value in params.items() if name in _SENT},
         **{name: value for name, value in extra.items() if name not in _LOAD_OPTIONS},
     }
-    most = longest_answer(params)
+    most = budget.longest_answer(params)
     if most is not None:
         body["max_tokens"] = most
     longest: Any = body.get("max_tokens", 1)

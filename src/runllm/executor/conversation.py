@@ -9,10 +9,10 @@ from runllm import budget, prompting
 from runllm.delivery import deliver
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError, RunllmError
-from runllm.exchange import Completion, Endpoint, Outcome, Request, Verdict, longest_answer
+from runllm.exchange import Completion, Endpoint, Outcome, Request, Verdict
 from runllm.executor.effects import Effect
 from runllm.extraction import extract
-from runllm.models.names import PREFIX
+from runllm.models.known import PREFIX
 from runllm.recovery import Policy, attempts, window_exceeded
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Conversation:
         return budget.check(
             [message.content for message in request.messages],
             schema=None if self.local else request.schema,
-            max_tokens=longest_answer(request.params),
+            max_tokens=budget.longest_answer(request.params),
             window=self.window(request.endpoint),
         )
 

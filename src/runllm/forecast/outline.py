@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
-from runllm import executor
+from runllm import budget, executor
 from runllm.errors import RunllmError, StatsError
-from runllm.exchange import Options, longest_answer
+from runllm.exchange import Options
 from runllm.executor.conversation import Conversation
 from runllm.executor.steps import Run, Tree
 from runllm.forecast.past import Past
-from runllm.models.names import PREFIX
+from runllm.models.known import PREFIX
 from runllm.plan import Plan
 from runllm.program import Dependency
 from runllm.runtime import Runtime
@@ -242,7 +242,7 @@ class Outliner:
         return Call(
             model=endpoint.model,
             prompt_tokens=prompt,
-            most_tokens=longest_answer(run.program.params),
+            most_tokens=budget.longest_answer(run.program.params),
             window=conversation.window(endpoint),
             speed=past.speed,
             lengths=past.lengths,

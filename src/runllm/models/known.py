@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
 from runllm.values import frozen
+
+PREFIX = "local/"
+"""How the name of a model begins that runs in this process."""
 
 
 @frozen
@@ -94,8 +96,10 @@ their licences and windows as the authors state them; what the hub and the file 
 
 def installed(model: PackagedModel) -> Path | None:
     """The weights within the installed package, which is not imported; None where it is not installed."""
+    from importlib.util import find_spec  # most who read the catalogue look for no file
+
     try:
-        found = importlib.util.find_spec(model.package)
+        found = find_spec(model.package)
     except (ImportError, ValueError):
         return None
     folders = [] if found is None else list(found.submodule_search_locations or ())

@@ -11,8 +11,8 @@ from typing import Literal
 from runllm.diagnostics import did_you_mean
 from runllm.errors import ModelNotFoundError
 from runllm.models import gguf
-from runllm.models.known import KNOWN, KnownModel, PackagedModel, installed
-from runllm.models.names import HUB, PREFIX, bare, source_of
+from runllm.models.known import KNOWN, PREFIX, KnownModel, PackagedModel, installed
+from runllm.models.names import HUB, bare, source_of
 from runllm.models.store import Held, Store, models_folder
 from runllm.values import frozen
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 
 from runllm.diagnostics import did_you_mean
 from runllm.errors import ModelNotFoundError
-from runllm.models.known import KNOWN, HubModel, PackagedModel
+from runllm.models.known import KNOWN, PREFIX, HubModel, PackagedModel
 
-PREFIX = "local/"
 HUB = "hf:"
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"

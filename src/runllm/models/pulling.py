@@ -15,8 +15,8 @@ from runllm.errors import ModelNotFoundError, ProviderError
 from runllm.models import gguf, index
 from runllm.models.choosing import choose
 from runllm.models.growing import GrowingFile, Listener, Progress
-from runllm.models.known import KNOWN, HubModel, PackagedModel, installed
-from runllm.models.names import PREFIX, bare, hub_name, source_of
+from runllm.models.known import KNOWN, PREFIX, HubModel, PackagedModel, installed
+from runllm.models.names import bare, hub_name, source_of
 from runllm.models.store import PART, Held, Note, Store, models_folder, writing
 from runllm.values import frozen
 

@@ -1,0 +1,78 @@
+"""What a run would be refused of the models that a file names, told before one: unknown names, foreign addresses, keys.
+
+Warnings: whoever runs the file may name another model, or allow what it asks for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from runllm.diagnostics import Problem
+from runllm.errors import ModelNotFoundError, NotAllowedError, RunllmError
+from runllm.models.known import KNOWN, PREFIX
+from runllm.program import ModelSettings, Program
+
+if TYPE_CHECKING:
+    from runllm.exchange import Endpoint, Options
+
+
+def refusals(program: Program) -> Iterator[Problem]:
+    """A warning at each place of the `llm` mapping for which a run would end before its first call.
+
+    Raises:
+        ConfigError: something is wrong in the user's settings, which are read only where they could matter.
+    """
+    settings = program.model
+    if settings is None or program.output is not None or _is_at_hand(settings):
+        return
+    from runllm.exchange import Options
+
+    if not _refused(program, settings, Options()):
+        return
+    from runllm import config
+
+    configuration = config.load(program.path.parent if program.path else None)
+    for place, error in _refused(program, settings, Options(configuration=configuration)).items():
+        yield Problem(
+            message=error.message,
+            keyword=place.split("/")[1],
+            kind=type(error).__name__,
+            span=settings.spans[place],
+            hint=error.recovery_hint,
+            severity="warning",
+        )
+
+
+def _is_at_hand(settings: ModelSettings) -> bool:
+    """Whether only local models of the catalogue are named: the usual case, which needs nothing of what follows."""
+    names = settings.models.values()
+    return all(name.startswith(PREFIX) and name.removeprefix(PREFIX) in KNOWN for name in names)
+
+
+def _refused(program: Program, settings: ModelSettings, options: Options) -> dict[str, RunllmError]:
+    """The first error at each place in the `llm` mapping, by JSON Pointer."""
+    from runllm.routing import endpoints
+
+    found: dict[str, RunllmError] = {}
+    for place, endpoint in zip(settings.models, endpoints(program, options), strict=True):
+        try:
+            for error in _not_allowed(endpoint):
+                found.setdefault("/api_base" if "api_base" in error.details else "/api_key_env", error)
+        except ModelNotFoundError as error:
+            if "pull" not in error.details:  # else it is only not here yet
+                found[place] = error
+    return found
+
+
+def _not_allowed(endpoint: Endpoint) -> Iterator[NotAllowedError]:
+    """What a run would raise before its first call, whatever keys and servers there are."""
+    if endpoint.model.startswith(PREFIX):
+        from runllm.engines.catalogue import locate
+
+        locate(endpoint)
+    else:
+        from runllm.engines import providers
+
+        yield from providers.refusals(endpoint, os.environ)
