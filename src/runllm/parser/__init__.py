@@ -12,7 +12,8 @@ from runllm.diagnostics import Problem, errors_in, in_order
 from runllm.documents import DocumentError, read
 from runllm.files import read_bytes
 from runllm.parser.body import Body, parse_body, split
-from runllm.parser.frontmatter import DATA, Frontmatter, frontmatter_schema
+from runllm.parser.checking import DATA, Findings, check, frontmatter_schema
+from runllm.parser.frontmatter import Frontmatter
 from runllm.program import Block, Program, Section, Source
 from runllm.redaction import looks_secret
 from runllm.values import frozen
@@ -84,14 +85,15 @@ class _Parser:
         self.path = path
 
     def parse(self) -> Parsed:
-        found, body_line, problems = split(self.source)
-        body, more = parse_body(self.source, body_line) if found else (Body(), [])
+        front, body_line, problems = split(self.source)
+        body, more = parse_body(self.source, body_line) if front else (Body(), [])
         problems += more
-        header = self._header(*found, problems) if found else None
+        header = self._header(*front, problems) if front else None
+        found = check(header) if header else Findings()
+        problems += found.problems
         if header is not None:
-            header.check()
-            problems += header.problems
             problems += self._across(header, body, body_line)
+            problems += self._secret_lines(header, found, body_line)
         program = self._program(header, body) if header and not errors_in(problems) else None
         return Parsed(
             program=program,
@@ -99,7 +101,7 @@ class _Parser:
             source=self.source,
             sections=_sections(header, body),
             blocks=tuple(body.blocks),
-            input_schema=header.sound_schemas.get("input_schema") if header else None,
+            input_schema=found.sound_schemas.get("input_schema"),
         )
 
     def _header(self, first_line: int, text: str, problems: list[Problem]) -> Frontmatter | None:
@@ -141,12 +143,11 @@ class _Parser:
                     hint="Write the prompt below the second `---` line.",
                 )
             )
-        problems += self._secret_lines(header, body_line)
         return problems
 
-    def _secret_lines(self, header: Frontmatter, body_line: int) -> Iterator[Problem]:
+    def _secret_lines(self, header: Frontmatter, found: Findings, body_line: int) -> Iterator[Problem]:
         """Lines that hold a secret in the body, in a comment of the frontmatter or in one of its keys."""
-        secrets = [problem.span.line for problem in header.problems if problem.keyword == "secret" and problem.span]
+        secrets = [problem.span.line for problem in found.problems if problem.keyword == "secret" and problem.span]
         told = {*DATA, *map(header.key_at, secrets)}
         for number, line in enumerate(self.source.text.split("\n"), start=1):
             if len(line) < _SHORTEST_SECRET or not looks_secret(line):

@@ -1,0 +1,332 @@
+"""Check the frontmatter against its one definition, and for what no schema can say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from runllm._version import __version__
+from runllm.contracts import Contract, schema_problems
+from runllm.diagnostics import Problem, did_you_mean, errors_in
+from runllm.parser.frontmatter import Frontmatter
+from runllm.redaction import looks_secret
+from runllm.schemas import resolve
+
+FORMAT_VERSION = "0.1"
+
+_SECRET_KEY = re.compile(
+    r"(?:^|[_-])(?:api[_-]?key|secret|secret[_-]?key|password|access[_-]?token|auth[_-]?token)$", re.IGNORECASE
+)
+# Beside the names that LiteLLM's own source gives: what is named like these says where a call goes, or as whom.
+_STEERING = re.compile(
+    r"(?:^|_)(?:url|base|host|domain|endpoint(?:_id)?|credentials?|(?<!prompt_cache_)key|key_file|apikey|token|secret"
+    r"|password|jwt|signer|region|location|proxy|headers?)$|^(?:aws|azure|vertex|sagemaker|watsonx|oci|databricks)_",
+    re.IGNORECASE,
+)
+_HINTS_AT_SECRET = re.compile(r"api[_-]?key|secret|password|(?:access|auth)[_-]?token|\\", re.IGNORECASE)
+DATA = ("examples", "input_schema", "output_schema")
+"""Keys whose values are data, in which no secrets are looked for: an example may speak of passwords."""
+_VERSION_NUMBERS = 3
+
+
+@cache
+def frontmatter_schema() -> dict[str, Any]:
+    """The definition of the frontmatter, with the parameters of `llm_params` bundled into it."""
+    schema = _packaged("frontmatter.schema.json")
+    schema["$defs"] = {"llm_params": _packaged("llm_params.schema.json")}
+    schema["properties"]["llm_params"]["$ref"] = "#/$defs/llm_params"
+    return schema
+
+
+def _packaged(name: str) -> dict[str, Any]:
+    # `importlib.resources` would cost 8 ms for a package that is never imported from an archive.
+    return json.loads((Path(__file__).parents[1] / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _contract() -> Contract:
+    return Contract(frontmatter_schema())
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is wrong with a frontmatter by itself, and those of its two schemas that can be used."""
+
+    problems: list[Problem] = field(default_factory=list[Problem])
+    sound_schemas: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+
+
+def check(header: Frontmatter) -> Findings:
+    """Find everything that is wrong with the frontmatter by itself."""
+    checker = _Checker(header)
+    checker.check()
+    return checker.found
+
+
+class _Checker:
+    def __init__(self, header: Frontmatter) -> None:
+        self.header = header
+        self.values = header.values
+        self.root = header.root
+        self.found = Findings()
+
+    def check(self) -> None:
+        if self.root.mapping is None:
+            self.report("the frontmatter must be a mapping of keys to values", "", keyword="type")
+            return
+        self._check_versions()
+        self._check_definition()
+        self._check_secrets()
+        for key in ("input_schema", "output_schema"):
+            if isinstance(self.values.get(key), dict):
+                self._check_schema(key)
+        if not self.found.problems:
+            self._check_examples()
+            self._check_uses()
+
+    def report(
+        self,
+        message: str,
+        path: str,
+        *,
+        keyword: str,
+        key: str | None = None,
+        hint: str = "",
+        kind: str = "MetadataValidationError",
+        severity: Any = "error",
+    ) -> None:
+        """Add a problem at a JSON Pointer of the frontmatter."""
+        self.found.problems.append(
+            Problem(
+                message=message,
+                pointer=path,
+                keyword=keyword,
+                span=self.header.span(path, key=key),
+                hint=hint,
+                kind=kind,
+                severity=severity,
+            )
+        )
+
+    # --- the definition ------------------------------------------------------------------------
+
+    def _check_definition(self) -> None:
+        for problem in _contract().problems(self.values):
+            if self._has_own_check(problem):
+                continue
+            if problem.pointer.startswith("/llm_params"):
+                self._param_problem(problem)
+            elif problem.keyword == "additionalProperties":
+                self._unknown_keys(problem.pointer)
+            elif problem.keyword == "required":
+                name = problem.message.split("`")[1]
+                self.report(
+                    problem.message,
+                    problem.pointer,
+                    keyword="required",
+                    hint=f"Add `{name}`. {self._describe(f'{problem.pointer}/{name}')}".strip(),
+                )
+            else:
+                self._wrong_value(problem)
+        self._check_provider_params()
+
+    def _has_own_check(self, problem: Problem) -> bool:
+        """Whether `_check_versions` says more of it."""
+        if problem.pointer == "/rllm":
+            return self.values["rllm"] is not None
+        return problem.pointer == "/runllm_compat" and problem.keyword != "additionalProperties"
+
+    def _wrong_value(self, problem: Problem) -> None:
+        value = self._value(problem.pointer)
+        hint = self._describe(problem.pointer)
+        message = problem.message
+        if problem.keyword == "pattern":
+            message = f"`{value}` is not a valid `{problem.pointer.rsplit('/', 1)[-1]}`"
+        elif problem.keyword == "type" and isinstance(value, int | float) and problem.message.endswith('"string"'):
+            hint = f'Quote it: "{json.dumps(value)}". {hint}'
+        elif problem.keyword == "type" and isinstance(value, str) and value.lstrip("-").isdecimal():
+            hint = f"Write it without quotes: {value}. {hint}"
+        self.report(message, problem.pointer, keyword=problem.keyword, hint=hint)
+
+    def _unknown_keys(self, path: str) -> None:
+        mapping = cast("dict[str, Any]", self._value(path))
+        known = list(self._definition(path).get("properties", {}))
+        for key in mapping:
+            if key in known:
+                continue
+            hint = did_you_mean(key, known)
+            if path == "/llm" and _SECRET_KEY.search(key):
+                continue  # reported as a secret
+            if path == "/llm" and key in frontmatter_schema()["$defs"]["llm_params"]["properties"]:
+                hint = "It is a model parameter: put it under `llm_params`."
+            elif path == "":
+                hint = f"{hint} Data of your own goes under `metadata`.".strip()
+            self.report(f"unknown key `{key}`", path, key=key, keyword="additionalProperties", hint=hint)
+
+    def _param_problem(self, problem: Problem) -> None:
+        kind = "LLMParamValidationError"
+        definition = frontmatter_schema()["$defs"]["llm_params"]
+        if problem.pointer != "/llm_params" or problem.keyword != "additionalProperties":
+            self.report(
+                problem.message,
+                problem.pointer,
+                keyword=problem.keyword,
+                kind=kind,
+                hint=self._describe(problem.pointer),
+            )
+            return
+        known: list[str] = list(definition["properties"])
+        owned: dict[str, dict[str, str]] = definition["x-owned"]
+        for key in self.values["llm_params"]:
+            if key in owned:
+                self.report(
+                    f"`{key}` is not set here: {owned[key]['message']}",
+                    "/llm_params",
+                    key=key,
+                    keyword="owned",
+                    kind=kind,
+                    hint=owned[key].get("use", ""),
+                )
+            elif key not in known:
+                hint = did_you_mean(key, known) or "What only one provider knows goes under `llm.provider_params`."
+                self.report(
+                    f"unknown parameter `{key}`",
+                    "/llm_params",
+                    key=key,
+                    keyword="additionalProperties",
+                    kind=kind,
+                    hint=hint,
+                )
+
+    def _check_provider_params(self) -> None:
+        llm = self.values.get("llm")
+        params = cast("dict[str, Any]", llm).get("provider_params") if isinstance(llm, dict) else None
+        if not isinstance(params, dict):
+            return
+        forbidden = set(frontmatter_schema()["$defs"]["llm_params"]["x-forbidden-provider-params"])
+        for key in cast("dict[str, Any]", params):
+            if key in forbidden or _STEERING.search(key):
+                self.report(
+                    f"`{key}` steers the client itself and cannot be set by a file",
+                    "/llm/provider_params",
+                    key=key,
+                    keyword="owned",
+                    kind="LLMParamValidationError",
+                )
+
+    def _value(self, path: str) -> Any:
+        node = self.root.at(path)
+        return None if node is None else node.value
+
+    def _definition(self, path: str) -> Mapping[str, Any]:
+        """The part of the definition that describes the value at a JSON Pointer."""
+        root = frontmatter_schema()
+        node: Mapping[str, Any] = root
+        for step in path.split("/")[1:]:
+            inner = node.get("properties", {}).get(step, node.get("items", {}))
+            node = resolve(root, inner)
+        return node
+
+    def _describe(self, path: str) -> str:
+        return str(self._definition(path).get("description", ""))
+
+    # --- what a schema cannot say ----------------------------------------------------------------
+
+    def _check_versions(self) -> None:
+        stated = self.values.get("rllm")
+        if stated is not None and str(stated) != FORMAT_VERSION:
+            newer = _numbers(str(stated)) > _numbers(FORMAT_VERSION)
+            self.report(
+                f"the file is written in format {stated}; this runllm ({__version__}) reads {FORMAT_VERSION}",
+                "/rllm",
+                keyword="version",
+                kind="IncompatibleVersionError" if newer else "MetadataValidationError",
+                hint="Upgrade runllm to read it." if newer else f'Write `rllm: "{FORMAT_VERSION}"`, or leave it out.',
+            )
+        compat = self.values.get("runllm_compat")
+        if not isinstance(compat, dict):
+            if compat is not None:
+                self.report("`runllm_compat` must be a mapping with `min`", "/runllm_compat", keyword="type")
+            return
+        bounds = {key: str(value) for key, value in cast("dict[str, Any]", compat).items()}
+        here = _numbers(__version__)
+        if "min" not in bounds:
+            self.report("`runllm_compat` needs `min`", "/runllm_compat", keyword="required")
+        elif here < _numbers(bounds["min"]):
+            self._incompatible(f"{bounds['min']} or later", "Upgrade runllm.")
+        if bounds.get("max_exclusive", "")[:1].isdecimal() and here >= _numbers(bounds["max_exclusive"]):
+            self._incompatible(
+                f"a version before {bounds['max_exclusive']}",
+                "Use an older runllm, or test the file with this one and raise the bound.",
+            )
+
+    def _incompatible(self, wanted: str, hint: str) -> None:
+        message = f"the file asks for runllm {wanted}; this is {__version__}"
+        self.report(message, "/runllm_compat", keyword="version", kind="IncompatibleVersionError", hint=hint)
+
+    def _check_secrets(self) -> None:
+        text = self.header.source.text
+        if not (_HINTS_AT_SECRET.search(text) or looks_secret(text)):
+            return  # nearly every file: the walk below costs as much as reading the YAML
+        hint = "Put the key in an environment variable and name it in `llm.api_key_env`."
+        data = tuple(f"/{key}/" for key in DATA)
+        for path, node in self.root.walk():
+            if path.startswith(data):
+                continue
+            for key, child in node.children.items():
+                held = isinstance(key, str) and _SECRET_KEY.search(key) and isinstance(child.value, str)
+                if held and child.value and "{{" not in child.value:
+                    self.report(f"`{key}` holds a literal secret", path, key=str(key), keyword="secret", hint=hint)
+                elif isinstance(child.value, str) and looks_secret(child.value):
+                    self.report("this value looks like a secret", f"{path}/{key}", keyword="secret", hint=hint)
+
+    def _check_schema(self, key: str) -> None:
+        found = schema_problems(self.values[key])
+        if not errors_in(found):
+            self.found.sound_schemas[key] = self.values[key]
+            if key == "input_schema":
+                found += Contract(self.values[key]).misfits()
+        for problem in found:
+            self.report(
+                problem.message,
+                f"/{key}{problem.pointer}",
+                keyword=problem.keyword,
+                hint=problem.hint,
+                severity=problem.severity,
+            )
+
+    def _check_examples(self) -> None:
+        for index, example in enumerate(self.values.get("examples", ())):
+            for part in ("input", "output"):
+                contract = Contract(self.values[f"{part}_schema"])
+                for problem in contract.problems(example[part]):
+                    at = f"/examples/{index}/{part}{problem.pointer}"
+                    self.report(
+                        f"the example does not fit `{part}_schema`: {problem.message}",
+                        at,
+                        keyword=problem.keyword,
+                        hint=problem.hint,
+                    )
+
+    def _check_uses(self) -> None:
+        seen: set[str] = set()
+        for index, entry in enumerate(self.values.get("uses", ())):
+            if entry["name"] in seen:
+                self.report(
+                    f"a dependency is named `{entry['name']}` already",
+                    f"/uses/{index}/name",
+                    keyword="unique",
+                    kind="DependencyResolutionError",
+                )
+            seen.add(entry["name"])
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version, padded so that `1` equals `1.0.0`."""
+    found = [int(n) for n in re.findall(r"\d{1,9}", re.split("[-+]", version, maxsplit=1)[0])][:_VERSION_NUMBERS]
+    return tuple(found + [0] * (_VERSION_NUMBERS - len(found)))
