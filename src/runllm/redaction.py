@@ -16,25 +16,24 @@ from typing import Any, cast
 
 MASK = "[redacted]"
 
-_SECRET_NAME = re.compile(
-    r"""(?ix)
+# Compiled when they are first used, and kept by `re`: every command imports this, and few show anything.
+_NAMED_LIKE_ONE = r"""(?ix)
       (?: ^ | [_.-] ) (?: keys? | auth | authorization | credentials? | creds? | jwt | cookie | dsn ) [_-]? [0-9]* $
     | [a-z0-9] [_.-] (?: pass | pwd | pat ) [_-]? [0-9]* $
     | (?: token | secrets? | passw(?:or)?d | passphrase | apikey ) [_-]? [0-9]* $
     | (?: api | access | secret | private | signing | encryption ) [_-]? keys?
       (?! .* (?: file | path | id | env | name | url | arn ) $ )
     """
-)
 _SHORTEST_SECRET = 8
 _LONGEST_NAME = 100  # of a longer one, which a model may have made, the end
-_PLAIN = re.compile(r"[^\\\"'/\x00-\x1f]*")
+_PLAIN = r"[^\\\"'/\x00-\x1f]*"
 _CUT_OFF = 8  # characters of a secret that are taken for its beginning where a text ends
 _ENDINGS = ("…", "...", " …")
 
 # Each pattern keeps its first group, which says what was there, and masks the rest. It can match only where one of the
 # words before it stands, in lower case: looking for those is many times faster.
 _SHAPES = tuple(
-    (words.split(), re.compile(shape))
+    (words.split(), shape)
     for words, shape in (
         ("bearer", r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"),
         ("basic", r"(?i)\b(basic\s+)[A-Za-z0-9+/]{12,}={0,2}"),
@@ -57,7 +56,7 @@ _SHAPES = tuple(
          r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)(?:[^-]|-(?!----)){1,20000}(?=-----END|$)"),
     )
 )  # fmt: skip
-_PASSWORD = re.compile(r"://[^\s/@\"'<>:]{0,256}:([^\s/@\"'<>]{1,256})@")
+_LOGIN = r"://[^\s/@\"'<>:]{0,256}:([^\s/@\"'<>]{1,256})@"
 
 _ENTRIES = frozenset({"key", "keys"})  # in JSON, far more often the name of an entry than a secret
 _NAMES = frozenset({"RUNLLM_ALLOWED_KEYS"})  # holds names of variables, which messages are about
@@ -73,7 +72,7 @@ def name_secret(variable: str) -> None:
 def looks_secret(text: str) -> bool:
     """Whether `text` is written in the shape of a key, token or credential."""
     lower = text.lower()
-    return any(shape.search(text) for words, shape in _SHAPES if any(word in lower for word in words))
+    return any(re.search(shape, text) for words, shape in _SHAPES if any(word in lower for word in words))
 
 
 def is_secret_name(name: str) -> bool:
@@ -83,7 +82,7 @@ def is_secret_name(name: str) -> bool:
 
 @lru_cache(maxsize=2048)
 def _says_secret(name: str) -> bool:
-    return _SECRET_NAME.search(name) is not None
+    return re.search(_NAMED_LIKE_ONE, name) is not None
 
 
 def redact_text(text: str, environment: Mapping[str, str] | None = None) -> str:
@@ -130,7 +129,7 @@ def _masked(text: str, secrets: tuple[str, ...]) -> str:
     lower = text.lower()
     for words, shape in _SHAPES:
         if any(word in lower for word in words):
-            text = shape.sub(rf"\g<1>{MASK}", text)
+            text = re.sub(shape, rf"\g<1>{MASK}", text)
     return text
 
 
@@ -146,7 +145,7 @@ def _secrets(environment: Mapping[str, str] | None) -> tuple[str, ...]:
             if "," in value:  # several keys in one variable
                 found.update(part.strip() for part in value.split(","))
         if "://" in value:
-            found.update(_PASSWORD.findall(value))
+            found.update(re.findall(_LOGIN, value))
     return tuple(sorted((one for one in found if len(one) >= _SHORTEST_SECRET), key=len, reverse=True))
 
 
@@ -156,7 +155,7 @@ def _without(secret: str, text: str) -> str:
             text = text.replace(form, MASK)
         if form[:_CUT_OFF] in text:
             text = _without_beginning(form, text)
-    if not (secret.isascii() and _PLAIN.fullmatch(secret)):
+    if not (secret.isascii() and re.fullmatch(_PLAIN, secret)):
         text = _escaped(secret).sub(MASK, text)
     bare = "".join(secret.split())
     if len(bare) >= _SHORTEST_SECRET and bare[0] in text and bare in "".join(text.split()):  # broken over lines

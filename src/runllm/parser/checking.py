@@ -23,10 +23,9 @@ _SECRET_KEY = re.compile(
     r"(?:^|[_-])(?:api[_-]?key|secret|secret[_-]?key|password|access[_-]?token|auth[_-]?token)$", re.IGNORECASE
 )
 # Beside the names that LiteLLM's own source gives: what is named like these says where a call goes, or as whom.
-_STEERING = re.compile(
-    r"(?:^|_)(?:url|base|host|domain|endpoint(?:_id)?|credentials?|(?<!prompt_cache_)key|key_file|apikey|token|secret"
-    r"|password|jwt|signer|region|location|proxy|headers?)$|^(?:aws|azure|vertex|sagemaker|watsonx|oci|databricks)_",
-    re.IGNORECASE,
+_STEERING = (  # compiled for those who set such parameters
+    r"(?i)(?:^|_)(?:url|base|host|domain|endpoint(?:_id)?|credentials?|(?<!prompt_cache_)key|key_file|apikey|token|secret"
+    r"|password|jwt|signer|region|location|proxy|headers?)$|^(?:aws|azure|vertex|sagemaker|watsonx|oci|databricks)_"
 )
 _HINTS_AT_SECRET = re.compile(r"api[_-]?key|secret|password|(?:access|auth)[_-]?token|\\", re.IGNORECASE)
 DATA = ("examples", "input_schema", "output_schema")
@@ -210,7 +209,7 @@ class _Checker:
             return
         forbidden = set(frontmatter_schema()["$defs"]["llm_params"]["x-forbidden-provider-params"])
         for key in cast("dict[str, Any]", params):
-            if key in forbidden or _STEERING.search(key):
+            if key in forbidden or re.search(_STEERING, key):
                 self.report(
                     f"`{key}` steers the client itself and cannot be set by a file",
                     "/llm/provider_params",
