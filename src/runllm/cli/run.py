@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from functools import partial
@@ -25,17 +24,6 @@ UNSANDBOXED = (
     "warning: --trust-python: the Python blocks of {file} run as your own code, without a sandbox: "
     "they can read your files, use your network and keys, and do all that you can do"
 )
-
-
-class _Seconds(click.FloatRange):
-    """A length of time above 0. What is no number, or infinite, is none."""
-
-    def __init__(self) -> None:
-        super().__init__(0, min_open=True)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        found = super().convert(value, param, ctx)
-        return found if math.isfinite(found) else self.fail(f"{value} is no length of time.", param, ctx)
 
 
 class _RunCommand(click.Command):
@@ -82,7 +70,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 )
 @click.option(
     "--timeout",
-    type=_Seconds(),
+    type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
     help="The most that one call may take.",
 )
@@ -97,7 +85,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="The most calls at a time.  [default: 8]")
 @click.option(
     "--block-timeout",
-    type=_Seconds(),
+    type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
     help="The most that one Python block may take.  [default: 1]",
 )
