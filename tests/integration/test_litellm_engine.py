@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from tests.integration.provider import CUT, HTML, NO_CHOICES, Provider, Reply, answer, failure
 
-from runllm.engines import providers
+from runllm.engines import providers, table
 from runllm.engines.litellm import LiteLLMEngine, _close
 from runllm.errors import (
     AuthenticationError,
@@ -408,12 +408,12 @@ def test_tests_cannot_reach_out(ask, base):
 def test_litellm_is_not_installed(engine, environment):
     """The error says what to install."""
     environment.setitem(sys.modules, "litellm", None)
-    providers.folder.cache_clear()
+    table.folder.cache_clear()
     try:
         with pytest.raises(EngineUnavailableError, match="not installed"):
             engine.ready(Endpoint(model="openai/gpt-4o"))
     finally:
-        providers.folder.cache_clear()
+        table.folder.cache_clear()
 
 
 # --- the whole process ----------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runllm.engines.addresses import is_covered, is_loopback, ollama_address, origin
-from runllm.engines.providers import PLACEHOLDER_KEY, price, provider_of, reach, window
+from runllm.engines.providers import PLACEHOLDER_KEY, provider_of, reach
+from runllm.engines.table import price, window
 from runllm.errors import MissingCredentialError, ModelNotFoundError, ProviderConnectionError
 from runllm.exchange import Endpoint
 

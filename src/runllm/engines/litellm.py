@@ -16,7 +16,7 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from runllm.engines import chat, providers
+from runllm.engines import chat, providers, table
 from runllm.engines.failures import Failure, error_for, observe
 from runllm.engines.providers import Access
 from runllm.errors import EngineUnavailableError, ProviderTimeoutError, RunllmError
@@ -55,11 +55,11 @@ class LiteLLMEngine:
 
     def window(self, endpoint: Endpoint) -> int | None:
         """The context window in tokens, from the price table that LiteLLM ships."""
-        return providers.window(endpoint)
+        return table.window(endpoint)
 
     def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
         """US dollars per prompt token and per completion token, from the same table."""
-        return providers.price(endpoint)
+        return table.price(endpoint)
 
     def complete(self, request: Request) -> Completion:
         """Call the model once and wait, at most `request.timeout` seconds once LiteLLM is imported."""
@@ -120,7 +120,7 @@ class LiteLLMEngine:
 
 
 def _reach(endpoint: Endpoint) -> Access:
-    if providers.folder() is None:
+    if table.folder() is None:
         raise EngineUnavailableError(
             f"`{endpoint.model}` runs through LiteLLM, which is not installed",
             details={"model": endpoint.model},

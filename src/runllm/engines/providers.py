@@ -1,4 +1,4 @@
-"""What is known about providers without importing LiteLLM: names, keys, addresses, windows and prices.
+"""What is known about providers without importing LiteLLM: names, keys and addresses.
 
 The rule for what a file may ask for: it may send a call to its provider's own hosts, to this machine, or to an
 address that the user set or allowed, and name the provider's own variables or those that the user allowed. The
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from runllm.diagnostics import nearest
+from runllm.engines import table
 from runllm.engines.addresses import is_at, is_loopback, ollama_address, origin
 from runllm.errors import MissingCredentialError, ModelNotFoundError, NotAllowedError, ProviderConnectionError
 from runllm.exchange import Endpoint
@@ -259,8 +259,8 @@ def provider_of(model: str) -> str:
         raise ModelNotFoundError(f"`{model}` is not the name of a model", hint=_ADDRESSES_GO)
     prefix = model.partition("/")[0] if "/" in model else ""
     known = prefix in PROVIDERS or (prefix and prefix in _all_providers())
-    entry = None if known else _entry(model)
-    name = prefix if known else _family(entry) if entry else ""
+    entry = None if known else table.entry(model)
+    name = prefix if known else table.family(entry) if entry else ""
     if name in _UNUSABLE:
         raise ModelNotFoundError(f"`{model}` cannot be used: `{name}` {_UNUSABLE[name]}")
     if not name:
@@ -272,79 +272,16 @@ def provider_of(model: str) -> str:
 
 def _suggestion(model: str) -> str:
     prefix, slash, rest = model.partition("/")
-    near = nearest(prefix, sorted({*PROVIDERS, *_all_providers()})) if slash else nearest(model, _all_models())
+    near = nearest(prefix, sorted({*PROVIDERS, *_all_providers()})) if slash else nearest(model, table.all_models())
     if near is None:
         return "Write `provider/model`; for a server of your own, `openai/MODEL` with `llm.api_base`."
     return f"Did you mean `{near}{slash}{rest}`?"
 
 
-def _family(entry: Mapping[str, Any]) -> str:
-    """The provider that a price entry belongs to; some are split by API, such as `bedrock_converse`."""
-    name = str(entry.get("litellm_provider", ""))
-    return next((known for known in ("vertex_ai", "bedrock") if name.startswith(known)), name)
-
-
-@cache
-def folder() -> Path | None:
-    """Where LiteLLM is installed, None where it is not; found without importing it."""
-    from importlib.util import find_spec
-
-    spec = find_spec("litellm")
-    places: Iterable[str] = (spec.submodule_search_locations or ()) if spec else ()
-    return next((Path(place) for place in places), None)
-
-
 @cache
 def _all_providers() -> frozenset[str]:
     """The provider names of the installed LiteLLM, from its source."""
-    text = _source("types/utils.py").partition("class LlmProviders(")[2].partition("\nclass ")[0]
+    text = table.source("types/utils.py").partition("class LlmProviders(")[2].partition("\nclass ")[0]
     named = re.findall(r'^    [A-Z0-9_]+ = "([^"]+)"', text, re.MULTILINE)
-    listed: dict[str, Any] = json.loads(_source("llms/openai_like/providers.json") or "{}")
+    listed: dict[str, Any] = json.loads(table.source("llms/openai_like/providers.json") or "{}")
     return frozenset([*named, *listed])
-
-
-def _source(name: str) -> str:
-    place = folder()
-    path = place / name if place else None
-    return path.read_text(encoding="utf-8") if path and path.exists() else ""
-
-
-# --- windows and prices -------------------------------------------------------------------------------
-
-_PRICES = "model_prices_and_context_window_backup.json"
-
-
-def window(endpoint: Endpoint) -> int | None:
-    """The model's context window in tokens, None where it is not known."""
-    found = _limits(endpoint.model).get("max_input_tokens")
-    return found if isinstance(found, int) and found > 0 else None
-
-
-def price(endpoint: Endpoint) -> tuple[float, float] | None:
-    """US dollars per prompt token and per completion token, None where they are not known."""
-    entry = _limits(endpoint.model)
-    prompt, completion = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
-    if isinstance(prompt, int | float) and isinstance(completion, int | float):
-        return (float(prompt), float(completion))
-    return None
-
-
-def _limits(model: str) -> Mapping[str, Any]:
-    """The price entry of a model, whether or not its name carries the provider."""
-    if (entry := _entry(model)) is not None:
-        return entry
-    prefix, slash, rest = model.partition("/")
-    entry = _entry(rest) if slash else None
-    return entry if entry is not None and _family(entry) == prefix else {}
-
-
-@lru_cache(maxsize=256)
-def _entry(model: str) -> Mapping[str, Any] | None:
-    """One entry of LiteLLM's price table: found in the text, since parsing 3 MB takes five times as long."""
-    text = _source(_PRICES)
-    start = text.find(key := f"{json.dumps(model)}: {{")
-    return json.JSONDecoder().raw_decode(text, start + len(key) - 1)[0] if start >= 0 else None
-
-
-def _all_models() -> list[str]:
-    return re.findall(r'^    "([^"/]+)"\s*:\s*{', _source(_PRICES), re.MULTILINE)
