@@ -34,7 +34,7 @@ class Endpoint:
         api_base: address of the server, where it is not the provider's own.
         api_version: version string for providers that want one.
         api_key_env: name of the environment variable that holds the key.
-        base_allowed: whether `api_base` is the user's own choice, or one that the user lets a file name.
+        allowed_bases: the addresses that the user lets the call go to, beside the provider's own.
         key_allowed: whether the user lets the key of `api_key_env`, or else the provider's own, go there.
         provider_params: what only this provider knows, sent as it is.
         folder: where a relative `local/<path>.gguf` starts.
@@ -44,7 +44,7 @@ class Endpoint:
     api_base: str | None = None
     api_version: str | None = None
     api_key_env: str | None = None
-    base_allowed: bool = False
+    allowed_bases: tuple[str, ...] = ()
     key_allowed: bool = False
     provider_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     folder: Path | None = None

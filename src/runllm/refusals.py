@@ -73,6 +73,6 @@ def _not_allowed(endpoint: Endpoint) -> Iterator[NotAllowedError]:
 
         locate(endpoint)
     else:
-        from runllm.engines import providers
+        from runllm.engines import access
 
-        yield from providers.refusals(endpoint, os.environ)
+        yield from access.refusals(endpoint, os.environ)

@@ -98,9 +98,10 @@ def _set(endpoint: Endpoint, options: Options, configuration: Configuration) -> 
     table = configuration.for_model(endpoint.model)
     base, variable = table.api_base or endpoint.api_base, table.api_key_env or endpoint.api_key_env
     found = _allowed(replace(endpoint, api_base=base, api_key_env=variable), options)
+    own = (table.api_base,) if table.api_base else ()
     return replace(
         found,
-        base_allowed=found.base_allowed or table.api_base is not None,
+        allowed_bases=(*found.allowed_bases, *own),
         key_allowed=found.key_allowed or table.api_key_env is not None,
     )
 
@@ -112,7 +113,7 @@ def _allowed(endpoint: Endpoint, options: Options) -> Endpoint:
     base, variable = endpoint.api_base, endpoint.api_key_env
     covered = base is not None and is_covered(base, bases)
     named = variable is not None and settings is not None and variable in settings.allowed_keys
-    return replace(endpoint, base_allowed=covered, key_allowed=named if variable else covered)
+    return replace(endpoint, allowed_bases=bases, key_allowed=named if variable else covered)
 
 
 def _meant(name: str, configuration: Configuration | None) -> str:

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.provider import Provider, Reply, answer
+from tests.integration.provider import Provider, Reply, answer, failure
 
 import runllm
 from runllm.engines.litellm import LiteLLMEngine
-from runllm.errors import MissingCredentialError, NotAllowedError, ProviderConnectionError, RunllmError
+from runllm.errors import (
+    AuthenticationError,
+    MissingCredentialError,
+    NotAllowedError,
+    ProviderConnectionError,
+    RunllmError,
+)
 from runllm.runtime import Runtime
 
 APP = """---
@@ -112,6 +118,8 @@ def test_a_file_cannot_send_calls_elsewhere(go, base, monkeypatch):
         "https:///evil.example",
         "//evil.example",
         "file:///etc/passwd",
+        "http://127.0.0.1:8000/any/path?x=",
+        "https://api.openai.com/v1?key=",
     ],
 )
 def test_an_address_that_could_be_read_in_two_ways_is_none(go, base):
@@ -265,13 +273,23 @@ def test_a_project_cannot_allow_addresses_or_variables(go, tmp_path):
         assert caught.value.code == "RLLM_026"
 
 
-def test_a_server_on_this_machine_gets_no_key_unasked(go):
-    """It gets the provider's own where the file names it."""
+@pytest.mark.parametrize("path", ["/v1", "/any/path", ""])
+def test_a_server_on_this_machine_gets_a_key_only_where_the_user_allows_the_address(go, path):
+    """A file names a port and a path, and may not reach any service of this machine with a key, named or not."""
     with Provider() as provider:
-        go({"model": "openai/m", "api_base": provider.base})
+        base = f"{provider.root}{path}"
+        go({"model": "openai/m", "api_base": base})
+        go({"model": "openai/m", "api_base": base, "api_key_env": "OPENAI_API_KEY"})
         assert sent(provider) == set()
-        go({"model": "openai/m", "api_base": provider.base, "api_key_env": "OPENAI_API_KEY"})
+        go({"model": "openai/m", "api_base": base, "api_key_env": "OPENAI_API_KEY"}, allowed_bases=[base])
     assert sent(provider) == {"OPENAI_API_KEY"}
+
+
+def test_a_key_that_was_not_sent_is_told_when_the_server_wants_one(go):
+    """Else its user looks for a mistake in the key."""
+    with Provider(failure(401, "who are you")) as provider, pytest.raises(AuthenticationError) as caught:
+        go({"model": "openai/m", "api_base": provider.base, "api_key_env": "OPENAI_API_KEY"})
+    assert f"--allow-base {provider.root}" in caught.value.recovery_hint
 
 
 def test_an_address_that_an_app_of_the_app_names_is_found_before_anything_is_sent(tmp_path, engine, monkeypatch):
@@ -306,7 +324,10 @@ def test_a_file_cannot_name_just_any_variable(go, variable):
 def test_a_variable_that_the_user_allows_is_sent(go, user):
     """To a server that may get a key."""
     with Provider() as provider:
-        go({"model": "openai/m", "api_base": provider.base, "api_key_env": "MY_OWN"}, user=user)
+        llm = {"model": "openai/m", "api_base": provider.base, "api_key_env": "MY_OWN"}
+        go(llm, user=user)
+        assert sent(provider) == set()
+        go(llm, user=user, allowed_bases=[provider.root])
     assert sent(provider) == {"MY_OWN"}
 
 
@@ -322,8 +343,10 @@ def test_the_users_own_key_does_not_go_to_the_files_address(go, monkeypatch):
 
 def test_a_provider_outside_the_table_has_the_variable_named_like_it(go):
     """So a file for any of LiteLLM's providers can be written."""
-    with pytest.raises(MissingCredentialError), Provider() as provider:
-        go({"model": "publicai/m", "api_base": provider.base, "api_key_env": "PUBLICAI_API_KEY"})
+    with Provider() as provider:
+        llm = {"model": "empower/m", "api_base": provider.base, "api_key_env": "EMPOWER_API_KEY"}
+        with pytest.raises(MissingCredentialError):
+            go(llm, allowed_bases=[provider.root])
 
 
 def test_a_fallback_elsewhere_is_left_out(go):
@@ -372,7 +395,7 @@ def test_no_redirect_is_followed(go, model, key, status):
         base = provider.root if model.startswith(("anthropic", "ollama")) else provider.base
         llm = {"model": model, "api_base": base, "api_version": "2024-02-01", "num_retries": 0}
         with pytest.raises(ProviderConnectionError, match="redirect") as caught:
-            go({**llm, "api_key_env": key} if key else llm)
+            go({**llm, "api_key_env": key} if key else llm, allowed_bases=[provider.root])
     assert sent(provider) == ({key} if key else set())
     assert elsewhere.requests == []
     assert "secret=1" not in str(caught.value)

@@ -69,6 +69,11 @@ def ask(request, engine):
     return lambda asked: asyncio.run(engine.acomplete(asked))
 
 
+def allowed(provider: Provider) -> dict[str, Any]:
+    """A key of the user's, for an address that the user allows."""
+    return {"api_key_env": "MY_GATEWAY", "key_allowed": True, "allowed_bases": (provider.root,)}
+
+
 def asking(provider: Provider, model: str = "openai/m", **given: Any) -> Request:
     openai_like = model.partition("/")[0] in ("openai", "hosted_vllm", "mistral")
     endpoint = {
@@ -348,20 +353,22 @@ def test_a_missing_key_is_found_before_anything_is_sent(ask, environment):
         with pytest.raises(MissingCredentialError, match=variable):
             ask(Request(endpoint=Endpoint(model=model), messages=()))
     with Provider() as provider, pytest.raises(MissingCredentialError, match="MY_GATEWAY"):
-        ask(asking(provider, endpoint={"api_key_env": "MY_GATEWAY", "key_allowed": True}))
+        ask(asking(provider, endpoint=allowed(provider)))
     assert provider.requests == []
 
 
 def test_a_key_goes_only_where_it_belongs(engine, environment):
-    """A named key goes to the file's address, the provider's own only to an address of the user's."""
+    """A named key goes to an address that the user allows, the provider's own only to one of the user's."""
     environment.setenv("OPENAI_API_KEY", "sk-provider-0123456789")
     environment.setenv("MY_GATEWAY", "gateway-0123456789")
     with Provider() as provider:
         engine.complete(asking(provider))
         engine.complete(asking(provider, endpoint={"api_key_env": "MY_GATEWAY", "key_allowed": True}))
+        engine.complete(asking(provider, endpoint=allowed(provider)))
         environment.setenv("OPENAI_BASE_URL", provider.base)
         engine.complete(asking(provider, endpoint={"api_base": None}))
     assert [chat.headers["authorization"] for chat in provider.chats] == [
+        "Bearer no-key",
         "Bearer no-key",
         "Bearer gateway-0123456789",
         "Bearer sk-provider-0123456789",
@@ -377,7 +384,7 @@ def test_no_key_is_in_an_error(ask, environment, model, status):
         environment.setenv(name, value)
     echo = Reply(status=status, body=lambda got: {"error": {"message": f"{dict(got.headers)} {secrets}"}})
     with Provider(echo) as provider, pytest.raises(ProviderError) as caught:
-        ask(asking(provider, model, endpoint={"api_key_env": "MY_GATEWAY", "key_allowed": True}))
+        ask(asking(provider, model, endpoint=allowed(provider)))
     assert secrets["MY_GATEWAY"] in json.dumps(dict(provider.chats[0].headers))
     error: BaseException | None = caught.value
     while error is not None:

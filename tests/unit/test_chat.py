@@ -6,8 +6,8 @@ import copy
 
 import pytest
 
+from runllm.engines.access import Access
 from runllm.engines.chat import arguments, form, is_strict
-from runllm.engines.providers import Access
 from runllm.exchange import Endpoint, Message, Request
 
 ACCESS = Access(provider="openai", model="openai/m", api_base=None, api_key=None)

@@ -8,8 +8,8 @@ from email.utils import formatdate
 
 import pytest
 
+from runllm.engines.access import Access
 from runllm.engines.failures import Failure, error_for, observe
-from runllm.engines.providers import Access
 from runllm.engines.wording import LONGEST_WORDS
 from runllm.errors import (
     AuthenticationError,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from runllm.engines.access import Access
 from runllm.engines.ollama_pull import PullProgress, Tally, in_bytes, refused
 from runllm.engines.ollama_server import Server, alternative, client_options, full, pull_command, read_facts
 from runllm.engines.ollama_window import Facts, choose, judge, larger, with_window
-from runllm.engines.providers import Access
 from runllm.errors import (
     ContextWindowExceededError,
     FileAccessError,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from runllm.engines.access import PLACEHOLDER_KEY, reach
 from runllm.engines.addresses import is_covered, is_loopback, ollama_address, origin
-from runllm.engines.providers import PLACEHOLDER_KEY, provider_of, reach
+from runllm.engines.providers import provider_of
 from runllm.engines.table import price, window
 from runllm.errors import MissingCredentialError, ModelNotFoundError, ProviderConnectionError
 from runllm.exchange import Endpoint
@@ -55,19 +56,19 @@ KEY = {"OPENAI_API_KEY": "sk-own"}
 @pytest.mark.parametrize(
     ("endpoint", "environment", "base", "key"),
     [
-        ({"model": "openai/m"}, KEY, None, None),
-        ({"model": "openai/m", "api_base": "https://api.openai.com/v1"}, KEY, "https://api.openai.com/v1", None),
-        ({"model": "openai/m", "api_base": "https://eu.api.openai.com/v1"}, KEY, "https://eu.api.openai.com/v1", None),
-        ({"model": "openai/m", "api_base": "https://gate.example", "base_allowed": True}, KEY, "https://gate.example", PLACEHOLDER_KEY),
-        ({"model": "openai/m", "api_base": "https://gate.example", "base_allowed": True, "key_allowed": True}, KEY, "https://gate.example", None),
+        ({"model": "openai/m"}, KEY, None, "sk-own"),
+        ({"model": "openai/m", "api_base": "https://api.openai.com/v1"}, KEY, "https://api.openai.com/v1", "sk-own"),
+        ({"model": "openai/m", "api_base": "https://eu.api.openai.com/v1"}, KEY, "https://eu.api.openai.com/v1", "sk-own"),
+        ({"model": "openai/m", "api_base": "https://gate.example", "allowed_bases": ("https://gate.example",)}, KEY, "https://gate.example", PLACEHOLDER_KEY),
+        ({"model": "openai/m", "api_base": "https://gate.example", "allowed_bases": ("https://gate.example",), "key_allowed": True}, KEY, "https://gate.example", "sk-own"),
         ({"model": "openai/m", "api_base": "http://[::1]:1"}, {}, "http://[::1]:1", PLACEHOLDER_KEY),
-        ({"model": "openai/m"}, KEY | {"OPENAI_BASE_URL": "https://gate.example"}, "https://gate.example", None),
+        ({"model": "openai/m"}, KEY | {"OPENAI_BASE_URL": "https://gate.example"}, "https://gate.example", "sk-own"),
         ({"model": "openai/m"}, {"OPENAI_BASE_URL": "http://localhost:1"}, "http://localhost:1", PLACEHOLDER_KEY),
-        ({"model": "openai/m", "api_base": "https://gate.example", "api_key_env": "GATE", "base_allowed": True, "key_allowed": True}, {"GATE": "g"}, "https://gate.example", "g"),
-        ({"model": "ollama/m"}, {}, "http://localhost:11434", None),
-        ({"model": "ollama/m"}, {"OLLAMA_HOST": "0.0.0.0"}, "http://127.0.0.1:11434", None),  # noqa: S104 - read, not bound
+        ({"model": "openai/m", "api_base": "https://gate.example", "api_key_env": "GATE", "allowed_bases": ("https://gate.example",), "key_allowed": True}, {"GATE": "g"}, "https://gate.example", "g"),
+        ({"model": "ollama/m"}, {}, "http://localhost:11434", PLACEHOLDER_KEY),
+        ({"model": "ollama/m"}, {"OLLAMA_HOST": "0.0.0.0"}, "http://127.0.0.1:11434", PLACEHOLDER_KEY),  # noqa: S104 - read, not bound
         ({"model": "novita/m", "api_base": "http://127.0.0.1:1"}, {}, "http://127.0.0.1:1", PLACEHOLDER_KEY),
-        ({"model": "ollama/m", "api_base": "http://gpu:1"}, {"OLLAMA_HOST": "gpu:1"}, "http://gpu:1", None),
+        ({"model": "ollama/m", "api_base": "http://gpu:1"}, {"OLLAMA_HOST": "gpu:1"}, "http://gpu:1", PLACEHOLDER_KEY),
         ({"model": "bedrock/m"}, {}, None, None),
     ],
 )  # fmt: skip
@@ -82,7 +83,7 @@ def test_the_missing_variable_is_named():
     """All that would do are named, or the one that the file names."""
     with pytest.raises(MissingCredentialError, match="GEMINI_API_KEY or GOOGLE_API_KEY") as caught:
         reach(Endpoint(model="gemini/m"), {})
-    assert caught.value.details["variables"] == ["GEMINI_API_KEY", "GOOGLE_API_KEY"]
+    assert caught.value.details["variables"] == ["GEMINI_API_KEY", "GOOGLE_API_KEY", "PALM_API_KEY"]
     with pytest.raises(MissingCredentialError, match="MINE is not set"):
         reach(Endpoint(model="ollama/m", api_key_env="MINE", key_allowed=True), KEY)
 

@@ -33,15 +33,16 @@ def ollama(environment: Mapping[str, str], configuration: Configuration | None) 
 
 
 def _ollama_server(environment: Mapping[str, str], configuration: Configuration | None) -> Iterator[Check]:
+    from runllm.engines.access import reach
     from runllm.engines.addresses import is_loopback
-    from runllm.engines.ollama_server import access_to, installed, root
+    from runllm.engines.ollama_server import installed, root
     from runllm.errors import ProviderConnectionError
     from runllm.exchange import Endpoint
 
     own = configuration.for_model("ollama/any").api_base if configuration else None
     known = {**environment, "OLLAMA_API_BASE": own} if own else environment
     try:
-        access = access_to(Endpoint(model="ollama/any"), known)
+        access = reach(Endpoint(model="ollama/any"), known)
     except ProviderConnectionError as error:  # forbidden by `RUNLLM_LOOPBACK_ONLY`
         yield Check(name="Ollama", status="note", said=error.message, fix=error.recovery_hint)
         return

@@ -46,6 +46,7 @@ def variables(environment: Mapping[str, str]) -> Iterator[Check]:
 
 def keys(environment: Mapping[str, str], configuration: Configuration | None) -> Iterator[Check]:
     """The names of the variables that hold keys, and the providers that each opens."""
+    from runllm.engines.access import addresses_of_user
     from runllm.engines.providers import PROVIDERS
 
     opened: dict[str, list[str]] = {}
@@ -53,7 +54,7 @@ def keys(environment: Mapping[str, str], configuration: Configuration | None) ->
         held = [variable for variable in facts.keys if environment.get(variable)]
         for variable in held:
             opened.setdefault(variable, []).append(provider)
-        if held and facts.addressed and not any(environment.get(base) for base in facts.bases):
+        if held and facts.addressed and facts.bases and not addresses_of_user(facts, environment):
             fix = f"Set {facts.bases[0]}, unless your files name `llm.api_base`."
             yield Check(name="keys", status="note", said=f"`{provider}` has a key and no address", fix=fix)
     for pattern, variable in _named(configuration):

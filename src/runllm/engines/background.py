@@ -11,8 +11,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from runllm.errors import InterruptedRunError
@@ -62,6 +63,7 @@ class Background:
             loop = asyncio.new_event_loop()
             # What a library leaves undone is its own affair: the default handler writes to stderr.
             loop.set_exception_handler(lambda _loop, _context: None)
+            loop.set_default_executor(_InContext(thread_name_prefix="runllm-calls"))
             thread = threading.Thread(target=_serve, args=(loop,), name="runllm-calls", daemon=True)
             thread.start()
             self._running = (loop, thread, os.getpid())
@@ -80,6 +82,13 @@ class Background:
         loop, thread, _ = running
         asyncio.run_coroutine_threadsafe(_finish(last), loop)
         thread.join(_PATIENCE)
+
+
+class _InContext(ThreadPoolExecutor):
+    """Threads that know for which call they work: the loop looks up its hosts in one."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        return super().submit(copy_context().run, fn, *args, **kwargs)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

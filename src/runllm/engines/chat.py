@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from runllm.engines.access import Access
 from runllm.engines.failures import Failure
-from runllm.engines.providers import Access
 from runllm.errors import ProviderError, RequestRefusedError, RunllmError
 from runllm.exchange import Completion, Request, Usage
 from runllm.schemas import subschemas

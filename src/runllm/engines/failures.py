@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from runllm.engines.providers import Access
+from runllm.engines.access import PLACEHOLDER_KEY, Access, allowing
 from runllm.engines.wording import said
 from runllm.errors import (
     AuthenticationError,
@@ -200,7 +200,9 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> Runllm
     status = f" (HTTP {failure.status})" if failure.status else ""
     at = f" at {redact_text(access.api_base)}" if access.api_base else ""
     words = f": {failure.words}" if failure.words else ""
-    return rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details)
+    withheld = rule.error is AuthenticationError and access.api_key == PLACEHOLDER_KEY and endpoint.api_base
+    hint = f"No key was sent, for only the file names the address. {allowing(withheld)}" if withheld else None
+    return rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details, hint=hint)
 
 
 def _missing_at_ollama(access: Access, details: dict[str, Any]) -> OllamaModelMissingError:

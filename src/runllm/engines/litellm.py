@@ -16,9 +16,9 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from runllm.engines import chat, providers, table
+from runllm.engines import chat, table
+from runllm.engines.access import Access, reach, stopped
 from runllm.engines.failures import Failure, error_for, observe
-from runllm.engines.providers import Access
 from runllm.errors import EngineUnavailableError, ProviderTimeoutError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request
 
@@ -89,18 +89,20 @@ class LiteLLMEngine:
         import asyncio
 
         library = _library()
-        from runllm.engines.clients import guard_this_call  # it imports LiteLLM
+        from runllm.engines.guard import guarding  # it imports LiteLLM
 
-        guard_this_call()
         _tell_prices(library, access)
         start = time.perf_counter()
         try:
-            async with asyncio.timeout(request.timeout) as clock:
-                reply, failure = await self._ask(library, request, access)
+            with guarding(access) as refused:
+                async with asyncio.timeout(request.timeout) as clock:
+                    reply, failure = await self._ask(library, request, access)
         except TimeoutError:
             return _late(request, access)
         if clock.expired():
             return _late(request, access)
+        if failure is not None and refused and "AddressRefusedError" in failure.kinds:
+            return stopped(request.endpoint, access, refused[-1], os.environ)
         if failure is not None:
             return error_for(failure, endpoint=request.endpoint, access=access)
         return chat.read(reply, request, access, time.perf_counter() - start)
@@ -126,7 +128,7 @@ def _reach(endpoint: Endpoint) -> Access:
             details={"model": endpoint.model},
             hint="Run `pip install litellm`, or choose a local model with `--model local/smollm2-135m`.",
         )
-    return providers.reach(endpoint, os.environ)
+    return reach(endpoint, os.environ)
 
 
 def _unwrap(outcome: Completion | RunllmError) -> Completion:

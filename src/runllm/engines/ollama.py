@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from runllm.engines import ollama_window
+from runllm.engines.access import reach
 from runllm.engines.base import Engine
-from runllm.engines.ollama_server import Server, access_to, full, name_of, root
+from runllm.engines.ollama_server import Server, full, name_of, root
 from runllm.engines.ollama_window import Facts
 from runllm.errors import ContextWindowExceededError, OllamaModelMissingError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request
@@ -187,7 +188,7 @@ class OllamaEngine:
 
     def _key(self, endpoint: Endpoint) -> _Key:
         """Which model at which server."""
-        return root(access_to(endpoint, self._environment)), full(name_of(endpoint.model))
+        return root(reach(endpoint, self._environment)), full(name_of(endpoint.model))
 
 
 def _noted(completion: Completion, notes: tuple[str, ...]) -> Completion:

@@ -10,14 +10,13 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import nearest
+from runllm.engines.access import Access, reach
 from runllm.engines.addresses import is_loopback, ollama_address, origin
 from runllm.engines.base import OLLAMA_PREFIXES
 from runllm.engines.ollama_window import Facts
-from runllm.engines.providers import Access, reach
 from runllm.errors import (
     ConfigError,
     ModelNotFoundError,
@@ -57,7 +56,7 @@ class Server:
 
     def __init__(self, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
         self.endpoint = endpoint
-        self.access = access_to(endpoint, environment)
+        self.access = reach(endpoint, environment)
         self.environment = environment
         self.name = name_of(endpoint.model)
         self.base = root(self.access)
@@ -208,19 +207,6 @@ def _models(listed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 # --- addresses and names ------------------------------------------------------------------------------
 
 
-def access_to(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
-    """How to reach the endpoint's server, with the user's key where it may be sent, and a placeholder elsewhere.
-
-    Without one, the official client would send `OLLAMA_API_KEY` to any address.
-
-    Raises:
-        ProviderConnectionError: `RUNLLM_LOOPBACK_ONLY=1` forbids it.
-        MissingCredentialError: the variable that the file names is not set.
-    """
-    access = reach(endpoint, environment)
-    return access if access.api_key else replace(access, api_key=environment.get("OLLAMA_API_KEY"))
-
-
 def root(access: Access) -> str:
     """The server's address, without the path of an API that a file may have written behind it."""
     return (access.api_base or "").rstrip("/").removesuffix("/chat").removesuffix("/api")
@@ -306,7 +292,7 @@ def installed(access: Access) -> list[str]:
 def available(environment: Mapping[str, str] = os.environ) -> list[Served]:
     """The models of the user's own server, with their sizes; none when it does not answer at once."""
     try:
-        access = access_to(Endpoint(model="ollama/any"), environment)
+        access = reach(Endpoint(model="ollama/any"), environment)
     except RunllmError:
         return []
     return [
@@ -360,7 +346,7 @@ def suggestion(recommended: Sequence[str], failed_model: str, environment: Mappi
     if not candidates:
         return None
     try:
-        access = access_to(Endpoint(model=candidates[0]), environment)
+        access = reach(Endpoint(model=candidates[0]), environment)
     except RunllmError:
         return None
     found = alternative(candidates, installed(access), failed_model)
