@@ -7,11 +7,12 @@ help: ## print this help
 test: ## run the tests
 	$(RUN) pytest
 
-lint: ## check style, layout of the layers and types
+lint: ## check style, layout of the layers, types and pins
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) lint-imports --no-cache
 	$(RUN) pyright
+	$(RUN) python tools/check_lock.py
 
 docs: ## check that the generated pages are up to date
 	$(RUN) python tools/gen_llm_params.py --check
@@ -27,11 +28,17 @@ fix: ## format, and correct what can be corrected
 
 check: lint docs test ## all of it
 
+# What `uv run` installs: files whose hashes stand in requirements.lock.
+uv.lock: pyproject.toml requirements.lock tools/pin.py
+	uv run tools/pin.py
+
+test lint docs gen fix fuzz audit site release-check bench peers: uv.lock
+
 fuzz: ## look for inputs that crash, a minute for each part
 	$(RUN) --group fuzz python -m fuzz --all --seconds 60
 
 audit: ## ask for known vulnerabilities of the pinned dependencies; 3 means that the service knew nothing
-	$(RUN) --with pip-audit python tools/audit.py
+	$(RUN) --isolated --only-group audit python tools/audit.py
 
 site: ## build the pages of docs/ as a site in site/
 	$(RUN) --isolated --only-group docs zensical build --clean --strict
@@ -46,7 +53,10 @@ bench: ## measure start-up, overhead, extraction, local schemas, statistics, com
 peers: ## measure runllm beside other tools, and put the tables into docs/performance.md
 	$(RUN) python benchmarks/peers/run.py --write
 
-lock: ## pin every dependency with its hashes in requirements.lock
-	uv export --no-emit-project --no-annotate --no-header --all-extras --all-groups -o requirements.lock
+lock: ## pin what pyproject.toml asks for, and raise nothing
+	uv run tools/raise_pins.py --none
 
-.PHONY: help test lint docs gen fix check fuzz audit site release-check bench peers lock
+raise: ## raise the pins, run `make check` on them, and keep those that it holds with
+	uv run tools/raise_pins.py
+
+.PHONY: help test lint docs gen fix check fuzz audit site release-check bench peers lock raise
