@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Built) -> None:
 def test_the_metadata_says_what_a_package_index_shows(built: Built) -> None:
     said = email.message_from_bytes(contents(built.wheel)[f"runllm-{VERSION}.dist-info/METADATA"])
     assert (said["Name"], said["Version"], said["License-Expression"]) == ("runllm", VERSION, "MIT")
-    assert said["Requires-Python"] == "<3.14,>=3.11"
+    assert said["Requires-Python"] == ">=3.11"
     assert set(said.get_all("Provides-Extra")) == {"local", "ollama", "python"}
     assert said["Description-Content-Type"] == "text/markdown"
     assert "# runllm" in said.get_payload()
@@ -52,6 +53,7 @@ def test_the_source_holds_what_is_needed_to_work_on_it(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         found = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "Makefile", "src/runllm/_version.py"}
+    wanted |= {"requirements.lock", "uv.txt", "tools/pin.py"}  # what the README's first command installs from
     wanted |= {
         "tests/conftest.py",
         "examples/summary.rllm",
@@ -68,7 +70,7 @@ def test_one_version_everywhere() -> None:
     assert done.stdout == f"runllm {VERSION}\n"
     assert metadata.version("runllm") == VERSION
     assert json.loads((ROOT / "editors/vscode/package.json").read_text("utf-8"))["version"] == VERSION
-    assert VERSION not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dynamic"] == ["version"]
 
 
 def test_the_pages_know_the_version() -> None:
