@@ -30,8 +30,8 @@ def main() -> int:
     lock = ROOT / "uv.lock"
     if lock.exists() and set(HASH.findall(lock.read_text(encoding="utf-8"))) != pinned:
         lock.unlink()  # uv would keep it, and with it what other pins left out
-    if status := uv("lock", "--quiet"):
-        return status
+    if not uv("lock", "--quiet"):
+        return 1
     text = only_pinned(lock.read_text(encoding="utf-8"), pinned)
     if problems := unheld(text, pinned):
         lock.unlink()
@@ -60,11 +60,16 @@ def unheld(lock: str, pinned: set[str]) -> list[str]:
     return problems
 
 
-def uv(*arguments: str) -> int:
-    """Run uv on this project, and return its exit status."""
-    # `uv run` sets the one of this script, which is not the project's.
+def uv(*arguments: str) -> bool:
+    """Whether uv does this; it says itself what is wrong."""
+    return succeeds([os.environ.get("UV", "uv"), *arguments])
+
+
+def succeeds(command: list[str]) -> bool:
+    """Run a command in the project's folder."""
+    # `uv run` names the environment of this script, which is not the project's.
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    return subprocess.run([os.environ.get("UV", "uv"), *arguments], cwd=ROOT, env=environment, check=False).returncode
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
 
 
 if __name__ == "__main__":

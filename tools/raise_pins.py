@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -130,7 +129,7 @@ def _report(raised: Sequence[str], broken: Sequence[str], old: dict[str, list[st
 
 
 def _succeeds(command: str) -> bool:
-    return subprocess.run(shlex.split(command), cwd=pin.ROOT, check=False).returncode == 0
+    return pin.succeeds(shlex.split(command))
 
 
 def _with_hashes(entry: str) -> str:
@@ -153,7 +152,7 @@ def _put(key: str, items: Sequence[str]) -> None:
 
 
 def _uv(*arguments: str) -> None:
-    if pin.uv(*arguments):
+    if not pin.uv(*arguments):
         raise CannotResolveError(f"`uv {arguments[0]}` failed")
 
 

