@@ -33,7 +33,7 @@ class CannotResolveError(Exception):
 
 def main() -> int:
     """Raise, try, keep or restore; the exit status is 1 where a pin could not be raised."""
-    parser = argparse.ArgumentParser(description="Raise the pinned versions and keep those that the tests hold with.")
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("names", nargs="*", help="the packages to raise; without any, all")
     parser.add_argument("--none", action="store_true", help="raise nothing: write the pins anew")
     parser.add_argument("--test", default="make check", help="the command that must succeed (make check)")
@@ -124,7 +124,8 @@ def _report(raised: Sequence[str], broken: Sequence[str], old: dict[str, list[st
     if broken and not kept and not _succeeds(test):
         print(f"`{test}` fails without a raise, too", file=sys.stderr)
         return 1
-    print(*(f"not raised, what failed stands above: {name}" for name in broken), sep="\n", file=sys.stderr)
+    for name in broken:
+        print(f"not raised, what failed stands above: {name}", file=sys.stderr)
     return 1 if broken else 0
 
 
