@@ -134,12 +134,14 @@ class Probe:
         keys, hosts, bases = list[str](), list[str](), list[str]()
         kept: list[bool] = []
         for model in models:
-            keys += [name for name in await self._read(model, self.keys, provider) if name not in keys]
+            if not keys:
+                keys = await self._read(model, self.keys, provider)
+            if not bases:
+                bases = await self._read(model, self.bases, provider, keys)
             seen = await self.call(model, keys or self.keys)
             hosts += [place for place in seen.places if place not in hosts]
-            found = await self._read(model, self.bases, provider, keys)
-            bases += [name for name in found if name not in bases]
-            given = await self.call(model, self.keys, api_base=_BASES.get(provider, HERE), api_key=GIVEN)
+            base = _BASES.get(provider, HERE)
+            given = await self.call(model, self.keys, api_base=base, api_key=GIVEN)
             elsewhere = [place for place in given.places if not _is_here(place) and not place.endswith(_HUBS)]
             if given.places:
                 kept.append(not elsewhere and not given.variables)
