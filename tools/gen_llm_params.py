@@ -188,7 +188,7 @@ OWNED: dict[str, tuple[str, str]] = {
          "num_ctx", "num_predict", "num_gpu", "num_thread", "keep_alive", "think", "mirostat", "mirostat_eta",
          "mirostat_tau", "tfs_z", "options", "chat_template_kwargs", "safety_settings", "safe_prompt",
          "prompt_truncate", "cache_prompt", "grammar", "guided_json", "guided_choice", "guided_regex",
-         "transforms", "provider", "route", "models", "enable_thinking"),
+         "transforms", "provider", "route", "models", "enable_thinking", "guardrailConfig"),
         _NATIVE,
     ),
 }  # fmt: skip
@@ -205,7 +205,9 @@ STEERING = (
     "oci_tenancy", "oci_user", "parallel_tool_calls", "project", "sagemaker_base_url",
     "service_callback", "service_key", "stream", "stream_options", "success_callback", "timeout",
     "token", "tool_choice", "tools", "vertex_ai_credentials", "vertex_ai_location", "vertex_ai_project",
-    "watsonx_credentials", "watsonx_token", "zen_api_key",
+    "watsonx_credentials", "watsonx_token", "zen_api_key", "mcp_servers", "vector_store_ids", "model_id",
+    "data_sources", "dataSources", "container", "use_ssl", "secret_manager_settings", "provider_config",
+    "request_kwargs", "router",
 )  # fmt: skip
 
 
@@ -253,6 +255,18 @@ def _function_names(tree: ast.Module, name: str) -> set[str]:
     return found
 
 
+_STEERED_BY = ("kwargs", "litellm_params", "litellm_params_dict")
+_READERS = ("llms", "litellm_core_utils", "completion_extras", "secret_managers")
+
+
+def _read_names() -> set[str]:
+    """What the code between a call and its request looks for among the names that are LiteLLM's own."""
+    files = [path for folder in _READERS for path in (_package() / folder).rglob("*.py")]
+    files += [_package() / name for name in ("main.py", "utils.py", "cost_calculator.py")]
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in files)
+    return {key for tree in trees for node in ast.walk(tree) if (key := _read_key(node))}
+
+
 def _read_key(node: ast.AST) -> str | None:
     """`x` of `kwargs.get("x")`, `kwargs.pop("x")` and `kwargs["x"]`."""
     match node:
@@ -262,7 +276,8 @@ def _read_key(node: ast.AST) -> str | None:
             pass
         case _:
             return None
-    return str(key) if isinstance(owner, ast.Name) and owner.id == "kwargs" else None
+    name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", None)
+    return key if isinstance(key, str) and name in _STEERED_BY else None
 
 
 def _fields(tree: ast.Module, *classes: str) -> set[str]:
@@ -318,7 +333,7 @@ def steering() -> set[str]:
     names |= _fields(types, "StandardCallbackDynamicParams", "CustomPricingLiteLLMParams")
     names |= _fields(owned)
     names |= _fields(_tree("types/router.py"), "CredentialLiteLLMParams", "GenericLiteLLMParams")
-    names |= _function_names(main, "completion") | _function_names(main, "acompletion")
+    names |= _function_names(main, "completion") | _function_names(main, "acompletion") | _read_names()
     native = {name for name, owner in OWNED.items() if owner is _NATIVE}
     return (names | set(STEERING)) - set(PARAMS) - native
 

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 TARGET = Path(__file__).parent.parent / "src" / "runllm" / "engines" / "providers.json"
+LLM_PARAMS = TARGET.parent.parent / "llm_params.schema.json"
 HERE = "http://127.0.0.1:9/v1"
 GIVEN = "a-key-that-was-given"
 MOST = 8  # variables of one kind that a provider is found to read
@@ -52,6 +54,10 @@ _ACCOUNTS = {
 }  # fmt: skip
 _MODELS = {"ragflow": ["ragflow/chat/one/m"], "clarifai": ["clarifai/me.app.m"]}  # of a form that `m` is not
 _BASES = {"triton": f"{HERE}/generate"}  # of a form that LiteLLM insists on
+# What a configuration of LiteLLM lists and runllm sends by itself, or what is no parameter of the request.
+_NO_PARAM = re.compile(
+    r"^(?:system|template|preamble|system_prompt|chat_history|debug|supports_|vertex_|[A-Z_]+$)|_key$"
+)
 _HUBS = ("huggingface.co", "localhost:11434")  # what LiteLLM asks beside the call; runllm lets it ask neither
 
 
@@ -145,7 +151,21 @@ class Probe:
             elsewhere = [place for place in given.places if not _is_here(place) and not place.endswith(_HUBS)]
             if given.places:
                 kept.append(not elsewhere and not given.variables)
-        return dict(_row(keys, hosts, bases, kept, _stem(provider)))
+        row = dict(_row(keys, hosts, bases, kept, _stem(provider)))
+        return row | ({"params": params} if (params := self._params(provider)) else {})
+
+    def _params(self, provider: str) -> list[str]:
+        """What the provider takes beyond `llm_params`: the fields of its configuration, and its listed parameters."""
+        from litellm.utils import ProviderConfigManager
+
+        with suppress(Exception):  # not every provider has a configuration
+            known = self.library.LlmProviders(provider)
+            configuration = ProviderConfigManager.get_provider_chat_config(model="m", provider=known)
+            fields = {name for kind in type(configuration).__mro__ for name in getattr(kind, "__annotations__", {})}
+            listed = set(self.library.get_supported_openai_params("m", provider) or ())
+            found = (fields | listed) - _elsewhere()
+            return sorted(name for name in found if not (name.startswith("_") or _NO_PARAM.search(name)))
+        return []
 
     async def _read(self, model: str, names: list[str], provider: str, always: Iterable[str] = ()) -> list[str]:
         """The variables that are used, the strongest first: each is taken away once it was seen."""
@@ -186,6 +206,13 @@ def _row(
         yield "bases", bases
     if kept and all(kept):
         yield "keeps_base", True
+
+
+@cache
+def _elsewhere() -> frozenset[str]:
+    """The names that a file sets elsewhere, or not at all."""
+    definition = json.loads(LLM_PARAMS.read_text(encoding="utf-8"))
+    return frozenset([*definition["properties"], *definition["x-owned"], *definition["x-forbidden-provider-params"]])
 
 
 def _stem(provider: str) -> str:

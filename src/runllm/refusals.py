@@ -59,7 +59,7 @@ def _refused(program: Program, settings: ModelSettings, options: Options) -> dic
     for place, endpoint in zip(settings.models, endpoints(program, options), strict=True):
         try:
             for error in _not_allowed(endpoint):
-                found.setdefault("/api_base" if "api_base" in error.details else "/api_key_env", error)
+                found.setdefault(error.details["place"], error)
         except ModelNotFoundError as error:
             if "pull" not in error.details:  # else it is only not here yet
                 found[place] = error

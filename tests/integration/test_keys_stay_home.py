@@ -362,13 +362,56 @@ def test_a_fallback_elsewhere_is_left_out(go):
     assert sent(provider) == {"OPENAI_API_KEY"}
 
 
-@pytest.mark.parametrize(
-    "name", ["api_key", "base_url", "extra_headers", "watsonx_url", "sagemaker_base_url", "apikey"]
-)
+STEERS = [
+    "api_key", "base_url", "extra_headers", "watsonx_url", "sagemaker_base_url", "apikey",
+    "account_id", "tenant_id", "predibase_tenant_id", "workspace_id", "project_id", "organization", "org_id", "gdc_project",
+    "username", "user_agent", "media_source_s3_uri", "use_psc_endpoint_format", "is_vertex_request", "_hidden_params",
+    "litellm_logging_obj", "logger_fn", "callbacks", "success_callback", "langfuse_host", "user_api_key_auth",
+    "mongodb_connection_string", "custom_llm_provider", "model_id", "mcp_servers", "vector_store_ids", "fallbacks",
+    "mock_response", "aws_region_name", "vertex_credentials", "ssl_verify", "prompt_id", "gcs_bucket_name", "original_function",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STEERS)
 def test_what_only_a_provider_knows_is_no_way_out(go, name):
-    """Names that say where a call goes or as whom are refused, known to LiteLLM or not."""
-    with pytest.raises(RunllmError, match="steers the client itself"):
-        go({"model": "openai/m", "provider_params": {name: "x"}})
+    """Names that say where a call goes, as whom, or who is told are refused, also for a server on this machine."""
+    with Provider() as provider:
+        with pytest.raises(RunllmError, match="steers the client itself"):
+            go({"model": "openai/m", "api_base": provider.base, "provider_params": {name: "x"}})
+        assert provider.requests == []
+
+
+@pytest.mark.parametrize("name", ["anything", "top_kk", "frobnicate", "n_probs"])
+def test_a_provider_gets_only_the_parameters_that_it_is_known_to_take(go, warned, name, monkeypatch):
+    """A server on this machine, or one that the user allows, gets any."""
+    monkeypatch.delenv("RUNLLM_LOOPBACK_ONLY")
+    with pytest.raises(NotAllowedError, match=f"`{name}` is not a parameter that `openai` is known to take"):
+        go({"model": "openai/m", "provider_params": {name: 1}})
+    assert [kind for kind, _ in warned({"model": "openai/m", "provider_params": {name: 1}})] == ["NotAllowedError"]
+    with Provider() as provider:
+        go({"model": "openai/m", "api_base": provider.base, "provider_params": {name: 1}})
+        go(
+            {"model": "openai/m", "api_base": provider.base, "provider_params": {name: 1}},
+            allowed_bases=[provider.root],
+        )
+        monkeypatch.setenv("OPENAI_BASE_URL", provider.base)
+        go({"model": "openai/m", "provider_params": {name: 1}})
+    assert [chat.body[name] for chat in provider.chats] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "params"),
+    [
+        ("openai/m", {"top_k": 1}),
+        ("openrouter/m", {"provider": {"order": ["a"]}, "transforms": []}),
+        ("mistral/m", {"safe_prompt": True}),
+        ("groq/m", {"reasoning_format": "hidden"}),
+        ("gemini/gemini-2.5-pro", {"safety_settings": []}),
+        ("ollama/m", {"num_ctx": 4096}),
+    ],
+)
+def test_a_parameter_that_a_provider_takes_is_no_warning(warned, model, params):
+    assert warned({"model": model, "provider_params": params}) == []
 
 
 # --- redirects --------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from typing import Any
 
+from runllm.diagnostics import did_you_mean, pointer
 from runllm.engines.addresses import is_at, is_covered, is_loopback, ollama_address, origin
-from runllm.engines.providers import OLLAMA_ADDRESS, Provider, facts, provider_of, variable_named_like
+from runllm.engines.providers import OLLAMA_ADDRESS, Provider, facts, provider_of, takes, variable_named_like
 from runllm.errors import MissingCredentialError, NotAllowedError, ProviderConnectionError, RunllmError
 from runllm.exchange import Endpoint
 from runllm.redaction import name_secret
@@ -95,13 +96,14 @@ def refusals(endpoint: Endpoint, environment: Mapping[str, str]) -> Iterator[Not
     details: dict[str, Any] = {"provider": name, "model": endpoint.model}
     if endpoint.api_base and not _is_own(endpoint.api_base, provider, environment):
         yield from _of_address(endpoint, endpoint.api_base, provider, details)
+    yield from _of_params(endpoint, provider, environment, details)
     variable = endpoint.api_key_env
     own = (*provider.keys, *provider.tokens, variable_named_like(name))
     if variable and not (endpoint.key_allowed or variable in own):
         yield NotAllowedError(
             f"the file wants the value of {variable} sent as the key of `{endpoint.model}`; it may only name the"
             f" provider's own variables",
-            details=details | {"variable": variable, "setting": "allowed_keys"},
+            details=details | {"variable": variable, "setting": "allowed_keys", "place": "/api_key_env"},
             hint=f"If {variable} holds a key for that server: `runllm config set allowed_keys {variable}`.",
         )
 
@@ -113,15 +115,35 @@ def _of_address(
     if not (is_loopback(base) or is_covered(base, endpoint.allowed_bases)):
         yield NotAllowedError(
             f"the file sends the calls of `{endpoint.model}` to {base}, which you have not allowed",
-            details=details | {"api_base": base, "setting": "allowed_bases"},
+            details=details | {"api_base": base, "setting": "allowed_bases", "place": "/api_base"},
             hint=f"{allowing(base)}",
         )
     if not provider.keeps_base:
         yield NotAllowedError(
             f"`{details['provider']}` models cannot be given an address: LiteLLM is not known to keep to it",
-            details=details | {"api_base": base},
+            details=details | {"api_base": base, "place": "/api_base"},
             hint="Leave `api_base` out, or name the server as `openai/MODEL` if it speaks OpenAI's API.",
         )
+
+
+def _of_params(
+    endpoint: Endpoint, provider: Provider, environment: Mapping[str, str], details: dict[str, Any]
+) -> Iterator[NotAllowedError]:
+    """What is wrong with `provider_params`: a server of the user's gets any, a provider those that it is known to take.
+
+    LiteLLM reads hundreds of names itself, and makes hosts and accounts out of some.
+    """
+    base = endpoint.api_base or next(iter(addresses_of_user(provider, environment)), provider.local)
+    if base and (base != endpoint.api_base or is_loopback(base) or is_covered(base, endpoint.allowed_bases)):
+        return
+    known = takes(details["provider"])
+    for name in endpoint.provider_params:
+        if name not in known:
+            yield NotAllowedError(
+                f"`{name}` is not a parameter that `{details['provider']}` is known to take",
+                details=details | {"parameter": name, "place": pointer(["provider_params", name])},
+                hint=did_you_mean(name, sorted(known)) or "Leave it out; a server of your own gets any name.",
+            )
 
 
 def stopped(endpoint: Endpoint, access: Access, place: str, environment: Mapping[str, str]) -> RunllmError:

@@ -35,6 +35,7 @@ class Provider:
         tokens: variables that LiteLLM reads itself when there is no key, to sign in otherwise.
         session: whether it signs in as the user is signed in on this machine.
         signs_in: where it does either.
+        params: what it takes beyond `llm_params`.
     """
 
     keys: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Provider:
     tokens: tuple[str, ...] = ()
     session: bool = False
     signs_in: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
 
 
 _AWS = {
@@ -151,6 +153,41 @@ def variable_named_like(provider: str) -> str:
 
 
 PROVIDERS: Mapping[str, Provider] = _rows()
+
+
+# Parameters of a provider's own, from its documentation, which LiteLLM's configuration of it does not list.
+_OWN_PARAMS: Mapping[str, str] = {
+    "anthropic": "top_k cache_control",
+    "bedrock": "top_k topK guardrailConfig performanceConfig requestMetadata additionalModelRequestFields",
+    "cerebras": "reasoning_format",
+    "cohere": "k p documents citation_options safety_mode",
+    "cohere_chat": "k p documents citation_options safety_mode",
+    "dashscope": "top_k enable_search search_options thinking_budget repetition_penalty incremental_output",
+    "gemini": "top_k safety_settings thinkingConfig cached_content response_json_schema media_resolution",
+    "groq": "reasoning_format include_reasoning",
+    "mistral": "safe_prompt random_seed prompt_mode",
+    "openai": "reasoning text truncation include",
+    "openrouter": "provider models route transforms plugins reasoning include_reasoning usage prediction",
+    "perplexity": "search_domain_filter search_recency_filter search_mode return_images return_related_questions "
+                  "search_after_date_filter search_before_date_filter",
+    "vercel_ai_gateway": "providerOptions",
+    "vertex_ai": "top_k safety_settings thinkingConfig cached_content response_json_schema media_resolution",
+    "xai": "search_parameters",
+    "zai": "do_sample request_id",
+}  # fmt: skip
+_SAMPLING = (  # what servers of open models take, whoever runs them
+    "top_k min_p top_a typical_p repeat_penalty repetition_penalty min_tokens length_penalty no_repeat_ngram_size "
+    "enable_thinking chat_template_kwargs ignore_eos"
+)
+_OLLAMAS = (
+    "num_ctx num_predict num_gpu num_thread keep_alive think mirostat mirostat_eta mirostat_tau tfs_z repeat_last_n"
+)
+
+
+def takes(provider: str) -> frozenset[str]:
+    """The parameters beyond `llm_params` that a provider is known to take."""
+    own = _OLLAMAS if provider in ("ollama", "ollama_chat") else _OWN_PARAMS.get(provider, "")
+    return frozenset([*facts(provider).params, *own.split(), *_SAMPLING.split()])
 
 
 def facts(name: str) -> Provider:

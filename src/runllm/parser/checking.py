@@ -24,8 +24,11 @@ _SECRET_KEY = re.compile(
 )
 # Beside the names that LiteLLM's own source gives: what is named like these says where a call goes, or as whom.
 _STEERING = (  # compiled for those who set such parameters
-    r"(?i)(?:^|_)(?:url|base|host|domain|endpoint(?:_id)?|credentials?|(?<!prompt_cache_)key|key_file|apikey|token|secret"
-    r"|password|jwt|signer|region|location|proxy|headers?)$|^(?:aws|azure|vertex|sagemaker|watsonx|oci|databricks)_"
+    r"(?i)(?:^|_)(?:url|uri|base|host|domain|endpoint(?:_(?:id|format))?|credentials?|(?<!prompt_cache_)key|key_file"
+    r"|apikey|token|secret|username|password|jwt|signer|region|location|proxy|headers?|user_agent|callbacks?|loggers?"
+    r"|(?:account|tenant|workspace|project|org|organization|deployment|space|instance|bucket_owner)(?:_?id)?)$"
+    r"|^(?:_|aws|azure|vertex|sagemaker|watsonx|oci|databricks|litellm|langfuse|user_api_key|use_psc|is_vertex|s3|gdc)_?"
+    r"|_(?:caching|connection_string|router|executor|callback|logger|obj)$|^anthropic[-_]workspace"
 )
 _HINTS_AT_SECRET = re.compile(r"api[_-]?key|secret|password|(?:access|auth)[_-]?token|\\", re.IGNORECASE)
 DATA = ("examples", "input_schema", "output_schema")
