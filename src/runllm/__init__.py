@@ -45,11 +45,13 @@ if TYPE_CHECKING:
         TemplateError,
     )
     from runllm.exchange import Attempt, ChildResult, Completion, Event, RunResult, Usage
+    from runllm.notices import SettingsWarning
     from runllm.runtime import Runtime
 
 _HOMES = {
     "api": ("App", "Report", "load", "run", "validate"),
     "exchange": ("Attempt", "ChildResult", "Completion", "Event", "RunResult", "Usage"),
+    "notices": ("SettingsWarning",),
     "runtime": ("Runtime",),
     "errors": (
         "AuthenticationError", "ConfigError", "ContextWindowExceededError", "DependencyResolutionError",
@@ -68,8 +70,8 @@ __all__ = [
     "InputSchemaError", "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError",
     "ModelNotFoundError", "NotAllowedError", "OllamaModelMissingError", "OutputSchemaError", "ParseError",
     "ProviderConnectionError", "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError",
-    "Report", "RequestRefusedError", "RetryExhaustedError", "RunResult", "RunllmError", "Runtime", "StatsError",
-    "TemplateError", "Usage", "__version__", "load", "run", "validate",
+    "Report", "RequestRefusedError", "RetryExhaustedError", "RunResult", "RunllmError", "Runtime",
+    "SettingsWarning", "StatsError", "TemplateError", "Usage", "__version__", "load", "run", "validate",
 ]  # fmt: skip
 
 

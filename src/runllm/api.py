@@ -12,6 +12,7 @@ from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import InternalError, RunllmError, UsageError, class_of
 from runllm.machine import models, new_runtime, process_runtime, pull, remove_model, stats_store
+from runllm.notices import tell
 from runllm.plan import Plan
 from runllm.program import Program
 from runllm.values import frozen
@@ -123,7 +124,8 @@ def load(
     from runllm.exchange import Options
 
     configuration = config.load(Path(path).parent)
-    settings = configuration.settings
+    settings, told = configuration.settings, (*configuration.warnings, *configuration.replaced(model))
+    tell(told)
     options = Options(
         model=settings.model if model is None else model,
         max_retries=max_retries,
@@ -138,7 +140,7 @@ def load(
         block_memory=block_memory,
         allowed_bases=_addresses(allowed_bases),
     )
-    return App(report.plan, options=options, runtime=runtime, problems=report.problems)
+    return App(report.plan, options=options, runtime=runtime, problems=(*report.problems, *told))
 
 
 def _check(**options: Any) -> None:
@@ -309,9 +311,10 @@ class App:
         from runllm.exchange import Options
 
         _check(**{name: value for name, value in changes.items() if name != "listener"})
-        return replace(
-            self._options or Options(), **{key: value for key, value in changes.items() if value is not None}
-        )
+        options = self._options or Options()
+        if changes["model"] is not None and options.configuration is not None:
+            tell(options.configuration.replaced(changes["model"]))
+        return replace(options, **{key: value for key, value in changes.items() if value is not None})
 
 
 def read_pipe() -> str:

@@ -5,32 +5,37 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from runllm.errors import FileAccessError
 
 _PATIENCE = 2.0  # seconds in which somebody must open the other end of a pipe
 _PAUSE = 0.01
+Doubt: TypeAlias = Callable[[os.stat_result], str]
+"""Says of a file that was opened why it must not be read; empty where it may."""
+
 _OPEN_ALREADY = ("/dev/fd/", "/dev/stdin", "/proc/")  # what a shell names: its writer is there, or has been
 
 
-def read_bytes(path: str, most: int) -> bytes:
+def read_bytes(path: str, most: int, doubt: Doubt = lambda _: "") -> bytes:
     """The first `most` + 1 bytes of a file: one more than allowed, so that the caller sees that it is too long.
 
     Args:
         path: the file, as the caller wrote it.
         most: bytes that are allowed.
+        doubt: why it must not be read; asked of what was opened, which is then what is read.
 
     Raises:
-        FileAccessError: it is missing, a folder, not readable, or a pipe to which nobody writes.
+        FileAccessError: it is missing, a folder, not readable, in doubt, or a pipe to which nobody writes.
     """
     try:
         if stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116 - `Path` says no more
-            return _read_pipe(path, most)
+            return _read_pipe(path, most, doubt)
         with Path(path).open("rb") as file:
+            _check(path, file.fileno(), doubt)
             return file.read(most + 1)
     except FileNotFoundError:
         raise FileAccessError(f"there is no file `{path}`", details={"path": path}) from None
@@ -39,12 +44,19 @@ def read_bytes(path: str, most: int) -> bytes:
         raise FileAccessError(f"`{path}` cannot be read: {reason}", details={"path": path}) from None
 
 
-def _read_pipe(path: str, most: int) -> bytes:
+def _check(path: str, descriptor: int, doubt: Doubt) -> None:
+    why = doubt(os.fstat(descriptor))
+    if why:
+        raise FileAccessError(f"`{path}` must not be read: {why}", details={"path": path})
+
+
+def _read_pipe(path: str, most: int, doubt: Doubt) -> bytes:
     """As `read_bytes`, without waiting for a writer that never comes; one that is there may be slow."""
     found = bytearray()
     written = path.startswith(_OPEN_ALREADY)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
+        _check(path, descriptor, doubt)
         end = time.monotonic() + _PATIENCE
         while len(found) <= most:
             try:

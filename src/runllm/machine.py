@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runllm.config import Settings
     from runllm.engines.ollama_pull import PullProgress
     from runllm.models import Listener as PullListener
     from runllm.models import Model, Progress, Pulled, Removed
@@ -33,10 +34,9 @@ def new_runtime(
     Raises:
         ConfigError: a setting is wrong.
     """
-    from runllm import config
     from runllm.runtime import Runtime
 
-    settings = config.load().settings
+    settings = _settings()
     return Runtime(
         store=_store_at(settings.stats_db) if settings.stats_db else None,
         auto_pull=settings.auto_pull if auto_pull is None else auto_pull,
@@ -63,13 +63,22 @@ def stats_store() -> Store:
         StatsError: there is no place for them.
         ConfigError: a setting is wrong.
     """
-    from runllm import config
     from runllm.errors import StatsError
 
-    path = config.load().settings.stats_db
+    path = _settings().stats_db
     if path is None:
         raise StatsError("there is no folder for statistics", hint="Name a file in `RUNLLM_STATS_DB`.")
     return _store_at(path)
+
+
+def _settings() -> Settings:
+    """What holds in the current folder; the user is told of files that do not count."""
+    from runllm import config
+    from runllm.notices import tell
+
+    found = config.load()
+    tell(found.warnings)
+    return found.settings
 
 
 def _store_at(path: Path) -> Store:
@@ -94,10 +103,9 @@ def models(*, served: bool = True) -> list[Model]:
     Raises:
         ConfigError: a setting is wrong.
     """
-    from runllm import config
     from runllm.models import inventory
 
-    settings = config.load().settings
+    settings = _settings()
     named = [settings.model, *settings.aliases.values(), *(name for name in settings.models if "*" not in name)]
     return inventory(others=_served() if served else (), configured=[name for name in named if name])
 

@@ -12,6 +12,8 @@ from runllm.analysis import analyse
 from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_order
 from runllm.errors import FileAccessError
 from runllm.models.known import PREFIX
+from runllm.notices import tell
+from runllm.ownership import doubt
 from runllm.plan import Plan
 from runllm.program import Dependency, Program
 from runllm.refusals import refusals
@@ -55,15 +57,34 @@ def project_root(folder: Path) -> Path:
     """The folder that no dependency may leave.
 
     The nearest one, from `folder` upwards, that holds a `runllm.toml`, a `pyproject.toml` or a `.git`; `folder` itself
-    where there is none. The home folder and the root of the file system are never a project.
+    where there is none, or where another user could have put it there. The home folder and the root of the file system
+    are never a project.
+
+    Raises:
+        ConfigError: something is wrong in the user's settings, which are read only where another user's hand shows.
     """
     home = Path.home() if os.environ.get("HOME") or os.name == "nt" else None
     for candidate in (folder, *folder.parents):
         if candidate in (home, candidate.parent):
             break
-        if any(os.path.exists(candidate / marker) for marker in MARKERS):  # noqa: PTH110 - `Path` raises for a closed folder
-            return candidate
+        markers = [found for name in MARKERS if os.path.exists(found := candidate / name)]  # noqa: PTH110 - `Path` raises for a closed folder
+        if markers:
+            return candidate if _count(markers) else folder
     return folder
+
+
+def _count(markers: Sequence[Path]) -> bool:
+    """Whether one of these is the user's own word, or is to count as that; told where none is."""
+    if not all(map(doubt, markers)):
+        return True
+    from runllm import config  # needed nearly never
+
+    trusted = config.trusted_folders(config.own_layers(os.environ)[0])
+    doubts = {marker: doubt(marker, trusted) for marker in markers}
+    if all(doubts.values()):
+        tell(config.passed_over(marker, why, "project") for marker, why in list(doubts.items())[:1])
+        return False
+    return True
 
 
 class _RefusedError(Exception):

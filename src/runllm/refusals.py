@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from runllm.diagnostics import Problem
 from runllm.errors import ModelNotFoundError, NotAllowedError, RunllmError
 from runllm.models.known import KNOWN, PREFIX
+from runllm.notices import tell
 from runllm.program import ModelSettings, Program
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def refusals(program: Program) -> Iterator[Problem]:
     from runllm import config
 
     configuration = config.load(program.path.parent if program.path else None)
+    tell(configuration.warnings)
     for place, error in _refused(program, settings, Options(configuration=configuration)).items():
         yield Problem(
             message=error.message,

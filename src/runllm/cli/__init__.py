@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from runllm._version import __version__
-from runllm.cli import stopping, streams
+from runllm.cli import stopping, streams, warned
 from runllm.terminal import guard
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     streams.widen()
     guard()
     stopping.listen()
+    warned.listen()
     status = stopping.status(invoke(sys.argv[1:] if arguments is None else list(arguments)))
     _flush()
     # Taking down the interpreter frees what the system frees anyway: 15 ms, and half a second with LiteLLM.

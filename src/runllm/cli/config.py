@@ -13,6 +13,7 @@ import click
 
 from runllm import config
 from runllm.cli.output import coloured, format_option, print_path
+from runllm.notices import tell
 from runllm.redaction import redact
 from runllm.rendering import Paint, as_json, problems_report, safe
 
@@ -36,7 +37,7 @@ def command(ctx: click.Context, form: str) -> None:
     if ctx.invoked_subcommand is not None:
         return
     found = config.load()
-    warnings = config.unknown_variables(os.environ)
+    warnings = [*found.warnings, *found.replaced(), *config.unknown_variables(os.environ)]
     if warnings:
         click.echo(problems_report(warnings, Paint(colour=coloured(sys.stderr))), err=True, color=True)
     click.echo(_as_json(found) if form == "json" else _table(found), color=True)
@@ -46,7 +47,9 @@ def command(ctx: click.Context, form: str) -> None:
 @click.argument("key", metavar="KEY")
 def get(key: str) -> None:
     """Print the value of KEY alone: text as it is, tables and lists as JSON, nothing where it is not set."""
-    value = _plain(config.load().value(key))
+    found = config.load()
+    tell(found.warnings)
+    value = _plain(found.value(key))
     if value is not None:
         click.echo(safe(value if isinstance(value, str) else json.dumps(redact(value), ensure_ascii=False)))
 
@@ -105,7 +108,8 @@ def _as_json(found: config.Configuration) -> str:
         for entry in found.entries()
     ]
     files = {"user": _plain(found.user_file), "project": _plain(found.project_file)}
-    return as_json({"settings": settings, "files": files})
+    warnings = [str(problem) for problem in (*found.warnings, *found.replaced())]
+    return as_json({"settings": settings, "files": files, "warnings": warnings})
 
 
 def _table(found: config.Configuration) -> str:

@@ -43,10 +43,10 @@ def command(
     With an input, given as for `runllm run`, its tokens are counted; without one a usual input is assumed.
     The first figure is what half of the runs stay below, the second what nine in ten stay below.
     """
-    app = api.load(file, whole_tree=whole_tree)
+    app = api.load(file, model=model, whole_tree=whole_tree)
     is_given = text is not None or path is not None or arguments
     given = given_input(app, text, path, arguments) if is_given else None
-    found = app.forecast(given, model=model)
+    found = app.forecast(given)
     if form == "json":
         click.echo(as_json(_as_json(found)))
     else:

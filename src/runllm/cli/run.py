@@ -142,6 +142,7 @@ def command(
     bar = download_bar()
     app = api.load(
         file,
+        model=model,
         trust_python=trust_python,
         whole_tree=whole_tree,
         concurrency=concurrency,
@@ -159,11 +160,11 @@ def command(
     )
     given = given_input(app, text, path, arguments)
     if dry_run:
-        write([as_json(_preview(app.preview(given, model=model))), "\n"], target)
+        write([as_json(_preview(app.preview(given))), "\n"], target)
         return
     listener = partial(_trace, bar) if verbose else None
     try:
-        result = app.run(given, model=model, max_retries=max_retries, timeout=timeout, listener=listener)
+        result = app.run(given, max_retries=max_retries, timeout=timeout, listener=listener)
     finally:
         if bar:
             bar.clear()

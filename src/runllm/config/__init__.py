@@ -3,7 +3,8 @@
 `load` reads them; nothing here writes the environment. `runllm.config.writing` changes a file.
 """
 
-from runllm.config.configuration import Configuration, Entry, Origin, load
+from runllm.config.checking import passed_over
+from runllm.config.configuration import Configuration, Entry, Origin, load, own_layers, trusted_folders
 from runllm.config.layers import check_option, unknown_variables
 from runllm.config.settings import SETTINGS, ModelOverrides, Setting, Settings
 
@@ -17,5 +18,8 @@ __all__ = [
     "Settings",
     "check_option",
     "load",
+    "own_layers",
+    "passed_over",
+    "trusted_folders",
     "unknown_variables",
 ]

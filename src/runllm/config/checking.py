@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -12,6 +13,7 @@ from runllm.diagnostics import Problem, did_you_mean
 from runllm.errors import ConfigError
 from runllm.redaction import is_secret_name, looks_secret
 
+TRUSTED_VARIABLE = "RUNLLM_TRUSTED_FOLDERS"
 _LISTS_THEM = "`runllm config` lists the settings."
 NAME_THE_VARIABLE = (
     "Put the key in an environment variable and name that: "
@@ -29,6 +31,19 @@ class Found(NamedTuple):
 def problem(message: str, keyword: str, *, hint: str = "") -> Problem:
     """A problem of the configuration; who knows the file adds its place."""
     return Problem(message=message, keyword=keyword, hint=hint, kind=ConfigError.__name__)
+
+
+def passed_over(file: Path, why: str, kind: str) -> Problem:
+    """A warning that a file does not count, for it may be another user's word.
+
+    Args:
+        file: the file, or what marks a project.
+        why: the doubt, as `runllm.ownership` says it.
+        kind: `user` for the user's own file, which cannot say itself that it is to be trusted.
+    """
+    hint = f"If you trust the folder, name it in {TRUSTED_VARIABLE}"
+    hint += ", or make the file your own alone." if kind == "user" else " or in `trusted_folders` in your own settings."
+    return replace(problem(f"`{file}` does not count: {why}", "owner", hint=hint), severity="warning")
 
 
 def leaves(values: Mapping[str, Any], parent: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

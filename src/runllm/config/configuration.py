@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from runllm.config import files
-from runllm.config.checking import NAME_THE_VARIABLE, problem
+from runllm.config.checking import NAME_THE_VARIABLE, passed_over, problem
 from runllm.config.layers import Layer, from_environment, from_file, from_flags
+from runllm.config.replacing import replaced, resolved
 from runllm.config.settings import (
     SETTINGS,
     KeyPath,
@@ -24,6 +25,7 @@ from runllm.config.settings import (
 )
 from runllm.diagnostics import Problem, did_you_mean, pointer
 from runllm.errors import ConfigError
+from runllm.ownership import doubt
 from runllm.redaction import is_secret_name
 from runllm.values import frozen
 
@@ -60,12 +62,14 @@ class Configuration:
         layers: the sources, the strongest first.
         user_file: the user's file, which need not exist; None where there is no place for one.
         project_file: the project's file; None where there is none.
+        warnings: each file that was passed over, since it may be another user's word.
     """
 
     settings: Settings
     layers: tuple[Layer, ...] = ()
     user_file: Path | None = None
     project_file: Path | None = None
+    warnings: tuple[Problem, ...] = ()
 
     def origin(self, key: str) -> Origin:
         """Where the value of a setting came from; for a table, the strongest source with an entry.
@@ -94,9 +98,7 @@ class Configuration:
 
     def resolve_model(self, name: str) -> str:
         """The model that a name means: what its alias stands for, or the name itself."""
-        while name in self.settings.aliases:  # ends: `load` refuses a ring
-            name = self.settings.aliases[name]
-        return name
+        return resolved(name, self.settings.aliases)[-1]
 
     def for_model(self, model: str) -> ModelOverrides:
         """What the user set for a model, or for the alias of one.
@@ -117,6 +119,14 @@ class Configuration:
         if "timeout" not in found or self._origin(("timeout",)).kind in ("flag", "environment"):
             found["timeout"] = self.settings.timeout
         return ModelOverrides(**found)
+
+    def replaced(self, model: str | None = None) -> tuple[Problem, ...]:
+        """A warning for each name of the user's that the project's file makes another model of.
+
+        Args:
+            model: the name that the caller gave for a run; None where none was given, and the settings choose.
+        """
+        return replaced(self.layers, model)
 
     def entries(self) -> Iterator[Entry]:
         """Every setting, then what is in the tables."""
@@ -172,17 +182,55 @@ def load(
     Raises:
         ConfigError: something is wrong; all of it is in `problems`.
     """
-    user, project = files.user_file(environment), files.project_file(folder, environment)
-    layers = [from_flags(overrides, environment), from_environment(environment)]
+    user = files.user_file(environment)
+    own, passed = own_layers(environment)
+    trusted = trusted_folders(own)
+    project, others = nearest_project(folder, environment, trusted)
+    layers = [from_flags(overrides, environment), *own]
     if project is not None:
-        layers.append(from_file(project, "project", environment, user))
-    if user is not None and (environment.get(files.USER_FILE_VARIABLE) or files.is_file(user)):
-        layers.append(from_file(user, "user", environment, user))
+        layers.insert(2, from_file(project, "project", environment, user, trusted))
     problems = all_problems(layers)
     if problems:
         raise failure(problems)
-    settings = _settings(_merged(layers), user)
-    return Configuration(settings=settings, layers=tuple(layers), user_file=user, project_file=project)
+    return Configuration(
+        settings=_settings(_merged(layers), user),
+        layers=tuple(layers),
+        user_file=user,
+        project_file=project,
+        warnings=(*passed, *others),
+    )
+
+
+def own_layers(environment: Mapping[str, str]) -> tuple[list[Layer], list[Problem]]:
+    """What the environment and the user's file say, and a warning where that file does not count."""
+    layers = [from_environment(environment)]
+    user, trusted = files.user_file(environment), trusted_folders(layers)
+    if user is None or not (environment.get(files.USER_FILE_VARIABLE) or files.is_file(user)):
+        return layers, []
+    why = doubt(user, trusted) if os.path.exists(user) else ""  # noqa: PTH110 - `Path.exists` raises for a closed folder
+    if why:
+        return layers, [passed_over(user, why, "user")]
+    return [*layers, from_file(user, "user", environment, user, trusted)], []
+
+
+def trusted_folders(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """The folders that these layers, none of them a project's, say to trust."""
+    return _merged(layers).get(("trusted_folders",), ())
+
+
+def nearest_project(
+    folder: Path | None, environment: Mapping[str, str], trusted: Collection[str]
+) -> tuple[Path | None, list[Problem]]:
+    """The nearest file of a project that counts, None without one, and a warning for each that was passed over."""
+    passed: list[Problem] = []
+
+    def counts(found: Path) -> bool:
+        why = doubt(found, trusted)
+        if why:
+            passed.append(passed_over(found, why, "project"))
+        return not why
+
+    return files.project_file(folder, environment, counts), passed
 
 
 def all_problems(layers: Sequence[Layer]) -> list[Problem]:
@@ -228,9 +276,7 @@ def _rings(layers: Sequence[Layer]) -> Iterator[Problem]:
     """A problem for each alias that leads to itself."""
     aliases = {path[1]: value for path, value in _merged(layers).items() if path[0] == "aliases"}
     for name in aliases:
-        way = [name]
-        while (way[-1] in aliases) and (way[-1] not in way[:-1]):
-            way.append(aliases[way[-1]])
+        way = resolved(name, aliases)
         if way[-1] == name and len(way) > 1:
             path = ("aliases", name)
             layer = next(layer for layer in layers if path in layer.values)

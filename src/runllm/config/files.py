@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 USER_FILE = "config.toml"
@@ -54,12 +54,15 @@ def user_file(environment: Mapping[str, str]) -> Path | None:
     return folder and folder / USER_FILE
 
 
-def project_file(folder: Path | None, environment: Mapping[str, str]) -> Path | None:
+def project_file(
+    folder: Path | None, environment: Mapping[str, str], counts: Callable[[Path], bool] = lambda _: True
+) -> Path | None:
     """The nearest `runllm.toml` in `folder` or above it, as far as the user's home; None without one.
 
     Args:
         folder: where the search starts; the current folder by default.
         environment: names the home.
+        counts: whether a file that is found does; else the search goes on above it.
     """
     try:
         here = os.path.realpath(folder or Path.cwd())
@@ -71,7 +74,7 @@ def project_file(folder: Path | None, environment: Mapping[str, str]) -> Path | 
     while True:
         found = Path(here, PROJECT_FILE)
         # Only a regular file: to read a pipe that a stranger's folder holds would never end.
-        if is_file(found) and not (user and is_file(user) and found.samefile(user)):
+        if is_file(found) and not (user and is_file(user) and found.samefile(user)) and counts(found):
             return found
         above = os.path.dirname(here)  # noqa: PTH120 - one step for each folder of every start
         if here in (last, above):

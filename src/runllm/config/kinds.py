@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from runllm.ownership import ANY
+
 _INTEGER = r"[+-]?[0-9]{1,18}"
 _NUMBER = r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,3})?"
 _SWITCH: Mapping[str, bool] = {
@@ -153,6 +155,14 @@ def _listed(text: str) -> Any:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _folder(value: Any, where: Whereabouts) -> str | None:
+    """A folder that is the same wherever one stands, or `*` for all of them."""
+    text = _text(value)
+    whole = text and (text in (ANY, "~") or text.startswith("~/") or Path(text).is_absolute())
+    path = _path(text, where) if whole else None
+    return text if text == ANY else path and str(path)
+
+
 def _matching(pattern: str) -> Callable[[Any, Whereabouts], str | None]:
     def check(value: Any, _: Whereabouts) -> str | None:
         return value if isinstance(value, str) and re.fullmatch(pattern, value) else None
@@ -166,6 +176,9 @@ MODEL = Kind(wants="the name of a model or an alias, in quotes in a file", check
 PATH = Kind(wants="a path, in quotes in a file", check=_path)
 URL = Kind(wants="an address that begins with `http://` or `https://`", check=_url)
 URLS = Kind(wants="a list of addresses that begin with `http://` or `https://`", check=_all(_url), read=_listed)
+FOLDERS = Kind(
+    wants='a list of folders, each absolute or begun with `~/`, or `"*"` for all', check=_all(_folder), read=_listed
+)
 VARIABLE = Kind(
     wants="the name of an environment variable, such as `MY_API_KEY`", check=_matching("[A-Za-z_][A-Za-z0-9_]{0,199}")
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -15,6 +15,7 @@ from runllm.config.settings import SETTINGS, KeyPath
 from runllm.diagnostics import Problem, Span, did_you_mean, pointer
 from runllm.errors import FileAccessError
 from runllm.files import read_bytes
+from runllm.ownership import doubt_of, is_below
 
 if TYPE_CHECKING:
     from runllm.config.places import Place
@@ -113,20 +114,29 @@ def unknown_variables(environment: Mapping[str, str]) -> list[Problem]:
     ]
 
 
-def from_file(path: Path, kind: Literal["project", "user"], environment: Mapping[str, str], user: Path | None) -> Layer:
-    """What a file says.
+def from_file(
+    path: Path,
+    kind: Literal["project", "user"],
+    environment: Mapping[str, str],
+    user: Path | None,
+    trusted: Collection[str] = (),
+) -> Layer:
+    """What a file says that counts.
 
     Args:
         path: the file.
         kind: whose it is: a project's may set less.
         environment: names the home.
         user: the user's file, for the hint where to put what a project may not set.
+        trusted: folders below which anyone's file counts; elsewhere it is looked at again once it is open, when it
+            can no longer be exchanged.
     """
     from runllm.config.reading import MAX_BYTES, parse  # with `tomllib`, 6 ms that a start without a file need not pay
 
     name = str(path)
     try:
-        document = parse(read_bytes(name, MAX_BYTES), name)
+        data = read_bytes(name, MAX_BYTES) if is_below(path, trusted) else read_bytes(name, MAX_BYTES, doubt_of)
+        document = parse(data, name)
     except FileAccessError as error:
         named = kind == "user" and environment.get(USER_FILE_VARIABLE)
         hint = f"{USER_FILE_VARIABLE} names this file; `runllm config set` makes it." if named else error.recovery_hint

@@ -96,6 +96,9 @@ class Settings:
     allowed_keys: tuple[str, ...] = _setting(
         (), kinds.VARIABLES, help="Variables that a file may name in `llm.api_key_env`, beside the provider's own."
     )
+    trusted_folders: tuple[str, ...] = _setting(
+        (), kinds.FOLDERS, help="Folders below which a `runllm.toml` counts, whoever may write it."
+    )
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     models: Mapping[str, ModelOverrides] = field(default_factory=dict[str, ModelOverrides])
 

@@ -11,9 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from runllm.config.checking import barred, check
-from runllm.config.configuration import all_problems, checked_path, failure
-from runllm.config.files import PROJECT_FILE, USER_FILE_VARIABLE, home, project_file, user_file
+from runllm.config.checking import barred, check, passed_over
+from runllm.config.configuration import (
+    all_problems,
+    checked_path,
+    failure,
+    nearest_project,
+    own_layers,
+    trusted_folders,
+)
+from runllm.config.files import PROJECT_FILE, USER_FILE_VARIABLE, home, user_file
 from runllm.config.kinds import Whereabouts
 from runllm.config.layers import of_document
 from runllm.config.reading import MAX_BYTES, parse
@@ -21,6 +28,7 @@ from runllm.config.settings import KeyPath, path_of, setting_of, spelled
 from runllm.diagnostics import Problem
 from runllm.errors import ConfigError, FileAccessError
 from runllm.files import read_bytes
+from runllm.ownership import doubt
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -40,11 +48,15 @@ def file_of(kind: FileKind, environment: Mapping[str, str] = os.environ) -> Path
         FileAccessError: the current folder was removed.
     """
     if kind == "project":
-        return project_file(None, environment) or _here() / PROJECT_FILE
+        return nearest_project(None, environment, _trusted(environment))[0] or _here() / PROJECT_FILE
     found = user_file(environment)
     if found is None:
         raise ConfigError("there is no place for your configuration", hint=f"Name a file in {USER_FILE_VARIABLE}.")
     return found
+
+
+def _trusted(environment: Mapping[str, str]) -> tuple[str, ...]:
+    return trusted_folders(own_layers(environment)[0])
 
 
 class _Target(NamedTuple):
@@ -125,10 +137,13 @@ def _change(target: _Target, path: KeyPath, edit: Callable[[TOMLDocument], None]
 
     Raises:
         ConfigError: it cannot be edited so, or the value goes with another one of the file so badly that no command
-            would start: an alias that then leads to itself, say.
+            would start: an alias that then leads to itself, say. Or the file does not count: replaced by one of the
+            user's own, it would, with all that others wrote in it.
         FileAccessError: the file cannot be read or written.
     """
     file = target.file
+    if why := doubt(file, _trusted(target.environment)):
+        raise failure([replace(passed_over(file, why, target.kind), severity="error")])
     data = read_bytes(str(file), MAX_BYTES) if os.path.exists(file) else b""  # noqa: PTH110 - `Path.exists` raises for a closed folder
     before = parse(data, str(file))
     if before.problem is not None:
@@ -205,11 +220,12 @@ def _take(document: TOMLDocument, path: KeyPath, target: Path) -> None:
 def _replace(target: Path, data: bytes, *, private: bool) -> None:
     """Put `data` in the place of a file: whoever reads it meanwhile gets the old one or the new one, never a half.
 
-    A file keeps its mode. A new one of the user is for the user alone, as is its folder.
+    A file keeps its mode. A new one of the user is for the user alone, as is its folder; a new one of a project counts,
+    whatever the umask.
     """
     target.parent.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    mode = 0o600 if private else 0o666  # less what the umask takes
+    mode = 0o600 if private else 0o644  # less what the umask takes
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             if target.exists():

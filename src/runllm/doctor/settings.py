@@ -32,7 +32,12 @@ def configured(environment: Mapping[str, str], folder: Path | None) -> tuple[Con
         said = f"the settings cannot be read: {type(error).__name__}: {error}"
         return None, [Check(name="configuration", status="wrong", said=said, fix="Check the files and their folders.")]
     files = [layer.file for layer in found.layers if layer.file]
-    return found, [Check(name="configuration", status="ok", said=", ".join(files) or "no file, and none is needed")]
+    said = ", ".join(files) or ("no file counts" if found.warnings else "no file, and none is needed")
+    notes = [
+        Check(name="configuration", status="note", said=problem.message, fix=problem.hint)
+        for problem in (*found.warnings, *found.replaced())
+    ]
+    return found, [Check(name="configuration", status="ok", said=said), *notes]
 
 
 def variables(environment: Mapping[str, str]) -> Iterator[Check]:
