@@ -29,8 +29,12 @@ def doubt(path: str | Path, trusted: Collection[str] = ()) -> str:
     """
     if os.name == "nt":
         return ""
-    steps = (_doubt_at(step) for step in _steps(str(path)) if not _is_below(step, trusted))
-    return next(filter(None, steps), "")
+    for step in _steps(str(path)):
+        called = "it" if step == str(path) else f"`{step}`, where it leads,"
+        said = "" if _is_below(step, trusted) else _doubt_at(step, called)
+        if said:
+            return said
+    return ""
 
 
 def doubt_of(found: os.stat_result) -> str:
@@ -60,16 +64,16 @@ def _is_below(path: str, trusted: Collection[str]) -> bool:
     return any(folder.is_relative_to(os.path.realpath(one)) for one in trusted)
 
 
-def _doubt_at(path: str) -> str:
+def _doubt_at(path: str, called: str) -> str:
     try:
-        said = _doubt_of(os.lstat(path), "it")
+        said = _doubt_of(os.lstat(path), called)
     except OSError:  # it is not there
         said = ""
     try:
         around = os.stat(os.path.dirname(path) or os.curdir)  # noqa: PTH116, PTH120 - as above
     except OSError:
         return said
-    return said or (_doubt_of(around, "its folder") if stat.S_ISDIR(around.st_mode) else "")
+    return said or (_doubt_of(around, f"the folder of {called}" if called != "it" else "its folder") if stat.S_ISDIR(around.st_mode) else "")
 
 
 def _doubt_of(found: os.stat_result, called: str) -> str:
