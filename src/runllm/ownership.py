@@ -73,7 +73,11 @@ def _doubt_at(path: str, called: str) -> str:
         around = os.stat(os.path.dirname(path) or os.curdir)  # noqa: PTH116, PTH120 - as above
     except OSError:
         return said
-    return said or (_doubt_of(around, f"the folder of {called}" if called != "it" else "its folder") if stat.S_ISDIR(around.st_mode) else "")
+    return said or (
+        _doubt_of(around, f"the folder of {called}" if called != "it" else "its folder")
+        if stat.S_ISDIR(around.st_mode)
+        else ""
+    )
 
 
 def _doubt_of(found: os.stat_result, called: str) -> str:

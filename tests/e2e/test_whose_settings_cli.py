@@ -94,22 +94,22 @@ def test_the_input_does_not_reach_another_users_port(shared: Shared) -> None:
     ids=lambda command: command[0],
 )
 def test_every_command_says_so_once_and_leaves_its_result_alone(shared: Shared, command: tuple[str, ...]) -> None:
-    # An address that must be allowed, so that `validate` has a reason to look at the settings.
-    shared.give(shared.work / "app.rllm", leaf("app", llm='{model: openai/m, api_base: "http://a.example"}'), VICTIM)
+    if command[0] == "validate":  # it looks at the settings where they could allow what a file asks for
+        asking = leaf("app", llm='{model: openai/m, api_base: "http://a.example"}')
+        shared.give(shared.work / "app.rllm", asking, VICTIM)
     done = shared(*command, PYTHONWARNINGS="ignore")
-    assert done.returncode == 0 or command[0] in ("doctor", "run")
-    result = done.stdout if command[0] != "run" else "{}"
-    json.loads(result)
-    told = done.stderr + ("" if command[0] != "doctor" else done.stdout)
+    json.loads(done.stdout)
+    told = done.stdout if command[0] == "doctor" else done.stderr
     assert told.count(f"{shared.theirs}` does not count") == 1
-    assert "Traceback" not in done.stderr
+    if command[0] != "doctor":
+        assert (done.returncode, len(done.stderr.splitlines())) == (0, 2 if command[0] == "config" else 1)
 
 
-def test_the_shells_completion_is_not_disturbed(shared: Shared) -> None:
-    done = shared("config", "get", "model")
-    assert (done.returncode, done.stdout, done.stderr.count("does not count")) == (0, "", 1)
-    completed = shared("completion", "bash")
-    assert (completed.returncode, completed.stderr) == (0, "")
+def test_who_is_typing_is_not_disturbed(shared: Shared) -> None:
+    done = shared("completion", "zsh", "--", "run", "app.rllm", "--model", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "local/" in done.stdout
+    assert "gpt" not in done.stdout
 
 
 def test_who_trusts_the_folder_gets_its_settings_and_hears_what_they_change(shared: Shared) -> None:

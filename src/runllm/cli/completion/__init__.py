@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import click
 
 from runllm.rendering import safe
@@ -43,7 +45,8 @@ def _lines(shell: str, words: tuple[str, ...]) -> list[str]:
         line = read_line(*words[:2])
         line = Line(words=line.words[1:], current=line.current, kept=line.kept, quote=line.quote)
     try:
-        found = offers(line.words, line.current)
+        with warnings.catch_warnings(action="ignore"):
+            found = offers(line.words, line.current)
     except Exception:  # a broken file or setting is no reason to disturb who is typing
         return []
     return [
