@@ -16,6 +16,7 @@ ANY = "*"
 """Among trusted folders: every folder."""
 
 _MOST_LINKS = 40
+_LONGEST_ID = 10
 
 
 def doubt(path: str | Path, trusted: Collection[str] = ()) -> str:
@@ -96,7 +97,8 @@ def _owners() -> set[int]:
     """The users whose word counts: this one and root; for root also who became root by `sudo`, as git has it."""
     user = os.geteuid()
     caller = os.environ.get("SUDO_UID", "") if user == 0 else ""
-    return {user, 0} | ({int(caller)} if caller.isascii() and caller.isdigit() else set())
+    is_number = caller.isascii() and caller.isdigit() and len(caller) <= _LONGEST_ID
+    return {user, 0} | ({int(caller)} if is_number else set())
 
 
 def _is_private(group: int, users: Collection[int]) -> bool:

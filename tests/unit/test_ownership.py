@@ -125,7 +125,7 @@ def test_a_group_may_write_where_it_is_the_users_own_alone(file: Path) -> None:
 @as_root
 def test_for_root_who_called_sudo_counts_and_nobody_else(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.chown(file, MALLORY, 0)
-    for caller in ("", str(CAROL), "mallory", "٥٤٣٢١", f"-{MALLORY}", f"{MALLORY}.0"):
+    for caller in ("", str(CAROL), "mallory", "٥٤٣٢١", f"-{MALLORY}", f"{MALLORY}.0", "9" * 9999):
         monkeypatch.setenv("SUDO_UID", caller)
         assert doubt(file) != ""
     monkeypatch.setenv("SUDO_UID", str(MALLORY))
