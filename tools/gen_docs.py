@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/: errors, command line, frontmatter, exit statuses.
+"""Write the generated pages of docs/: errors, command line, frontmatter, exit statuses, providers.
 
 Run with `--check` to fail when a committed page is not what would be written.
 """
@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from runllm.cli import COMMANDS, cli
+from runllm.engines.providers import PROVIDERS
 from runllm.errors import RunllmError, catalogue
 from runllm.parser import frontmatter_schema
 
@@ -148,7 +149,33 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {"errors.md": errors, "cli.md": command_line, "frontmatter.md": frontmatter}
+def providers() -> str:
+    """What is known of each provider."""
+    measured = frontmatter_schema()["$defs"]["llm_params"]["x-litellm"]
+    parts = [
+        GENERATED + "# All providers\n",
+        f"Every chat provider of LiteLLM {measured}, as it was seen to behave when it was called",
+        "(`tools/gen_providers.py`): the variables that may hold its key, the strongest first; where its calls go; the",
+        "variables that may hold another address; whether `llm.api_base` may be given. `{region}` is any region of the",
+        "cloud. A provider that is not listed is called nowhere until you allow an address, with the key in",
+        "`NAME_API_KEY`.",
+        "",
+        "| provider | key | calls go to | address in | `api_base` |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in PROVIDERS.items():
+        key = _listed(row.keys) + (" or your session" if row.session else " if it wants one" if row.keyless else "")
+        hosts = _listed((*row.hosts, *((row.local,) if row.local else ()))) or "an address of yours"
+        kept = "yes" if row.keeps_base else "no"
+        parts.append(f"| `{name}` | {key.removeprefix(' or ')} | {hosts} | {_listed(row.bases)} | {kept} |")
+    return "\n".join(parts) + "\n"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+PAGES = {"errors.md": errors, "cli.md": command_line, "frontmatter.md": frontmatter, "all-providers.md": providers}
 
 
 def main() -> int:
