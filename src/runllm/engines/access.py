@@ -60,14 +60,15 @@ def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
     name = provider_of(endpoint.model)
     provider = facts(name)
     base = _address(endpoint, name, provider, environment)
-    if environment.get(LOOPBACK_ONLY) == "1" and not (base and is_loopback(base)):
+    only_here = environment.get(LOOPBACK_ONLY) == "1"
+    if only_here and not (base and is_loopback(base)):
         raise _beyond(endpoint, name, base or f"the address of `{name}`")
     for refusal in refusals(endpoint, environment):
         raise refusal
     model = f"ollama_chat/{endpoint.model[7:]}" if name == "ollama" else endpoint.model
     key = _key(endpoint, name, provider, base, environment)
     access = Access(provider=name, model=model, api_base=base, api_key=key)
-    return access if environment.get(LOOPBACK_ONLY) == "1" else _with_places(access, endpoint, provider, environment)
+    return access if only_here else _with_places(access, endpoint, provider, environment)
 
 
 def _with_places(access: Access, endpoint: Endpoint, provider: Provider, environment: Mapping[str, str]) -> Access:
@@ -116,7 +117,7 @@ def _of_address(
         yield NotAllowedError(
             f"the file sends the calls of `{endpoint.model}` to {base}, which you have not allowed",
             details=details | {"api_base": base, "setting": "allowed_bases", "place": "/api_base"},
-            hint=f"{allowing(base)}",
+            hint=allowing(base),
         )
     if not provider.keeps_base:
         yield NotAllowedError(
@@ -154,7 +155,7 @@ def stopped(endpoint: Endpoint, access: Access, place: str, environment: Mapping
     return NotAllowedError(
         f"`{endpoint.model}` would call {place}, which is neither the provider's own nor allowed by you",
         details={"provider": access.provider, "model": endpoint.model, "address": place, "setting": "allowed_bases"},
-        hint=f"{allowing(where)}",
+        hint=allowing(where),
     )
 
 
