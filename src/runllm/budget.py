@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 from operator import add
-from typing import Any
+from typing import Any, cast
 
 from runllm.values import frozen
 
@@ -65,8 +65,20 @@ def longest_answer(params: Mapping[str, Any]) -> int | None:
     return params.get("max_tokens") if newer is None else newer
 
 
+def thinking(params: Mapping[str, Any]) -> int:
+    """The tokens that these parameters set aside for thinking, which are a part of the answer; 0 for none."""
+    asked = params.get("thinking")
+    tokens = cast("Mapping[str, Any]", asked).get("budget_tokens") if isinstance(asked, Mapping) else None
+    return tokens if isinstance(tokens, int) and tokens > 0 else 0
+
+
 def check(
-    texts: Sequence[str], *, schema: Mapping[str, Any] | None = None, max_tokens: int | None, window: int
+    texts: Sequence[str],
+    *,
+    schema: Mapping[str, Any] | None = None,
+    max_tokens: int | None,
+    window: int,
+    thinking: int = 0,
 ) -> Budget:
     """Hold a request against the context window.
 
@@ -74,13 +86,14 @@ def check(
         texts: the messages of the conversation as they will be sent.
         schema: the output schema, when it is sent beside the messages.
         max_tokens: the longest answer the app allows. When it does not say (None), room is kept for
-            `SMALLEST_ANSWER` tokens, but for no more than a quarter of the window.
+            `SMALLEST_ANSWER` tokens, but for no more than a quarter of the window, after `thinking`.
         window: the smaller of the app's `max_context_window` and the model's own, in tokens.
+        thinking: tokens that the model may think before it answers, where `max_tokens` does not hold both.
 
     Returns:
         The budget; a request that does not fit is not an error here.
     """
-    answer = min(SMALLEST_ANSWER, window // 4) if max_tokens is None else max_tokens
+    answer = min(SMALLEST_ANSWER, window // 4) + thinking if max_tokens is None else max_tokens
     return Budget(prompt=estimate_messages(texts, schema), answer=answer, window=window)
 
 

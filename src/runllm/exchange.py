@@ -60,6 +60,7 @@ class Request:
         params: checked chat-completion parameters (`llm_params`), without those the runtime owns.
         schema: JSON Schema the answer must satisfy; an engine enforces it natively where it can.
         timeout: seconds for this call, from start to last byte.
+        window: tokens that prompt and answer may take together, whatever the model allows; None for no such bound.
     """
 
     endpoint: Endpoint
@@ -67,16 +68,32 @@ class Request:
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     schema: Mapping[str, Any] | None = None
     timeout: float = 600.0
+    window: int | None = None
+
+    @property
+    def service(self) -> str | None:
+        """The `service_tier` that is asked for, which some prices depend on."""
+        asked = {**self.endpoint.provider_params, **self.params}.get("service_tier")
+        return asked if isinstance(asked, str) else None
 
 
 @frozen
 class Usage:
-    """Tokens spent; `prompt_tokens` includes `cached_tokens`, `completion_tokens` includes `reasoning_tokens`."""
+    """Tokens spent.
+
+    Attributes:
+        prompt_tokens: all that was sent; `cached_tokens` and `written_tokens` are among them.
+        completion_tokens: all that was answered, `reasoning_tokens` among them.
+        cached_tokens: what the provider had seen before.
+        reasoning_tokens: what was thought.
+        written_tokens: what the provider keeps for the next time, where it charges for that.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    written_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -89,6 +106,7 @@ class Usage:
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            written_tokens=self.written_tokens + other.written_tokens,
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from runllm.errors import ProviderError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request, Usage
+from runllm.pricing import FREE, Price
 
 Answer = str | Completion | RunllmError
 
@@ -47,10 +48,14 @@ class ScriptedEngine:
         del endpoint
         return self._window
 
-    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
+    def price(self, endpoint: Endpoint) -> Price | None:
         """Nothing costs anything."""
         del endpoint
-        return (0.0, 0.0)
+        return FREE
+
+    def sent(self, request: Request) -> Request:
+        """The request as it is."""
+        return request
 
     def complete(self, request: Request) -> Completion:
         """The next answer.

@@ -70,7 +70,7 @@ class Answers:
     def window(self, endpoint: Endpoint) -> int | None:
         del endpoint
 
-    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
+    def price(self, endpoint: Endpoint) -> None:
         del endpoint
 
     def complete(self, request: Request) -> Completion:

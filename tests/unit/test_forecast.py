@@ -9,6 +9,7 @@ from tests.apps import leaf
 import runllm
 from runllm.errors import InputSchemaError, TemplateError
 from runllm.exchange import Endpoint
+from runllm.pricing import Price, flat
 from runllm.forecast import Basis, Forecast
 from runllm.runtime import Runtime
 from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
@@ -37,8 +38,8 @@ EACH = '  - {name: a, path: ./a.rllm, for_each: "{{ input.list }}", with: {text:
 class Priced(ScriptedEngine):
     """Every token costs a cent, every answered one two."""
 
-    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
-        return None if endpoint.model == "openai/unpriced" else (0.01, 0.02)
+    def price(self, endpoint: Endpoint) -> Price | None:
+        return None if endpoint.model == "openai/unpriced" else flat(0.01, 0.02)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from runllm.engines.addresses import is_covered, is_loopback, ollama_address, or
 from runllm.engines.providers import provider_of
 from runllm.engines.table import price, window
 from runllm.errors import MissingCredentialError, ModelNotFoundError, ProviderConnectionError
-from runllm.exchange import Endpoint
+from runllm.exchange import Endpoint, Usage
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,10 @@ from runllm.exchange import Endpoint
 def test_what_is_known_of_a_model(model, provider, tokens, costs):
     """With or without its provider's name; another provider's model of the same name is another model."""
     endpoint = Endpoint(model=model)
-    assert (provider_of(model), window(endpoint), price(endpoint)) == (provider, tokens, costs)
+    found = price(endpoint)
+    one = Usage(prompt_tokens=1, completion_tokens=1)
+    assert (provider_of(model), window(endpoint)) == (provider, tokens)
+    assert (found and found.parts(one)) == costs
 
 
 @pytest.mark.parametrize(

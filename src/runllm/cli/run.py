@@ -183,8 +183,7 @@ def _trace(bar: Bar | None, event: Event) -> None:
 def _preview(found: Preview) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     if found.request is not None and found.budget is not None:
-        budget, price = found.budget, found.price
-        prices = price and {"prompt": budget.prompt * price[0], "answer": budget.answer * price[1], "currency": "USD"}
+        budget = found.budget
         shown = {
             "model": found.request.endpoint.model,
             **({"api_base": found.request.endpoint.api_base} if found.request.endpoint.api_base else {}),
@@ -196,7 +195,7 @@ def _preview(found: Preview) -> dict[str, Any]:
                 "window": budget.window,
                 "fits": budget.fits,
             },
-            "cost": prices,
+            "cost": found.cost and {"prompt": found.cost[0], "answer": found.cost[1], "currency": "USD"},
         }
     elif not found.waits_for:
         shown["model"] = None  # it calls none

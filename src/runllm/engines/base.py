@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from runllm.exchange import Completion, Endpoint, Request
+from runllm.pricing import Price
 
 OLLAMA_PREFIXES = ("ollama/", "ollama_chat/")
 """How the name of a model begins that an Ollama server runs."""
@@ -29,8 +30,12 @@ class Engine(Protocol):
         """The model's own context window in tokens, None where it is not known offline."""
         ...
 
-    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
-        """US dollars per prompt token and per completion token, None where they are not known."""
+    def price(self, endpoint: Endpoint) -> Price | None:
+        """What the model costs, None where that is not known."""
+        ...
+
+    def sent(self, request: Request) -> Request:
+        """The request with the parameters that `complete` will send: what bounds its answer may be added."""
         ...
 
     def complete(self, request: Request) -> Completion:

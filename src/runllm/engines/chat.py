@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
+from runllm.engines import table
 from runllm.engines.access import Access
 from runllm.engines.failures import Failure
 from runllm.errors import ProviderError, RequestRefusedError, RunllmError
@@ -20,6 +23,8 @@ _WEAKER_FORMS: Mapping[str, dict[str, Any] | None] = {
     "cohere": None,
     "cohere_chat": None,
 }
+_TELL_COST = frozenset({"openrouter", "perplexity", "vercel_ai_gateway", "xai"})  # in the usage of each answer
+_DEPLOYED = frozenset({"azure", "azure_ai"})  # a model's name may be the user's own; the answer tells the real one
 
 
 def arguments(request: Request, access: Access) -> dict[str, Any]:
@@ -127,14 +132,13 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
     text: Any = getattr(getattr(choice, "message", None), "content", None)
     reason = str(getattr(choice, "finish_reason", None) or "")
     if isinstance(text, str) and text.strip():
-        hidden: Any = getattr(reply, "_hidden_params", None)
-        cost: Any = hidden.get("response_cost") if hidden else None
+        usage = _usage(getattr(reply, "usage", None))
         return Completion(
             text=text,
             finish_reason=reason or "stop",
-            usage=_usage(getattr(reply, "usage", None)),
+            usage=usage,
             model=model,
-            cost=float(cost) if isinstance(cost, int | float) else None,
+            cost=_cost(reply, usage, request, access),
             latency=elapsed,
         )
     details = {"status": None, "provider": access.provider, "model": model, "finish_reason": reason}
@@ -149,6 +153,20 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
     )
 
 
+def _cost(reply: Any, usage: Usage, request: Request, access: Access) -> float | None:
+    """US dollars: what the provider says that it charges, else what the table makes of the tokens."""
+    told: Any = getattr(getattr(reply, "usage", None), "cost", None)
+    if isinstance(told, Mapping):  # as Perplexity tells it, in parts
+        told = cast("Mapping[str, Any]", told).get("total_cost")
+    if access.provider in _TELL_COST and isinstance(told, int | float) and 0 <= told < math.inf:
+        return float(told)
+    price = table.price(request.endpoint)
+    if price is None and access.provider in _DEPLOYED and isinstance(model := getattr(reply, "model", None), str):
+        price = table.price(replace(request.endpoint, model=f"{access.provider}/{model}"))
+    served: Any = getattr(reply, "service_tier", None)
+    return price.cost(usage, served if isinstance(served, str) else request.service) if price else None
+
+
 def _usage(usage: Any) -> Usage:
     prompt: Any = getattr(usage, "prompt_tokens_details", None)
     completion: Any = getattr(usage, "completion_tokens_details", None)
@@ -157,6 +175,7 @@ def _usage(usage: Any) -> Usage:
         completion_tokens=_count(usage, "completion_tokens"),
         cached_tokens=_count(prompt, "cached_tokens"),
         reasoning_tokens=_count(completion, "reasoning_tokens"),
+        written_tokens=_count(usage, "cache_creation_input_tokens") or _count(prompt, "cache_write_tokens"),
     )
 
 

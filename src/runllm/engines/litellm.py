@@ -16,11 +16,12 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from runllm.engines import chat, table
+from runllm.engines import answers, chat, table
 from runllm.engines.access import Access, reach, stopped
 from runllm.engines.failures import Failure, error_for, observe
 from runllm.errors import EngineUnavailableError, ProviderTimeoutError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request
+from runllm.pricing import Price
 
 if TYPE_CHECKING:
     from runllm.engines.background import Background
@@ -57,19 +58,23 @@ class LiteLLMEngine:
         """The context window in tokens, from the price table that LiteLLM ships."""
         return table.window(endpoint)
 
-    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:
-        """US dollars per prompt token and per completion token, from the same table."""
+    def price(self, endpoint: Endpoint) -> Price | None:
+        """What the model costs, from the same table."""
         return table.price(endpoint)
+
+    def sent(self, request: Request) -> Request:
+        """The request, its answer bounded where LiteLLM would ask for more than the window leaves."""
+        return answers.bounded(request)
 
     def complete(self, request: Request) -> Completion:
         """Call the model once and wait, at most `request.timeout` seconds once LiteLLM is imported."""
-        access = _reach(request.endpoint)
-        return _unwrap(self._calls().run(lambda: self._call(request, access)))
+        asked, access = self.sent(request), _reach(request.endpoint)
+        return _unwrap(self._calls().run(lambda: self._call(asked, access)))
 
     async def acomplete(self, request: Request) -> Completion:
         """As `complete`, without blocking the event loop; cancellation ends the call."""
-        access = _reach(request.endpoint)
-        return _unwrap(await self._calls().arun(lambda: self._call(request, access)))
+        asked, access = self.sent(request), _reach(request.endpoint)
+        return _unwrap(await self._calls().arun(lambda: self._call(asked, access)))
 
     def close(self) -> None:
         """Cancel the calls under way, close the connections, end the thread. Safe to call twice."""

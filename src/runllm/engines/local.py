@@ -35,6 +35,7 @@ from runllm.errors import (
     RequestRefusedError,
 )
 from runllm.exchange import Completion, Endpoint, Request, Usage
+from runllm.pricing import FREE, Price
 
 DEFAULT_ANSWER = 1024
 """Tokens an answer to a schema may take when the app does not say."""
@@ -103,9 +104,13 @@ class LocalEngine:
         wanted = _load_options(endpoint).get("n_ctx", DEFAULT_WINDOW)
         return min(wanted, trained_window(locate(endpoint)) or wanted)
 
-    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:  # noqa: ARG002 - the same for all
+    def price(self, endpoint: Endpoint) -> Price | None:  # noqa: ARG002 - the same for all
         """Nothing: the machine is the user's own."""
-        return (0.0, 0.0)
+        return FREE
+
+    def sent(self, request: Request) -> Request:
+        """The request as it is: the longest answer is worked out when the prompt's tokens are counted."""
+        return request
 
     def complete(self, request: Request) -> Completion:
         """Generate one answer and wait for it; with a schema, an answer that satisfies it."""
@@ -171,7 +176,7 @@ class LocalEngine:
             finish_reason=call.finish_reason or "stop",
             usage=usage,
             model=request.endpoint.model,
-            cost=0.0,
+            cost=FREE.cost(usage),
             latency=time.monotonic() - started,
             notes=notes,
         )
@@ -284,7 +289,10 @@ def _plan(request: Request, body: Mapping[str, Any], window: int, *, distinct: b
     if request.schema is None:
         return None
     prompt = sum(len(message.content.encode()) // 3 + 8 for message in request.messages)
-    room = max(64, window - prompt - 16)
+    room = window - prompt - 16
+    if request.window is not None:
+        room = min(room, request.window - budget.estimate_messages([message.content for message in request.messages]))
+    room = max(64, room)
     given = body.get("max_tokens")
     try:
         return bounded(request.schema, min(given or DEFAULT_ANSWER, room), distinct=distinct)

@@ -13,13 +13,14 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from runllm.engines import ollama_window
+from runllm.engines import ollama_window, table
 from runllm.engines.access import reach
 from runllm.engines.base import Engine
 from runllm.engines.ollama_server import Server, full, name_of, root
 from runllm.engines.ollama_window import Facts
 from runllm.errors import ContextWindowExceededError, OllamaModelMissingError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request
+from runllm.pricing import Price
 
 if TYPE_CHECKING:
     import asyncio
@@ -74,9 +75,13 @@ class OllamaEngine:
         known = (ollama_window.asked(endpoint), facts.window if facts else None)
         return min((limit for limit in known if limit is not None), default=None)
 
-    def price(self, endpoint: Endpoint) -> tuple[float, float] | None:  # noqa: ARG002 - the same for all
-        """Nothing: the server is the user's own."""
-        return (0.0, 0.0)
+    def price(self, endpoint: Endpoint) -> Price | None:
+        """Nothing where the server is the user's own; None where Ollama's cloud runs the model."""
+        return table.price(endpoint)
+
+    def sent(self, request: Request) -> Request:
+        """The request as it is: its window is chosen when the server has said what it knows of the model."""
+        return request
 
     def complete(self, request: Request) -> Completion:
         """Call the model, once it is known to be there; a download takes none of `request.timeout`."""
@@ -144,7 +149,7 @@ class OllamaEngine:
     def _in_window(self, key: _Key, request: Request, window: int | None) -> Request:
         if window is not None:
             self._windows[key] = window
-        return ollama_window.with_window(request, window)
+        return ollama_window.with_window(ollama_window.bounded(request, window), window)
 
     # --- before the first call -----------------------------------------------------------------
 

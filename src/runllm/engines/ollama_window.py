@@ -106,6 +106,20 @@ def larger(window: int | None, request: Request, facts: Facts | None) -> int | N
     return doubled if doubled > window else None
 
 
+def bounded(request: Request, window: int | None) -> Request:
+    """The request, its answer bounded where the server's window is larger than the app's, and so does not bound it.
+
+    Args:
+        request: what is asked.
+        window: the window it will be asked with; None for all that the model has.
+    """
+    if request.window is None or _answer(request) or (window is not None and window <= request.window):
+        return request
+    prompt = estimate_messages([message.content for message in request.messages])
+    longest = max(request.window - prompt, min(SMALLEST_ANSWER, request.window // 4))
+    return replace(request, params={**request.params, "max_tokens": longest})
+
+
 def with_window(request: Request, window: int | None) -> Request:
     """The request with its window, and with the order to refuse a prompt rather than to cut it."""
     params = request.endpoint.provider_params

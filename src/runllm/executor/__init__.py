@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from runllm import budget
 from runllm.errors import RunllmError
-from runllm.exchange import Options, Request, RunResult
+from runllm.exchange import Options, Request, RunResult, Usage
 from runllm.executor.conversation import Conversation
 from runllm.executor.drivers import DEFAULT_CONCURRENCY, adrive, drive, drive_tree
 from runllm.executor.effects import Effect
@@ -32,16 +32,16 @@ class Preview:
     """What a run would send, without sending it.
 
     Attributes:
-        request: the first request; None where no model is called, or where it is made of what others give.
+        request: the first, as it is sent; None where no model is called, or where it is made of what others give.
         budget: its estimated tokens, and the window they must fit; None without a request.
-        price: US dollars per prompt token and per completion token, None where not known.
+        cost: US dollars of its prompt, and of an answer as long as `budget` has it; None where the price is not known.
         waits_for: the apps whose output the request is made of.
         children: the same for the apps that it uses.
     """
 
     request: Request | None = None
     budget: budget.Budget | None = None
-    price: tuple[float, float] | None = None
+    cost: tuple[float, float] | None = None
     waits_for: tuple[str, ...] = ()
     children: Mapping[str, Preview] = field(default_factory=dict[str, "Preview"])
 
@@ -91,8 +91,10 @@ def _preview(one: Run, given: Any) -> Preview:
         return Preview()
     conversation = Conversation(one)
     request = conversation.render()
-    price = one.runtime.engine(request.endpoint).price(request.endpoint)
-    return Preview(request=request, budget=conversation.budget(request), price=price)
+    engine, found = one.runtime.engine(request.endpoint), conversation.budget(request)
+    price, usage = engine.price(request.endpoint), Usage(prompt_tokens=found.prompt, completion_tokens=found.answer)
+    cost = price.parts(usage, request.service) if price else None
+    return Preview(request=engine.sent(request), budget=found, cost=cost)
 
 
 def _preview_of_tree(one: Run) -> Preview:

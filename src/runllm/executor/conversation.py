@@ -9,7 +9,7 @@ from runllm import budget, prompting
 from runllm.delivery import deliver
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError, RunllmError
-from runllm.exchange import Completion, Endpoint, Outcome, Request, Verdict
+from runllm.exchange import Completion, Endpoint, Message, Outcome, Request, Verdict
 from runllm.executor.effects import Effect
 from runllm.extraction import extract
 from runllm.models.known import PREFIX
@@ -33,12 +33,17 @@ class Conversation:
 
     def render(self) -> Request:
         """Render the conversation into the first request."""
+        return self.asking(prompting.messages(self.program, self.run.names, constrained=self.local))
+
+    def asking(self, messages: tuple[Message, ...]) -> Request:
+        """The request that these messages make."""
         return Request(
             endpoint=self.run.endpoints[0],
-            messages=prompting.messages(self.program, self.run.names, constrained=self.local),
+            messages=messages,
             params=self.program.params,
             schema=self.program.output_contract.schema,
             timeout=self.run.limits.timeout,
+            window=self.program.max_context_window,
         )
 
     def guard(self, request: Request) -> None:
@@ -58,6 +63,7 @@ class Conversation:
             schema=None if self.local else request.schema,
             max_tokens=budget.longest_answer(request.params),
             window=self.window(request.endpoint),
+            thinking=budget.thinking({**request.endpoint.provider_params, **request.params}),
         )
 
     def window(self, endpoint: Endpoint) -> int:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from runllm.exchange import Usage
 from runllm.forecast.outline import Call, Outline
 from runllm.stats.quantiles import quantile
 
@@ -61,13 +62,14 @@ class _Play:
     def call(self, call: Call) -> float:
         """Seconds of all attempts of an app; each further one sends the wrong answer as well."""
         prompt = float(call.prompt_tokens if call.prompt_tokens is not None else call.window // 2)
-        per_prompt, per_completion = call.price or (0.0, 0.0)
         seconds = 0.0
         for _ in range(self.chance.choice(call.attempts)):
             answer = self.length(call, prompt)
             if call.speed is not None:
                 seconds += call.speed.line(prompt, answer) * quantile(call.speed.ratios, self.chance.random())
-            self.cost += prompt * per_prompt + answer * per_completion
+            if call.price is not None:
+                usage = Usage(prompt_tokens=round(prompt), completion_tokens=round(answer))
+                self.cost += call.price.cost(usage, call.service)
             self.calls += 1
             prompt += answer + _RECOVERY
         if call.local:

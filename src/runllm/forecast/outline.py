@@ -16,6 +16,7 @@ from runllm.executor.steps import Run, Tree
 from runllm.forecast.past import Past
 from runllm.models.known import PREFIX
 from runllm.plan import Plan
+from runllm.pricing import Price
 from runllm.program import Dependency
 from runllm.runtime import Runtime
 from runllm.stats.speed import Lengths, Speed
@@ -49,7 +50,8 @@ class Call:
         speed: of the model; None where nothing is known.
         lengths: of the app's answers; None where nothing is known.
         attempts: how many calls each earlier run took.
-        price: US dollars per prompt token and per completion token; None where not known.
+        price: what the tokens cost; None where not known.
+        service: the `service_tier` that is asked for.
         most_seconds: what the declared limits allow for the whole run.
         most_attempts: how many calls are allowed.
         runs: how many recorded runs this rests on.
@@ -63,7 +65,8 @@ class Call:
     speed: Speed | None
     lengths: Lengths | None
     attempts: tuple[int, ...]
-    price: tuple[float, float] | None
+    price: Price | None
+    service: str | None
     most_seconds: float
     most_attempts: int
     runs: int
@@ -120,9 +123,8 @@ class Outline:
 
 
 def _most_cost(call: Call) -> float:
-    prompt, answer = call.price or (0.0, 0.0)
-    longest = min(call.most_tokens or call.window, call.window)
-    return call.most_attempts * ((call.window - longest) * prompt + longest * answer)
+    one = call.price.most(call.window, call.most_tokens or call.window, call.service) if call.price else 0.0
+    return call.most_attempts * one
 
 
 class Outliner:
@@ -248,6 +250,7 @@ class Outliner:
             lengths=past.lengths,
             attempts=past.attempts,
             price=self.runtime.engine(endpoint).price(endpoint),
+            service=conversation.asking(()).service,
             most_seconds=attempts * (1 + run.limits.num_retries) * run.limits.timeout,
             most_attempts=attempts,
             runs=len(past.finished),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from runllm.reports import wording
-from runllm.stats.figures import Figures
+from runllm.stats.figures import Bucket, Figures
 from runllm.values import frozen
 
 _FEWEST = 5  # runs with an answer below which chance would choose the best
@@ -47,7 +47,7 @@ class Cost(Column):
         return cost(figures)
 
 
-def cost(figures: Figures) -> str:
+def cost(figures: Figures | Bucket) -> str:
     """The cost, with a plus where the price of some calls is not known."""
     return wording.dollars(figures.cost) + ("+" if figures.cost is not None and figures.unpriced else "")
 

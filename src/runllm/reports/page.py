@@ -232,7 +232,7 @@ def _values(buckets: Sequence[Bucket], times: Times) -> Markup:
                 tag("td", text)
                 for text in (
                     count(bucket.runs), count(bucket.failed), seconds(bucket.latency_p50), seconds(bucket.latency_p95),
-                    percent(bucket.first_compliance), percent(bucket.final_compliance), dollars(bucket.cost),
+                    percent(bucket.first_compliance), percent(bucket.final_compliance), columns.cost(bucket),
                 )
             ],
         )

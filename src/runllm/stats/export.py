@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
-from runllm.stats.rows import COLUMNS
+from runllm.stats.rows import COLUMNS, known_cost
 from runllm.stats.selection import Selection
 
 Form = Literal["jsonl", "csv"]
@@ -70,7 +70,8 @@ def _attempts(db: sqlite3.Connection, page: list[dict[str, Any]]) -> Iterator[sq
 def _readable(row: sqlite3.Row) -> dict[str, Any]:
     """A row as JSON: lists as lists, flags as flags; a text that was not logged is left out."""
     found: dict[str, Any] = {}
-    for name in row.keys():  # noqa: SIM118 - iterating a row gives its values
+    names = row.keys()
+    for name in names:
         value = row[name]
         if name in ("violations", "repairs"):
             found[name] = json.loads(value)
@@ -78,6 +79,8 @@ def _readable(row: sqlite3.Row) -> dict[str, Any]:
             found[name] = bool(value)
         elif not name.endswith("_text") or value is not None:
             found[name] = value
+    if "unpriced" in names:
+        found["cost"] = known_cost(*(row[name] for name in ("cost", "asked", "answered", "unpriced")))
     return found
 
 

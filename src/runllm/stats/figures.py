@@ -87,7 +87,8 @@ class Bucket:
         latency_p95: as above.
         first_compliance: as in `Figures`.
         final_compliance: as in `Figures`.
-        cost: US dollars spent within it, children included.
+        cost: as in `Figures`: what was spent within it, children included; 0 where no call was made.
+        unpriced: as in `Figures`.
     """
 
     start: float
@@ -97,7 +98,8 @@ class Bucket:
     latency_p95: float | None
     first_compliance: float | None
     final_compliance: float | None
-    cost: float
+    cost: float | None
+    unpriced: int
 
 
 @frozen

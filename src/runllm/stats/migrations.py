@@ -99,7 +99,21 @@ def readable(db: sqlite3.Connection) -> None:
         ORDER BY started DESC, id DESC""")
 
 
-STEPS: tuple[Step, ...] = (runs, attempts, indexes, readable)
+def unknown_costs(db: sqlite3.Connection) -> None:
+    """The view shows no dollars where no price is known."""
+    db.execute("DROP VIEW readable")
+    db.execute("""
+        CREATE VIEW readable AS
+        SELECT
+            id, parent_id, strftime('%Y-%m-%d %H:%M:%S', started, 'unixepoch') AS started_utc, app, version, model,
+            engine, round(latency, 3) AS seconds, coalesce(error_code, 'ok') AS outcome, valid_on,
+            max(0, asked - 1) AS retries, prompt_tokens, completion_tokens,
+            CASE WHEN asked = 0 OR unpriced < answered THEN round(cost, 6) END AS dollars, path
+        FROM runs
+        ORDER BY started DESC, id DESC""")
+
+
+STEPS: tuple[Step, ...] = (runs, attempts, indexes, readable, unknown_costs)
 
 
 def migrate(db: sqlite3.Connection, path: Path, steps: Sequence[Step] = STEPS) -> None:

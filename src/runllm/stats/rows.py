@@ -26,8 +26,8 @@ class StoredRun:
         answered: how many of them brought an answer.
         longest_answer: completion tokens of the longest answer.
         call_latency: seconds spent in the calls that were answered.
-        cost: US dollars of the calls whose price is known.
-        unpriced: how many answered calls have no known price.
+        cost: US dollars of the calls whose price is known; None where calls were made and none has one.
+        unpriced: how many answered calls have no known price, and are missing in `cost`.
         repairs: the repairs that reading the last answer took.
     """
 
@@ -56,7 +56,7 @@ class StoredRun:
     reasoning_tokens: int
     longest_answer: int
     call_latency: float
-    cost: float
+    cost: float | None
     unpriced: int
     repairs: tuple[str, ...]
 
@@ -84,9 +84,15 @@ class Sample:
 COLUMNS = tuple(field.name for field in fields(StoredRun))
 
 
+def known_cost(cost: float, asked: int, answered: int, unpriced: int) -> float | None:
+    """A sum of the store; None where something was asked, and no answer has a known price."""
+    return None if asked and unpriced >= answered else cost
+
+
 def stored(row: sqlite3.Row) -> StoredRun:
     """A row of the table `runs`, with at least the columns of this version."""
     found: dict[str, Any] = {name: row[name] for name in COLUMNS}
+    found["cost"] = known_cost(*(row[name] for name in ("cost", "asked", "answered", "unpriced")))
     found |= {name: bool(found[name]) for name in ("shared", "input_valid")}
     found["repairs"] = tuple(json.loads(found["repairs"]))
     return StoredRun(**found)

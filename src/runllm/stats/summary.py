@@ -213,7 +213,8 @@ def _bucket(start: float, sums: _Sums) -> Bucket:
         latency_p95=figures.latency_p95,
         first_compliance=figures.first_compliance,
         final_compliance=figures.final_compliance,
-        cost=figures.cost or 0.0,
+        cost=figures.cost if figures.asked else 0.0,
+        unpriced=figures.unpriced,
     )
 
 
