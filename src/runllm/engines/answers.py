@@ -22,9 +22,9 @@ _EFFORTS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh":
 
 
 def bounded(request: Request) -> Request:
-    """The request with `max_tokens`, where more would be asked without it than the window leaves.
+    """The request with `max_tokens`, where a number would be asked for without it.
 
-    That is the smaller of what the window leaves and the model's own limit.
+    That is what would be asked, but no more than the window leaves, and no more than the model's own limit.
 
     Raises:
         ContextWindowExceededError: the model is to think for longer than that, which its provider refuses.
@@ -34,10 +34,7 @@ def bounded(request: Request) -> Request:
     asked = _asked(endpoint, params)
     if request.window is None or asked is None or budget.longest_answer(params) is not None:
         return request
-    room = _room(request, request.window)
-    longest = min(room, table.longest_answer(endpoint) or room)
-    if asked <= longest:
-        return request
+    longest = min(asked, _room(request, request.window), table.longest_answer(endpoint) or asked)
     thought = _thought(endpoint, params)
     if thought >= longest:
         raise ContextWindowExceededError(

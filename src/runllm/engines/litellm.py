@@ -63,7 +63,7 @@ class LiteLLMEngine:
         return table.price(endpoint)
 
     def sent(self, request: Request) -> Request:
-        """The request, its answer bounded where LiteLLM would ask for more than the window leaves."""
+        """The request, its answer bounded where LiteLLM would ask for one of a length of its own."""
         return answers.bounded(request)
 
     def complete(self, request: Request) -> Completion:

@@ -139,9 +139,10 @@ def _number(found: Mapping[str, Any], key: str) -> float | None:
 
 def _facts(model: str) -> Mapping[str, Any]:
     """The entry of a model, with or without what stands before its name, as a route does; empty where there is none."""
-    if (found := entry(model)) is not None:
-        return found
     prefix, slash, rest = model.partition("/")
+    if (found := entry(model)) is not None:
+        named = None if slash else entry(f"{family(found)}/{model}")  # of two entries LiteLLM takes the longer name
+        return named or found
     while slash:
         found = entry(rest)
         if found is not None and family(found) == prefix:

@@ -99,7 +99,7 @@ class Bucket:
     first_compliance: float | None
     final_compliance: float | None
     cost: float | None
-    unpriced: int
+    unpriced: int = 0
 
 
 @frozen
