@@ -294,8 +294,16 @@ class App:
         text: str | None = None,
         path: str | None = None,
         arguments: tuple[str, ...] = (),
+        literal: tuple[tuple[str, str], ...] = (),
     ) -> dict[str, Any]:
-        """The input that a command line means; `arguments` win over `text` or `path`. See `runllm.inputs`."""
+        """The input that a command line means; `arguments` and `literal` win over `text` or `path`.
+
+        Args:
+            text: JSON, YAML or plain text.
+            path: of a file, read by its ending.
+            arguments: `key=value` or `key=@file`.
+            literal: pairs of a key and its text, which never names a file. See `runllm.inputs`.
+        """
         from runllm.inputs import form_of, from_arguments, from_text, read_file
 
         contract = self.program.input
@@ -305,7 +313,7 @@ class App:
         elif path is not None:
             name = "standard input" if path == "-" else path
             found = from_text(read_file(path), contract, form=form_of(path), name=name)
-        return {**found, **from_arguments(arguments, contract)}
+        return {**found, **from_arguments(arguments, contract, literal)}
 
     def _with(self, **changes: Any) -> Options:
         from runllm.exchange import Options

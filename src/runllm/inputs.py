@@ -6,14 +6,14 @@ The rules, in one place:
 - `--input` and standard input are JSON if they begin with `{`, YAML if they are a mapping of keys that the
   app declares, and plain text otherwise.
 - Plain text feeds the one required string property (or the only string property there is).
-- `key=value` is read as the type declared for `key`, strictly; `key=@file` takes the text of a file, and
-  `key=@@x` is the text `@x`.
+- `--arg key value` is read as the type declared for `key`, strictly; whatever the value, it names no file.
+- `key=value` is read the same way, but `key=@file` takes the text of a file, and `key=@@x` is the text `@x`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -103,7 +103,7 @@ def _text_property(contract: Contract, text: str) -> str:
         f"plain text does not say which input it is: the app takes {names}",
         expected_schema=contract.schema,
         received=text[:1000],
-        hint="Pass JSON or YAML with these keys, or `key=value` arguments.",
+        hint="Give each with `--arg NAME VALUE`, or JSON or YAML with these keys.",
     )
 
 
@@ -167,33 +167,49 @@ def _mapping(value: Any, name: str, contract: Contract) -> dict[str, Any]:
 
 
 def from_arguments(
-    arguments: Sequence[str], contract: Contract, read_path: Callable[[str], str] = read_file
+    arguments: Sequence[str], contract: Contract, literal: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:
-    """The input that `key=value` and `key=@file` arguments mean.
+    """The input that `key=value` and `key=@file` arguments mean, and pairs of a key and its literal text.
 
     Raises:
-        UsageError: an argument has no `=`, names a key twice, or names one that the app does not take.
+        UsageError: an argument has no `=`, a key is given twice, or is one that the app does not take.
         FileAccessError: a named file cannot be read.
     """
     found: dict[str, Any] = {}
+    for key, text in literal:
+        _check_key(key, f"--arg {key}", found, contract)
+        found[key] = contract.read_text(key, text)
     for argument in arguments:
         key, equals, text = argument.partition("=")
-        if not equals or not key:
-            names = ", ".join(contract.properties)
-            raise UsageError(
-                f"`{argument}` is not understood: an input is written `key=value` or `key=@file`",
-                hint=f"The app takes: {names}." if names else "The app names no input.",
-            )
-        if key in found:
-            raise UsageError(f"`{key}` is given twice")
-        if key not in contract.properties and not _open(contract):
-            raise UsageError(f"the app takes no input `{key}`", hint=did_you_mean(key, list(contract.properties)))
-        if text.startswith("@@"):
-            text = text[1:]
-        elif text.startswith("@"):
-            text = read_path(text[1:])
-        found[key] = contract.read_text(key, text)
+        _check_key(key if equals else "", argument, found, contract)
+        found[key] = contract.read_text(key, _meant(key, text))
     return found
+
+
+def _check_key(key: str, argument: str, found: Mapping[str, Any], contract: Contract) -> None:
+    if not key:
+        names = ", ".join(contract.properties)
+        said = f"`{argument.strip()}` is not understood"
+        raise UsageError(
+            f"{said}: an input is written `--arg NAME VALUE`, `key=value` or `key=@file`",
+            hint=f"The app takes: {names}." if names else "The app names no input.",
+        )
+    if key in found:
+        raise UsageError(f"`{key}` is given twice")
+    if key not in contract.properties and not _open(contract):
+        raise UsageError(f"the app takes no input `{key}`", hint=did_you_mean(key, list(contract.properties)))
+
+
+def _meant(key: str, text: str) -> str:
+    """The text that stands after `key=`, or that of the file it names."""
+    if text.startswith("@@") or not text.startswith("@"):
+        return text.removeprefix("@")
+    try:
+        return read_file(text[1:])
+    except FileAccessError as error:
+        literally = f"If no file is meant but a text that begins with `@`: `--arg {key} VALUE`, or `{key}=@@...`."
+        hint = f"{error.recovery_hint} {literally}"
+        raise FileAccessError(error.message, details=error.details, hint=hint) from None
 
 
 def _open(contract: Contract) -> bool:

@@ -81,6 +81,10 @@ def test_run_prints_the_output_alone(app: Path, provider: Provider) -> None:
         (["--input-file", "in.txt"], None),
         (["--input-file", "-"], '{"text": "hello"}'),
         (["text=@in.txt"], None),
+        (["--arg", "text", "hello"], None),
+        (["--arg=text", "hello", "--arg", "times", "1"], None),
+        (["--arg", "text", "hello", "times=1"], "not read"),
+        (["--arg", "times", "1"], "hello"),
         ([], "hello\n"),
         (["--input-file", "in.json", "text=hello"], None),
     ],
@@ -94,6 +98,39 @@ def test_the_input_may_come_in_any_way(app: Path, arguments: list[str], stdin: s
     done = command("run", "echo.rllm", *arguments, "--dry-run", stdin=stdin, cwd=folder, OPENAI_API_KEY="")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["messages"][-1]["content"] == "Say hello 1 times."
+
+
+HOSTILE_LINES = ["@{file}", "@@x", "--output", "-o", "--", "-", "text=x", '{"text": 1}', "", "a\\'b\"$(id)`id`", "é€"]
+
+
+@pytest.mark.parametrize("line", HOSTILE_LINES)
+@pytest.mark.parametrize("start", ["run echo.rllm", "echo.rllm"])
+def test_a_literal_value_is_that_text_whatever_it_holds(app: Path, line: str, start: str) -> None:
+    """It names no file and is no option, in any place of the command line."""
+    (app.parent / "hidden").write_text("hidden", encoding="utf-8")
+    line = line.replace("{file}", str(app.parent / "hidden"))
+    for words in (["--arg", "text", line, "--dry-run"], ["--dry-run", "--arg=text", line, "--", "times=1"]):
+        done = command(*start.split(), *words, cwd=app.parent)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["messages"][-1]["content"] == f"Say {line} 1 times."
+
+
+def test_a_literal_value_is_taken_by_every_command_with_inputs(app: Path, tmp_path: Path) -> None:
+    arguments = ("exectime", str(app), "--format", "json", "--arg", "text")
+    store = {"RUNLLM_STATS_DB": str(tmp_path / "s.db")}
+    short, long = (json.loads(command(*arguments, text, **store).stdout)["parts"] for text in ("@x", "@x " * 900))
+    assert short[0]["prompt_tokens"] < long[0]["prompt_tokens"], "its tokens are counted"
+    done = command("run", str(app), "--arg", "txet", "x")
+    assert json.loads(done.stderr)["recovery_hint"] == "Did you mean `text`?"
+    done = command("run", str(app), "--arg", "text")
+    assert (done.returncode, json.loads(done.stderr)["error_code"]) == (2, "RLLM_022")
+
+
+def test_a_missing_file_may_be_meant_as_text(app: Path) -> None:
+    payload = json.loads(command(str(app), "text=@home").stderr)
+    assert payload["error_code"] == "RLLM_023"
+    assert "`text=@@...`" in payload["recovery_hint"]
+    assert "`--arg text VALUE`" in payload["recovery_hint"]
 
 
 def test_dry_run_shows_tokens_and_calls_nothing(app: Path, provider: Provider) -> None:
@@ -182,6 +219,10 @@ def test_help_on_a_file_lists_its_inputs(app: Path) -> None:
     assert "text=<string>" in done.stdout
     assert "What to say." in done.stdout
     assert "default: 1" in done.stdout
+    assert done.stdout.rstrip().endswith("--arg NAME VALUE gives VALUE as it is; NAME=@FILE gives the text of a file.")
+    other = app.with_name("other.rllm")
+    other.write_text("", encoding="utf-8")
+    assert command("run", "--arg", "text", str(other), str(app), "--help").stdout == done.stdout
 
 
 def test_no_arguments_print_the_help() -> None:

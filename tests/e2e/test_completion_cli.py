@@ -56,6 +56,9 @@ CASES = [
     ("run app.rllm sty\tpl\t", ["run", "app.rllm", "style=plain"]),
     ("run app.rllm style=o\t", ["run", "app.rllm", "style=open air"]),
     ("run app.rllm text=@no\t", ["run", "app.rllm", "text=@notes.txt"]),
+    ("run app.rllm --ar\tte\tx lo\t", ["run", "app.rllm", "--arg", "text", "x", "loud="]),
+    ("app.rllm --arg sty\to\t", ["app.rllm", "--arg", "style", "open air"]),
+    ("run app.rllm --arg text -- --dry\t", ["run", "app.rllm", "--arg", "text", "--", "--dry-run"]),
     ("run my\\ a\t--dry\t", ["run", "my app.rllm", "--dry-run"]),
     ('run "my a\t', ["run", "my app.rllm"]),
     ("run ~/ap\t", ["run", "HOME/app.rllm"]),
@@ -147,6 +150,9 @@ FISH_CASES = {
     "runllm run app.rllm style=o": ["style=open air"],
     "runllm run my\\\\ app.rllm te": ["text="],
     "runllm run app.rllm text=@no": ["text=@notes.txt"],
+    "runllm app.rllm loud=true --arg ": ["text", "style"],
+    "runllm app.rllm --arg=text x ": ["loud=", "style="],
+    "runllm app.rllm --arg style ": ["plain", "open air", "shout"],
     "runllm run app.rllm --format=y": ["--format=yaml"],
     "runllm run app.rllm --model fas": ["fast"],
     "runllm run broken.rllm te": [],
@@ -162,6 +168,17 @@ def test_fish(line: str, folder: Path) -> None:
         ["fish", "--no-config", "-c", script], capture_output=True, text=True, cwd=folder, env=environment(folder)
     )
     assert (done.stderr, [row.partition("\t")[0] for row in done.stdout.splitlines()]) == ("", FISH_CASES[line])
+
+
+@pytest.mark.parametrize("line", [line for line in FISH_CASES if "\\\\" not in line])
+def test_what_fish_is_told(line: str, folder: Path) -> None:
+    """The same, where there is no fish."""
+    words = line.split(" ")[1:]
+    done = subprocess.run(
+        [BIN / "runllm", "completion", "fish", "--", *words],
+        capture_output=True, text=True, cwd=folder, env=environment(folder),
+    )  # fmt: skip
+    assert (done.stderr, [row.split("\t")[1] for row in done.stdout.splitlines()]) == ("", FISH_CASES[line])
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,53 @@ def test_arguments_are_read_as_their_declared_types(tmp_path) -> None:
     assert from_arguments(["text=@@home"], TEXT) == {"text": "@home"}
 
 
+@pytest.mark.parametrize("text", ["@{file}", "@@x", "@", "-", "--dry-run", "a=b", "", "{{ 1 }}", "@/dev/zero", "no\n"])
+def test_a_literal_text_is_that_text(text: str, tmp_path) -> None:
+    file = tmp_path / "hidden"
+    file.write_text("hidden", encoding="utf-8")
+    text = text.replace("{file}", str(file))
+    assert from_arguments([], TEXT, [("text", text)]) == {"text": text}
+
+
+@given(st.text())
+def test_any_literal_text_is_that_text(text: str) -> None:
+    assert from_arguments(["n=1"], TEXT, [("text", text)]) == {"n": 1, "text": text}
+
+
+def test_a_literal_text_is_read_as_its_declared_type() -> None:
+    assert from_arguments(["text=x"], TEXT, [("n", "3")]) == {"n": 3, "text": "x"}
+    assert from_arguments([], TEXT, [("n", "@3")]) == {"n": "@3"}, "which the contract then refuses"
+    with_sign = Contract({"type": "object", "properties": {"a=b": {"type": "string"}}})
+    assert from_arguments([], with_sign, [("a=b", "x")]) == {"a=b": "x"}
+
+
+@pytest.mark.parametrize(
+    ("literal", "arguments", "words"),
+    [
+        ([("text", "a"), ("text", "b")], [], "`text` is given twice"),
+        ([("text", "a")], ["text=b"], "`text` is given twice"),
+        ([("txt", "a")], [], "the app takes no input `txt`"),
+        ([("text=", "a")], [], "the app takes no input `text=`"),
+        ([("", "a")], [], "`--arg` is not understood: an input is written `--arg NAME VALUE`"),
+    ],
+)
+def test_a_literal_text_for_no_input(literal: list[tuple[str, str]], arguments: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=words) as raised:
+        from_arguments(arguments, TEXT, literal)
+    assert raised.value.recovery_hint
+
+
+@pytest.mark.parametrize("name", ["none", "", "folder", "latin", "nul\0"])
+def test_a_file_that_cannot_be_read_may_be_meant_as_text(name: str, tmp_path) -> None:
+    """Whatever is wrong with the file, the error says how to write a text that begins with `@`."""
+    (tmp_path / "latin").write_bytes(b"caf\xe9")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileAccessError) as raised:
+        from_arguments([f"text=@{name and tmp_path / name}"], TEXT)
+    assert "`text=@@...`" in raised.value.recovery_hint
+    assert "`--arg text VALUE`" in raised.value.recovery_hint
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -32,6 +32,7 @@ _BASIS = {
 def command(
     file: str,
     arguments: tuple[str, ...],
+    literal: tuple[tuple[str, str], ...],
     text: str | None,
     path: str | None,
     model: str | None,
@@ -44,8 +45,8 @@ def command(
     The first figure is what half of the runs stay below, the second what nine in ten stay below.
     """
     app = api.load(file, model=model, whole_tree=whole_tree)
-    is_given = text is not None or path is not None or arguments
-    given = given_input(app, text, path, arguments) if is_given else None
+    is_given = text is not None or path is not None or arguments or literal
+    given = given_input(app, text, path, arguments, literal) if is_given else None
     found = app.forecast(given)
     if form == "json":
         click.echo(as_json(_as_json(found)))

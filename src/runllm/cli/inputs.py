@@ -15,7 +15,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def input_options(command: C) -> C:
-    """Add `KEY=VALUE` arguments, `--input` (as `text`) and `--input-file` (as `path`) to a command."""
+    """Add `--arg` (as `literal`), `KEY=VALUE` arguments, `--input` (as `text`) and `--input-file` (as `path`)."""
     for add in (
         click.option(
             "-f",
@@ -25,19 +25,33 @@ def input_options(command: C) -> C:
             help="Read the input from a .json, .yaml or text file; `-` is stdin.",
         ),
         click.option("-i", "--input", "text", metavar="TEXT", help="The input: JSON, YAML, or plain text."),
+        click.option(
+            "--arg",
+            "literal",
+            type=(str, str),
+            multiple=True,
+            metavar="NAME VALUE",
+            help="An input: VALUE as it is, whatever it begins with. Give a variable of your shell this way.",
+        ),
         click.argument("arguments", metavar="[KEY=VALUE | KEY=@FILE]...", nargs=-1),
     ):
         command = add(command)
     return command
 
 
-def given_input(app: api.App, text: str | None, path: str | None, arguments: tuple[str, ...]) -> dict[str, Any]:
+def given_input(
+    app: api.App,
+    text: str | None,
+    path: str | None,
+    arguments: tuple[str, ...],
+    literal: tuple[tuple[str, str], ...],
+) -> dict[str, Any]:
     """The input; a pipe is read only when the arguments leave a required input unfed."""
     if text is not None and path is not None:
         raise UsageError("`--input` and `--input-file` cannot be given together")
     if text is None and path is None and sys.stdin is not None and not sys.stdin.isatty():
-        fed = {argument.partition("=")[0] for argument in arguments}
+        fed = {argument.partition("=")[0] for argument in arguments} | {name for name, _ in literal}
         if not set(app.program.input.required) <= fed:
             piped = api.read_pipe()
             text = piped if piped.strip() else None
-    return app.read_input(text=text, path=path, arguments=arguments)
+    return app.read_input(text=text, path=path, arguments=arguments, literal=literal)

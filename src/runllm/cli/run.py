@@ -30,14 +30,13 @@ class _RunCommand(click.Command):
     """A command whose help lists the inputs of the file that is named with it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta["runllm.arguments"] = list(args)
+        ctx.meta["runllm.file"] = self.make_parser(ctx).parse_args(list(args))[0].get("file")
         return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        words = [word for word in ctx.meta["runllm.arguments"] if not word.startswith("-")]
-        named = sorted(filter(os.path.isfile, words), key=lambda word: not word.endswith(".rllm"))
-        if named:
-            _format_inputs(named[0], formatter)
+        named = ctx.meta.get("runllm.file")
+        if isinstance(named, str) and os.path.isfile(named):  # noqa: PTH113 - `Path` raises for some names
+            _format_inputs(named, formatter)
 
 
 def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
@@ -56,6 +55,9 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     with formatter.section(safe(f"Inputs of {program.name} {program.version}")):
         formatter.write_text(safe(program.description))
         formatter.write_dl(rows or [("(none)", "the app takes no input")])
+        if rows:
+            formatter.write_paragraph()
+            formatter.write_text("--arg NAME VALUE gives VALUE as it is; NAME=@FILE gives the text of a file.")
 
 
 @click.command(name="run", cls=_RunCommand)
@@ -111,6 +113,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 def command(
     file: str,
     arguments: tuple[str, ...],
+    literal: tuple[tuple[str, str], ...],
     text: str | None,
     path: str | None,
     model: str | None,
@@ -133,8 +136,8 @@ def command(
 ) -> None:
     """Run FILE on an input and print its output.
 
-    The input is given by --input, --input-file, a pipe, or KEY=VALUE arguments, which are read as the
-    type that FILE declares. `runllm run FILE --help` lists what FILE takes.
+    The input is given by --arg, KEY=VALUE arguments, --input, --input-file or a pipe. The text of --arg and
+    KEY=VALUE is read as the type that FILE declares. `runllm run FILE --help` lists what FILE takes.
     """
     if trust_python:
         click.echo(UNSANDBOXED.format(file=safe(file) + (" and the apps it uses" if whole_tree else "")), err=True)
@@ -158,7 +161,7 @@ def command(
         block_memory=block_memory,
         allowed_bases=allowed_bases,
     )
-    given = given_input(app, text, path, arguments)
+    given = given_input(app, text, path, arguments, literal)
     if dry_run:
         write([as_json(_preview(app.preview(given))), "\n"], target)
         return

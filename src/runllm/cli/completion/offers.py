@@ -13,6 +13,7 @@ from runllm.cli import COMMANDS, cli, with_run
 
 _FEW = 200  # more entries than anyone reads
 _NAMES = ("FILE", "FILE...", "[FILE]")
+_LITERAL = "literal"  # the option whose values are the name and the text of an input
 
 
 class Offer(NamedTuple):
@@ -34,9 +35,11 @@ class _Place(NamedTuple):
 
     command: click.Command
     option: click.Option | None  # whose value is being typed
+    before: tuple[str, ...]  # the values of that option which stand before it
     options: bool  # whether an option may stand here
     position: int
     given: tuple[str, ...]  # the positional arguments before it
+    named: frozenset[str]  # the inputs of an app that are given already
 
 
 def offers(words: Sequence[str], current: str) -> list[Offer]:
@@ -45,13 +48,13 @@ def offers(words: Sequence[str], current: str) -> list[Offer]:
         found = [*(Offer(value=name, help=meaning) for name, meaning in COMMANDS.items()), *_files(current, ".rllm")]
         return _fitting(found, current)
     place = _place(with_run(list(words)))
+    if place.option is not None:
+        return _fitting(_values(place.option, place, current), current)
     name, equals, typed = current.partition("=")
     if place.options and current.startswith("--") and equals:
         option = _options(place.command).get(name)
         values = _values(option, place, typed) if option else ()
         return [offer._replace(value=f"{name}={offer.value}") for offer in _fitting(values, typed)]
-    if place.option is not None:
-        return _fitting(_values(place.option, place, current), current)
     if place.options and current.startswith("-"):
         return _fitting(_option_names(place.command), current)
     return _fitting([*_inner_commands(place), *_values(_argument(place), place, current)], current)
@@ -71,19 +74,29 @@ def _place(words: list[str]) -> _Place:
         command, words = inner, words[1:]
     known = _options(command)
     option: click.Option | None = None
+    before: list[str] = []
     options = True
     given: list[str] = []
+    named: set[str] = set()
     for word in words:
         if option is not None:
-            option = None
+            before.append(word)
         elif options and word == "--":
             options = False
         elif options and word.startswith("-") and word != "-":
-            named = known.get(word)
-            option = named if named is not None and not named.is_flag and not named.count else None
+            name, equals, typed = word.partition("=")
+            option = known.get(name)
+            before = [typed] if equals else []
         else:
+            named |= {word.partition("=")[0]} if given else set()
             given.append(word)
-    return _Place(command=command, option=option, options=options, position=len(given), given=tuple(given))
+        if option is not None and (option.is_flag or option.count or len(before) == option.nargs):
+            named |= set(before[:1]) if option.name == _LITERAL else set()
+            option = None
+    return _Place(
+        command=command, option=option, before=tuple(before), options=options, position=len(given),
+        given=tuple(given), named=frozenset(named),
+    )  # fmt: skip
 
 
 def _parameters(command: click.Command) -> list[click.Parameter]:
@@ -137,6 +150,8 @@ def _values(param: click.Parameter | None, place: _Place, current: str) -> Itera
         return _files(current)
     if metavar.startswith("[KEY=VALUE"):
         return _inputs(place, current)
+    if param.name == _LITERAL:
+        return _literal(place)
     source = _SOURCES.get((place.command.name or "", metavar)) or _SOURCES.get(("", metavar))
     return source() if source else ()
 
@@ -169,15 +184,26 @@ def _inputs(place: _Place, current: str) -> Iterable[Offer]:
     declared = api.declared_inputs(place.given[0])
     key, equals, typed = current.partition("=")
     if not equals:
-        given = {word.partition("=")[0] for word in place.given[1:]}
         return [
             Offer(value=f"{name}=", help=_meaning(schema), open=True)
             for name, schema in declared.items()
-            if name not in given
+            if name not in place.named
         ]
     if typed.startswith("@") and not typed.startswith("@@"):
         return [offer._replace(value=f"{key}=@{offer.value}") for offer in _files(typed[1:])]
     return [Offer(value=f"{key}={text}") for text in _listed(declared.get(key, {}))]
+
+
+def _literal(place: _Place) -> Iterable[Offer]:
+    """The name of each input that is not given yet; after it, the values that its schema lists."""
+    if not place.given:
+        return ()
+    from runllm import api
+
+    declared = api.declared_inputs(place.given[0])
+    if place.before:
+        return [Offer(value=text) for text in _listed(declared.get(place.before[0], {}))]
+    return [Offer(value=name, help=_meaning(schema)) for name, schema in declared.items() if name not in place.named]
 
 
 def _meaning(schema: Mapping[str, Any]) -> str:
