@@ -50,7 +50,7 @@ def load(path: str | Path, *, trust_python: bool = False, whole_tree: bool = Fal
     Raises:
         FileAccessError: the file itself cannot be read.
     """
-    return _Loader(trust_python, whole_tree).load(str(path), Path(path))
+    return _Loader(trust_python, whole_tree).load(str(path), _resolved(path))
 
 
 def project_root(folder: Path) -> Path:
@@ -87,6 +87,15 @@ def _count(markers: Sequence[Path]) -> bool:
     return True
 
 
+def _resolved(path: str | Path) -> Path | None:
+    """Where a file is, links followed; None for what is no file, such as a pipe that a shell names."""
+    try:
+        real = Path(path).resolve()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return real if os.path.isfile(real) else None  # noqa: PTH113 - `Path` raises for some names
+
+
 class _RefusedError(Exception):
     """A path that cannot be used: why, and what to do."""
 
@@ -97,7 +106,7 @@ class _RefusedError(Exception):
 
 
 class _Loader:
-    """One loading of one file. Files are known by their real path."""
+    """One loading of one file. Files are known by their real path, which is what is checked and what is read."""
 
     def __init__(self, trust_python: bool, whole_tree: bool) -> None:
         self.trust_python = trust_python
@@ -106,14 +115,14 @@ class _Loader:
         self.loaded: dict[Path, Loaded] = {}
         self.chain: list[tuple[Path, str]] = []
 
-    def load(self, name: str, real: Path) -> Loaded:
+    def load(self, name: str, real: Path | None) -> Loaded:
         """Read and check one file; `name` is what it is reported under."""
-        parsed = parser.load(name)
+        parsed = parser.load(name, resolved=real)
         found: list[Problem] = []
         plans: dict[str, Plan] = {}
         programs: dict[str, Program | None] = {}
         if parsed.program is not None and parsed.program.uses:
-            real = real.resolve()
+            real = real or Path(name).resolve()
             self.root = self.root if self.chain else project_root(real.parent)
             self.chain.append((real, name))
             for dependency in parsed.program.uses:

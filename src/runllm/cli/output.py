@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from runllm.errors import FileAccessError
-from runllm.files import replacing, unwritable
+from runllm import targets
 from runllm.rendering import safe
 from runllm.terminal import harmless
 
@@ -49,29 +45,14 @@ def write(pieces: Iterable[str], target: str | None, *, foreign: bool = False, p
         for piece in pieces:
             click.echo(harmless(piece) if shown else piece, nl=False, color=True)
         return
-    try:
-        with _opened(target, private=private) as file:
-            file.writelines(map(harmless, pieces) if foreign and file.isatty() else pieces)
-    except OSError as error:
-        raise _refused(target, error.strerror or str(error)) from None
+    with targets.writing(target, private=private) as file:
+        file.writelines(map(harmless, pieces) if foreign and file.isatty() else pieces)
 
 
 def check_target(target: str | None) -> None:
     """Refuse a file that `write` could not write, before the work whose result it is to hold."""
-    if target is None or target == "-":
-        return
-    reason = None
-    try:
-        if stat.S_ISDIR(os.stat(target).st_mode):  # noqa: PTH116 - text is all that is needed
-            reason = os.strerror(errno.EISDIR)
-    except FileNotFoundError:
-        pass  # it is still to be made
-    except OSError as error:
-        reason = error.strerror
-    if reason is None and not _is_device(target):
-        reason = unwritable(os.path.dirname(os.path.realpath(target)))  # noqa: PTH120 - as above
-    if reason is not None:
-        raise _refused(target, reason)
+    if target is not None and target != "-":
+        targets.check(target)
 
 
 def download_bar() -> Bar | None:
@@ -86,18 +67,3 @@ def download_bar() -> Bar | None:
 def print_path(path: str | Path) -> None:
     """Print a path: for a program exactly as it is, harmless on a terminal."""
     click.echo(safe(str(path)) if sys.stdout.isatty() else os.fsencode(path))
-
-
-def _opened(target: str, *, private: bool) -> AbstractContextManager[TextIO]:
-    if _is_device(target):
-        return Path(target).open("w", encoding="utf-8", errors="backslashreplace")
-    return replacing(target, private=private)
-
-
-def _is_device(target: str) -> bool:
-    """Whether this is there and no file, such as a device, a pipe or a folder; `/dev/stdout` may be a link to any."""
-    return os.path.exists(target) and not os.path.isfile(target)  # noqa: PTH110, PTH113 - `Path` raises for some names
-
-
-def _refused(target: str, reason: str) -> FileAccessError:
-    return FileAccessError(f"`{target}` cannot be written: {reason}", details={"path": target})

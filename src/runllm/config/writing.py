@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
 import tomllib
 from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
@@ -29,6 +27,7 @@ from runllm.diagnostics import Problem
 from runllm.errors import ConfigError, FileAccessError
 from runllm.files import read_bytes
 from runllm.ownership import doubt
+from runllm.targets import replacing
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -156,8 +155,14 @@ def _change(target: _Target, path: KeyPath, edit: Callable[[TOMLDocument], None]
     if added := [problem for said, problem in new.items() if said not in old]:
         raise failure(added)
     breaks = "\r\n" if b"\r\n" in data else "\n"
-    try:  # where the file is a link, what it leads to is replaced
-        _replace(Path(os.path.realpath(file)), after.replace("\n", breaks).encode(), private=target.kind == "user")
+    # Your own file may be a link to anywhere, as where settings are kept under version control.
+    written_to = Path(os.path.realpath(file)) if target.kind == "user" else file
+    try:
+        private = target.kind == "user" and not os.path.exists(written_to)  # noqa: PTH110 - as above
+        written_to.parent.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
+        # A new file of a project is to count, whatever the umask.
+        with replacing(str(written_to), private=private, mode=0o644) as written:
+            written.write(after.replace("\n", breaks))
     except OSError as error:
         raise FileAccessError(f"`{file}` cannot be written: {error.strerror}", details={"path": str(file)}) from None
 
@@ -215,23 +220,3 @@ def _take(document: TOMLDocument, path: KeyPath, target: Path) -> None:
     if not isinstance(table, MutableMapping) or last not in table:
         raise ConfigError(f"`{spelled(path)}` is not in `{target}`", hint="`runllm config` shows where each value is.")
     del cast("MutableMapping[str, Any]", table)[last]
-
-
-def _replace(target: Path, data: bytes, *, private: bool) -> None:
-    """Put `data` in the place of a file: whoever reads it meanwhile gets the old one or the new one, never a half.
-
-    A file keeps its mode. A new one of the user is for the user alone, as is its folder; a new one of a project counts,
-    whatever the umask.
-    """
-    target.parent.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    mode = 0o600 if private else 0o644  # less what the umask takes
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            if target.exists():
-                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-            file.write(data)
-        temporary.replace(target)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()

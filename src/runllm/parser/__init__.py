@@ -45,13 +45,18 @@ class Parsed:
     input_schema: Mapping[str, Any] | None = None
 
 
-def load(path: str | Path) -> Parsed:
+def load(path: str | Path, *, resolved: Path | None = None) -> Parsed:
     """Read and parse a file.
+
+    Args:
+        path: the file; problems are reported under it.
+        resolved: where it is, if that was checked: it is read there, see `files.read_bytes`.
 
     Raises:
         FileAccessError: the file is missing, a folder, or not readable.
     """
-    return parse(read_bytes(str(path), MAX_BYTES), name=str(path), path=Path(path))
+    data = read_bytes(str(path), MAX_BYTES, resolved=resolved and str(resolved))
+    return parse(data, name=str(path), path=Path(path))
 
 
 def parse(data: bytes | str, *, name: str = "<text>", path: Path | None = None) -> Parsed:
