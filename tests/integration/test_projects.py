@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.moments import at_opening
 
 from runllm import projects
 from runllm.diagnostics import Problem
+from runllm.errors import FileAccessError
 from runllm.projects import Loaded, project_root
 
 HEAD = """---
@@ -286,3 +288,48 @@ def test_two_entries_are_the_same_only_on_the_same_input(project: Path, one: str
     found = [p.message for p in projects.load(top).problems]
     assert any("`d2`: is the same as `d1`" in message for message in found) == same
     assert len(found) == same
+
+
+# --- between the check and the reading -------------------------------------------------------------
+
+
+def _turned(project: Path, what: str) -> None:
+    """Put a link that leads out of the project in the place of what was a file or a folder in it."""
+    place = {"file": "lib/leaf.rllm", "folder": "lib", "project": ".", "link": "link.rllm", "top": "top.rllm"}[what]
+    place = project / place
+    leads = {"link": "secret.rllm", "file": "leaf.rllm", "folder": "lib", "top": "top.rllm"}.get(what, "project")
+    place.rename(project.parent / "aside")
+    place.symlink_to(project.parent / "outside" / leads)
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "project", "link", "top"])
+def test_what_becomes_a_link_after_the_check_is_not_read(tmp_path: Path, what: str) -> None:
+    """At whichever moment it happens; before all of them it is refused, after all of them it is too late."""
+    outcomes: set[str] = set()
+    for moment in range(40):
+        project = tmp_path / str(moment) / "project"
+        (project / "lib").mkdir(parents=True)
+        outside = project.parent / "outside"
+        for folder in (project, outside / "project"):
+            leaf(folder / "lib", "leaf")
+            (folder / "runllm.toml").touch()
+        for path in (outside / "lib" / "leaf", outside / "leaf", outside / "secret", outside / "project/lib/leaf"):
+            leaf(path.parent, path.name)
+        for path in outside.rglob("*.rllm"):
+            path.write_text(path.read_text("utf-8").replace("A test.", "Secret."), encoding="utf-8")
+        (project / "link.rllm").symlink_to("lib/leaf.rllm")
+        top = user(project, "top", "./link.rllm" if what == "link" else "./lib/leaf.rllm")
+        user(outside, "top", "./lib/leaf.rllm")
+        try:
+            with at_opening(moment, lambda project=project: _turned(project, what)) as happened:
+                loaded = projects.load(top)
+        except FileAccessError:
+            outcomes.add("refused")
+            continue
+        read = [node.program.description for node in loaded.plan.walk()] if loaded.plan else []
+        assert "Secret." not in read, f"at the opening {moment}"
+        outcomes.add("read" if read else "refused")
+        if not happened():
+            break
+    assert outcomes == {"read", "refused"}
+    assert not happened(), "no moment is left out"

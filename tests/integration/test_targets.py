@@ -1,5 +1,6 @@
 """Files that a user names to be written: what a link in a stranger's folder leads to stays as it is."""
 
+import contextlib
 import json
 import os
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.apps import at, leaf
 from tests.integration.provider import Provider, answer
+from tests.moments import at_opening
 
 from runllm import targets
 from runllm.errors import FileAccessError
@@ -201,6 +203,33 @@ def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere_else(folder: Path)
     assert (folder / "moved" / "real.json").read_text("utf-8") == "new"
     with pytest.raises(OSError, match=r"directory|link"):
         open_resolved(str(folder / "sub" / "victim"), os.O_RDONLY)
+
+
+@pytest.mark.parametrize("step", ["check", "writing"])
+@pytest.mark.parametrize("what", ["out.json", "sub", "sub/real.json"])
+def test_what_becomes_a_link_at_any_moment_is_not_written_through(tmp_path: Path, what: str, step: str) -> None:
+    for moment in range(40):
+        folder = tmp_path / str(moment) / "folder"
+        outside = folder.parent / "outside"
+        for made in (folder / "sub", outside):
+            made.mkdir(parents=True)
+            (made / "real.json").write_text("old", encoding="utf-8")
+        (folder / "out.json").symlink_to("sub/real.json")
+
+        def turn(folder: Path = folder, outside: Path = outside) -> None:
+            (folder / what).rename(folder.parent / "aside")
+            (folder / what).symlink_to(outside / ("" if what == "sub" else "real.json"))
+
+        with at_opening(moment, turn) as happened, contextlib.suppress(FileAccessError):
+            if step == "check":
+                targets.check(str(folder / "out.json"))
+            else:
+                with targets.writing(str(folder / "out.json")) as file:
+                    file.write("new")
+        assert [(path.name, path.read_text("utf-8")) for path in outside.iterdir()] == [("real.json", "old")]
+        if not happened():
+            return
+    pytest.fail("more is opened than was tried")
 
 
 def test_a_link_that_turns_all_the_time_is_never_followed(folder: Path) -> None:
