@@ -38,6 +38,7 @@ class Endpoint:
         key_allowed: whether the user lets the key of `api_key_env`, or else the provider's own, go there.
         provider_params: what only this provider knows, sent as it is.
         folder: where a relative `local/<path>.gguf` starts.
+        within: the folder that such a path may not leave, links followed; None where a user named it.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Endpoint:
     key_allowed: bool = False
     provider_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     folder: Path | None = None
+    within: Path | None = None
 
 
 @frozen

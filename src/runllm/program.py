@@ -195,6 +195,7 @@ class Program:
     Attributes:
         source: the text, for spans.
         path: the file, None when it was read from text.
+        project: the folder that no file of weights which it names may leave; None where it names none.
         model: None when `output` builds the result without a model.
         params: chat-completion parameters, compatible spellings already translated.
         prompt: the user message.
@@ -222,6 +223,7 @@ class Program:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tags: tuple[str, ...] = ()
     recommended_models: tuple[str, ...] = ()
+    project: Path | None = None
 
     @property
     def location(self) -> str:

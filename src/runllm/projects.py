@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from runllm import parser
@@ -135,8 +136,13 @@ class _Loader:
             found += _duplicates(parsed.program, plans)
         trusted = self.trust_python and (self.whole_tree or not self.chain)
         if parsed.program is not None:
-            outside = list(_weights_problems(parsed.program, name, self.root if self.chain else None))
-            found += outside or refusals(parsed.program)
+            program = parsed.program
+            if _weights(program):
+                project = self.root if self.chain else project_root((real or Path(name).resolve()).parent)
+                program = replace(program, project=project)
+                parsed = replace(parsed, program=program)
+            outside = list(_weights_problems(program, name))
+            found += outside or refusals(program)
         problems = in_order([*analyse(parsed, programs, trust_python=trusted), *found])
         if parsed.program is None or errors_in(problems):
             return Loaded(plan=None, problems=problems)
@@ -189,27 +195,27 @@ class _Loader:
         return real
 
 
-def _weights_problems(program: Program, name: str, root: Path | None) -> Iterator[Problem]:
+def _weights(program: Program) -> dict[str, str]:
+    """The paths of weights that a file names, each by its place in the `llm` mapping."""
+    models = program.model.models if program.model else {}
+    paths = {place: model.removeprefix(PREFIX) for place, model in models.items() if model.startswith(PREFIX)}
+    return {place: path for place, path in paths.items() if path.lower().endswith(".gguf") and path[:3] != "hf:"}
+
+
+def _weights_problems(program: Program, name: str) -> Iterator[Problem]:
     """Files of weights that a file names outside its project; where else they are, only a user may say."""
-    settings = program.model
-    if settings is None:
-        return
-    for place, model in settings.models.items():
-        path = model.removeprefix(PREFIX)
-        if path == model or not path.lower().endswith(".gguf") or path.startswith("hf:"):
-            continue
+    for place, path in _weights(program).items():
         try:
-            folder = Path(name).resolve().parent
-            real = (folder / Path(path).expanduser()).resolve()
-            inside = real.is_relative_to(root or project_root(folder))
+            real = (Path(name).resolve().parent / Path(path).expanduser()).resolve()
+            inside = program.project is not None and real.is_relative_to(program.project)
         except (OSError, RuntimeError, ValueError):
             inside = False
         if not inside:
             yield Problem(
-                message=f"`{model}` leaves the project",
+                message=f"`{PREFIX}{path}` leaves the project",
                 keyword="model",
                 kind="MetadataValidationError",
-                span=settings.spans[place],
+                span=program.model.spans[place] if program.model else None,
                 hint="Move the file of weights into the project, or name it with `--model` or in your own settings.",
             )
 

@@ -71,17 +71,21 @@ def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
         return (_endpoint(options.model, settings, options.folder, options),)
     if settings is None:
         raise UsageError(f"`{program.name}` names no model", hint="Give one with `--model`.")
-    return tuple(_endpoint(model, settings, folder, options) for model in settings.models.values())
+    return tuple(
+        _endpoint(model, settings, folder, options, within=program.project) for model in settings.models.values()
+    )
 
 
-def _endpoint(name: str, settings: ModelSettings | None, folder: Path | None, options: Options) -> Endpoint:
+def _endpoint(
+    name: str, settings: ModelSettings | None, folder: Path | None, options: Options, within: Path | None = None
+) -> Endpoint:
     """How to reach a model: as the user has set, else as the file says for its own provider.
 
     Another provider gets neither the file's address nor its key nor its parameters.
     """
     configuration = options.configuration
     model = _meant(name, configuration)
-    endpoint = Endpoint(model=model, folder=folder)
+    endpoint = Endpoint(model=model, folder=folder, within=within if model == name else None)
     if settings is not None and _provider(model) == _provider(settings.model):
         endpoint = replace(
             endpoint,

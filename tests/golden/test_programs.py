@@ -33,7 +33,8 @@ def tree(value: Any) -> Any:
     if is_dataclass(value):
         left_out = (Source, Path)
         pairs = ((entry.name, getattr(value, entry.name)) for entry in fields(value))
-        return {name: tree(found) for name, found in pairs if not isinstance(found, left_out)}
+        # The project is where a file lies, not what it says.
+        return {name: tree(found) for name, found in pairs if name != "project" and not isinstance(found, left_out)}
     if isinstance(value, dict | list | tuple):
         return {k: tree(v) for k, v in value.items()} if isinstance(value, dict) else [tree(v) for v in value]
     return value

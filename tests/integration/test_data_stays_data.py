@@ -8,11 +8,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from tests.moments import at_opening
 
 import runllm
 from runllm.engines.local import LocalEngine
 from runllm.errors import RunllmError
 from runllm.exchange import Endpoint, Message, Request
+from runllm.files import read_bytes
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 
@@ -168,6 +170,7 @@ resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 import json, runllm
 from pathlib import Path
 from runllm.errors import RunllmError
+from runllm.files import read_bytes
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 path, answer, given = sys.argv[1], Path(sys.argv[2]).read_text(), Path(sys.argv[3])
@@ -279,6 +282,7 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 import runllm
 from runllm.errors import RunllmError
+from runllm.files import read_bytes
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 app = runllm.load(sys.argv[1], runtime=Runtime(engine=ScriptedEngine([])))
@@ -324,6 +328,27 @@ def test_a_file_names_no_weights_outside_its_project(tmp_path: Path, model: str,
     runllm.load(path)
 
 
+def test_weights_that_come_to_lie_elsewhere_are_not_loaded(tmp_path: Path) -> None:
+    """What was checked when the file was loaded is looked at again when its weights are; a user may name any."""
+    project = tmp_path / "project"
+    (project / "sub").mkdir(parents=True)
+    (project / "runllm.toml").touch()
+    for folder in (project / "sub", tmp_path):
+        (folder / "x.gguf").write_bytes(b"GGUF")
+    path = write(project)
+    path.write_text(path.read_text("utf-8").replace("model: openai/m", "model: local/sub/x.gguf"), encoding="utf-8")
+    app = runllm.load(path)
+    (project / "sub").rename(tmp_path / "aside")
+    (project / "sub").symlink_to(tmp_path)
+    for call in (app.run, app.preview):
+        with pytest.raises(RunllmError, match="leaves the project") as caught:
+            call({"text": "x"})
+        assert caught.value.code == "RLLM_020"
+    own = f"local/{project}/sub/x.gguf"
+    app.preview({"text": "x"}, model=own)
+    assert app.program.project == project.resolve()
+
+
 @pytest.mark.parametrize(
     "name", ["hf:../../x:y.gguf", "hf:a/b:../../c.gguf", "hf:a/..:c.gguf", "hf:/etc/b:c.gguf", "hf:a/b:/etc/c.gguf"]
 )
@@ -332,3 +357,17 @@ def test_a_name_of_the_hub_is_no_path(tmp_path: Path, name: str) -> None:
         LocalEngine().ready(Endpoint(model=f"local/{name}", folder=tmp_path))
     assert caught.value.code == "RLLM_020"
     assert "pull" not in caught.value.details
+
+
+@pytest.mark.timeout(30)
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """What it is is asked of what was opened."""
+    path = tmp_path / "in.txt"
+    path.write_text("text", encoding="utf-8")
+
+    def turn() -> None:
+        path.unlink()
+        os.mkfifo(path)
+
+    with at_opening(0, turn), pytest.raises(RunllmError, match="nobody writes to it"):
+        read_bytes(str(path), 10)

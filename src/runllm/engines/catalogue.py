@@ -34,7 +34,12 @@ def locate(endpoint: Endpoint) -> Path:
         file = Path(name).expanduser()
     except RuntimeError:  # `~somebody`, who has no home here
         file = Path(name)
-    return _checked((endpoint.folder or Path()) / file, endpoint.model)
+    path = (endpoint.folder or Path()) / file
+    if endpoint.within is not None:  # looked at again: since the file was checked, a link may have been put there
+        path = path.resolve()
+        if not path.is_relative_to(endpoint.within):
+            raise ModelNotFoundError(f"`{endpoint.model}` leaves the project: it leads to {path}")
+    return _checked(path, endpoint.model)
 
 
 def _here(name: str) -> Path:
