@@ -32,7 +32,9 @@ SESSION = {
 def calls(mode: str) -> list[Mapping[str, Any]]:
     """What came of calling each provider; see `every_provider`."""
     environment = {
-        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT", "PYTHONPATH") if name in os.environ
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT", "PYTHONPATH")
+        if name in os.environ
     }
     done = subprocess.run(
         [sys.executable, "-m", "tests.integration.every_provider", mode],
