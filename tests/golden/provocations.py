@@ -141,7 +141,9 @@ PROVOCATIONS: Mapping[str, Provocation] = {
         server="ollama",
     ),
     "ProviderError": Provocation(reply=failure(500, "the model fell over")),
-    "MissingCredentialError": Provocation(files=file(KEYED), environment={"RUNLLM_ALLOWED_KEYS": "COUNT_KEY"}),
+    "MissingCredentialError": Provocation(
+        files=file(app(llm="{model: nano-gpt/m}")), environment={"RUNLLM_LOOPBACK_ONLY": "0"}
+    ),
     "RateLimitError": Provocation(reply=failure(429, "slow down", headers={"Retry-After": "7"})),
     "ProviderTimeoutError": Provocation(
         reply=answer('{"n": 2}', delay=30), arguments=("run", "app.rllm", "text=x", "--timeout", "0.3")
