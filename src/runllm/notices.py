@@ -14,13 +14,12 @@ class SettingsWarning(UserWarning):
     """A file that does not count as settings, or what a project's file makes of the user's own.
 
     Attributes:
-        problem: what there is to say, and what to do; secrets in it are not masked, as they are in the text.
+        problem: what there is to say, and what to do; secrets in it are not masked, as they are in the text. None where
+            the warning came from another process, which sends the text alone.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        from runllm.redaction import redact_text
-
-        super().__init__(redact_text(f"{problem.message}. {problem.hint}".rstrip()))
+    def __init__(self, said: str, problem: Problem | None = None) -> None:
+        super().__init__(said)
         self.problem = problem
 
 
@@ -34,4 +33,7 @@ def tell(problems: Iterable[Problem]) -> None:
 def _tell(problem: Problem) -> None:
     import warnings
 
-    warnings.warn(SettingsWarning(problem), stacklevel=4)
+    from runllm.redaction import redact_text
+
+    said = redact_text(f"{problem.message}. {problem.hint}".rstrip())
+    warnings.warn(SettingsWarning(said, problem), stacklevel=4)

@@ -199,7 +199,10 @@ def test_an_exception_holds_no_key(tmp_path: Path, provider: Provider, name: str
     provider.script(REPLIES[name])
     store = Store(tmp_path / "s.db")
     with Runtime(store=store, sleep=lambda _: None) as runtime:
-        app = runllm.load(make(tmp_path, provider.base), runtime=runtime, stats=True, max_retries=1)
+        allowed = [provider.root]
+        app = runllm.load(
+            make(tmp_path, provider.base), runtime=runtime, stats=True, max_retries=1, allowed_bases=allowed
+        )
 
         def go() -> None:
             if mode == "sync":

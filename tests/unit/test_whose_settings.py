@@ -1,6 +1,7 @@
 """Settings of other people: which files count, what is said of the others, and what a project makes of one's names."""
 
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -262,6 +263,16 @@ def test_the_library_has_it_as_values_and_as_a_warning(machine: Machine) -> None
     assert [problem.message for problem in app.warnings] == [told[0].message.problem.message]
     app.run({"text": "t"})
     assert engine.requests[0].endpoint.model == "openai/m"
+
+
+def test_it_can_be_sent_to_another_process(machine: Machine) -> None:
+    """As test runners that work side by side send their warnings."""
+    machine.put(machine.project / "runllm.toml", "", mode=0o666)
+    with pytest.warns(SettingsWarning) as told:
+        tell(machine.load().warnings)
+    warning = told[0].message
+    assert str(type(warning)(*warning.args)) == str(warning)
+    assert str(pickle.loads(pickle.dumps(warning))) == str(warning)  # noqa: S301 - its own
 
 
 def test_who_wants_an_exception_gets_one(machine: Machine) -> None:
