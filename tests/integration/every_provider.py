@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 PROMPT = "a-prompt-that-is-nobodys-business"
-SECRETS = re.compile(r"KEY|TOKEN|SECRET|JWT|PASSWORD|CREDENTIAL")
+SECRETS = re.compile(r"KEY|TOKEN|SECRET|JWT|PASSWORD|CREDENTIAL|CLIENT_ID|ORG|PROJECT_ID$")
+# What the client of OpenAI reads by itself, for whomever it is used.
+OF_THE_SDK = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY", "OPENAI_ORGANIZATION")
 NO_SECRETS = re.compile(r"TIKTOKEN|_FILE$|_PATH$|_URL$|^LITELLM_|^GOOGLE_APPLICATION|COUNTING_TOKENIZER")
 ACCOUNTS = {
     "SNOWFLAKE_ACCOUNT_ID": "mine", "CLOUDFLARE_ACCOUNT_ID": "mine", "WATSONX_PROJECT_ID": "mine", "PREDIBASE_TENANT_ID": "mine",
@@ -170,7 +172,8 @@ def main(mode: str) -> None:
     watch = Watch()  # before anything of runllm's, so that nothing is refused before it is seen
     from runllm.engines import providers, table
 
-    os.environ.update(planted(variables(table.folder())) | ACCOUNTS)
+    os.environ.update(planted({*variables(table.folder()), *OF_THE_SDK}) | ACCOUNTS)
+    os.environ["OPENAI_CUSTOM_HEADERS"] = "X-Gateway: planted.OPENAI_CUSTOM_HEADERS.value"
     listener = Listener(_authority() if mode == "proxy" else None)
     if mode == "proxy":
         os.environ.update(

@@ -19,6 +19,8 @@ import pytest
 from runllm.engines.addresses import is_host
 from runllm.engines.providers import PROVIDERS, facts, names, variable_named_like
 
+# What OpenAI's client reads beside the key.
+OPENAIS = {"OPENAI_ORGANIZATION", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"}
 PROJECT = Path(__file__).parents[2]
 MODES = ("direct", "proxy", "loopback")
 # What the user's session with a cloud is made of, which the cloud's own host gets.
@@ -65,6 +67,7 @@ def test_every_key_is_the_providers_own(mode):
     for call in calls(mode):
         row = facts(call["provider"])
         own = {*row.keys, *row.tokens, variable_named_like(call["provider"])} | (SESSION if row.session else set())
+        own |= OPENAIS if call["provider"] == "openai" else set()
         for sent in call["sent"]:
             assert set(sent["keys"]) <= own, call
 

@@ -21,11 +21,21 @@ from runllm.engines.access import Access
 from runllm.engines.background import Background
 from runllm.engines.litellm import _library
 
-_library()  # as the engine does before it calls
+# LiteLLM is imported by the tests, as a call does it: at collection it would be in the way of other tests.
+pytestmark = pytest.mark.filterwarnings("ignore:Items? .* on TypedDict")
 
-import litellm  # noqa: E402 - without its habits
 
-from runllm.engines.guard import AddressRefusedError, RedirectRefusedError, _hook, guarding  # noqa: E402
+def guard() -> Any:
+    _library()
+    from runllm.engines import guard
+
+    return guard
+
+
+def shared() -> Any:
+    """The client that LiteLLM's own code shares."""
+    return _library().module_level_client
+
 
 ELSEWHERE = "elsewhere.example"
 
@@ -44,11 +54,11 @@ def cached() -> Any:
 def passes(url: str, given: Access) -> bool:
     """Whether a guarded client would send a request there; what it sends goes nowhere."""
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
-        _hook(client)
-        with guarding(given) as refused:
+        guard()._hook(client)
+        with guard().guarding(given) as refused:
             try:
                 client.get(url)
-            except AddressRefusedError:
+            except guard().AddressRefusedError:
                 assert len(refused) == 1
                 return False
     return refused == []
@@ -56,7 +66,7 @@ def passes(url: str, given: Access) -> bool:
 
 WAYS: dict[str, Callable[[str], Any]] = {
     "a client that LiteLLM keeps": lambda url: cached().get(url),
-    "the client that LiteLLM shares": litellm.module_level_client.get,
+    "the client that LiteLLM shares": lambda url: shared().get(url),
     "a client of its own": lambda url: httpx.get(url, trust_env=False),
     "a library of a cloud's": lambda url: requests.get(url, timeout=5),
     "the standard library": lambda url: urllib.request.urlopen(url, timeout=5),  # noqa: S310
@@ -69,7 +79,7 @@ WAYS: dict[str, Callable[[str], Any]] = {
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_leaves_for_a_host_that_is_not_its_own(way):
-    with guarding(access("api.example")) as refused, pytest.raises(AddressRefusedError):
+    with guard().guarding(access("api.example")) as refused, pytest.raises(guard().AddressRefusedError):
         WAYS[way](f"https://{ELSEWHERE}/v1")
     assert len(refused) == 1
 
@@ -81,11 +91,11 @@ def test_the_loops_threads_know_for_which_call_they_work():
         await asyncio.get_running_loop().getaddrinfo(ELSEWHERE, 443)
 
     async def guarded() -> None:
-        with guarding(access("api.example")):
+        with guard().guarding(access("api.example")):
             await look_up()
 
     background = Background()
-    with pytest.raises(AddressRefusedError):
+    with pytest.raises(guard().AddressRefusedError):
         background.run(guarded)
     background.close()
 
@@ -93,7 +103,7 @@ def test_the_loops_threads_know_for_which_call_they_work():
 def test_outside_of_a_call_nobody_looks():
     """A program may use LiteLLM, and the network, beside it."""
     with Provider() as provider:
-        with guarding(access()):
+        with guard().guarding(access()):
             pass
         assert cached().get(f"{provider.root}/x").status_code < 500
     with pytest.raises(OSError, match=r".*"):
@@ -131,12 +141,49 @@ def test_what_is_a_providers_own(url, good):
     assert passes(url, access("api.example", "rt.{region}.cloud.example")) is good
 
 
+def test_a_host_programs_clients_are_its_own():
+    """Neither is one of theirs used for a call, nor one of ours, with its bounds, for theirs."""
+    before = cached()
+    with guard().guarding(access()):
+        ours = cached()
+    assert ours is not before
+    assert cached() is before
+    assert before.client.follow_redirects
+    assert not ours.client.follow_redirects
+
+
+def test_what_the_client_of_openai_finds_in_the_environment_goes_to_openai_alone(monkeypatch):
+    """A gateway's token and the names of accounts; the client is used for a hundred others."""
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer gateway\nX-Gateway: token")
+    given = {"Authorization": "Bearer gateway", "X-Gateway": "token", "OpenAI-Organization": "o", "X-Other": "1"}
+    sent: list[httpx.Request] = []
+    with httpx.Client(transport=httpx.MockTransport(lambda got: sent.append(got) or httpx.Response(200))) as client:
+        guard()._hook(client)
+        for provider, key in (("cerebras", "k"), ("openai", "no-key"), ("openai", "k")):
+            with guard().guarding(
+                Access(provider=provider, model="p/m", api_base=None, api_key=key, own=("api.example",))
+            ):
+                client.get("https://api.example/x", headers=given)
+    assert [request.headers["authorization"] for request in sent] == ["Bearer k", "Bearer no-key", "Bearer gateway"]
+    assert ["x-gateway" in request.headers for request in sent] == [False, False, True]
+    assert ["openai-organization" in request.headers for request in sent] == [False, False, True]
+    assert all(request.headers["x-other"] == "1" for request in sent)
+
+
+def test_a_number_is_connected_to_only_where_it_may_be_a_names():
+    """What is allowed by its number alone leads to no other."""
+    with guard().guarding(access(allowed=("http://127.0.0.1:1/v1",))):
+        socket.getaddrinfo("127.0.0.1", 1)
+        with pytest.raises(guard().AddressRefusedError):
+            socket.create_connection(("192.0.2.1", 80), 1)
+
+
 @pytest.mark.parametrize("status", [301, 307])
 def test_a_client_that_is_not_asynchronous_follows_no_redirect_either(status):
     with Provider() as elsewhere, Provider() as provider:
         provider.script(Reply(status=status, body="", headers={"Location": f"{elsewhere.base}/chat/completions"}))
-        with guarding(access()), pytest.raises(RedirectRefusedError):
-            litellm.module_level_client.post(f"{provider.base}/chat/completions", json={})
+        with guard().guarding(access()), pytest.raises(guard().RedirectRefusedError):
+            shared().post(f"{provider.base}/chat/completions", json={})
     assert elsewhere.requests == []
 
 
@@ -167,6 +214,7 @@ BEHIND_A_PROXY = [
     ("kept", "http://evil.example/x", "key", "AddressRefusedError"),
     ("kept", "https://evil.example/x", "key", "AddressRefusedError"),
     ("own", "http://evil.example/x", "key", "AddressRefusedError"),
+    ("own", "http://good.example/x", "key", "404"),
     ("cloud", "http://good.example/x", "session", "404"),
     ("cloud", "http://evil.example/x", "session", "AddressRefusedError"),
     ("cloud", "https://evil.example/x", "session", "AddressRefusedError"),
@@ -184,4 +232,4 @@ def test_behind_a_proxy_the_target_is_looked_at():
         )
         came = [json.loads(line) for line in done.stdout.splitlines()]
     assert came == [[said, int(said != "404")] for *_, said in BEHIND_A_PROXY], done.stderr
-    assert [request.path for request in proxy.requests] == ["http://good.example/x"] * 2
+    assert [request.path for request in proxy.requests] == ["http://good.example/x"] * 3

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +95,7 @@ ELSEWHERE = [
     "http://169.254.169.254/latest",
     "http://[fe80::1]/v1",
     "http://0.0.0.0:80/v1",
+    "http://localhost.:80/v1",  # it is looked up beyond this machine
 ]
 
 
@@ -283,6 +287,53 @@ def test_a_server_on_this_machine_gets_a_key_only_where_the_user_allows_the_addr
         assert sent(provider) == set()
         go({"model": "openai/m", "api_base": base, "api_key_env": "OPENAI_API_KEY"}, allowed_bases=[base])
     assert sent(provider) == {"OPENAI_API_KEY"}
+
+
+@pytest.mark.parametrize("model", ["databricks/m", "bedrock/anthropic.claude-v2", "bedrock_mantle/m"])
+def test_a_session_is_not_signed_in_with_at_an_address_of_the_files(go, model, monkeypatch):
+    """LiteLLM would send an id and a secret that it finds in the environment, whatever key it is given."""
+    for name in ("DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "planted-0123456789")
+    with Provider() as provider:
+        with pytest.raises(NotAllowedError, match="as you are signed in"):
+            go({"model": model, "api_base": provider.base})
+        assert provider.requests == []
+
+
+@pytest.mark.parametrize(
+    "base", ["http://u:p@127.0.0.1:1/v1", "http://127.0.0.1:1/v1?x=1", "http://m\u00fcnchen.example", "127.0.0.1:1"]
+)
+def test_an_address_of_the_users_that_cannot_be_called_is_told(go, base, monkeypatch):
+    """By the name of its variable: it may hold a password."""
+    monkeypatch.setenv("OPENAI_BASE_URL", base)
+    with pytest.raises(RunllmError, match="OPENAI_BASE_URL holds no address that can be called") as caught:
+        go({"model": "openai/m"})
+    assert base not in json.dumps(caught.value.payload())
+
+
+def test_calls_to_this_machine_go_past_a_proxy(tmp_path):
+    """Behind one, another machine would be meant, and would get prompt and key."""
+    with Provider() as proxy, Provider() as provider:
+        path = tmp_path / "app.rllm"
+        path.write_text(
+            APP.replace("LLM", json.dumps({"model": "openai/m", "api_base": provider.base})), encoding="utf-8"
+        )
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment |= {
+            "HTTP_PROXY": proxy.root,
+            "HTTPS_PROXY": proxy.root,
+            "RUNLLM_STATS": "off",
+            "RUNLLM_CONFIG": os.devnull,
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "runllm", "run", str(path)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert (done.returncode, proxy.requests) == (0, []), done.stderr
+    assert len(provider.chats) == 1
 
 
 def test_a_key_that_was_not_sent_is_told_when_the_server_wants_one(go):

@@ -100,7 +100,7 @@ def test_keys_are_named_with_the_providers_that_they_open_and_never_shown(enviro
     environment |= {**planted, "PROXY": "planted-proxy-value", "OLLAMA_HOST": "http://planted-user:pw@127.0.0.1:9"}
     checks = examine(environment, Path(environment["HOME"]))
     (named,) = [check for check in checks if check.name == "keys" and check.status == "ok"]
-    assert "OPENAI_API_KEY (openai, text-completion-openai)" in named.said
+    assert "OPENAI_API_KEY (openai)" in named.said
     assert "PROXY (openai/*)" in named.said
     assert all(name in named.said for name in every)
     assert "planted" not in repr(checks)

@@ -12,14 +12,15 @@ from dataclasses import field, replace
 from typing import Any
 
 from runllm.diagnostics import did_you_mean, pointer
-from runllm.engines.addresses import is_at, is_covered, is_loopback, ollama_address, origin
+from runllm.engines.addresses import is_at, is_covered, is_loopback, ollama_address, origin, read
 from runllm.engines.providers import OLLAMA_ADDRESS, Provider, facts, provider_of, takes, variable_named_like
-from runllm.errors import MissingCredentialError, NotAllowedError, ProviderConnectionError, RunllmError
+from runllm.errors import ConfigError, MissingCredentialError, NotAllowedError, ProviderConnectionError, RunllmError
 from runllm.exchange import Endpoint
 from runllm.redaction import name_secret
 from runllm.values import frozen
 
 LOOPBACK_ONLY = "RUNLLM_LOOPBACK_ONLY"
+BEHIND = "an address behind the proxy "
 PLACEHOLDER_KEY = "no-key"  # clients insist on one, and would else take the provider's from the environment
 
 
@@ -119,6 +120,12 @@ def _of_address(
             details=details | {"api_base": base, "setting": "allowed_bases", "place": "/api_base"},
             hint=allowing(base),
         )
+    elif provider.session and not is_covered(base, endpoint.allowed_bases):
+        yield NotAllowedError(
+            f"`{details['provider']}` models are called as you are signed in, and {base} is an address of the file's",
+            details=details | {"api_base": base, "setting": "allowed_bases", "place": "/api_base"},
+            hint=allowing(base),
+        )
     if not provider.keeps_base:
         yield NotAllowedError(
             f"`{details['provider']}` models cannot be given an address: LiteLLM is not known to keep to it",
@@ -152,6 +159,12 @@ def stopped(endpoint: Endpoint, access: Access, place: str, environment: Mapping
     if environment.get(LOOPBACK_ONLY) == "1":
         return _beyond(endpoint, access.provider, place)
     where = place if "://" in place else f"https://{place}"
+    if place.startswith(BEHIND):
+        return ProviderConnectionError(
+            f"`{endpoint.model}` would call {place}, in a way that does not show which address it is",
+            details={"provider": access.provider, "model": endpoint.model},
+            hint="Nothing was sent. Unset the proxy, or name the server as `openai/...` with `llm.api_base`.",
+        )
     return NotAllowedError(
         f"`{endpoint.model}` would call {place}, which is neither the provider's own nor allowed by you",
         details={"provider": access.provider, "model": endpoint.model, "address": place, "setting": "allowed_bases"},
@@ -178,6 +191,8 @@ def _beyond(endpoint: Endpoint, provider: str, where: str) -> ProviderConnection
 
 def _address(endpoint: Endpoint, name: str, provider: Provider, environment: Mapping[str, str]) -> str | None:
     base = endpoint.api_base or next(iter(addresses_of_user(provider, environment)), None)
+    if base and base != endpoint.api_base:
+        _check_own(base, provider, environment)
     if base is None and provider.addressed:
         variable = f", or the environment variable {provider.bases[0]}" if provider.bases else ""
         raise ProviderConnectionError(
@@ -186,6 +201,17 @@ def _address(endpoint: Endpoint, name: str, provider: Provider, environment: Map
             hint=f"Set `llm.api_base`{variable}.",
         )
     return base or provider.local
+
+
+def _check_own(base: str, provider: Provider, environment: Mapping[str, str]) -> None:
+    """Raise unless an address of the user's environment can be called. It is not shown: it may hold a password."""
+    plain, query, _ = base.partition("?")
+    if read(plain) is None or (query and "AZURE_API_BASE" not in provider.bases):
+        holders = [name for name in (*provider.bases, "OLLAMA_HOST") if environment.get(name)]
+        raise ConfigError(
+            f"{' or '.join(holders)} holds no address that can be called",
+            hint="Write `http://HOST[:PORT][/PATH]` or `https://...`, in ASCII, with no user, password or query in it.",
+        )
 
 
 def addresses_of_user(provider: Provider, environment: Mapping[str, str]) -> list[str]:
@@ -226,10 +252,11 @@ def _key(
     if not named and (provider.keyless or (base and is_loopback(base))):
         return PLACEHOLDER_KEY
     names = " or ".join(wanted)
+    none = " If the server wants no key, name the model as `hosted_vllm/...`." if base and name == "openai" else ""
     raise MissingCredentialError(
         f"`{endpoint.model}` needs a key, and {names} is not set",
         details={"provider": name, "model": endpoint.model, "variables": list(wanted)},
-        hint=f"Set the environment variable {names}, or choose a local model with `--model local/smollm2-135m`.",
+        hint=f"Set the environment variable {names}, or choose a local model with `--model local/smollm2-135m`.{none}",
     )
 
 

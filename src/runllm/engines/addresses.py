@@ -39,7 +39,13 @@ def read(base: str) -> Address | None:
         return None
     scheme = found["scheme"].lower()
     port = int(found["port"]) if found["port"] else DEFAULT_PORTS[scheme]
-    return Address(scheme=scheme, host=found["host"].lower().rstrip(".").strip("[]"), port=port, path=path)
+    return Address(scheme=scheme, host=plain(found["host"]).strip("[]"), port=port, path=path)
+
+
+def plain(host: str) -> str:
+    """A host as hosts are compared. `localhost.` stays as it is: it is looked up beyond this machine."""
+    host = host.lower()
+    return host if host == "localhost." else host.rstrip(".")
 
 
 def steps_back(path: str) -> bool:

@@ -13,6 +13,8 @@ Both do nothing outside of a call of runllm's: a program may use LiteLLM beside 
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
 import sys
 from collections.abc import Generator
@@ -21,15 +23,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, cast
-from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import httpx
 import litellm
 from litellm.caching.llm_caching_handler import LLMClientCache
 
-from runllm.engines.access import Access
-from runllm.engines.addresses import DEFAULT_PORTS, Address, covers, is_here, is_host, is_place, read, steps_back
+from runllm.engines.access import BEHIND, PLACEHOLDER_KEY, Access
+from runllm.engines.addresses import DEFAULT_PORTS, Address, covers, is_here, is_host, is_place, plain, read, steps_back
 from runllm.engines.bodies import ASYNC_HOOKS
 
 
@@ -71,17 +72,28 @@ class _Call:
         if is_host(host, self.access.own) or host in self._allowed_hosts:
             self.cleared = True
         elif (host, port) in self._proxies:
-            # A client of LiteLLM's had its address looked at before. Who signs in by a session does so through a
-            # library of the cloud's, which tells its proxy the address where `_asked` reads it.
-            if not self.cleared and self.access.api_key is not None:
-                self._refuse(f"{host}:{port}")
+            self._pass_proxy(f"{BEHIND}{host}:{port}")
         elif not is_here(host):
-            self._refuse(host)
+            self._refuse(f"http://{host}" if port == DEFAULT_PORTS["http"] else host)
 
     def connect(self, host: str, port: int) -> None:
         """Raise unless this host, which was looked up or is a number, may be connected to."""
-        if not self.cleared:
+        if not (self.cleared and self._has_names):
             self.reach(host, port)
+
+    def _pass_proxy(self, shown: str) -> None:
+        """Raise unless what lies behind the proxy was looked at, or will be.
+
+        A client with hooks had its address looked at before; of one without, the request stands on the stack. Who signs
+        in by a session does so through a library of the cloud's, which tells its proxy the address: `_asked` reads it.
+        """
+        if self.cleared or self.access.api_key is None:
+            return
+        request = _request_on_its_way()
+        if request is None:
+            self._refuse(shown)
+        else:
+            _look(request)
 
     def _refuse(self, shown: str) -> None:
         self.refused.append(shown)
@@ -92,10 +104,19 @@ class _Call:
         return frozenset(address.host for address in map(read, self.access.allowed) if address)
 
     @cached_property
+    def _has_names(self) -> bool:
+        """Whether the call may reach a host that is looked up: then it may connect to a number, which came of that."""
+        names = (*self.access.own, *self._allowed_hosts, *(host for host, _ in self._proxies))
+        return any(re.search(r"[a-z]", name) and not is_here(name) for name in names)
+
+    @cached_property
     def _proxies(self) -> frozenset[tuple[str, int]]:
         """Host and port of each proxy that the environment names."""
-        split = (urlsplit(proxy if "://" in proxy else f"http://{proxy}") for proxy in getproxies().values())
-        return frozenset((_text(one.hostname), one.port or DEFAULT_PORTS.get(one.scheme, 0)) for one in split)
+        named = (proxy for kind, proxy in getproxies().items() if kind != "no")
+        found = (re.match(r"(?:(\w+)://)?(?:[^/@]*@)?(\[[^\]]*\]|[^/:]+)(?::(\d+))?", proxy) for proxy in named)
+        return frozenset(
+            (_text(one[2].strip("[]")), int(one[3] or DEFAULT_PORTS.get(one[1] or "http", 0))) for one in found if one
+        )
 
 
 _calling: ContextVar[_Call | None] = ContextVar("calling", default=None)
@@ -136,7 +157,16 @@ class GuardedClients(LLMClientCache):
         if _calling.get() is not None:
             _guard(value)
         cache: Any = super()
-        cache.set_cache(key, value, *args, **kwargs)
+        cache.set_cache(_named(key), value, *args, **kwargs)
+
+    def get_cache(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        """A client that was kept: ours for a call of ours, any other for others."""
+        cache: Any = super()
+        return cache.get_cache(_named(key), *args, **kwargs)
+
+
+def _named(key: str) -> str:
+    return key if _calling.get() is None else f"runllm-{key}"
 
 
 def _guard(holder: Any) -> None:
@@ -147,6 +177,8 @@ def _guard(holder: Any) -> None:
     if client is None:
         return
     _hook(client)
+    if any(client is vars(litellm).get(name) for name in ("aclient_session", "client_session")):
+        return  # a host program's own, of which no more is changed than that calls of ours are looked at
     client.follow_redirects = False
     if isinstance(client, httpx.AsyncClient):
         hooks = client.event_hooks
@@ -171,6 +203,31 @@ def _look(request: httpx.Request) -> None:
         path = url.raw_path.decode("ascii", "replace").partition("?")[0]
         place = Address(scheme=url.scheme, host=_text(url.host), port=port, path="" if steps_back(path) else path)
         call.look(place, _shown(url))
+        _disown(request, call.access)
+
+
+def _disown(request: httpx.Request, access: Access) -> None:
+    """Take out the headers that the client of OpenAI finds in the environment, unless this is a call to OpenAI.
+
+    It is used for a hundred other providers, and for servers that only a file names.
+    """
+    if access.provider == "openai" and access.api_key != PLACEHOLDER_KEY:
+        return
+    found = [line.partition(":") for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()]
+    for name in ("OpenAI-Organization", "OpenAI-Project", *(name.strip() for name, _, _ in found)):
+        request.headers.pop(name, None)
+        if name.lower() == "authorization" and access.api_key:
+            request.headers[name] = f"Bearer {access.api_key}"
+
+
+def _request_on_its_way() -> httpx.Request | None:
+    """The request that a client of this thread is about to send, where it is one of httpx's."""
+    frame = inspect.currentframe()  # a client without hooks says nowhere else what it asks for
+    while frame is not None:
+        if isinstance(found := frame.f_locals.get("request"), httpx.Request):
+            return found
+        frame = frame.f_back
+    return None
 
 
 def _stay(response: httpx.Response) -> None:
@@ -222,7 +279,7 @@ def _watch(event: str, given: tuple[Any, ...]) -> None:
 
 def _text(host: Any) -> str:
     text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
-    return text.lower().rstrip(".")
+    return plain(text)
 
 
 def _number(port: Any) -> int | None:

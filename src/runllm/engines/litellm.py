@@ -165,6 +165,7 @@ def _library() -> Any:
         if first:
             for name, value in _SWITCHES.items():
                 os.environ.setdefault(name, value)
+            _keep_here()
             gc.disable()
         try:
             import litellm  # two seconds and 150 MB: only when a call really goes through it
@@ -181,6 +182,18 @@ def _library() -> Any:
             warnings.filterwarnings("ignore", message, category)
         library.disable_hf_tokenizer_download = True  # else some model names block for 23 s offline
         return library
+
+
+def _keep_here() -> None:
+    """Have calls to this machine go past any proxy: behind one, another machine would be meant."""
+    from urllib.request import getproxies  # LiteLLM imports it as well
+
+    if set(getproxies()) <= {"no"}:
+        return
+    for name in ("NO_PROXY", "no_proxy"):
+        listed = os.environ.get(name) or os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+        if listed.strip() != "*":
+            os.environ[name] = ",".join([*filter(None, [listed]), "localhost", "127.0.0.1", "::1"])
 
 
 def _tell_prices(library: Any, access: Access) -> None:

@@ -20,6 +20,17 @@ from runllm.values import frozen
 OLLAMA_ADDRESS = "http://localhost:11434"
 
 
+_SIGNS_IN = "signs in by hand in a browser, which a run cannot do"
+_NO_CHAT = "completes a text and does not chat; name the model as `openai/...` or `azure/...`"
+_UNSEEN = "uses a client that cannot be guarded; name the server as `openai/...`"
+_REPLACES = "would replace the prompt or the model behind the runtime's back"
+_UNUSABLE: Mapping[str, str] = {
+    "github_copilot": _SIGNS_IN, "chatgpt": _SIGNS_IN, "langfuse": _REPLACES, "humanloop": _REPLACES,
+    "aiohttp_openai": _UNSEEN, "text-completion-openai": _NO_CHAT, "text-completion-inception": _NO_CHAT,
+    "azure_text": _NO_CHAT, "dotprompt": _REPLACES, "auto_router": _REPLACES, "litellm_agent": _REPLACES,
+}  # fmt: skip
+
+
 @frozen
 class Provider:
     """What a provider needs.
@@ -59,12 +70,14 @@ _AWS = {
 }  # fmt: skip
 _GOOGLE = {
     "session": True,
-    "hosts": ("aiplatform.googleapis.com", "{region}-aiplatform.googleapis.com"),
+    "hosts": ("aiplatform.googleapis.com", "{region}-aiplatform.googleapis.com", "aiplatform.eu.rep.googleapis.com",
+              "aiplatform.us.rep.googleapis.com", "aiplatform.{region}.rep.googleapis.com"),
     "signs_in": ("oauth2.googleapis.com", "sts.googleapis.com", "iamcredentials.googleapis.com",
                  "http://metadata.google.internal", "http://169.254.169.254"),
 }  # fmt: skip
 _AZURE = {
-    "keys": ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"), "tokens": ("AZURE_AD_TOKEN", "AZURE_CLIENT_SECRET"),
+    "keys": ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
+    "tokens": ("AZURE_AD_TOKEN", "AZURE_OPENAI_AD_TOKEN", "AZURE_CLIENT_SECRET"),
     "bases": ("AZURE_API_BASE",), "addressed": True, "signs_in": ("login.microsoftonline.com",),
 }  # fmt: skip
 _OLLAMA = {
@@ -86,7 +99,6 @@ _KNOWN: Mapping[str, Mapping[str, Any]] = {
     "anthropic": {"keys": ("ANTHROPIC_API_KEY",), "tokens": ("ANTHROPIC_AUTH_TOKEN",)},
     "azure": _AZURE,
     "azure_ai": {"keys": ("AZURE_AI_API_KEY",), "addressed": True},
-    "azure_text": _AZURE,
     "bedrock": {
         **_AWS,
         "hosts": ("bedrock-runtime.{region}.amazonaws.com", "bedrock-runtime-fips.{region}.amazonaws.com",
@@ -132,7 +144,7 @@ _KNOWN: Mapping[str, Mapping[str, Any]] = {
 def _rows() -> dict[str, Provider]:
     """Every provider that something is known of: as it was measured (`tools/gen_providers.py`), and as stands above."""
     measured: dict[str, Any] = json.loads(Path(__file__).with_name("providers.json").read_text(encoding="utf-8"))
-    names = sorted({*measured, *_KNOWN} - {"$comment"})
+    names = sorted({*measured, *_KNOWN} - {"$comment", *_UNUSABLE})
     return {name: _row({**measured.get(name, {}), **_KNOWN.get(name, {})}, name) for name in names}
 
 
@@ -195,14 +207,6 @@ def facts(name: str) -> Provider:
     return PROVIDERS.get(name) or Provider(keys=(variable_named_like(name),))
 
 
-_SIGNS_IN = "signs in by hand in a browser, which a run cannot do"
-_REPLACES = "would replace the prompt or the model behind the runtime's back"
-_UNUSABLE: Mapping[str, str] = {
-    "github_copilot": _SIGNS_IN, "chatgpt": _SIGNS_IN, "langfuse": _REPLACES, "humanloop": _REPLACES,
-    "dotprompt": _REPLACES, "auto_router": _REPLACES, "litellm_agent": _REPLACES,
-}  # fmt: skip
-
-
 # --- names ------------------------------------------------------------------------------------------
 
 
@@ -220,7 +224,7 @@ def provider_of(model: str) -> str:
     if _NAME.fullmatch(model) is None or "//" in model or ".." in model:
         raise ModelNotFoundError(f"`{model}` is not the name of a model", hint=_ADDRESSES_GO)
     prefix = model.partition("/")[0] if "/" in model else ""
-    known = prefix in PROVIDERS or (prefix and prefix in names())
+    known = prefix in PROVIDERS or prefix in _UNUSABLE or (prefix and prefix in names())
     entry = None if known else table.entry(model)
     name = prefix if known else table.family(entry) if entry else ""
     if name in _UNUSABLE:
