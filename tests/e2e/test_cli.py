@@ -341,7 +341,8 @@ def test_no_planted_key_is_in_any_output(app: Path, provider: Provider) -> None:
         app.read_text(encoding="utf-8").replace("llm: {", "llm: {api_key_env: PLANTED_API_KEY, "), encoding="utf-8"
     )
     provider.script(failure(401, f"bad {key}"))
-    done = command("run", str(app), "text=x", "--verbose", PLANTED_API_KEY=key, RUNLLM_ALLOWED_KEYS="PLANTED_API_KEY")
+    allowed = {"RUNLLM_ALLOWED_KEYS": "PLANTED_API_KEY", "RUNLLM_ALLOWED_BASES": provider.root}
+    done = command("run", str(app), "text=x", "--verbose", PLANTED_API_KEY=key, **allowed)
     assert done.returncode == 7
     assert key in provider.requests[0].headers.get("authorization", "")
     assert key not in done.stdout + done.stderr
