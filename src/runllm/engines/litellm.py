@@ -190,10 +190,10 @@ def _keep_here() -> None:
 
     if set(getproxies()) <= {"no"}:
         return
-    for name in ("NO_PROXY", "no_proxy"):
-        listed = os.environ.get(name) or os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
-        if listed.strip() != "*":
-            os.environ[name] = ",".join([*filter(None, [listed]), "localhost", "127.0.0.1", "::1"])
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if listed.strip() != "*":
+        whole = ",".join([*filter(None, [listed]), "localhost", "127.0.0.1", "::1"])
+        os.environ.update({"no_proxy": whole, "NO_PROXY": whole})
 
 
 def _tell_prices(library: Any, access: Access) -> None:
