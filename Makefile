@@ -34,7 +34,10 @@ check: lint docs test ## all of it
 uv.lock: pyproject.toml requirements.lock tools/pin.py
 	uv run tools/pin.py
 
-test lint docs gen fix fuzz audit site release-check bench peers: uv.lock
+test lint docs gen fix size fuzz audit site release-check bench peers: uv.lock
+
+size: ## count code lines, and show what is long or imports in a circle
+	$(RUN) python tools/size.py
 
 fuzz: ## look for inputs that crash, a minute for each part
 	$(RUN) --group fuzz python -m fuzz --all --seconds 60
@@ -61,4 +64,4 @@ lock: ## pin what pyproject.toml asks for, and raise nothing
 raise: ## raise the pins, run `make check` on them, and keep those that it holds with
 	uv run tools/raise_pins.py
 
-.PHONY: help test lint docs gen fix check fuzz audit site release-check bench peers lock raise
+.PHONY: help size test lint docs gen fix check fuzz audit site release-check bench peers lock raise
