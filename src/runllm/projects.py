@@ -11,8 +11,8 @@ from pathlib import Path
 from runllm import parser
 from runllm.analysis import analyse
 from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_order
+from runllm.engines import file_named
 from runllm.errors import FileAccessError
-from runllm.models.known import PREFIX
 from runllm.notices import tell
 from runllm.ownership import doubt
 from runllm.plan import Plan
@@ -198,8 +198,7 @@ class _Loader:
 def _weights(program: Program) -> dict[str, str]:
     """The paths of weights that a file names, each by its place in the `llm` mapping."""
     models = program.model.models if program.model else {}
-    paths = {place: model.removeprefix(PREFIX) for place, model in models.items() if model.startswith(PREFIX)}
-    return {place: path for place, path in paths.items() if path.lower().endswith(".gguf") and path[:3] != "hf:"}
+    return {place: path for place, model in models.items() if (path := file_named(model))}
 
 
 def _weights_problems(program: Program, name: str) -> Iterator[Problem]:
@@ -212,7 +211,7 @@ def _weights_problems(program: Program, name: str) -> Iterator[Problem]:
             inside = False
         if not inside:
             yield Problem(
-                message=f"`{PREFIX}{path}` leaves the project",
+                message=f"`local/{path}` leaves the project",
                 keyword="model",
                 kind="MetadataValidationError",
                 span=program.model.spans[place] if program.model else None,

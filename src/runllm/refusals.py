@@ -5,18 +5,18 @@ Warnings: whoever runs the file may name another model, or allow what it asks fo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from runllm import engines
 from runllm.diagnostics import Problem
-from runllm.errors import ModelNotFoundError, NotAllowedError, RunllmError
+from runllm.errors import ModelNotFoundError, RunllmError
 from runllm.models.known import KNOWN, PREFIX
 from runllm.notices import tell
 from runllm.program import ModelSettings, Program
 
 if TYPE_CHECKING:
-    from runllm.exchange import Endpoint, Options
+    from runllm.exchange import Options
 
 
 def refusals(program: Program) -> Iterator[Problem]:
@@ -55,26 +55,15 @@ def _is_at_hand(settings: ModelSettings) -> bool:
 
 def _refused(program: Program, settings: ModelSettings, options: Options) -> dict[str, RunllmError]:
     """The first error at each place in the `llm` mapping, by JSON Pointer."""
+    from runllm.engines.base import Setup
     from runllm.routing import endpoints
 
     found: dict[str, RunllmError] = {}
     for place, endpoint in zip(settings.models, endpoints(program, options), strict=True):
         try:
-            for error in _not_allowed(endpoint):
+            for error in engines.make(engines.traits(endpoint.model), Setup()).refusals(endpoint):
                 found.setdefault(error.details["place"], error)
         except ModelNotFoundError as error:
             if "pull" not in error.details:  # else it is only not here yet
                 found[place] = error
     return found
-
-
-def _not_allowed(endpoint: Endpoint) -> Iterator[NotAllowedError]:
-    """What a run would raise before its first call, whatever keys and servers there are."""
-    if endpoint.model.startswith(PREFIX):
-        from runllm.engines.catalogue import locate
-
-        locate(endpoint)
-    else:
-        from runllm.engines import access
-
-        yield from access.refusals(endpoint, os.environ)

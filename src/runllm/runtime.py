@@ -6,7 +6,6 @@ replaces.
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -15,9 +14,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from runllm.engines.base import OLLAMA_PREFIXES, Engine
+from runllm import engines
+from runllm.engines.base import Engine, Setup
 from runllm.exchange import Endpoint
-from runllm.models.known import PREFIX
 
 if TYPE_CHECKING:
     from runllm.blocks.phases import Runner
@@ -32,12 +31,6 @@ def _pull(name: str, listener: Callable[[Progress], None] | None) -> object:
     return pull(name, listener=listener or (lambda _: None))
 
 
-def _litellm() -> Engine:
-    from runllm.engines.litellm import LiteLLMEngine
-
-    return LiteLLMEngine()
-
-
 def _sandbox() -> Runner:
     from runllm.blocks.sandbox import Sandbox
 
@@ -48,12 +41,6 @@ def _trusted() -> Runner:
     from runllm.blocks.trusted import TrustedRunner
 
     return TrustedRunner()
-
-
-def _engine_of(model: str) -> str:
-    if model.startswith(PREFIX):
-        return "local"
-    return "ollama" if model.startswith(OLLAMA_PREFIXES) else "litellm"
 
 
 class Runtime:
@@ -101,10 +88,11 @@ class Runtime:
         self.sleep = sleep
         self.jitter = jitter
         self._only = engine
-        self._auto_pull = auto_pull
-        self._ollama_auto_pull = ollama_auto_pull
-        self._pull_progress = pull_progress
-        self._local_progress = local_progress
+        self._setup = Setup(
+            pull=partial(_pull, listener=local_progress) if auto_pull else None,
+            ollama_auto_pull=ollama_auto_pull,
+            pull_progress=pull_progress,
+        )
         self._made: dict[str, Engine] = {}
         self._runners: dict[bool, Runner] = {}
         self._lock = threading.Lock()
@@ -113,33 +101,17 @@ class Runtime:
         """The engine that runs this endpoint's model, made on first use."""
         if self._only is not None:
             return self._only
+        found = engines.traits(endpoint.model)
         with self._lock:
-            return self._member(_engine_of(endpoint.model))
-
-    def _member(self, name: str) -> Engine:
-        if name not in self._made:
-            if name == "local":
-                from runllm.engines.local import LocalEngine
-
-                self._made[name] = LocalEngine(
-                    pull=partial(_pull, listener=self._local_progress) if self._auto_pull else None
-                )
-            elif name == "ollama":
-                from runllm.engines.ollama import OllamaEngine
-
-                inner = self._member("litellm")  # made first, so closed last
-                self._made[name] = OllamaEngine(inner, auto_pull=self._ollama_auto_pull, progress=self._pull_progress)
-            else:
-                self._made[name] = _litellm()
-        return self._made[name]
+            if found.name not in self._made:
+                self._made[found.name] = engines.make(found, self._setup)
+            return self._made[found.name]
 
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
-        """What to do when a model cannot be used: name one of those recommended that an Ollama server here has."""
-        if self._only is not None or not any(model.startswith(OLLAMA_PREFIXES) for model in recommended):
-            return None
-        from runllm.engines.ollama_server import suggestion
-
-        return suggestion(recommended, failed, os.environ)
+        """What to do when a model cannot be used: name one of those recommended that is known to be here."""
+        endpoints = {engines.traits(model).name: Endpoint(model=model) for model in recommended}
+        said = (self.engine(endpoint).suggestion(recommended, failed) for endpoint in endpoints.values())
+        return next(filter(None, said), None)
 
     def runner(self, *, trusted: bool) -> Runner:
         """What runs Python blocks: the sandbox, or real Python when the caller trusts the file."""

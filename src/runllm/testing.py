@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
+from runllm.engines.base import Engine
 from runllm.errors import ProviderError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request, Usage
 from runllm.pricing import FREE, Price
@@ -19,8 +20,10 @@ from runllm.pricing import FREE, Price
 Answer = str | Completion | RunllmError
 
 
-class ScriptedEngine:
+class ScriptedEngine(Engine):
     """An engine that gives the next answer of its script to each request, or what a function makes of it. Thread-safe.
+
+    It says of itself what the engine that a model names is, so that a request is the very one that would be sent.
 
     Attributes:
         requests: every request that was made, in order.
@@ -52,10 +55,6 @@ class ScriptedEngine:
         """Nothing costs anything."""
         del endpoint
         return FREE
-
-    def sent(self, request: Request) -> Request:
-        """The request as it is."""
-        return request
 
     def complete(self, request: Request) -> Completion:
         """The next answer.

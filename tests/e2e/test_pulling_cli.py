@@ -9,6 +9,7 @@ from tests.docs.sessions import on_a_terminal
 from tests.e2e.test_cli import RUNLLM, command
 from tests.integration.ollama_server import Model, OllamaServer, Trouble
 
+from runllm.engines.base import Setup
 from runllm.engines.local import LocalEngine
 from runllm.errors import ModelNotFoundError
 from runllm.exchange import Endpoint
@@ -68,7 +69,7 @@ def test_a_local_model_is_fetched_only_with_consent() -> None:
         LocalEngine().ready(endpoint)
     asked: list[str] = []
     with pytest.raises(ModelNotFoundError):  # it is asked for, and still not there
-        LocalEngine(pull=asked.append).ready(endpoint)
+        LocalEngine(Setup(pull=asked.append)).ready(endpoint)
     assert len(asked) == 1
     assert "org/repo" in asked[0]
 

@@ -17,6 +17,7 @@ from tests.integration.ollama_server import Model, OllamaServer, Trouble
 from tests.integration.provider import Provider
 
 import runllm
+from runllm.engines.base import Setup
 from runllm.engines.litellm import LiteLLMEngine
 from runllm.engines.ollama import OllamaEngine
 from runllm.engines.ollama_server import suggestion
@@ -58,8 +59,9 @@ def make(calls):
 
     made: list[OllamaEngine] = []
 
-    def engine(**options: Any) -> OllamaEngine:
-        made.append(OllamaEngine(Kept(), **options))  # type: ignore[arg-type]
+    def engine(auto_pull: bool = False, progress: Any = None, **options: Any) -> OllamaEngine:
+        setup = Setup(ollama_auto_pull=auto_pull, pull_progress=progress)
+        made.append(OllamaEngine(setup, inner=Kept(), **options))  # type: ignore[arg-type]
         return made[-1]
 
     yield engine

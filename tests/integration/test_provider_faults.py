@@ -20,6 +20,7 @@ from tests.integration.provider import Provider, answer
 
 import runllm
 from runllm.engines import bodies, ollama_server
+from runllm.engines.base import Engine, Setup
 from runllm.engines.litellm import LiteLLMEngine
 from runllm.engines.ollama import OllamaEngine
 from runllm.errors import (
@@ -304,7 +305,7 @@ def test_after_every_fault_the_next_call_is_answered_and_no_thread_is_left(engin
 # --- an Ollama server, which is asked about its models first ---------------------------------------------------
 
 
-class Answers:
+class Answers(Engine):
     """An engine whose every call succeeds."""
 
     def ready(self, endpoint: Endpoint) -> None: ...
@@ -331,7 +332,7 @@ ODD: dict[str, Fault] = {
 @pytest.mark.parametrize("fault", ODD.values(), ids=ODD)
 def test_an_ollama_server_that_says_odd_things_of_a_model_leaves_it_to_the_call(fault: Fault) -> None:
     with FaultyServer(fault) as server:
-        engine = OllamaEngine(Answers(), environment={})  # type: ignore[arg-type]
+        engine = OllamaEngine(inner=Answers(), environment={})  # type: ignore[arg-type]
         assert engine.complete(asking(server.root, "ollama/m")).text == "ok"
         engine.close()
         assert server.sent < bodies.LONGEST_ANSWER + ON_THE_WAY
@@ -378,7 +379,7 @@ def test_a_download_whose_progress_is_one_endless_line_is_given_up() -> None:
             line.send(body)
 
     with FaultyServer(fault) as server:
-        engine = OllamaEngine(Answers(), auto_pull=True, environment={})  # type: ignore[arg-type]
+        engine = OllamaEngine(Setup(ollama_auto_pull=True), inner=Answers(), environment={})  # type: ignore[arg-type]
         with pytest.raises((ProviderConnectionError, OllamaModelMissingError)):
             engine.complete(asking(server.root, "ollama/m"))
         engine.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import runllm
+from runllm.engines.base import Engine
 from runllm.errors import (
     DependencyResolutionError,
     InputSchemaError,
@@ -52,7 +53,7 @@ def use(name: str, file: str, more: str = 'with: {text: "{{ input.text }}"}') ->
     return f"  - name: {name}\n    path: ./{file}.rllm\n    {more}\n"
 
 
-class Answers:
+class Answers(Engine):
     """An engine whose answers take time, and can be stopped; each app's prompt begins with its name."""
 
     def __init__(self, answers: dict[str, object], delays: dict[str, float] | None = None) -> None:

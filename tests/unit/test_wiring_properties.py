@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from runllm import executor, parser, projects
 from runllm.contracts import Contract, schema_problems
+from runllm.engines.base import Engine
 from runllm.errors import (
     DependencyResolutionError,
     InputSchemaError,
@@ -346,7 +347,7 @@ def answer_to(prompt: str) -> str:
     return f"<{len(prompt)}{prompt[-1]}{prompt[3]}>"
 
 
-class Crowd:
+class Crowd(Engine):
     """An engine whose answers take some turns of the event loop; one of its calls may fail."""
 
     def __init__(self, seed: int, fails: str = "") -> None:

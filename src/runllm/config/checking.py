@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from runllm.config.kinds import Whereabouts, shown
 from runllm.config.settings import TABLES, KeyPath, Setting, known_names, setting_of, spelled
 from runllm.diagnostics import Problem, did_you_mean
+from runllm.engines import file_named
 from runllm.errors import ConfigError
 from runllm.redaction import is_secret_name, looks_secret
 
@@ -110,9 +111,8 @@ def strayed(value: Any, folder: Path) -> Problem | None:
         value: the model as it is kept, with the path made whole.
         folder: the project's.
     """
-    name = value if isinstance(value, str) else ""
-    path = name.removeprefix("local/")
-    if path == name or not path.lower().endswith(".gguf") or path.startswith("hf:"):
+    path = file_named(value) if isinstance(value, str) else None
+    if path is None:
         return None
     try:
         inside = Path(path).expanduser().resolve().is_relative_to(folder.resolve())

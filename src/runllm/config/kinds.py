@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from runllm.engines import file_named
 from runllm.ownership import ANY
 
 _INTEGER = r"[+-]?[0-9]{1,18}"
@@ -109,12 +110,12 @@ def _model(value: Any, where: Whereabouts) -> str | None:
     name = _text(value)
     if name is None:
         return None
-    path = name.removeprefix("local/")
-    is_file = path != name and path.lower().endswith(".gguf")
-    if " " in name and not is_file:
+    path = file_named(name)
+    if " " in name and path is None:
         return None
-    is_relative = is_file and not path.startswith(("hf:", "~"))
-    return f"local/{where.folder / path}" if is_relative and where.folder is not None else name
+    if path is None or path.startswith("~") or where.folder is None:
+        return name
+    return f"local/{where.folder / path}"
 
 
 def _path(value: Any, where: Whereabouts) -> Path | None:

@@ -2,22 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
+from runllm import engines
 from runllm.exchange import Completion, Endpoint, Request
-from runllm.pricing import Price
+from runllm.values import frozen
 
-OLLAMA_PREFIXES = ("ollama/", "ollama_chat/")
-"""How the name of a model begins that an Ollama server runs."""
+if TYPE_CHECKING:
+    from runllm.engines import Traits
+    from runllm.engines.ollama_pull import PullProgress
+    from runllm.errors import RunllmError
+    from runllm.pricing import Price
+
+
+@frozen
+class Setup:
+    """What a user allows engines to do, and how they tell of it.
+
+    Attributes:
+        pull: fetches a local model by its name; None where that is not allowed.
+        ollama_auto_pull: whether an Ollama server may download a model that it lacks: gigabytes.
+        pull_progress: told how far such a download is, in another thread.
+    """
+
+    pull: Callable[[str], object] | None = None
+    ollama_auto_pull: bool = False
+    pull_progress: Callable[[PullProgress], None] | None = None
 
 
 class Engine(Protocol):
     """A way to run models. Thread-safe; made once per runtime, closed once.
 
+    A class that names it as its base is given the first methods. Its constructor takes a `Setup`, or nothing.
+
     Every failure is a `runllm.errors.RunllmError` raised `from None`: a library's own exception may
     hold a request with a key in it. An engine makes exactly one call per request; trying again and
     falling back belong to `runllm.delivery`.
     """
+
+    def traits(self, endpoint: Endpoint) -> Traits:
+        """What runs this endpoint's model is."""
+        return engines.traits(endpoint.model)
+
+    def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
+        """Why the endpoint would be refused, whatever keys are set and servers are up; as little is asked as can be.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+        """
+        del endpoint
+        return iter(())
+
+    def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
+        """What to try instead of the model `failed`: one of those recommended that is known to be here; else None."""
+        del recommended, failed
+        return None
+
+    def sent(self, request: Request) -> Request:
+        """The request with the parameters that `complete` will send: what bounds its answer may be added."""
+        return request
 
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless `endpoint` can be called: its key is set, its model and library are here.
@@ -32,10 +76,6 @@ class Engine(Protocol):
 
     def price(self, endpoint: Endpoint) -> Price | None:
         """What the model costs, None where that is not known."""
-        ...
-
-    def sent(self, request: Request) -> Request:
-        """The request with the parameters that `complete` will send: what bounds its answer may be added."""
         ...
 
     def complete(self, request: Request) -> Completion:

@@ -13,11 +13,13 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from runllm.engines import answers, chat, table
-from runllm.engines.access import Access, reach, stopped
+from runllm.engines.access import Access, reach, refusals, stopped
+from runllm.engines.base import Engine, Setup
 from runllm.engines.failures import Failure, error_for, observe
 from runllm.errors import EngineUnavailableError, ProviderTimeoutError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request
@@ -42,10 +44,11 @@ _MOST_REMEMBERED = 1000
 _BOOKKEEPING = 0.5  # seconds that LiteLLM gets to finish it
 
 
-class LiteLLMEngine:
+class LiteLLMEngine(Engine):
     """Runs every model that LiteLLM knows. An `Engine`: see `runllm.engines.base`."""
 
-    def __init__(self) -> None:
+    def __init__(self, setup: Setup | None = None) -> None:
+        del setup
         self._refused_forms: set[str] = set()
         self._background: Background | None = None
         self._lock = threading.Lock()
@@ -53,6 +56,10 @@ class LiteLLMEngine:
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless LiteLLM is installed and the endpoint has a provider, an address and a key."""
         _reach(endpoint)
+
+    def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
+        """What the endpoint asks for and the user has not allowed."""
+        return refusals(endpoint, os.environ)
 
     def window(self, endpoint: Endpoint) -> int | None:
         """The context window in tokens, from the price table that LiteLLM ships."""

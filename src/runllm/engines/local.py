@@ -12,7 +12,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from runllm import budget
 from runllm.contracts import Contract
 from runllm.diagnostics import did_you_mean
+from runllm.engines.base import Engine, Setup
 from runllm.engines.bounding import Bounded, BudgetTooSmallError, bounded
 from runllm.engines.catalogue import locate, trained_window
 from runllm.engines.grammar import grammar
@@ -33,6 +34,7 @@ from runllm.errors import (
     ProviderError,
     ProviderTimeoutError,
     RequestRefusedError,
+    RunllmError,
 )
 from runllm.exchange import Completion, Endpoint, Request, Usage
 from runllm.pricing import FREE, Price
@@ -64,16 +66,12 @@ _STEADY = {
 }  # fmt: skip
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """Runs `local/...` models in this process: see `runllm.engines.base.Engine`."""
 
-    def __init__(self, *, pull: Callable[[str], object] | None = None) -> None:
-        """Load nothing yet.
-
-        Args:
-            pull: fetches a model by its name, where the user allows it.
-        """
-        self._pull = pull
+    def __init__(self, setup: Setup | None = None) -> None:
+        """Load nothing yet."""
+        self._pull = (setup or Setup()).pull
         self._models: dict[tuple[Path, tuple[tuple[str, int], ...]], LoadedModel] = {}
         self._running: list[threading.Event] = []  # each ends a call
         self._lock = threading.Lock()
@@ -88,6 +86,11 @@ class LocalEngine:
             )
         self._fetch(endpoint)
         _load_options(endpoint)
+
+    def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
+        """None, where its file is here."""
+        locate(endpoint)
+        return iter(())
 
     def _fetch(self, endpoint: Endpoint) -> None:
         try:
@@ -107,10 +110,6 @@ class LocalEngine:
     def price(self, endpoint: Endpoint) -> Price | None:  # noqa: ARG002 - the same for all
         """Nothing: the machine is the user's own."""
         return FREE
-
-    def sent(self, request: Request) -> Request:
-        """The request as it is: the longest answer is worked out when the prompt's tokens are counted."""
-        return request
 
     def complete(self, request: Request) -> Completion:
         """Generate one answer and wait for it; with a schema, an answer that satisfies it."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from runllm.engines import ollama_window, table
 from runllm.engines.access import reach
-from runllm.engines.base import Engine
-from runllm.engines.ollama_server import Server, full, name_of, root
+from runllm.engines.base import Engine, Setup
+from runllm.engines.litellm import LiteLLMEngine
+from runllm.engines.ollama_server import Server, full, name_of, root, suggestion
 from runllm.engines.ollama_window import Facts
 from runllm.errors import ContextWindowExceededError, OllamaModelMissingError, RunllmError
 from runllm.exchange import Completion, Endpoint, Request
@@ -26,34 +27,32 @@ if TYPE_CHECKING:
     import asyncio
 
     from runllm.engines.background import Background
-    from runllm.engines.ollama_pull import PullProgress
 
 _Key: TypeAlias = tuple[str, str]
 _SHORTEST_CALL = 0.1
 
 
-class OllamaEngine:
+class OllamaEngine(Engine):
     """Runs `ollama/...` and `ollama_chat/...` models. An `Engine`: see `runllm.engines.base`."""
 
     def __init__(
         self,
-        inner: Engine,
+        setup: Setup | None = None,
         *,
-        auto_pull: bool = False,
-        progress: Callable[[PullProgress], None] | None = None,
+        inner: Engine | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         """Prepare; nothing is asked yet.
 
         Args:
+            setup: whether a model that is missing is downloaded.
             inner: makes the calls.
-            auto_pull: whether a model that is missing is downloaded: gigabytes, so only when the user said so.
-            progress: told how far a download is, in another thread.
             environment: the process's variables.
         """
-        self._inner = inner
-        self._auto_pull = auto_pull
-        self._progress = progress
+        setup = setup or Setup()
+        self._inner = inner or LiteLLMEngine()
+        self._auto_pull = setup.ollama_auto_pull
+        self._progress = setup.pull_progress
         self._environment = environment
         self._facts: dict[_Key, Facts | None] = {}
         self._windows: dict[_Key, int] = {}
@@ -65,6 +64,14 @@ class OllamaEngine:
         """Raise unless the call can be made, as far as that is known without asking the server."""
         self._inner.ready(endpoint)
         ollama_window.asked(endpoint)
+
+    def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
+        """What the endpoint asks for and the user has not allowed."""
+        return self._inner.refusals(endpoint)
+
+    def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
+        """One of those recommended that the user's own server has; it is asked, for a second at the most."""
+        return suggestion(recommended, failed, self._environment)
 
     def window(self, endpoint: Endpoint) -> int | None:
         """The file's `num_ctx`; the model's own window as well, once the server was asked."""
@@ -78,10 +85,6 @@ class OllamaEngine:
     def price(self, endpoint: Endpoint) -> Price | None:
         """Nothing where the server is the user's own; None where Ollama's cloud runs the model."""
         return table.price(endpoint)
-
-    def sent(self, request: Request) -> Request:
-        """The request as it is: its window is chosen when the server has said what it knows of the model."""
-        return request
 
     def complete(self, request: Request) -> Completion:
         """Call the model, once it is known to be there; a download takes none of `request.timeout`."""

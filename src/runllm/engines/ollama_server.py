@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import nearest
+from runllm.engines import traits
 from runllm.engines.access import Access, reach
 from runllm.engines.addresses import is_loopback, ollama_address, origin
-from runllm.engines.base import OLLAMA_PREFIXES
 from runllm.engines.ollama_window import Facts
 from runllm.errors import (
     ConfigError,
@@ -270,15 +270,19 @@ def pull_command(name: str, base: str, environment: Mapping[str, str]) -> str:
 # --- a model that could be used instead ---------------------------------------------------------------
 
 
+def _is_ollama(model: str) -> bool:
+    return traits(model).name == "ollama"
+
+
 def alternative(recommended: Iterable[str], installed: Iterable[str], failed_model: str) -> str | None:
     """The first recommended Ollama model that is installed and is not the one that failed; None when there is none."""
     there = {full(name) for name in installed}
-    failed = full(name_of(failed_model)) if failed_model.startswith(OLLAMA_PREFIXES) else None
+    failed = full(name_of(failed_model)) if _is_ollama(failed_model) else None
     return next(
         (
             model
             for model in recommended
-            if model.startswith(OLLAMA_PREFIXES) and (name := full(name_of(model))) in there and name != failed
+            if _is_ollama(model) and (name := full(name_of(model))) in there and name != failed
         ),
         None,
     )
@@ -342,7 +346,7 @@ def suggestion(recommended: Sequence[str], failed_model: str, environment: Mappi
 
     Asks the user's own Ollama server, for a second at the most, and only when the file recommends a model of it.
     """
-    candidates = [model for model in recommended if model.startswith(OLLAMA_PREFIXES)]
+    candidates = [model for model in recommended if _is_ollama(model)]
     if not candidates:
         return None
     try:

@@ -9,8 +9,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from runllm.engines import traits
 from runllm.engines.addresses import is_at
-from runllm.engines.base import OLLAMA_PREFIXES
 from runllm.exchange import Endpoint
 from runllm.pricing import FREE, Price, Rates
 
@@ -52,7 +52,7 @@ def price(endpoint: Endpoint) -> Price | None:
 
     A model in an Ollama server costs nothing, unless it is Ollama's own cloud that runs it.
     """
-    if endpoint.model.startswith(OLLAMA_PREFIXES):
+    if traits(endpoint.model).name == "ollama":
         rented = _CLOUD.search(endpoint.model) or is_at(endpoint.api_base or "", ("ollama.com",))
         return None if rented else FREE
     return _price(_facts(endpoint.model))

@@ -12,7 +12,6 @@ from runllm.errors import OutputSchemaError, RunllmError
 from runllm.exchange import Completion, Endpoint, Message, Outcome, Request, Verdict
 from runllm.executor.effects import Effect
 from runllm.extraction import extract
-from runllm.models.known import PREFIX
 from runllm.recovery import Policy, attempts, window_exceeded
 
 if TYPE_CHECKING:
@@ -27,13 +26,14 @@ class Conversation:
         self.program = run.program
 
     @property
-    def local(self) -> bool:
+    def constrained(self) -> bool:
         """Whether every model of the run enforces the schema itself."""
-        return all(endpoint.model.startswith(PREFIX) for endpoint in self.run.endpoints)
+        engine = self.run.runtime.engine
+        return all(engine(endpoint).traits(endpoint).constrained for endpoint in self.run.endpoints)
 
     def render(self) -> Request:
         """Render the conversation into the first request."""
-        return self.asking(prompting.messages(self.program, self.run.names, constrained=self.local))
+        return self.asking(prompting.messages(self.program, self.run.names, constrained=self.constrained))
 
     def asking(self, messages: tuple[Message, ...]) -> Request:
         """The request that these messages make."""
@@ -60,7 +60,7 @@ class Conversation:
         """The estimated tokens of a request against the app's window and the model's own."""
         return budget.check(
             [message.content for message in request.messages],
-            schema=None if self.local else request.schema,
+            schema=None if self.constrained else request.schema,
             max_tokens=budget.longest_answer(request.params),
             window=self.window(request.endpoint),
             thinking=budget.thinking({**request.endpoint.provider_params, **request.params}),
@@ -101,7 +101,7 @@ class Conversation:
             recover=lambda facts: prompting.recovery_message(self.program, self.run.names, facts),
             fits=lambda request: self.budget(request).fits,
             max_retries=self.run.limits.max_retries,
-            deterministic=first.params.get("temperature", 0 if self.local else None) == 0,
+            deterministic=first.params.get("temperature", 0 if self.constrained else None) == 0,
         )
 
     def judge(self, completion: Completion) -> Generator[Effect, Any, Verdict]:

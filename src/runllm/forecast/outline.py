@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
-from runllm import budget, executor
+from runllm import budget, engines, executor
 from runllm.errors import RunllmError, StatsError
 from runllm.exchange import Options
 from runllm.executor.conversation import Conversation
 from runllm.executor.steps import Run, Tree
 from runllm.forecast.past import Past
-from runllm.models.known import PREFIX
 from runllm.plan import Plan
 from runllm.pricing import Price
 from runllm.program import Dependency
@@ -75,7 +74,7 @@ class Call:
     @property
     def local(self) -> bool:
         """Whether it takes turns with all other calls to a local model."""
-        return self.model.startswith(PREFIX)
+        return engines.traits(self.model).local
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from runllm import engines
 from runllm.diagnostics import Problem, pointer
 from runllm.exchange import Attempt, ChildResult, RunResult
 from runllm.schemas import declared_properties, resolve
 from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
-
-_ENGINES = {"local": "local", "ollama": "ollama", "ollama_chat": "ollama"}
 
 
 def record_of(result: RunResult, *, log_content: bool = False) -> RunRecord:
@@ -38,15 +37,11 @@ def _head(result: RunResult) -> RunRecord:
         digest=result.digest,
         path=result.path,
         model=result.model,
-        engine=_engine(result.model),
+        engine=engines.traits(result.model).name if result.model else "",
         started=result.started,
         latency=0.0,
         input_valid=True,
     )
-
-
-def _engine(model: str) -> str:
-    return _ENGINES.get(model.partition("/")[0], "litellm") if model else ""
 
 
 def _child(child: ChildResult, log_content: bool) -> ChildRecord:
