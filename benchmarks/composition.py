@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runllm import projects
+from runllm import project
 from runllm.exchange import Options
 from runllm.executor import run
 from runllm.runtime import Runtime
@@ -86,11 +86,11 @@ def main() -> None:
         times: dict[str, list[float]] = {}
         for _ in range(ROUNDS):
             for kind, path in {**paths, "one app": single}.items():
-                loaded = projects.load(path)
+                loaded = project.load(path)
                 plan = loaded.plan
                 if plan is None:
                     raise SystemExit(str(loaded.problems))
-                times.setdefault(f"{kind}: load", []).append(milliseconds(lambda path=path: projects.load(path)))
+                times.setdefault(f"{kind}: load", []).append(milliseconds(lambda path=path: project.load(path)))
                 ran = milliseconds(lambda plan=plan: run(plan, {"text": "a"}, Options(), runtime))
                 times.setdefault(f"{kind}: run", []).append(ran)
         for what, found in times.items():

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.harness import text_of
-from runllm import executor, projects
+from runllm import executor
+from runllm import project as projects
 from runllm.contracts import Contract
 from runllm.diagnostics import errors_in
 from runllm.errors import FileAccessError, InternalError, RunllmError, catalogue, class_of
 from runllm.exchange import Options, Request, RunResult
-from runllm.plan import Plan
+from runllm.program import Plan
 from runllm.runtime import Runtime
 from runllm.specimens import specimens
 from runllm.testing import ScriptedEngine

@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runllm import parser, projects
+from runllm import parser, project
 from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import InternalError, RunllmError, UsageError, class_of
 from runllm.machine import models, new_runtime, process_runtime, pull, remove_model, stats_store
 from runllm.notices import tell
-from runllm.plan import Plan
-from runllm.program import Program
+from runllm.program import Plan, Program
 from runllm.values import frozen
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
@@ -68,7 +67,7 @@ def validate(path: str | Path, *, trust_python: bool = False, whole_tree: bool =
     Raises:
         FileAccessError: the file cannot be read.
     """
-    loaded = projects.load(path, trust_python=trust_python, whole_tree=whole_tree)
+    loaded = project.load(path, trust_python=trust_python, whole_tree=whole_tree)
     return Report(path=str(path), problems=loaded.problems, plan=loaded.plan)
 
 

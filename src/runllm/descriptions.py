@@ -10,10 +10,9 @@ from runllm import templates
 from runllm.contracts import Contract
 from runllm.diagnostics import pointer
 from runllm.errors import TemplateError
-from runllm.plan import Plan
-from runllm.program import Dependency, Program, Section, ValueTemplate
+from runllm.program import Dependency, Plan, Program, Section, ValueTemplate
+from runllm.project.flow import expression
 from runllm.schemas import Schema, resolve
-from runllm.wiring.flows import expression
 
 _DEEPEST = 4  # lists within lists that a type names
 

@@ -158,7 +158,7 @@ def _source(span: Span) -> str:
     """The line of a place; of a very long one what stands around it."""
     if len(span.text) <= _LONGEST_SOURCE:
         return span.text
-    from runllm.excerpts import excerpt  # nearly no line is so long
+    from runllm.redaction import excerpt  # nearly no line is so long
 
     return excerpt(span, _LONGEST_SOURCE).text
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem
-from runllm.excerpts import excerpt
-from runllm.redaction import redact, redact_text
+from runllm.redaction import excerpt, redact, redact_text
 from runllm.terminal import harmless
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 import runllm
-from runllm.analysis import analyse
 from runllm.api import App
 from runllm.errors import PythonBlockExecutionError, RetryExhaustedError
 from runllm.exchange import Options
 from runllm.parser import parse
-from runllm.plan import Plan
+from runllm.program import Plan
+from runllm.project.check import analyse
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from tests.moments import at_opening
 
-from runllm import projects
+from runllm import project as projects
 from runllm.diagnostics import Problem
 from runllm.errors import FileAccessError
-from runllm.projects import Loaded, project_root
+from runllm.project import Loaded, project_root
 
 HEAD = """---
 name: {name}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from runllm.analysis import analyse
 from runllm.diagnostics import errors_in
 from runllm.documents import read
 from runllm.errors import class_of
 from runllm.parser import MAX_BYTES, parse
+from runllm.project.check import analyse
 
 MINIMAL = {
     "name": "echo",

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runllm import projects
+from runllm import project as projects
 from runllm.documents import read
-from runllm.plan import Plan
+from runllm.program import Plan
 
 CASES = read(Path(__file__).with_name("wiring.yaml").read_text(encoding="utf-8"))[0].value
 HEAD = {"description": "A test.", "version": "1.0.0", "author": "me", "max_context_window": 4096}

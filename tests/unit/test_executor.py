@@ -19,7 +19,7 @@ from runllm.errors import (
 )
 from runllm.exchange import Completion, Options, Usage
 from runllm.parser import parse
-from runllm.plan import Plan
+from runllm.program import Plan
 from runllm.runtime import Runtime
 from runllm.testing import FakeClock, ScriptedEngine
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runllm.analysis import analyse
 from runllm.documents import DocumentError, read
 from runllm.errors import class_of
 from runllm.parser import parse
+from runllm.project.check import analyse
 
 EXAMPLES = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parents[2].glob("examples/*.rllm"))]
 PIECES = [

@@ -16,7 +16,7 @@ from runllm.config.writing import file_of, remove, write
 from runllm.doctor import examine
 from runllm.errors import ConfigError
 from runllm.notices import SettingsWarning, tell
-from runllm.projects import project_root
+from runllm.project import project_root
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 

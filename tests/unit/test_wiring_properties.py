@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from runllm import executor, parser, projects
+from runllm import executor, parser
+from runllm import project as projects
 from runllm.contracts import Contract, schema_problems
 from runllm.engines.base import Engine
 from runllm.errors import (
@@ -21,11 +22,11 @@ from runllm.errors import (
     TemplateError,
 )
 from runllm.exchange import Completion, Endpoint, Options, Request, RunResult, Usage
-from runllm.plan import Plan
+from runllm.program import Plan
+from runllm.project.wire import needs
 from runllm.runtime import Runtime
 from runllm.specimens import specimens
 from runllm.testing import ScriptedEngine
-from runllm.wiring.needs import needs
 
 Json = Any
 HEAD = {"description": "A test.", "version": "1.0.0", "author": "me", "max_context_window": 1_000_000}

@@ -17,7 +17,7 @@ from runllm.executor.conversation import Conversation
 from runllm.executor.drivers import DEFAULT_CONCURRENCY, adrive, drive, drive_tree
 from runllm.executor.effects import Effect
 from runllm.executor.steps import Run, Tree
-from runllm.plan import Plan
+from runllm.program import Plan
 from runllm.runtime import Runtime
 from runllm.values import frozen
 

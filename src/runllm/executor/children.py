@@ -11,10 +11,9 @@ from typing import Any
 from runllm.errors import RunllmError
 from runllm.exchange import ChildResult
 from runllm.executor.effects import Effect, Start, Steps, Stop, Wait
-from runllm.plan import Plan
-from runllm.program import Dependency
+from runllm.program import Dependency, Plan
+from runllm.project import build
 from runllm.values import frozen
-from runllm.wiring import building
 
 
 @frozen
@@ -92,11 +91,11 @@ class Children:
         names = {**self.names, "uses": self.outputs}
         contract = child.program.input
         if dependency.for_each is None:
-            made = [Job(name=name, index=None, given=building.arguments(dependency, names, contract, source))]
+            made = [Job(name=name, index=None, given=build.arguments(dependency, names, contract, source))]
         else:
             made = [
                 self.job(dependency, index, {**names, "item": item, "index": index + 1})
-                for index, item in enumerate(building.items(dependency, names, source))
+                for index, item in enumerate(build.items(dependency, names, source))
             ]
             self.outputs[name] = [None] * len(made)
         self._missing[name] = len(made)
@@ -105,7 +104,7 @@ class Children:
     def job(self, dependency: Dependency, index: int, names: Mapping[str, Any]) -> Job:
         """The run for one item of a list."""
         contract = self.plan.children[dependency.name].program.input
-        given = building.arguments(dependency, names, contract, self.plan.program.source)
+        given = build.arguments(dependency, names, contract, self.plan.program.source)
         return Job(name=dependency.name, index=index, given=given)
 
     def start(self, job: Job) -> Start:

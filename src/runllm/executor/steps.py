@@ -30,8 +30,7 @@ from runllm.executor.conversation import Conversation, money
 from runllm.executor.drivers import DEFAULT_CONCURRENCY
 from runllm.executor.effects import Effect, Steps, Work
 from runllm.executor.recording import recorded
-from runllm.plan import Plan
-from runllm.program import ValueTemplate
+from runllm.program import Plan, ValueTemplate
 from runllm.routing import Limits, endpoints, limits
 from runllm.runtime import Runtime
 from runllm.values import frozen
@@ -203,7 +202,7 @@ class Run:
 
     def build(self, output: ValueTemplate) -> Generator[Effect, Any, Outcome]:
         """Build the output without a model, and hold it against its contract and the `check` blocks."""
-        from runllm.wiring.building import value_of
+        from runllm.project.build import value_of
 
         contract = self.program.output_contract
         value = value_of(output, self.names, contract, self.program.source)

@@ -13,7 +13,7 @@ from runllm.exchange import Options
 from runllm.forecast.draws import play
 from runllm.forecast.outline import Basis, Outline, Outliner
 from runllm.forecast.past import ENOUGH, Past
-from runllm.plan import Plan
+from runllm.program import Plan
 from runllm.runtime import Runtime
 from runllm.stats.quantiles import quantile
 from runllm.stats.store import Store

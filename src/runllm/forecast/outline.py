@@ -14,13 +14,12 @@ from runllm.exchange import Options
 from runllm.executor.conversation import Conversation
 from runllm.executor.steps import Run, Tree
 from runllm.forecast.past import Past
-from runllm.plan import Plan
 from runllm.pricing import Price
-from runllm.program import Dependency
+from runllm.program import Dependency, Plan
+from runllm.project import build
 from runllm.runtime import Runtime
 from runllm.stats.speed import Lengths, Speed
 from runllm.values import frozen
-from runllm.wiring import building
 
 UNKNOWN: Any = object()
 """A value that only a model's answer will decide."""
@@ -206,10 +205,10 @@ class Outliner:
         if decided:
             names = {"input": given, "uses": outputs}
             if dependency.for_each is None:
-                return [building.arguments(dependency, names, contract, source)]
-            items = enumerate(building.items(dependency, names, source), start=1)
+                return [build.arguments(dependency, names, contract, source)]
+            items = enumerate(build.items(dependency, names, source), start=1)
             each = [{**names, "item": item, "index": index} for index, item in items]
-            return [building.arguments(dependency, one, contract, source) for one in each]
+            return [build.arguments(dependency, one, contract, source) for one in each]
         if dependency.for_each is None:
             return [UNKNOWN]
         count = self.past.usual_count(_identity(plan), dependency.name)

@@ -7,22 +7,95 @@ one is found; the value is checked again when it runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, cast
 
 from runllm import templates
 from runllm.contracts import read_text
 from runllm.diagnostics import Problem, Span, did_you_mean, pointer
-from runllm.program import Program, Section, ValueTemplate
+from runllm.errors import TemplateError
+from runllm.program import Dependency, Program, Section, ValueTemplate
+from runllm.project.flow import Flow, Place, expression, flow, types_given
 from runllm.schemas import Schema, Scope, declared_properties, resolve, standalone
 from runllm.subtyping import UNKNOWN, Fit, described, fit
 from runllm.templates.paths import Found, Undeclared, enter
 from runllm.templates.reading import Unwritten
 from runllm.templates.values import Value, step_from
-from runllm.wiring.flows import Flow, expression, flow, types_given
-from runllm.wiring.needs import cycle_problems, needs
-from runllm.wiring.places import Place
+
+NOTHING: Schema = {"type": "object", "additionalProperties": False}
+
+
+def uses_scope(uses: Sequence[Dependency], children: Mapping[str, Program | None]) -> Scope:
+    """What `uses.NAME` holds for each dependency: its output, or under `for_each` the list of its outputs.
+
+    Args:
+        uses: the dependencies of a file.
+        children: the program of each; None or left out where it has none, because it is wrong.
+    """
+    if not uses:
+        return {"uses": NOTHING}
+    return {f"uses.{dependency.name}": _given(dependency, children.get(dependency.name)) for dependency in uses}
+
+
+def _given(dependency: Dependency, child: Program | None) -> Schema | None:
+    if child is None:
+        return None
+    output = child.output_contract.schema
+    if dependency.for_each is None:
+        return output
+    moved = dict(standalone(output, output))
+    definitions = moved.pop("$defs", {})
+    return {"type": "array", "items": moved, **({"$defs": definitions} if definitions else {})}
+
+
+def needs(program: Program) -> dict[str, frozenset[str]]:
+    """For each dependency, the others that its `with` and `for_each` mention."""
+    known = {dependency.name for dependency in program.uses}
+    return {dependency.name: frozenset(_mentioned(dependency)) & known for dependency in program.uses}
+
+
+def cycle_problems(program: Program, found: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
+    """The dependencies that wait for each other, as one problem."""
+    try:
+        TopologicalSorter(found).prepare()
+    except CycleError as error:
+        chain: list[str] = error.args[1]
+        by_name = {dependency.name: dependency for dependency in program.uses}
+        alone = len(set(chain)) == 1
+        message = (
+            f"`{chain[0]}` is made of its own output"
+            if alone
+            else "these dependencies wait for each other: " + " → ".join(f"`{name}`" for name in chain)
+        )
+        yield Problem(
+            message=message,
+            keyword="cycle",
+            kind="DependencyResolutionError",
+            span=by_name[chain[-1]].span,
+            hint="A dependency's `with` may only mention those that can run before it.",
+        )
+
+
+def _mentioned(dependency: Dependency) -> Iterator[str]:
+    for section in sections(dependency).values():
+        try:
+            found = templates.references(section.text)
+        except TemplateError:
+            continue  # reported where templates are checked
+        for reference in found:
+            if reference.path[0] == "uses" and len(reference.path) > 1:
+                yield str(reference.path[1])
+
+
+def sections(dependency: Dependency) -> dict[str, Section]:
+    """Every text of the entry that may be a template, by its pointer in the entry."""
+    found = {f"/with{at}": section for at, section in dependency.arguments.sections.items()}
+    if dependency.for_each is not None:
+        found |= {f"/for_each{at}": section for at, section in dependency.for_each.sections.items()}
+    return found
+
 
 _LONGEST_VALUE = 60
 _AT_RUN_TIME = "It is checked when it runs; `validate --strict` refuses it."

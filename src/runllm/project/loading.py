@@ -9,15 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from runllm import parser
-from runllm.analysis import analyse
 from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_order
 from runllm.engines import file_named
 from runllm.errors import FileAccessError
 from runllm.notices import tell
 from runllm.ownership import doubt
-from runllm.plan import Plan
-from runllm.program import Dependency, Program
-from runllm.refusals import refusals
+from runllm.program import Dependency, Plan, Program
+from runllm.project.check import analyse
+from runllm.project.refusals import refusals
 from runllm.values import frozen
 
 MAX_DEPTH = 32
@@ -148,7 +147,7 @@ class _Loader:
             return Loaded(plan=None, problems=problems)
         if not parsed.program.uses:
             return Loaded(plan=Plan(program=parsed.program), problems=problems)
-        from runllm.wiring.needs import needs  # a file that stands alone needs none of it
+        from runllm.project.wire import needs  # a file that stands alone needs none of it
 
         return Loaded(plan=Plan(program=parsed.program, children=plans, needs=needs(parsed.program)), problems=problems)
 

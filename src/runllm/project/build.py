@@ -16,7 +16,7 @@ from runllm.contracts import Contract, read_text
 from runllm.diagnostics import pointer
 from runllm.errors import DependencyResolutionError, TemplateError
 from runllm.program import Dependency, Source, ValueTemplate
-from runllm.wiring.places import Place
+from runllm.project.flow import Place
 
 Names = Mapping[str, Any]
 

@@ -9,8 +9,8 @@ from runllm import budget, templates
 from runllm.diagnostics import Problem, Span, in_order
 from runllm.parser import Parsed
 from runllm.program import Program, vars_schema
+from runllm.project.wire import uses_scope
 from runllm.schemas import Scope
-from runllm.wiring.scopes import uses_scope
 
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",
@@ -41,7 +41,7 @@ def analyse(
     if program is not None:
         found += [*_window_problems(program), *_unsent_problems(program)]
         if program.uses or program.output:
-            from runllm.wiring.checking import wiring_problems  # a file without them pays nothing for it
+            from runllm.project.wire import wiring_problems  # a file without them pays nothing for it
 
             found += wiring_problems(program, children, scope)
         if program.blocks:
