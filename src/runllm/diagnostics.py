@@ -72,6 +72,16 @@ def pointer(path: Iterable[str | int]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
+def steps(path: str) -> list[str]:
+    """The keys and indexes of a JSON Pointer, as texts."""
+    return [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
+
+
+def clip(text: str, most: int) -> str:
+    """At most so many characters of a text, the last one `…` where it was cut."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 _MOST_COMPARED = 1000
 _LONGEST_COMPARED = 100
 

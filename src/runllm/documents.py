@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from runllm.diagnostics import pointer
+from runllm.diagnostics import pointer, steps
 
 if TYPE_CHECKING:
     import yaml
@@ -61,7 +61,7 @@ class Node:
     def at(self, path: str) -> Node | None:
         """The node at a JSON Pointer, or None."""
         node: Node | None = self
-        for step in _steps(path):
+        for step in steps(path):
             if node is None:
                 return None
             node = node.child(step)
@@ -71,7 +71,7 @@ class Node:
         """Where the value at a JSON Pointer stands, or its `key`; the nearest ancestor's place if it is absent."""
         node: Node = self
         mark = self.mark
-        for step in _steps(path):
+        for step in steps(path):
             child = node.child(step)
             if child is None:
                 return node.keys.get(step, mark)
@@ -92,10 +92,6 @@ class Node:
             at, node = waiting.pop()
             yield at, node
             waiting += [(at + pointer([step]), child) for step, child in reversed(node.children.items())]
-
-
-def _steps(path: str) -> list[str]:
-    return [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
 
 
 class DocumentError(ValueError):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from runllm.diagnostics import Problem
+from runllm.diagnostics import Problem, clip
 from runllm.redaction import excerpt, redact, redact_text
 from runllm.terminal import harmless
 
@@ -100,9 +100,8 @@ def error_report(error: RunllmError, paint: Paint) -> str:
 
 def _attempt_report(attempt: Mapping[str, Any], paint: Paint) -> str:
     said = safe(str(attempt.get("text", "")))  # before it is cut: half a secret is none that can be found
-    shown = said if len(said) <= _LONGEST_VALUE else said[:_LONGEST_VALUE] + "…"
     head = paint(f"  attempt {attempt['attempt']}", "bold")
-    return f"{head} answered: {shown}"
+    return f"{head} answered: {clip(said, _LONGEST_VALUE)}"
 
 
 def error_json(error: RunllmError) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from runllm.diagnostics import clip
 from runllm.redaction import MASK, redact_text
 
 LONGEST_WORDS = 300
@@ -41,7 +42,7 @@ def said(messages: Sequence[str], secrets: Iterable[str] = ()) -> str:
     if words in ("", "Connection error."):
         words = next((text for message in reversed(messages) if (text := _bare(message))), words)
     words = _without(secrets, words[:_LONGEST_READ])
-    return words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
+    return clip(words, LONGEST_WORDS)
 
 
 def _bare(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 from runllm import templates
 from runllm.contracts import read_text
-from runllm.diagnostics import Problem, Span, did_you_mean, pointer
+from runllm.diagnostics import Problem, Span, clip, did_you_mean, pointer, steps
 from runllm.errors import TemplateError
 from runllm.program import Dependency, Program, Section, ValueTemplate
 from runllm.project.flow import Flow, Place, expression, flow, types_given
@@ -281,8 +281,7 @@ class _Wires:
 
     def called(self, at: str) -> str:
         """A part of the value, as a message names it."""
-        steps = [step.replace("~1", "/").replace("~0", "~") for step in at.split("/")[1:]]
-        path = "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in steps).removeprefix(".")
+        path = "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in steps(at)).removeprefix(".")
         return f"`{path}` of {self.owner}" if path else self.owner
 
     def what(self, at: str) -> str:
@@ -339,8 +338,7 @@ def _spelling(literal: Any, target: Schema) -> str:
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+    return clip(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_VALUE)
 
 
 def _required(root: Schema, schema: Any) -> list[str]:
