@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runllm import project
-from runllm.exchange import Options
 from runllm.executor import run
+from runllm.results import Options
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 

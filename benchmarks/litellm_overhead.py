@@ -33,7 +33,7 @@ assert reply.choices[0].message.content
 OURS = """
 import sys
 from runllm.engines.litellm import LiteLLMEngine
-from runllm.exchange import Endpoint, Message, Request
+from runllm.results import Endpoint, Message, Request
 endpoint = Endpoint(model="openai/m", api_base=sys.argv[1])
 engine = LiteLLMEngine()
 assert engine.complete(Request(endpoint=endpoint, messages=(Message(role="user", content="hi"),))).text
@@ -71,7 +71,7 @@ def cold(base: str, rounds: int) -> dict[str, list[float]]:
 def warm(base: str, rounds: int) -> dict[str, list[float]]:
     """Seconds of a call when everything is loaded and the connection is open."""
     from runllm.engines.litellm import LiteLLMEngine
-    from runllm.exchange import Endpoint, Message, Request
+    from runllm.results import Endpoint, Message, Request
 
     engine = LiteLLMEngine()
     request = Request(

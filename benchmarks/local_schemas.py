@@ -21,8 +21,8 @@ import yaml
 from runllm.contracts import Contract
 from runllm.engines.bounding import bounded
 from runllm.engines.local import LocalEngine
-from runllm.exchange import Completion, Endpoint, Message, Request
-from runllm.prompting import instruction
+from runllm.executor.prompt import instruction
+from runllm.results import Completion, Endpoint, Message, Request
 
 ENDPOINT = Endpoint(model="local/smollm2-135m")
 CASES = Path(__file__).parent.parent / "tests" / "spec" / "schemas.yaml"

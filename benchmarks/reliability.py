@@ -94,7 +94,7 @@ def a_call(base: str) -> dict[str, object]:
     from tests.integration.provider import Provider
 
     from runllm.engines.litellm import LiteLLMEngine
-    from runllm.exchange import Endpoint, Message, Request
+    from runllm.results import Endpoint, Message, Request
 
     def asking(base: str, timeout: float) -> Request:
         endpoint = Endpoint(model="openai/m", api_base=base)

@@ -31,7 +31,7 @@ from runllm.testing import ScriptedEngine
 APP = Path(__file__).parent.parent / "examples" / "summary.rllm"
 ANSWER = '{"summary": "a", "key_points": ["b", "c"]}'
 COLD = """
-import runllm.exchange, runllm.errors, json, sys, time  # what a run has loaded when it ends
+import runllm.results, runllm.errors, json, sys, time  # what a run has loaded when it ends
 start = time.perf_counter()
 from runllm.stats.store import Store, _insert
 from runllm.stats.records import AttemptRecord, RunRecord

@@ -24,7 +24,7 @@ from typing import Any
 
 from token_samples import PROSE, UNPROMISED, samples
 
-from runllm import budget
+from runllm import tokens
 
 LOW, HIGH = 0.98, 1.35
 Count = Callable[[str], int]
@@ -39,7 +39,7 @@ def main() -> int:
     low: list[str] = []
     for kind, texts in samples().items():
         counts = {name: [count(text) for text in texts] for name, count in tokenizers.items()}
-        guesses = [budget.estimate_text(text) for text in texts]
+        guesses = [tokens.estimate_text(text) for text in texts]
         largest = [max(of_text) for of_text in zip(*counts.values(), strict=True)]
         cells = [_lowest(guesses, counted) for counted in counts.values()]
         worst, mean = _lowest(guesses, largest), sum(guesses) / sum(largest)
@@ -61,7 +61,7 @@ def _lowest(guesses: list[int], counted: list[int]) -> float:
 
 def _unknown_stems(tokenizers: dict[str, Count]) -> Iterator[str]:
     """The estimate takes each of its words for one token; name a tokenizer where that is not so."""
-    stems = budget._STEMS.split()  # noqa: SLF001 - the list that is checked
+    stems = tokens._STEMS.split()  # noqa: SLF001 - the list that is checked
     for name, count in tokenizers.items():
         if count(" " + " ".join(stems)) > len(stems):
             yield f"{name} splits " + ", ".join([stem for stem in stems if count(f" {stem}") > 1])
@@ -74,12 +74,12 @@ def _speed() -> None:
         taken: list[float] = []
         for _ in range(5):
             start = time.process_time()
-            budget.estimate_text(text * times)
+            tokens.estimate_text(text * times)
             taken.append((time.process_time() - start) / len(text.encode()) / times)
         print(f"{name}: {statistics.median(taken) * 1e9:.0f} ms of processor time per MB (median of 5)")
     text = mixed * (8_000_000 // len(mixed.encode()))
     tracemalloc.start()
-    budget.estimate_text(text)
+    tokens.estimate_text(text)
     print(f"memory for 8 MB of mixed text: {tracemalloc.get_traced_memory()[1] / 1e6:.0f} MB above the text itself")
     tracemalloc.stop()
 

@@ -24,8 +24,8 @@ from runllm import project as projects
 from runllm.contracts import Contract
 from runllm.diagnostics import errors_in
 from runllm.errors import FileAccessError, InternalError, RunllmError, catalogue, class_of
-from runllm.exchange import Options, Request, RunResult
 from runllm.program import Plan
+from runllm.results import Options, Request, RunResult
 from runllm.runtime import Runtime
 from runllm.specimens import specimens
 from runllm.testing import ScriptedEngine

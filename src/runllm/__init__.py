@@ -44,13 +44,13 @@ if TYPE_CHECKING:
         StatsError,
         TemplateError,
     )
-    from runllm.exchange import Attempt, ChildResult, Completion, Event, RunResult, Usage
     from runllm.notices import SettingsWarning
+    from runllm.results import Attempt, ChildResult, Completion, Event, RunResult, Usage
     from runllm.runtime import Runtime
 
 _HOMES = {
     "api": ("App", "Report", "load", "run", "validate"),
-    "exchange": ("Attempt", "ChildResult", "Completion", "Event", "RunResult", "Usage"),
+    "results": ("Attempt", "ChildResult", "Completion", "Event", "RunResult", "Usage"),
     "notices": ("SettingsWarning",),
     "runtime": ("Runtime",),
     "errors": (

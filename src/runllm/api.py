@@ -17,9 +17,9 @@ from runllm.program import Plan, Program
 from runllm.values import frozen
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
-    from runllm.exchange import Event, Options, RunResult
     from runllm.executor import Preview
     from runllm.forecast import Forecast
+    from runllm.results import Event, Options, RunResult
     from runllm.runtime import Runtime
 
 __all__ = [
@@ -120,7 +120,7 @@ def load(
     if report.plan is None:
         raise _failure(report)
     from runllm import config  # a file that is only checked needs no settings
-    from runllm.exchange import Options
+    from runllm.results import Options
 
     configuration = config.load(Path(path).parent)
     settings, told = configuration.settings, (*configuration.warnings, *configuration.replaced(model))
@@ -315,7 +315,7 @@ class App:
         return {**found, **from_arguments(arguments, contract, literal)}
 
     def _with(self, **changes: Any) -> Options:
-        from runllm.exchange import Options
+        from runllm.results import Options
 
         _check(**{name: value for name, value in changes.items() if name != "listener"})
         options = self._options or Options()

@@ -44,7 +44,7 @@ from runllm.diagnostics import Problem, Span
 from runllm.redaction import redact, redact_text
 
 if TYPE_CHECKING:
-    from runllm.exchange import RunResult
+    from runllm.results import RunResult
 
 _LONGEST_SOURCE = 2000
 _CATALOGUE: dict[str, type[RunllmError]] = {}

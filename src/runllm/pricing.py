@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
-from runllm.exchange import Usage
+from runllm.results import Usage
 from runllm.values import frozen
 
 

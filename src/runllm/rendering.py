@@ -13,7 +13,7 @@ from runllm.terminal import harmless
 
 if TYPE_CHECKING:
     from runllm.errors import RunllmError
-    from runllm.exchange import Event
+    from runllm.results import Event
 
 _STYLES = {"red": "31", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _LONGEST_VALUE = 400

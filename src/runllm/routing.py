@@ -6,19 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from runllm.delivery import DEFAULT_NUM_RETRIES
 from runllm.engines.addresses import is_covered
 from runllm.errors import UsageError
-from runllm.exchange import Endpoint, Options
 from runllm.program import ModelSettings, Program
-from runllm.recovery import DEFAULT_MAX_RETRIES
+from runllm.results import DEFAULT_MAX_RETRIES, DEFAULT_NUM_RETRIES, DEFAULT_TIMEOUT, Endpoint, Options
 from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.config import Configuration
-
-
-DEFAULT_TIMEOUT = 600.0
 
 
 @frozen

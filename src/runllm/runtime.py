@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from runllm import engines
 from runllm.engines.base import Engine, Setup
-from runllm.exchange import Endpoint
+from runllm.results import Endpoint
 
 if TYPE_CHECKING:
     from runllm.blocks.phases import Runner

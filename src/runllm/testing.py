@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 
 from runllm.engines.base import Engine
 from runllm.errors import ProviderError, RunllmError
-from runllm.exchange import Completion, Endpoint, Request, Usage
 from runllm.pricing import FREE, Price
+from runllm.results import Completion, Endpoint, Request, Usage
 
 Answer = str | Completion | RunllmError
 

@@ -12,7 +12,7 @@ from tests.integration.ollama_server import Model, OllamaServer, Trouble
 from runllm.engines.base import Setup
 from runllm.engines.local import LocalEngine
 from runllm.errors import ModelNotFoundError
-from runllm.exchange import Endpoint
+from runllm.results import Endpoint
 
 APP = """---
 name: count

@@ -182,7 +182,7 @@ def main(mode: str) -> None:
     base = f"{listener.root}/v1" if mode == "loopback" else None
     from runllm.engines.litellm import LiteLLMEngine
     from runllm.errors import RunllmError
-    from runllm.exchange import Endpoint, Message, Request
+    from runllm.results import Endpoint, Message, Request
 
     engine = LiteLLMEngine()
     for name, given in endpoints(providers.names(), base):

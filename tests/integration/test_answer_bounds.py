@@ -11,11 +11,11 @@ from tests.e2e.test_cli import command
 from tests.integration.provider import Provider, answer
 
 import runllm
-from runllm.budget import estimate_messages
 from runllm.engines.local import _plan
 from runllm.engines.ollama_window import bounded
 from runllm.errors import ContextWindowExceededError
-from runllm.exchange import Endpoint, Message, Request
+from runllm.results import Endpoint, Message, Request
+from runllm.tokens import estimate_messages
 
 APP = """---
 name: bound
@@ -69,7 +69,7 @@ def sent(app: runllm.App, provider: Provider, text: str = "hi") -> Any:
 
 
 def room(app: runllm.App, text: str = "hi") -> int:
-    found = app.preview({"text": text}).budget
+    found = app.preview({"text": text}).tokens
     return found.window - found.prompt
 
 

@@ -9,10 +9,10 @@ import pytest
 import runllm
 from runllm.api import App
 from runllm.errors import PythonBlockExecutionError, RetryExhaustedError
-from runllm.exchange import Options
 from runllm.parser import parse
 from runllm.program import Plan
 from runllm.project.check import analyse
+from runllm.results import Options
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 

@@ -13,8 +13,8 @@ from tests.moments import at_opening
 import runllm
 from runllm.engines.local import LocalEngine
 from runllm.errors import RunllmError
-from runllm.exchange import Endpoint, Message, Request
 from runllm.files import read_bytes
+from runllm.results import Endpoint, Message, Request
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 

@@ -35,7 +35,7 @@ from runllm.errors import (
     RateLimitError,
     RequestRefusedError,
 )
-from runllm.exchange import Completion, Endpoint, Message, Request, Usage
+from runllm.results import Completion, Endpoint, Message, Request, Usage
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 CLOSED = {**SCHEMA, "additionalProperties": False}
@@ -453,7 +453,7 @@ def test_looking_is_free(tmp_path):
     found = run_alone(
         """
         from runllm.engines.litellm import LiteLLMEngine
-        from runllm.exchange import Endpoint
+        from runllm.results import Endpoint
         engine, gpt = LiteLLMEngine(), Endpoint(model="openai/gpt-4o")
         engine.ready(gpt)
         found["known"] = [engine.window(gpt), engine.price(gpt).rates[0].prompt]
@@ -472,7 +472,7 @@ CALLS = """
     from tests.integration.provider import Provider, answer, failure
     from runllm.engines.litellm import LiteLLMEngine
     from runllm.errors import RunllmError
-    from runllm.exchange import Endpoint, Message, Request
+    from runllm.results import Endpoint, Message, Request
 
     before, reached = dict(os.environ), []
     def watch(event, arguments):

@@ -21,8 +21,8 @@ from runllm.errors import (
     LLMParamValidationError,
     ProviderTimeoutError,
 )
-from runllm.exchange import Endpoint, Message, Request
-from runllm.prompting import instruction
+from runllm.executor.prompt import instruction
+from runllm.results import Endpoint, Message, Request
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
@@ -203,7 +203,7 @@ def test_a_forked_child_is_told_instead_of_hanging(engine):
 SCRIPT = """
 import sys, threading, _thread
 from runllm.engines.local import LocalEngine
-from runllm.exchange import Endpoint, Message, Request
+from runllm.results import Endpoint, Message, Request
 engine = LocalEngine()
 endpoint = Endpoint(model="local/smollm2-135m")
 engine.ready(endpoint); engine.window(endpoint)

@@ -31,7 +31,7 @@ from runllm.errors import (
     ProviderTimeoutError,
     RequestRefusedError,
 )
-from runllm.exchange import Endpoint, Message, Request
+from runllm.results import Endpoint, Message, Request
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 MODELS = ["ollama/llama3.2", "ollama_chat/llama3.2:latest"]

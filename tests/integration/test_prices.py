@@ -13,7 +13,7 @@ from tests.e2e.test_cli import command
 from tests.integration.provider import Provider, Reply, answer
 
 from runllm.engines import litellm, table
-from runllm.exchange import Endpoint, Usage
+from runllm.results import Endpoint, Usage
 
 APP = """---
 name: long
@@ -201,7 +201,7 @@ def test_what_a_provider_says_counts_where_it_says_what_it_charges(monkeypatch, 
     monkeypatch.setenv("RUNLLM_LOOPBACK_ONLY", "1")
     engine = litellm.LiteLLMEngine()
     with Provider(reply) as provider:
-        from runllm.exchange import Message, Request
+        from runllm.results import Message, Request
 
         endpoint = Endpoint(model=model, api_base=provider.base)
         asked = Request(endpoint=endpoint, messages=(Message(role="user", content="count"),), timeout=60)

@@ -32,7 +32,7 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
-from runllm.exchange import Completion, Endpoint, Message, Request
+from runllm.results import Completion, Endpoint, Message, Request
 
 ROOT = Path(__file__).parent.parent.parent
 MODELS = ["openai/m", "anthropic/claude-3-haiku-20240307", "ollama_chat/m"]

@@ -27,9 +27,9 @@ from runllm.errors import (
     RateLimitError,
     RequestRefusedError,
 )
-from runllm.exchange import Endpoint
 from runllm.models import KNOWN, KnownModel, PackagedModel, index, inventory, pull, remove
 from runllm.models import growing as growing_files
+from runllm.results import Endpoint
 
 REPO, FILE = "org/repo-GGUF", "model-Q4_K_M.gguf"
 NAME = f"hf:{REPO}:{FILE}"

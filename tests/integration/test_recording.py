@@ -12,7 +12,7 @@ from tests.apps import leaf
 
 import runllm
 from runllm.errors import InputSchemaError, ProviderError, RetryExhaustedError, RunllmError
-from runllm.exchange import Completion, Usage
+from runllm.results import Completion, Usage
 from runllm.runtime import Runtime
 from runllm.stats.store import Store
 from runllm.testing import ScriptedEngine

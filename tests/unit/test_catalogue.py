@@ -8,9 +8,9 @@ import pytest
 
 from runllm.engines.catalogue import locate, trained_window
 from runllm.errors import ModelNotFoundError
-from runllm.exchange import Endpoint
 from runllm.models import KNOWN
 from runllm.models.gguf import control_tokens
+from runllm.results import Endpoint
 
 
 def text(value: str) -> bytes:

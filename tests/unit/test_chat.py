@@ -8,7 +8,7 @@ import pytest
 
 from runllm.engines.access import Access
 from runllm.engines.chat import arguments, form, is_strict
-from runllm.exchange import Endpoint, Message, Request
+from runllm.results import Endpoint, Message, Request
 
 ACCESS = Access(provider="openai", model="openai/m", api_base=None, api_key=None)
 N = {"n": {"type": "integer"}}

@@ -17,7 +17,7 @@ from runllm.errors import (
     ProviderError,
     RetryExhaustedError,
 )
-from runllm.exchange import Completion, Endpoint, Event, Request, Usage
+from runllm.results import Completion, Endpoint, Event, Request, Usage
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 

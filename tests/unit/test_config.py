@@ -17,9 +17,8 @@ from runllm.config.places import places
 from runllm.config.settings import path_of, spelled
 from runllm.config.writing import remove, write
 from runllm.errors import ConfigError, FileAccessError
-from runllm.executor import DEFAULT_CONCURRENCY
-from runllm.recovery import DEFAULT_MAX_RETRIES
 from runllm.rendering import Paint, error_json, error_report
+from runllm.results import DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runllm.delivery import Call, Pause, deliver
 from runllm.errors import AuthenticationError, ContextWindowExceededError, ProviderError, RateLimitError
-from runllm.exchange import Completion, Endpoint, Message, Request
+from runllm.executor.delivery import Call, Pause, deliver
+from runllm.results import Completion, Endpoint, Message, Request
 
 REQUEST = Request(endpoint=Endpoint(model="?"), messages=(Message(role="user", content="x"),))
 A, B = Endpoint(model="a/1"), Endpoint(model="b/1")

@@ -17,9 +17,9 @@ from runllm.errors import (
     RetryExhaustedError,
     TemplateError,
 )
-from runllm.exchange import Completion, Options, Usage
 from runllm.parser import parse
 from runllm.program import Plan
+from runllm.results import Completion, Options, Usage
 from runllm.runtime import Runtime
 from runllm.testing import FakeClock, ScriptedEngine
 

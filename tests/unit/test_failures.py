@@ -19,7 +19,7 @@ from runllm.errors import (
     ProviderError,
     RequestRefusedError,
 )
-from runllm.exchange import Endpoint
+from runllm.results import Endpoint
 
 
 @pytest.mark.parametrize(

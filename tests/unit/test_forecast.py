@@ -8,9 +8,9 @@ from tests.apps import leaf
 
 import runllm
 from runllm.errors import InputSchemaError, TemplateError
-from runllm.exchange import Endpoint
 from runllm.forecast import Basis, Forecast
 from runllm.pricing import Price, flat
+from runllm.results import Endpoint
 from runllm.runtime import Runtime
 from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
 from runllm.stats.store import Store

@@ -16,8 +16,8 @@ from runllm.errors import (
     ProviderConnectionError,
     RequestRefusedError,
 )
-from runllm.exchange import Completion, Endpoint, Message, Request, Usage
 from runllm.progress import progress_line
+from runllm.results import Completion, Endpoint, Message, Request, Usage
 
 
 def asking(text: str = "hi", provider_params: dict | None = None, **params: int) -> Request:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runllm.engines import table
-from runllm.exchange import Endpoint, Usage
 from runllm.pricing import FREE, Price, Rates, flat
+from runllm.results import Endpoint, Usage
 
 TIERED = Price(
     rates=(

@@ -1,6 +1,6 @@
 """The outline of a schema in words, for a model that is held to it anyway."""
 
-from runllm.prompting import instruction
+from runllm.executor.prompt import instruction
 
 SCHEMA = {
     "type": "object",

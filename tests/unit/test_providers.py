@@ -9,7 +9,7 @@ from runllm.engines.addresses import is_covered, is_loopback, ollama_address, or
 from runllm.engines.providers import provider_of
 from runllm.engines.table import price, window
 from runllm.errors import MissingCredentialError, ModelNotFoundError, ProviderConnectionError
-from runllm.exchange import Endpoint, Usage
+from runllm.results import Endpoint, Usage
 
 
 @pytest.mark.parametrize(

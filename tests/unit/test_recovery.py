@@ -6,8 +6,8 @@ import pytest
 
 from runllm.diagnostics import Problem
 from runllm.errors import ProviderError, PythonBlockExecutionError, RetryExhaustedError, TemplateError
-from runllm.exchange import Completion, Endpoint, Message, Outcome, Request, Usage, Verdict
-from runllm.recovery import Policy, attempts
+from runllm.executor.recovery import Policy, attempts
+from runllm.results import Completion, Endpoint, Message, Outcome, Request, Usage, Verdict
 
 FIRST = Request(
     endpoint=Endpoint(model="m"), messages=(Message(role="user", content="ask"),), schema={"type": "object"}

@@ -21,9 +21,9 @@ from runllm.errors import (
     ProviderError,
     TemplateError,
 )
-from runllm.exchange import Completion, Endpoint, Options, Request, RunResult, Usage
 from runllm.program import Plan
 from runllm.project.wire import needs
+from runllm.results import Completion, Endpoint, Options, Request, RunResult, Usage
 from runllm.runtime import Runtime
 from runllm.specimens import specimens
 from runllm.testing import ScriptedEngine

@@ -13,8 +13,8 @@ import click
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
 from runllm.cli.output import check_target, coloured, download_bar, format_option, write
-from runllm.exchange import Event
 from runllm.rendering import Paint, as_json, event_line, output_text, safe
+from runllm.results import Event
 
 if TYPE_CHECKING:
     from runllm.executor import Preview
@@ -185,18 +185,18 @@ def _trace(bar: Bar | None, event: Event) -> None:
 
 def _preview(found: Preview) -> dict[str, Any]:
     shown: dict[str, Any] = {}
-    if found.request is not None and found.budget is not None:
-        budget = found.budget
+    if found.request is not None and found.tokens is not None:
+        room = found.tokens
         shown = {
             "model": found.request.endpoint.model,
             **({"api_base": found.request.endpoint.api_base} if found.request.endpoint.api_base else {}),
             "messages": [{"role": message.role, "content": message.content} for message in found.request.messages],
             "llm_params": dict(found.request.params),
             "tokens": {
-                "prompt": budget.prompt,
-                "answer": budget.answer,
-                "window": budget.window,
-                "fits": budget.fits,
+                "prompt": room.prompt,
+                "answer": room.answer,
+                "window": room.window,
+                "fits": room.fits,
             },
             "cost": found.cost and {"prompt": found.cost[0], "answer": found.cost[1], "currency": "USD"},
         }

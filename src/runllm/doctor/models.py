@@ -37,7 +37,7 @@ def _ollama_server(environment: Mapping[str, str], configuration: Configuration 
     from runllm.engines.addresses import is_loopback
     from runllm.engines.ollama_server import installed, root
     from runllm.errors import ProviderConnectionError
-    from runllm.exchange import Endpoint
+    from runllm.results import Endpoint
 
     own = configuration.for_model("ollama/any").api_base if configuration else None
     known = {**environment, "OLLAMA_API_BASE": own} if own else environment

@@ -15,8 +15,8 @@ from runllm.diagnostics import did_you_mean, pointer
 from runllm.engines.addresses import is_at, is_covered, is_loopback, ollama_address, origin, read
 from runllm.engines.providers import OLLAMA_ADDRESS, Provider, facts, provider_of, takes, variable_named_like
 from runllm.errors import ConfigError, MissingCredentialError, NotAllowedError, ProviderConnectionError, RunllmError
-from runllm.exchange import Endpoint
 from runllm.redaction import name_secret
+from runllm.results import Endpoint
 from runllm.values import frozen
 
 LOOPBACK_ONLY = "RUNLLM_LOOPBACK_ONLY"

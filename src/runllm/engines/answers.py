@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from runllm import budget
+from runllm import tokens
 from runllm.engines import table
 from runllm.errors import ContextWindowExceededError
-from runllm.exchange import Endpoint, Request
+from runllm.results import Endpoint, Request
 
 # A Claude model must be told how long its answer may be. Whoever serves it is told the model's own limit by LiteLLM,
 # or takes that itself.
@@ -32,7 +32,7 @@ def bounded(request: Request) -> Request:
     endpoint = request.endpoint
     params = {**endpoint.provider_params, **request.params}
     asked = _asked(endpoint, params)
-    if request.window is None or asked is None or budget.longest_answer(params) is not None:
+    if request.window is None or asked is None or tokens.longest_answer(params) is not None:
         return request
     longest = min(asked, _room(request, request.window), table.longest_answer(endpoint) or asked)
     thought = _thought(endpoint, params)
@@ -49,7 +49,7 @@ def bounded(request: Request) -> Request:
 def _room(request: Request, window: int) -> int:
     """Tokens that the prompt leaves of the window, the model's own if that is smaller; a few in every case."""
     own = table.window(request.endpoint) or window
-    found = budget.check(
+    found = tokens.check(
         [message.content for message in request.messages],
         schema=request.schema,
         max_tokens=None,
@@ -79,4 +79,4 @@ def _thought(endpoint: Endpoint, params: Mapping[str, Any]) -> int:
     thinking = params.get("thinking")
     if isinstance(thinking, dict) and cast("dict[str, Any]", thinking).get("type") == "adaptive":
         effort = effort or "medium"
-    return budget.thinking(params) or _EFFORTS.get(str(effort), 0)
+    return tokens.thinking(params) or _EFFORTS.get(str(effort), 0)

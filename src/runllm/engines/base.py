@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from runllm import engines
-from runllm.exchange import Completion, Endpoint, Request
+from runllm.results import Completion, Endpoint, Request
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Engine(Protocol):
 
     Every failure is a `runllm.errors.RunllmError` raised `from None`: a library's own exception may
     hold a request with a key in it. An engine makes exactly one call per request; trying again and
-    falling back belong to `runllm.delivery`.
+    falling back belong to `runllm.executor.delivery`.
     """
 
     def traits(self, endpoint: Endpoint) -> Traits:

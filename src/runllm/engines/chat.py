@@ -14,7 +14,7 @@ from runllm.engines import table
 from runllm.engines.access import Access
 from runllm.engines.failures import Failure
 from runllm.errors import ProviderError, RequestRefusedError, RunllmError
-from runllm.exchange import Completion, Request, Usage
+from runllm.results import Completion, Request, Usage
 from runllm.schemas import subschemas
 
 # What these providers take instead of a schema: a JSON object of any form, or nothing at all.

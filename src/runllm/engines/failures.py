@@ -29,8 +29,8 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
-from runllm.exchange import Endpoint
 from runllm.redaction import redact_text
+from runllm.results import Endpoint
 from runllm.values import frozen
 
 _DEEPEST_CAUSE = 12

@@ -22,8 +22,8 @@ from runllm.engines.access import Access, reach, refusals, stopped
 from runllm.engines.base import Engine, Setup
 from runllm.engines.failures import Failure, error_for, observe
 from runllm.errors import EngineUnavailableError, ProviderTimeoutError, RunllmError
-from runllm.exchange import Completion, Endpoint, Request
 from runllm.pricing import Price
+from runllm.results import Completion, Endpoint, Request
 
 if TYPE_CHECKING:
     from runllm.engines.background import Background

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from runllm.errors import ModelNotFoundError
-from runllm.exchange import Usage
+from runllm.results import Usage
 
 _PATIENCE = 0.05
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runllm import budget
+from runllm import tokens
 from runllm.contracts import Contract
 from runllm.diagnostics import did_you_mean
 from runllm.engines.base import Engine, Setup
@@ -36,8 +36,8 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
-from runllm.exchange import Completion, Endpoint, Request, Usage
 from runllm.pricing import FREE, Price
+from runllm.results import Completion, Endpoint, Request, Usage
 
 DEFAULT_ANSWER = 1024
 """Tokens an answer to a schema may take when the app does not say."""
@@ -270,7 +270,7 @@ def _body(request: Request) -> dict[str, Any]:
         **{name: value for name, value in params.items() if name in _SENT},
         **{name: value for name, value in extra.items() if name not in _LOAD_OPTIONS},
     }
-    most = budget.longest_answer(params)
+    most = tokens.longest_answer(params)
     if most is not None:
         body["max_tokens"] = most
     longest: Any = body.get("max_tokens", 1)
@@ -290,7 +290,7 @@ def _plan(request: Request, body: Mapping[str, Any], window: int, *, distinct: b
     prompt = sum(len(message.content.encode()) // 3 + 8 for message in request.messages)
     room = window - prompt - 16
     if request.window is not None:
-        room = min(room, request.window - budget.estimate_messages([message.content for message in request.messages]))
+        room = min(room, request.window - tokens.estimate_messages([message.content for message in request.messages]))
     room = max(64, room)
     given = body.get("max_tokens")
     try:

@@ -20,8 +20,8 @@ from runllm.engines.litellm import LiteLLMEngine
 from runllm.engines.ollama_server import Server, full, name_of, root, suggestion
 from runllm.engines.ollama_window import Facts
 from runllm.errors import ContextWindowExceededError, OllamaModelMissingError, RunllmError
-from runllm.exchange import Completion, Endpoint, Request
 from runllm.pricing import Price
+from runllm.results import Completion, Endpoint, Request
 
 if TYPE_CHECKING:
     import asyncio

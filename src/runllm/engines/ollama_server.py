@@ -25,7 +25,7 @@ from runllm.errors import (
     ProviderTimeoutError,
     RunllmError,
 )
-from runllm.exchange import Endpoint
+from runllm.results import Endpoint
 from runllm.values import frozen
 
 if TYPE_CHECKING:

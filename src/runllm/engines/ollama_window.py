@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runllm.budget import SMALLEST_ANSWER, estimate_messages, estimate_text
 from runllm.errors import ContextWindowExceededError, LLMParamValidationError
-from runllm.exchange import Completion, Endpoint, Request
+from runllm.results import Completion, Endpoint, Request
+from runllm.tokens import SMALLEST_ANSWER, estimate_messages, estimate_text
 from runllm.values import frozen
 
 ANSWER = 2048

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from runllm.exchange import Message
 from runllm.models.gguf import control_tokens
+from runllm.results import Message
 
 _BEGINNINGS = ("<", "[")  # of every control token that is in use; looking for them saves reading the vocabulary
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from runllm.engines import traits
 from runllm.engines.addresses import is_at
-from runllm.exchange import Endpoint
 from runllm.pricing import FREE, Price, Rates
+from runllm.results import Endpoint
 
 _PRICES = "model_prices_and_context_window_backup.json"
 

@@ -10,18 +10,18 @@ from collections.abc import Generator, Mapping
 from dataclasses import field
 from typing import Any, TypeVar
 
-from runllm import budget
 from runllm.errors import RunllmError
-from runllm.exchange import Options, Request, RunResult, Usage
-from runllm.executor.conversation import Conversation
-from runllm.executor.drivers import DEFAULT_CONCURRENCY, adrive, drive, drive_tree
+from runllm.executor.core import Run, Tree
+from runllm.executor.driver import adrive, drive, drive_tree
 from runllm.executor.effects import Effect
-from runllm.executor.steps import Run, Tree
+from runllm.executor.talk import Conversation
 from runllm.program import Plan
+from runllm.results import Options, Request, RunResult, Usage
 from runllm.runtime import Runtime
+from runllm.tokens import Room
 from runllm.values import frozen
 
-__all__ = ["DEFAULT_CONCURRENCY", "Preview", "arun", "preview", "run", "settle"]
+__all__ = ["Preview", "arun", "preview", "run", "settle"]
 
 
 T = TypeVar("T")
@@ -33,14 +33,14 @@ class Preview:
 
     Attributes:
         request: the first, as it is sent; None where no model is called, or where it is made of what others give.
-        budget: its estimated tokens, and the window they must fit; None without a request.
-        cost: US dollars of its prompt, and of an answer as long as `budget` has it; None where the price is not known.
+        tokens: the estimate, and the window that it must fit; None without a request.
+        cost: US dollars of its prompt, and of an answer as long as `tokens` has it; None where the price is not known.
         waits_for: the apps whose output the request is made of.
         children: the same for the apps that it uses.
     """
 
     request: Request | None = None
-    budget: budget.Budget | None = None
+    tokens: Room | None = None
     cost: tuple[float, float] | None = None
     waits_for: tuple[str, ...] = ()
     children: Mapping[str, Preview] = field(default_factory=dict[str, "Preview"])
@@ -91,10 +91,10 @@ def _preview(one: Run, given: Any) -> Preview:
         return Preview()
     conversation = Conversation(one)
     request = conversation.render()
-    engine, found = one.runtime.engine(request.endpoint), conversation.budget(request)
+    engine, found = one.runtime.engine(request.endpoint), conversation.room(request)
     price, usage = engine.price(request.endpoint), Usage(prompt_tokens=found.prompt, completion_tokens=found.answer)
     cost = price.parts(usage, request.service) if price else None
-    return Preview(request=engine.sent(request), budget=found, cost=cost)
+    return Preview(request=engine.sent(request), tokens=found, cost=cost)
 
 
 def _preview_of_tree(one: Run) -> Preview:

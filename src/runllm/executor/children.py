@@ -9,10 +9,10 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from runllm.errors import RunllmError
-from runllm.exchange import ChildResult
 from runllm.executor.effects import Effect, Start, Steps, Stop, Wait
 from runllm.program import Dependency, Plan
 from runllm.project import build
+from runllm.results import ChildResult
 from runllm.values import frozen
 
 

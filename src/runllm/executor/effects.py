@@ -6,9 +6,22 @@ from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from runllm import delivery
-from runllm.exchange import RunResult
+from runllm.results import Request, RunResult
 from runllm.values import frozen
+
+
+@frozen
+class Call:
+    """Ask the driver to send a request; it answers with the `Completion`, or throws the failure in."""
+
+    request: Request
+
+
+@frozen
+class Pause:
+    """Ask the driver to wait for so many seconds."""
+
+    seconds: float
 
 
 @frozen
@@ -45,5 +58,5 @@ class Stop:
     """End the runs that were started here and are still under way; answered by their `ChildResult`s."""
 
 
-Effect: TypeAlias = "delivery.Effect | Work | Start | Wait | Stop"
+Effect: TypeAlias = "Call | Pause | Work | Start | Wait | Stop"
 Steps: TypeAlias = "Generator[Effect, Any, RunResult]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runllm.errors import StatsError
-from runllm.exchange import Event, Options, RunResult
+from runllm.results import Event, Options, RunResult
 from runllm.runtime import Runtime
 
 

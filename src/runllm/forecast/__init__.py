@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runllm.exchange import Options
 from runllm.forecast.draws import play
 from runllm.forecast.outline import Basis, Outline, Outliner
 from runllm.forecast.past import ENOUGH, Past
 from runllm.program import Plan
+from runllm.results import Options
 from runllm.runtime import Runtime
 from runllm.stats.quantiles import quantile
 from runllm.stats.store import Store

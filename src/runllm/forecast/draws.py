@@ -7,8 +7,8 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runllm.exchange import Usage
 from runllm.forecast.outline import Call, Outline
+from runllm.results import Usage
 from runllm.stats.quantiles import quantile
 
 DRAWS = 400

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
-from runllm import budget, engines, executor
+from runllm import engines, executor, tokens
 from runllm.errors import RunllmError, StatsError
-from runllm.exchange import Options
-from runllm.executor.conversation import Conversation
-from runllm.executor.steps import Run, Tree
+from runllm.executor.core import Run, Tree
+from runllm.executor.talk import Conversation
 from runllm.forecast.past import Past
 from runllm.pricing import Price
 from runllm.program import Dependency, Plan
 from runllm.project import build
+from runllm.results import DEFAULT_CONCURRENCY, Options
 from runllm.runtime import Runtime
 from runllm.stats.speed import Lengths, Speed
 from runllm.values import frozen
@@ -173,7 +173,7 @@ class Outliner:
             overhead=past.overhead if past else 0.0,
             children=children,
             needs=plan.needs,
-            concurrency=self.options.concurrency or executor.DEFAULT_CONCURRENCY,
+            concurrency=self.options.concurrency or DEFAULT_CONCURRENCY,
         )
 
     # --- the apps that are used ------------------------------------------------------------------
@@ -237,12 +237,12 @@ class Outliner:
         estimated = None
         if known:
             executor.settle(run.before(), self.runtime)
-            estimated = conversation.budget(conversation.render()).prompt
+            estimated = conversation.room(conversation.render()).prompt
         prompt = past.prompt_tokens if estimated is None else round(estimated * past.counted_by_estimated)
         return Call(
             model=endpoint.model,
             prompt_tokens=prompt,
-            most_tokens=budget.longest_answer(run.program.params),
+            most_tokens=tokens.longest_answer(run.program.params),
             window=conversation.window(endpoint),
             speed=past.speed,
             lengths=past.lengths,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runllm import budget, templates
+from runllm import templates, tokens
 from runllm.diagnostics import Problem, Span, in_order
 from runllm.parser import Parsed
 from runllm.program import Program, vars_schema
@@ -92,10 +92,10 @@ def _window_problems(program: Program) -> Iterator[Problem]:
         return
     fixed = [section.text for section in (program.system, program.prompt) if section]
     limit = "max_tokens" if program.params.get("max_completion_tokens") is None else "max_completion_tokens"
-    room = budget.longest_answer(program.params)
-    if budget.surely_fits(fixed, max_tokens=room, window=program.max_context_window):
+    room = tokens.longest_answer(program.params)
+    if tokens.surely_fits(fixed, max_tokens=room, window=program.max_context_window):
         return
-    found = budget.check(["\n".join(fixed)], max_tokens=room, window=program.max_context_window)
+    found = tokens.check(["\n".join(fixed)], max_tokens=room, window=program.max_context_window)
     if room is not None and room >= program.max_context_window:
         window = f"`max_context_window` ({program.max_context_window:,})"
         message = f"`{limit}` ({room:,}) leaves no room for a prompt in {window}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from runllm import engines
 from runllm.diagnostics import Problem, pointer
-from runllm.exchange import Attempt, ChildResult, RunResult
+from runllm.results import Attempt, ChildResult, RunResult
 from runllm.schemas import declared_properties, resolve
 from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from runllm import templates
 from runllm.errors import TemplateError
-from runllm.exchange import Message
+from runllm.executor.recovery import DEFAULT_TEMPLATE
 from runllm.program import Program, Section
-from runllm.recovery import DEFAULT_TEMPLATE
+from runllm.results import Message
 from runllm.schemas import Schema, declared_types, resolve
 
 SCHEMA_INSTRUCTION = """\

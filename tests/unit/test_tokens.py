@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runllm import budget
-from runllm.budget import Budget, check, estimate_messages, estimate_text
+from runllm import tokens
+from runllm.tokens import Room, check, estimate_messages, estimate_text
 
 # The largest count that ten tokenizers gave (cl100k, o200k, Claude's, DeepSeek's, SmolLM2's, Llama 3 and 4,
 # Qwen 2.5 and 3.6, Mistral's tekken), by `benchmarks/token_estimate.py`.
@@ -110,8 +110,8 @@ def test_joining_two_texts_changes_their_sum_only_where_they_meet(left: str, rig
 
 
 def test_reading_a_long_text_in_parts_changes_nothing_but_the_seams() -> None:
-    words = "about " * budget.CHUNK
-    assert budget.CHUNK <= estimate_text(words) <= budget.CHUNK + JUNCTION * 6
+    words = "about " * tokens.CHUNK
+    assert tokens.CHUNK <= estimate_text(words) <= tokens.CHUNK + JUNCTION * 6
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ def test_a_megabyte_of_anything_is_read_at_once(unit: str) -> None:
 
 def test_a_request_is_its_texts_and_a_little_for_each_message() -> None:
     alone = estimate_messages(["hello"])
-    assert alone == budget.PER_REQUEST + budget.PER_MESSAGE + estimate_text("hello")
-    assert estimate_messages(["hello", "hello"]) == 2 * alone - budget.PER_REQUEST
+    assert alone == tokens.PER_REQUEST + tokens.PER_MESSAGE + estimate_text("hello")
+    assert estimate_messages(["hello", "hello"]) == 2 * alone - tokens.PER_REQUEST
 
 
 def test_a_schema_counts_where_it_is_sent() -> None:
     schema = {"type": "object", "properties": {"größe": {"type": "integer", "minimum": 0}}}
     more = estimate_messages(["x"], schema) - estimate_messages(["x"])
-    assert more == budget.PER_MESSAGE + estimate_text(json.dumps(schema, ensure_ascii=False))
+    assert more == tokens.PER_MESSAGE + estimate_text(json.dumps(schema, ensure_ascii=False))
     assert check(["x"], schema=schema, max_tokens=1, window=99).prompt == estimate_messages(["x"], schema)
 
 
@@ -143,7 +143,7 @@ def test_a_schema_counts_where_it_is_sent() -> None:
     [
         (500, 8192, 500),
         (0, 8192, 0),
-        (None, 8192, budget.SMALLEST_ANSWER),
+        (None, 8192, tokens.SMALLEST_ANSWER),
         (None, 400, 100),  # a small window keeps three quarters for the prompt
     ],
 )
@@ -153,7 +153,7 @@ def test_room_for_the_answer(max_tokens: int | None, window: int, answer: int) -
 
 @pytest.mark.parametrize(("window", "excess"), [(151, 0), (150, 0), (149, 1), (0, 150)])
 def test_a_budget_fits_up_to_the_last_token(window: int, excess: int) -> None:
-    found = Budget(prompt=100, answer=50, window=window)
+    found = Room(prompt=100, answer=50, window=window)
     assert (found.fits, found.excess) == (excess == 0, excess)
 
 
@@ -167,7 +167,7 @@ def test_a_long_prompt_does_not_fit_and_a_shorter_one_does() -> None:
 
 
 def test_every_known_word_is_listed_once_in_small_letters() -> None:
-    stems = budget._STEMS.split()
+    stems = tokens._STEMS.split()
     assert stems == sorted(set(stems))
     assert all(stem.isascii() and stem.isalpha() and stem.islower() and len(stem) > 1 for stem in stems)
 
@@ -179,11 +179,11 @@ def test_every_known_word_is_listed_once_in_small_letters() -> None:
 )
 def test_what_surely_fits_fits(texts: list[str], max_tokens: int | None, window: int) -> None:
     """The quick look never lets a request through that the estimate refuses."""
-    if budget.surely_fits(texts, max_tokens=max_tokens, window=window):
+    if tokens.surely_fits(texts, max_tokens=max_tokens, window=window):
         assert check(texts, max_tokens=max_tokens, window=window).fits
 
 
 def test_a_wide_window_is_seen_at_a_glance() -> None:
     """The quick look counts four bytes a character, so it leaves a close call to the estimate."""
-    assert budget.surely_fits(["a prompt"], max_tokens=400, window=8192)
-    assert not budget.surely_fits(["a" * 2000], max_tokens=400, window=4096)
+    assert tokens.surely_fits(["a prompt"], max_tokens=400, window=8192)
+    assert not tokens.surely_fits(["a" * 2000], max_tokens=400, window=4096)

@@ -11,30 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from runllm.errors import ModelNotFoundError, OllamaModelMissingError, ProviderError, RunllmError
-from runllm.exchange import Completion, Endpoint, Request
-from runllm.values import frozen
+from runllm.executor.effects import Call, Pause
+from runllm.results import DEFAULT_NUM_RETRIES, Completion, Endpoint, Request
 
-DEFAULT_NUM_RETRIES = 2
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 LONGEST_RETRY_AFTER = 60.0
-
-
-@frozen
-class Call:
-    """Ask the driver to send a request; it answers with the `Completion`, or throws the failure in."""
-
-    request: Request
-
-
-@frozen
-class Pause:
-    """Ask the driver to wait for so many seconds."""
-
-    seconds: float
-
-
-Effect = Call | Pause
 
 
 def deliver(
@@ -43,7 +25,7 @@ def deliver(
     *,
     num_retries: int = DEFAULT_NUM_RETRIES,
     jitter: Callable[[], float] = random.random,
-) -> Generator[Effect, Any, Completion]:
+) -> Generator[Call | Pause, Any, Completion]:
     """Send `request` to the first endpoint, and to the next ones when that one fails for good.
 
     Args:

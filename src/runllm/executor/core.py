@@ -4,7 +4,7 @@ accept     check the input, fill defaults
 preflight  for the first app of a tree: are the models there, and what runs blocks, of all of them
 depend     the apps that it uses: `runllm.executor.children`
 before     `pre` blocks
-converse   render, guard the window, ask, judge, recover: `runllm.executor.conversation`
+converse   render, guard the window, ask, judge, recover: `runllm.executor.talk`
 build      or, instead, the `output` of an app without a model
 after      `post` blocks
 finish     the result, whether it succeeded or not
@@ -25,12 +25,11 @@ from runllm.errors import (
     OutputSchemaError,
     RunllmError,
 )
-from runllm.exchange import ChildResult, Endpoint, Event, Options, Outcome, RunResult
-from runllm.executor.conversation import Conversation, money
-from runllm.executor.drivers import DEFAULT_CONCURRENCY
 from runllm.executor.effects import Effect, Steps, Work
 from runllm.executor.recording import recorded
+from runllm.executor.talk import Conversation, money
 from runllm.program import Plan, ValueTemplate
+from runllm.results import DEFAULT_CONCURRENCY, ChildResult, Endpoint, Event, Options, Outcome, RunResult
 from runllm.routing import Limits, endpoints, limits
 from runllm.runtime import Runtime
 from runllm.values import frozen

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from runllm.config import Configuration
     from runllm.errors import RunllmError
 
+DEFAULT_MAX_RETRIES = 2
+DEFAULT_NUM_RETRIES = 2
+DEFAULT_TIMEOUT = 600.0
+DEFAULT_CONCURRENCY = 8
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -69,7 +74,7 @@ class Request:
     messages: tuple[Message, ...]
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     schema: Mapping[str, Any] | None = None
-    timeout: float = 600.0
+    timeout: float = DEFAULT_TIMEOUT
     window: int | None = None
 
     @property

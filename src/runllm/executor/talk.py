@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from runllm import budget, prompting
-from runllm.delivery import deliver
+from runllm import tokens
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError, RunllmError
-from runllm.exchange import Completion, Endpoint, Message, Outcome, Request, Verdict
+from runllm.executor import prompt
+from runllm.executor.delivery import deliver
 from runllm.executor.effects import Effect
+from runllm.executor.recovery import Policy, attempts, window_exceeded
 from runllm.extraction import extract
-from runllm.recovery import Policy, attempts, window_exceeded
+from runllm.results import Completion, Endpoint, Message, Outcome, Request, Verdict
 
 if TYPE_CHECKING:
-    from runllm.executor.steps import Run
+    from runllm.executor.core import Run
 
 
 class Conversation:
@@ -33,7 +34,7 @@ class Conversation:
 
     def render(self) -> Request:
         """Render the conversation into the first request."""
-        return self.asking(prompting.messages(self.program, self.run.names, constrained=self.constrained))
+        return self.asking(prompt.messages(self.program, self.run.names, constrained=self.constrained))
 
     def asking(self, messages: tuple[Message, ...]) -> Request:
         """The request that these messages make."""
@@ -48,7 +49,7 @@ class Conversation:
 
     def guard(self, request: Request) -> None:
         """Refuse a request that does not fit the window."""
-        found = self.budget(request)
+        found = self.room(request)
         self.run.estimate = found.prompt
         self.run.tell("render", f"{len(request.messages)} messages, about {found.prompt:,} tokens")
         if not found.fits:
@@ -56,14 +57,14 @@ class Conversation:
             limit = request.endpoint.model if own else "`max_context_window`"
             raise window_exceeded(found.prompt, found.answer, found.window, limit)
 
-    def budget(self, request: Request) -> budget.Budget:
+    def room(self, request: Request) -> tokens.Room:
         """The estimated tokens of a request against the app's window and the model's own."""
-        return budget.check(
+        return tokens.check(
             [message.content for message in request.messages],
             schema=None if self.constrained else request.schema,
-            max_tokens=budget.longest_answer(request.params),
+            max_tokens=tokens.longest_answer(request.params),
             window=self.window(request.endpoint),
-            thinking=budget.thinking({**request.endpoint.provider_params, **request.params}),
+            thinking=tokens.thinking({**request.endpoint.provider_params, **request.params}),
         )
 
     def window(self, endpoint: Endpoint) -> int:
@@ -98,8 +99,8 @@ class Conversation:
     def policy(self, first: Request) -> Policy:
         """How this program's requests are rewritten, and how often."""
         return Policy(
-            recover=lambda facts: prompting.recovery_message(self.program, self.run.names, facts),
-            fits=lambda request: self.budget(request).fits,
+            recover=lambda facts: prompt.recovery_message(self.program, self.run.names, facts),
+            fits=lambda request: self.room(request).fits,
             max_retries=self.run.limits.max_retries,
             deterministic=first.params.get("temperature", 0 if self.constrained else None) == 0,
         )

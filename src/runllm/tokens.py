@@ -35,7 +35,7 @@ SMALLEST_ANSWER = 256
 
 
 @frozen
-class Budget:
+class Room:
     """What a request needs, beside what there is.
 
     Attributes:
@@ -79,7 +79,7 @@ def check(
     max_tokens: int | None,
     window: int,
     thinking: int = 0,
-) -> Budget:
+) -> Room:
     """Hold a request against the context window.
 
     Args:
@@ -91,10 +91,10 @@ def check(
         thinking: tokens that the model may think before it answers, where `max_tokens` does not hold both.
 
     Returns:
-        The budget; a request that does not fit is not an error here.
+        The two; a request that does not fit is not an error here.
     """
     answer = min(SMALLEST_ANSWER, window // 4) + thinking if max_tokens is None else max_tokens
-    return Budget(prompt=estimate_messages(texts, schema), answer=answer, window=window)
+    return Room(prompt=estimate_messages(texts, schema), answer=answer, window=window)
 
 
 def surely_fits(texts: Sequence[str], *, max_tokens: int | None, window: int) -> bool:

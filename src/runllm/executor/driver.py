@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Generator, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runllm.delivery import Call, Pause
 from runllm.errors import InterruptedRunError, RunllmError
-from runllm.exchange import ChildResult, RunResult
-from runllm.executor.effects import Effect, Start, Steps, Stop, Wait, Work
+from runllm.executor.effects import Call, Effect, Pause, Start, Steps, Stop, Wait, Work
+from runllm.results import DEFAULT_CONCURRENCY, ChildResult, RunResult
 from runllm.runtime import Runtime
 
 if TYPE_CHECKING:
     import asyncio
 
 T = TypeVar("T")
-DEFAULT_CONCURRENCY = 8
 
 
 def drive(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:

@@ -12,10 +12,9 @@ from typing import Any
 
 from runllm.diagnostics import Problem
 from runllm.errors import ContextWindowExceededError, RetryExhaustedError, RunllmError, problem_as_json
-from runllm.exchange import Attempt, Message, Outcome, Request, Verdict
+from runllm.results import DEFAULT_MAX_RETRIES, Attempt, Message, Outcome, Request, Verdict
 from runllm.values import frozen
 
-DEFAULT_MAX_RETRIES = 2
 UNSTUCK_TEMPERATURE = 0.5
 
 DEFAULT_TEMPLATE = """\
