@@ -12,7 +12,7 @@ from runllm.diagnostics import Problem, errors_in, in_order
 from runllm.documents import DocumentError, read
 from runllm.files import read_bytes
 from runllm.parser.body import Body, parse_body, split
-from runllm.parser.checking import DATA, Findings, check, frontmatter_schema
+from runllm.parser.definition import DATA, Findings, check, frontmatter_schema
 from runllm.parser.frontmatter import Frontmatter
 from runllm.program import Block, Program, Section, Source
 from runllm.redaction import looks_secret

@@ -13,7 +13,7 @@ from runllm.program import Dependency, Example, ModelSettings, Section, Source, 
 
 
 class Frontmatter:
-    """A frontmatter that has been read. Its typed parts are there once `runllm.parser.checking` finds nothing wrong."""
+    """A frontmatter that has been read. Its typed parts are there once `definition` finds nothing wrong."""
 
     def __init__(self, source: Source, first_line: int, root: Node) -> None:
         self.source = source

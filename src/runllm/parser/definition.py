@@ -33,6 +33,7 @@ _STEERING = (  # compiled for those who set such parameters
 _HINTS_AT_SECRET = re.compile(r"api[_-]?key|secret|password|(?:access|auth)[_-]?token|\\", re.IGNORECASE)
 DATA = ("examples", "input_schema", "output_schema")
 """Keys whose values are data, in which no secrets are looked for: an example may speak of passwords."""
+_PARAMETERS = ("/llm_params", "/llm/provider_params")
 _VERSION_NUMBERS = 3
 
 
@@ -48,6 +49,11 @@ def frontmatter_schema() -> dict[str, Any]:
 def _packaged(name: str) -> dict[str, Any]:
     # `importlib.resources` would cost 8 ms for a package that is never imported from an archive.
     return json.loads((Path(__file__).parents[1] / name).read_text(encoding="utf-8"))
+
+
+def _parameters() -> dict[str, Any]:
+    """The definition of `llm_params`."""
+    return frontmatter_schema()["$defs"]["llm_params"]
 
 
 @cache
@@ -92,27 +98,13 @@ class _Checker:
             self._check_uses()
 
     def report(
-        self,
-        message: str,
-        path: str,
-        *,
-        keyword: str,
-        key: str | None = None,
-        hint: str = "",
-        kind: str = "MetadataValidationError",
-        severity: Any = "error",
+        self, message: str, path: str, *, keyword: str, key: str | None = None, kind: str = "", **more: Any
     ) -> None:
-        """Add a problem at a JSON Pointer of the frontmatter."""
+        """Add a problem at a JSON Pointer of the frontmatter, or at one of the keys there."""
+        kind = kind or ("LLMParamValidationError" if path.startswith(_PARAMETERS) else "MetadataValidationError")
+        span = self.header.span(path, key=key)
         self.found.problems.append(
-            Problem(
-                message=message,
-                pointer=path,
-                keyword=keyword,
-                span=self.header.span(path, key=key),
-                hint=hint,
-                kind=kind,
-                severity=severity,
-            )
+            Problem(message=message, pointer=path, keyword=keyword, span=span, kind=kind, **more)
         )
 
     # --- the definition ------------------------------------------------------------------------
@@ -121,18 +113,12 @@ class _Checker:
         for problem in _contract().problems(self.values):
             if self._has_own_check(problem):
                 continue
-            if problem.pointer.startswith("/llm_params"):
-                self._param_problem(problem)
-            elif problem.keyword == "additionalProperties":
+            if problem.keyword == "additionalProperties":
                 self._unknown_keys(problem.pointer)
             elif problem.keyword == "required":
                 name = problem.message.split("`")[1]
-                self.report(
-                    problem.message,
-                    problem.pointer,
-                    keyword="required",
-                    hint=f"Add `{name}`. {self._describe(f'{problem.pointer}/{name}')}".strip(),
-                )
+                hint = f"Add `{name}`. {self._describe(f'{problem.pointer}/{name}')}".strip()
+                self.report(problem.message, problem.pointer, keyword="required", hint=hint)
             else:
                 self._wrong_value(problem)
         self._check_provider_params()
@@ -156,70 +142,36 @@ class _Checker:
         self.report(message, problem.pointer, keyword=problem.keyword, hint=hint)
 
     def _unknown_keys(self, path: str) -> None:
-        mapping = cast("dict[str, Any]", self._value(path))
-        known = list(self._definition(path).get("properties", {}))
-        for key in mapping:
-            if key in known:
+        definition = self._definition(path)
+        known = list(definition.get("properties", {}))
+        owned: dict[str, dict[str, str]] = definition.get("x-owned", {})
+        noun = "parameter" if path == "/llm_params" else "key"
+        for key in cast("dict[str, Any]", self._value(path)):
+            if key in known or (path == "/llm" and _SECRET_KEY.search(key)):
+                continue  # one that is named like a secret is reported as that
+            if key in owned:
+                message, hint = f"`{key}` is not set here: {owned[key]['message']}", owned[key].get("use", "")
+                self.report(message, path, key=key, keyword="owned", hint=hint)
                 continue
             hint = did_you_mean(key, known)
-            if path == "/llm" and _SECRET_KEY.search(key):
-                continue  # reported as a secret
-            if path == "/llm" and key in frontmatter_schema()["$defs"]["llm_params"]["properties"]:
+            if path == "/llm" and key in _parameters()["properties"]:
                 hint = "It is a model parameter: put it under `llm_params`."
+            elif path == "/llm_params":
+                hint = hint or "What only one provider knows goes under `llm.provider_params`."
             elif path == "":
                 hint = f"{hint} Data of your own goes under `metadata`.".strip()
-            self.report(f"unknown key `{key}`", path, key=key, keyword="additionalProperties", hint=hint)
-
-    def _param_problem(self, problem: Problem) -> None:
-        kind = "LLMParamValidationError"
-        definition = frontmatter_schema()["$defs"]["llm_params"]
-        if problem.pointer != "/llm_params" or problem.keyword != "additionalProperties":
-            self.report(
-                problem.message,
-                problem.pointer,
-                keyword=problem.keyword,
-                kind=kind,
-                hint=self._describe(problem.pointer),
-            )
-            return
-        known: list[str] = list(definition["properties"])
-        owned: dict[str, dict[str, str]] = definition["x-owned"]
-        for key in self.values["llm_params"]:
-            if key in owned:
-                self.report(
-                    f"`{key}` is not set here: {owned[key]['message']}",
-                    "/llm_params",
-                    key=key,
-                    keyword="owned",
-                    kind=kind,
-                    hint=owned[key].get("use", ""),
-                )
-            elif key not in known:
-                hint = did_you_mean(key, known) or "What only one provider knows goes under `llm.provider_params`."
-                self.report(
-                    f"unknown parameter `{key}`",
-                    "/llm_params",
-                    key=key,
-                    keyword="additionalProperties",
-                    kind=kind,
-                    hint=hint,
-                )
+            self.report(f"unknown {noun} `{key}`", path, key=key, keyword="additionalProperties", hint=hint)
 
     def _check_provider_params(self) -> None:
         llm = self.values.get("llm")
         params = cast("dict[str, Any]", llm).get("provider_params") if isinstance(llm, dict) else None
         if not isinstance(params, dict):
             return
-        forbidden = set(frontmatter_schema()["$defs"]["llm_params"]["x-forbidden-provider-params"])
+        forbidden = set(_parameters()["x-forbidden-provider-params"])
         for key in cast("dict[str, Any]", params):
             if key in forbidden or re.search(_STEERING, key):
-                self.report(
-                    f"`{key}` steers the client itself and cannot be set by a file",
-                    "/llm/provider_params",
-                    key=key,
-                    keyword="owned",
-                    kind="LLMParamValidationError",
-                )
+                message = f"`{key}` steers the client itself and cannot be set by a file"
+                self.report(message, "/llm/provider_params", key=key, keyword="owned")
 
     def _value(self, path: str) -> Any:
         node = self.root.at(path)
@@ -294,13 +246,8 @@ class _Checker:
             if key == "input_schema":
                 found += Contract(self.values[key]).misfits()
         for problem in found:
-            self.report(
-                problem.message,
-                f"/{key}{problem.pointer}",
-                keyword=problem.keyword,
-                hint=problem.hint,
-                severity=problem.severity,
-            )
+            at, keyword = f"/{key}{problem.pointer}", problem.keyword
+            self.report(problem.message, at, keyword=keyword, hint=problem.hint, severity=problem.severity)
 
     def _check_examples(self) -> None:
         for index, example in enumerate(self.values.get("examples", ())):
@@ -308,23 +255,15 @@ class _Checker:
                 contract = Contract(self.values[f"{part}_schema"])
                 for problem in contract.problems(example[part]):
                     at = f"/examples/{index}/{part}{problem.pointer}"
-                    self.report(
-                        f"the example does not fit `{part}_schema`: {problem.message}",
-                        at,
-                        keyword=problem.keyword,
-                        hint=problem.hint,
-                    )
+                    message = f"the example does not fit `{part}_schema`: {problem.message}"
+                    self.report(message, at, keyword=problem.keyword, hint=problem.hint)
 
     def _check_uses(self) -> None:
         seen: set[str] = set()
         for index, entry in enumerate(self.values.get("uses", ())):
             if entry["name"] in seen:
-                self.report(
-                    f"a dependency is named `{entry['name']}` already",
-                    f"/uses/{index}/name",
-                    keyword="unique",
-                    kind="DependencyResolutionError",
-                )
+                message, kind = f"a dependency is named `{entry['name']}` already", "DependencyResolutionError"
+                self.report(message, f"/uses/{index}/name", keyword="unique", kind=kind)
             seen.add(entry["name"])
 
 
