@@ -38,13 +38,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from runllm.diagnostics import Problem, Span
 from runllm.redaction import redact, redact_text
-
-if TYPE_CHECKING:
-    from runllm.results import RunResult
 
 _LONGEST_SOURCE = 2000
 _CATALOGUE: dict[str, type[RunllmError]] = {}
@@ -58,6 +55,8 @@ class RunllmError(Exception):
         exit_status: what the command line returns.
         hint: what to do about it, unless the raise knows better.
         retryable: whether the same call may succeed later, unchanged.
+        result: of the run that failed with it, the `RunResult`; None where none ran. (Results name errors, so its type
+            cannot stand here.)
     """
 
     code: ClassVar[str]
@@ -100,7 +99,7 @@ class RunllmError(Exception):
         self.expected_schema = expected_schema
         self.received = received
         self.recovery_hint = hint or self.hint
-        self.result: RunResult | None = None
+        self.result: Any = None
         self.trail: tuple[str, ...] = ()
 
     def __str__(self) -> str:
