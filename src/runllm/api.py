@@ -119,10 +119,10 @@ def load(
     report = validate(path, trust_python=trust_python, whole_tree=whole_tree)
     if report.plan is None:
         raise _failure(report)
-    from runllm import config  # a file that is only checked needs no settings
     from runllm.results import Options
+    from runllm.settings import load as read_settings  # a file that is only checked needs none
 
-    configuration = config.load(Path(path).parent)
+    configuration = read_settings(Path(path).parent)
     settings, told = configuration.settings, (*configuration.warnings, *configuration.replaced(model))
     tell(told)
     options = Options(
@@ -146,10 +146,10 @@ def _check(**options: Any) -> None:
     """Refuse an option that the setting of its name could not hold; None is one that was not given."""
     given = {name: value for name, value in options.items() if value is not None}
     if given:
-        from runllm import config
+        from runllm.settings import check_option
 
         for name, value in given.items():
-            problem = config.check_option(name, value)
+            problem = check_option(name, value)
             if problem is not None:
                 raise UsageError(problem.message, hint=problem.hint or None)
 

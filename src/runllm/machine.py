@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runllm.config import Settings
     from runllm.engines.ollama_pull import PullProgress
     from runllm.models import Listener as PullListener
     from runllm.models import Model, Progress, Pulled, Removed
     from runllm.runtime import Runtime
+    from runllm.settings import Settings
     from runllm.stats.store import Store
 
 
@@ -73,10 +73,10 @@ def stats_store() -> Store:
 
 def _settings() -> Settings:
     """What holds in the current folder; the user is told of files that do not count."""
-    from runllm import config
     from runllm.notices import tell
+    from runllm.settings import load
 
-    found = config.load()
+    found = load()
     tell(found.warnings)
     return found.settings
 

@@ -11,8 +11,8 @@ from runllm.diagnostics import Problem
 from runllm.values import frozen
 
 if TYPE_CHECKING:
-    from runllm.config import Configuration
     from runllm.errors import RunllmError
+    from runllm.settings import Configuration
 
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_NUM_RETRIES = 2

@@ -13,7 +13,7 @@ from runllm.results import DEFAULT_MAX_RETRIES, DEFAULT_NUM_RETRIES, DEFAULT_TIM
 from runllm.values import frozen
 
 if TYPE_CHECKING:
-    from runllm.config import Configuration
+    from runllm.settings import Configuration
 
 
 @frozen

@@ -96,12 +96,12 @@ def test_a_wrong_command_says_what_to_do_and_writes_nothing(
     assert not (shell.project / "runllm.toml").exists()
 
 
-def test_a_bad_file_is_an_error_with_line_and_column_that_set_can_mend(shell: Shell) -> None:
+def test_a_bad_file_is_an_error_with_its_line_that_set_can_mend(shell: Shell) -> None:
     shell("set", "model", "openai/x")
     shell.user_file.write_text('model = "openai/x"\nmax_retries = 99\n', encoding="utf-8")
     done = shell()
     problem = json.loads(done.stderr)["details"]["problems"][0]
-    assert (done.returncode, problem["line"], problem["column"]) == (3, 2, 15)
+    assert (done.returncode, problem["line"]) == (3, 2)
     assert problem["source"] == "max_retries = 99"
     assert shell("set", "max_retries", "9").returncode == 0
     assert shell().returncode == 0

@@ -44,7 +44,7 @@ def test_what_is_wrong_is_marked_and_is_the_exit_status(environment, tmp_path):
     done = doctor({**environment, "OPENAI_API_KEY": KEY})
     text = done.stdout.decode()
     assert (done.returncode, done.stderr) == (3, b"")
-    assert "runllm.toml:1:15" in text
+    assert "runllm.toml:1:1" in text
     assert text.splitlines()[-1].endswith(" wrong")
     assert sum(line.startswith("!") for line in text.splitlines()) == int(text.splitlines()[-1].split()[0])
     assert "planted" not in text

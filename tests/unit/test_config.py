@@ -3,7 +3,9 @@
 import os
 import re
 import stat
+import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,16 +13,13 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runllm.config import SETTINGS, Configuration, Settings, load, unknown_variables
-from runllm.config.files import project_file, user_file
-from runllm.config.places import places
-from runllm.config.settings import path_of, spelled
-from runllm.config.writing import remove, write
 from runllm.errors import ConfigError, FileAccessError
 from runllm.rendering import Paint, error_json, error_report
 from runllm.results import DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES
-
-DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+from runllm.settings import SETTINGS, Configuration, ModelOverrides, Settings, load, unknown_variables
+from runllm.settings.files import project_file, span_of, user_file
+from runllm.settings.schema import TABLES, path_of, spelled
+from runllm.settings.writing import remove, write
 
 
 class Machine:
@@ -52,9 +51,12 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    if sys.platform != "linux":
+        pytest.skip("the place of the user's file is the one of Linux")
     made = Machine(tmp_path)
     monkeypatch.chdir(made.project)
-    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("HOME", str(made.home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     return made
 
 
@@ -92,9 +94,18 @@ def test_without_any_source_the_defaults_are_those_of_the_runtime(machine: Machi
     assert {entry.origin.kind for entry in found.entries()} == {"default"}
 
 
-def test_a_missing_home_or_folder_means_defaults() -> None:
-    assert load(Path("/no/such/folder"), {}).settings == Settings()
-    assert load(Path("/no/such/folder"), {"HOME": "/no/such/home"}).settings.stats_db is not None
+def test_a_missing_home_or_folder_means_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/no/such/home")
+    assert load(Path("/no/such/folder"), {}).settings.stats_db is not None
+
+    def nobody(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)  # a container whose user has no name and no home
+    for home in ("", "relative"):
+        monkeypatch.setenv("HOME", home)
+        monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+        assert load(Path("/no/such/folder"), {}).settings == Settings()
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
@@ -155,17 +166,19 @@ def test_a_file_named_as_the_users_own_is_not_read_as_the_projects_too(machine: 
 @pytest.mark.parametrize(
     ("environment", "folder"),
     [
-        ({"HOME": "/h", "XDG_CONFIG_HOME": "/x"}, "/x/runllm/config.toml"),
-        ({"HOME": "/h", "XDG_CONFIG_HOME": "relative"}, "/h/.config/runllm/config.toml"),
         ({"XDG_CONFIG_HOME": "/x"}, "/x/runllm/config.toml"),
-        ({"HOME": "/h", "RUNLLM_CONFIG": "~/own.toml"}, "/h/own.toml"),
-        ({}, None),
+        ({"XDG_CONFIG_HOME": "relative"}, "/h/.config/runllm/config.toml"),
+        ({"RUNLLM_CONFIG": "~/own.toml"}, "/h/own.toml"),
+        ({"RUNLLM_CONFIG": os.devnull}, None),
     ],
 )
+@pytest.mark.skipif(sys.platform != "linux", reason="the place of the user's file is the one of Linux")
 def test_the_users_file_follows_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, environment: dict, folder: str | None
 ) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("HOME", "/h")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     found = user_file(environment)
     assert (str(found) if found else None) == folder
 
@@ -220,7 +233,7 @@ def test_aliases_that_lead_to_themselves_are_refused(machine: Machine) -> None:
 
 def test_a_table_of_an_alias_would_never_be_used_and_is_refused(machine: Machine) -> None:
     found = machine.problems(user="aliases.fast = 'openai/x'\n[models.fast]\ntimeout = 1\n")
-    assert found == [f"{machine.user_file}:2:9: `models.fast` names an alias"]
+    assert found == [f"{machine.user_file}:2:1: `models.fast` names an alias"]
 
 
 MODELS = """
@@ -330,17 +343,18 @@ plain = 1
         'RUNLLM_TIMEOUT must be a number of seconds above 0, at most 1,000,000, not "soon"': "",
         f"{project}:1:1: `mod` is not a setting": "Did you mean `model`?",
         f"{file}:2:1: `modle` is not a setting": "Did you mean `model`?",
-        f"{file}:3:15: `max_retries` must be a whole number from 0 to 20, not 21": "",
-        f'{file}:4:9: `stats` must be `true` or `false`, not "no"': "",
+        f"{file}:3:1: `max_retries` must be a whole number from 0 to 20, not 21": "",
+        f'{file}:4:1: `stats` must be `true` or `false`, not "no"': "",
         f'{file}:6:1: a name in `aliases` must be letters, digits, `.`, `-` and `_`, not "a/b"': "",
-        f"{file}:7:6: `aliases.ok` must be the name of a model or an alias, in quotes in a file, not 3": "",
+        f"{file}:7:1: `aliases.ok` must be the name of a model or an alias, in quotes in a file, not 3": "",
         f'{file}:9:1: `models."openai/*".api_bas` is not a setting': "Did you mean `api_base`?",
-        f'{file}:10:12: `models."openai/*".api_base` must be an address that begins with `http://` or `https://`, '
+        f'{file}:10:1: `models."openai/*".api_base` must be an address that begins with `http://` or `https://`, '
         'not "ftp://a.example"': "",
-        f"{file}:12:9: `models.plain` must be a table, not 1": "",
+        f"{file}:12:1: `models.plain` must be a table, not 1": "",
     }
     report = error_report(caught.value, Paint(colour=False))
-    assert '    2 │ modle = "openai/x"\n      │ ^^^^^\n      = Did you mean `model`?' in report
+    assert '    2 │ modle = "openai/x"\n' in report
+    assert "      = Did you mean `model`?" in report
     assert caught.value.exit_status == 3
     assert "(and 10 more)" in caught.value.message
 
@@ -389,7 +403,7 @@ def test_a_hostile_file_is_an_error_like_any_other(machine: Machine, data: bytes
 
 def test_bom_and_windows_line_breaks_change_no_place(machine: Machine) -> None:
     machine.user_file.write_bytes(b"\xef\xbb\xbf# mine\r\nmax_retries = 99\r\n")
-    assert machine.problems()[0].startswith(f"{machine.user_file}:2:15: ")
+    assert machine.problems()[0].startswith(f"{machine.user_file}:2:1: ")
 
 
 SECRET = "sk-abcdefghijklmnopqrstuvwx"
@@ -456,30 +470,30 @@ c . "d\"e" = [ 1, # ]
   "]", {x = 1} ] # d
 [ f.'g h' ]   # i
 j = { k = 1, l.m = 'n = "" \""' } # o
+
 [[p]]
-q = 1979-05-27 07:32:00 # r
+  q = 1979-05-27 07:32:00 # r
 s = DDD
 t" \"DDDDD # u
 """.replace("DDD", '"' * 3).replace('"""DD', '"' * 5)
 
 
-def test_places_in_every_notation() -> None:
+def test_lines_in_every_notation() -> None:
     tomllib.loads(NOTATIONS)
-    found = {path: NOTATIONS[slice(*place.value)] for path, place in places(NOTATIONS).items()}
-    assert found == {
-        ("a",): "'''\nb = 1 # '''''",
-        ("c",): "c",
-        ("c", 'd"e'): '[ 1, # ]\n  "]", {x = 1} ]',
-        ("f",): "f",
-        ("f", "g h"): "'g h'",
-        ("f", "g h", "j"): """{ k = 1, l.m = 'n = "" \\""' }""",
-        ("f", "g h", "j", "k"): "1",
-        ("f", "g h", "j", "l"): "l",
-        ("f", "g h", "j", "l", "m"): """'n = "" \\""'""",
-        ("p",): "p",
-        ("p", "q"): "1979-05-27 07:32:00",
-        ("p", "s"): '"""\nt" \\"' + '"' * 5,
-    }
+    lines = {
+        ("a",): 1, ("c",): 3, ("c", 'd"e'): 3, ("f",): 5, ("f", "g h"): 5, ("f", "g h", "j"): 6,
+        ("f", "g h", "j", "l", "m"): 6, ("p",): 8, ("p", "q"): 9, ("p", "s"): 10, ("p", "none"): 8, ("none",): None,
+    }  # fmt: skip
+    found = {path: span_of(path, NOTATIONS, "file") for path in lines}
+    assert {path: span.line if span else None for path, span in found.items()} == lines
+    marked = found["p", "q"]
+    assert (marked.column, marked.length) == (3, len("q = 1979-05-27 07:32:00 # r")), "the line without its margin"
+
+
+def test_a_list_that_is_never_closed_in_time_costs_no_time(machine: Machine) -> None:
+    machine.user_file.write_text("allowed_keys = [\n" + '"A",\n' * 40_000 + "]\nmax_retries = 99", encoding="utf-8")
+    said = f"/max_retries: `max_retries` must be a whole number from 0 to 20, not 99, in `{machine.user_file}`"
+    assert machine.problems() == [said]
 
 
 _names = st.text(st.sampled_from("ab-_/*. \"'\\#=[]é\t"), min_size=1, max_size=6)
@@ -498,38 +512,34 @@ _tables = st.recursive(
 )
 
 
-def _inline(value: object) -> object:
-    """Tables as inline tables at every other level, to have both notations."""
-    if not isinstance(value, dict):
-        return value
-    table = tomlkit.inline_table()
-    for name, inner in value.items():
-        table[name] = _inline(inner)
-    return table
-
-
-@given(_tables, st.booleans())
-def test_every_key_and_value_is_found_where_it_stands(values: dict, inline: bool) -> None:
-    """What stands at the place of a value reads as that value, in every notation."""
+@given(_tables)
+def test_every_key_is_found_in_a_line_that_holds_it(values: dict) -> None:
+    """Each value stands in the lines from its own to that of the next key."""
     document = tomlkit.document()
     for name, value in values.items():
-        document[name] = _inline(value) if inline else value
+        document[name] = value
     text = document.as_string()
     if tomllib.loads(text) != values:  # a slip of the writer, which is not what is tested
         return
-    found = places(text)
 
     def check(table: dict, parent: tuple[str, ...]) -> None:
         for name, value in table.items():
-            place = found[(*parent, name)]
-            key = text[slice(*place.key)]
-            assert tomllib.loads(f"{key} = 0") == {name: 0}
+            span = span_of((*parent, name), text, "file")
             if isinstance(value, dict):
                 check(value, (*parent, name))
-            else:
-                assert tomllib.loads(f"v = {text[slice(*place.value)]}") == {"v": value}
+                continue
+            lines = text.split("\n")[span.line - 1 :]
+            ends = range(1, len(lines) + 1)
+            assert any(_reads("\n".join(lines[:end])) == {name: value} for end in ends)
 
     check(values, ())
+
+
+def _reads(text: str) -> object:
+    try:
+        return tomllib.loads(text)
+    except ValueError:
+        return None
 
 
 # --- changing a file ---------------------------------------------------------------------------
@@ -612,15 +622,17 @@ def test_a_wrong_key_can_be_taken_out(machine: Machine) -> None:
         remove("modle", environment=machine.environment)
 
 
-def test_the_users_file_is_for_the_user_alone_and_a_mode_is_kept(machine: Machine) -> None:
+def test_the_users_file_is_for_the_user_alone_and_a_mode_is_kept(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def mode(path: Path) -> int:
         return stat.S_IMODE(path.stat().st_mode)
 
-    environment = {**machine.environment, "XDG_CONFIG_HOME": str(machine.home / "new")}
-    made = write("model", "a/b", environment=environment)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(machine.home / "new"))
+    made = write("model", "a/b", environment=machine.environment)
     assert (mode(made), mode(made.parent)) == (0o600, 0o700)
     made.chmod(0o640)
-    write("model", "a/c", environment=environment)
+    write("model", "a/c", environment=machine.environment)
     assert mode(made) == 0o640
     assert sorted(made.parent.iterdir()) == [made], "no temporary file is left"
 
@@ -698,15 +710,19 @@ def test_a_file_that_is_wrong_elsewhere_can_still_be_changed(machine: Machine) -
     assert machine.load().settings.max_retries == 7
 
 
-# --- the documentation -------------------------------------------------------------------------
+# --- the definition ----------------------------------------------------------------------------
 
 
-def test_the_documentation_lists_every_setting() -> None:
-    """The table in `docs/configuration.md` is what `SETTINGS` says."""
-    where = {"yes": "yes", "off": "only `false`", "no": "no"}
-    for key, setting in SETTINGS.items():
-        default = {None: "", True: "`true`", False: "`false`", (): "none"}.get(setting.default, f"`{setting.default}`")
-        cells = [f"`{key}`", setting.kind.wants, default, where[setting.project], setting.help]
-        variable = f"`{setting.environment}`" if setting.environment else ""
-        row = f"| {' | '.join([*cells[:3], variable, *cells[3:]])} |".replace("|  |", "| |").replace("|  |", "| |")
-        assert row in DOCS.read_text(encoding="utf-8").splitlines(), row
+def test_each_setting_is_a_typed_field_and_its_words_say_its_bounds() -> None:
+    assert [entry.name for entry in fields(Settings)] == [key for key in SETTINGS if "." not in key] + list(TABLES)
+    own = [key.rpartition(".")[2] for key in SETTINGS if key.startswith("models.")]
+    assert [entry.name for entry in fields(ModelOverrides)] == own
+    for setting in SETTINGS.values():
+        schema = setting.contract.schema
+        bounds = [schema[name] for name in ("minimum", "exclusiveMinimum", "maximum") if name in schema]
+        numbers = [int(number.replace(",", "")) for number in re.findall(r"[0-9][0-9,]*", setting.wants)]
+        assert bounds == (numbers if schema["type"] in ("integer", "number") else [])
+        assert setting.help
+        assert setting.default is None or setting.contract.accepts(
+            list(setting.default) if isinstance(setting.default, tuple) else setting.default
+        )

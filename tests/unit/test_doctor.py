@@ -240,9 +240,14 @@ def test_a_read_only_folder_of_the_store_is_wrong(environment, tmp_path, made):
     assert (check.status, bool(check.fix)) == ("wrong", True)
 
 
-def test_without_a_home_there_are_notes_and_no_failure(environment):
-    for name in ("HOME", "USERPROFILE", "RUNLLM_STATS_DB"):
-        environment.pop(name)
+def test_without_a_home_there_are_notes_and_no_failure(environment, monkeypatch):
+    def nobody(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    environment.pop("RUNLLM_STATS_DB")
     checks = {check.name: check.status for check in examine(environment, Path(environment["RUNLLM_MODELS"]).parent)}
     assert (checks["home folder"], checks["statistics"]) == ("note", "note")
     assert "wrong" not in checks.values()

@@ -11,13 +11,13 @@ import pytest
 from tests.apps import leaf
 
 import runllm
-from runllm.config import Configuration, load
-from runllm.config.writing import file_of, remove, write
 from runllm.doctor import examine
 from runllm.errors import ConfigError
 from runllm.notices import SettingsWarning, tell
 from runllm.project import project_root
 from runllm.runtime import Runtime
+from runllm.settings import Configuration, load
+from runllm.settings.writing import file_of, remove, write
 from runllm.testing import ScriptedEngine
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a file's mode says nothing of this")
@@ -54,7 +54,8 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine(tmp_path)
     monkeypatch.chdir(made.project)
-    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("HOME", str(made.home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     return made
 
 

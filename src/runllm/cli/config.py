@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from runllm import config
+from runllm import settings
 from runllm.cli.output import coloured, format_option, print_path
 from runllm.notices import tell
 from runllm.redaction import redact
 from runllm.rendering import Paint, as_json, problems_report, safe
 
 if TYPE_CHECKING:
-    from runllm.config.writing import FileKind
+    from runllm.settings.writing import FileKind
 
 _project = click.option(
     "--project", "kind", flag_value="project", help="The project's runllm.toml instead of your own file."
@@ -36,8 +36,8 @@ def command(ctx: click.Context, form: str) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    found = config.load()
-    warnings = [*found.warnings, *found.replaced(), *config.unknown_variables(os.environ)]
+    found = settings.load()
+    warnings = [*found.warnings, *found.replaced(), *settings.unknown_variables(os.environ)]
     if warnings:
         click.echo(problems_report(warnings, Paint(colour=coloured(sys.stderr))), err=True, color=True)
     click.echo(_as_json(found) if form == "json" else _table(found), color=True)
@@ -47,7 +47,7 @@ def command(ctx: click.Context, form: str) -> None:
 @click.argument("key", metavar="KEY")
 def get(key: str) -> None:
     """Print the value of KEY alone: text as it is, tables and lists as JSON, nothing where it is not set."""
-    found = config.load()
+    found = settings.load()
     tell(found.warnings)
     value = _plain(found.value(key))
     if value is not None:
@@ -63,7 +63,7 @@ def set_(key: str, value: str, kind: FileKind | None) -> None:
 
     KEY is a setting, `aliases.NAME`, or `models.MODEL.KEY`. A list is separated by commas.
     """
-    from runllm.config import writing
+    from runllm.settings import writing
 
     _confirm(f"{key} is set", writing.write(key, value, kind or "user"))
 
@@ -73,7 +73,7 @@ def set_(key: str, value: str, kind: FileKind | None) -> None:
 @_project
 def unset(key: str, kind: FileKind | None) -> None:
     """Take KEY out of your own file."""
-    from runllm.config import writing
+    from runllm.settings import writing
 
     _confirm(f"{key} is taken out", writing.remove(key, kind or "user"))
 
@@ -82,7 +82,7 @@ def unset(key: str, kind: FileKind | None) -> None:
 @_project
 def path(kind: FileKind | None) -> None:
     """Print which file `runllm config set` would change."""
-    from runllm.config import writing
+    from runllm.settings import writing
 
     print_path(writing.file_of(kind or "user"))
 
@@ -102,17 +102,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _as_json(found: config.Configuration) -> str:
-    settings = [
+def _as_json(found: settings.Configuration) -> str:
+    entries = [
         {"key": entry.key, "value": _plain(entry.value), "origin": entry.origin.kind, "place": entry.origin.place}
         for entry in found.entries()
     ]
     files = {"user": _plain(found.user_file), "project": _plain(found.project_file)}
     warnings = [str(problem) for problem in (*found.warnings, *found.replaced())]
-    return as_json({"settings": settings, "files": files, "warnings": warnings})
+    return as_json({"settings": entries, "files": files, "warnings": warnings})
 
 
-def _table(found: config.Configuration) -> str:
+def _table(found: settings.Configuration) -> str:
     paint = Paint(colour=coloured(sys.stdout))
     rows = [(safe(entry.key), safe(_shown(entry.value)), _origin(entry.origin)) for entry in found.entries()]
     keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
@@ -129,5 +129,5 @@ def _shown(value: Any) -> str:
     return plain if isinstance(plain, str) else json.dumps(redact(plain), ensure_ascii=False)
 
 
-def _origin(origin: config.Origin) -> str:
+def _origin(origin: settings.Origin) -> str:
     return origin.place or origin.kind

@@ -43,7 +43,7 @@ def examine(environment: Mapping[str, str] = os.environ, folder: Path | None = N
         ("local models", lambda: models.local_models(environment)),
         ("models folder", lambda: storage.folder_of_models(environment)),
         ("statistics", lambda: storage.statistics(configuration)),
-        ("home folder", lambda: storage.home(environment)),
+        ("home folder", storage.home),
         ("terminal", machine.terminal),
     )
     found = [check for name, part in parts for check in guarded(name, part)]

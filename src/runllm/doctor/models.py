@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runllm.doctor.check import Check, counted, guarded
 
 if TYPE_CHECKING:
-    from runllm.config import Configuration
+    from runllm.settings import Configuration
 
 _GLANCE = 1.0  # seconds for the server to accept a connection
 _PATIENCE = 2.5  # seconds for all of it: the system may take longer to look up a name, and cannot be told not to

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from runllm.doctor.check import Check
 
 if TYPE_CHECKING:
-    from runllm.config import Configuration
+    from runllm.settings import Configuration
 
 
 def configured(environment: Mapping[str, str], folder: Path | None) -> tuple[Configuration | None, list[Check]]:
     """The settings, None where they cannot be read, and what there is to say about their files."""
     try:
-        from runllm.config import load
         from runllm.errors import ConfigError
+        from runllm.settings import load
     except Exception as error:  # a library that they need is broken; it is named by its own check
         said = f"the settings cannot be read: {type(error).__name__}: {error}"
         return None, [Check(name="configuration", status="wrong", said=said, fix="See the libraries above.")]
@@ -42,7 +42,7 @@ def configured(environment: Mapping[str, str], folder: Path | None) -> tuple[Con
 
 def variables(environment: Mapping[str, str]) -> Iterator[Check]:
     """The variables that are named like a setting and are none."""
-    from runllm.config import unknown_variables
+    from runllm.settings import unknown_variables
 
     for problem in unknown_variables(environment):
         fix = problem.hint or "`runllm config` lists the settings."

@@ -11,8 +11,8 @@ from runllm.doctor.check import Check, counted
 from runllm.files import unwritable
 
 if TYPE_CHECKING:
-    from runllm.config import Configuration
     from runllm.errors import StatsError
+    from runllm.settings import Configuration
 
 _SMALL = 32 << 20  # bytes of a store that is read through in a fraction of a second
 
@@ -100,11 +100,11 @@ def folder_of_models(environment: Mapping[str, str]) -> Iterator[Check]:
         yield Check(name="models folder", status="ok", said=said)
 
 
-def home(environment: Mapping[str, str]) -> Iterator[Check]:
+def home() -> Iterator[Check]:
     """Whether the folder of the user's own settings can be written."""
-    from runllm.config.files import user_folder
+    from runllm.settings.files import user_folder
 
-    folder = user_folder(environment)
+    folder = user_folder()
     if folder is None:
         said, fix = "none is named: no settings of your own", "Set HOME, or name a file in RUNLLM_CONFIG."
         yield Check(name="home folder", status="note", said=said, fix=fix)

@@ -77,12 +77,12 @@ def _count(markers: Sequence[Path]) -> bool:
     """Whether one of these is the user's own word, or is to count as that; told where none is."""
     if not all(map(doubt, markers)):
         return True
-    from runllm import config  # needed nearly never
+    from runllm import settings  # needed nearly never
 
-    trusted = config.trusted_folders(config.own_layers(os.environ)[0])
+    trusted = settings.trusted_folders(settings.own_layers(os.environ)[0])
     doubts = {marker: doubt(marker, trusted) for marker in markers}
     if all(doubts.values()):
-        tell(config.passed_over(marker, why, "project") for marker, why in list(doubts.items())[:1])
+        tell(settings.passed_over(marker, why, "project") for marker, why in list(doubts.items())[:1])
         return False
     return True
 

@@ -32,9 +32,9 @@ def refusals(program: Program) -> Iterator[Problem]:
 
     if not _refused(program, settings, Options()):
         return
-    from runllm import config
+    from runllm.settings import load
 
-    configuration = config.load(program.path.parent if program.path else None)
+    configuration = load(program.path.parent if program.path else None)
     tell(configuration.warnings)
     for place, error in _refused(program, settings, Options(configuration=configuration)).items():
         yield Problem(

@@ -221,9 +221,9 @@ def _listed(schema: Mapping[str, Any]) -> list[str]:
 
 
 def _models() -> list[Offer]:
-    from runllm import api, config
+    from runllm import api, settings
 
-    aliases = [Offer(value=name, help=model) for name, model in config.load().settings.aliases.items()]
+    aliases = [Offer(value=name, help=model) for name, model in settings.load().settings.aliases.items()]
     return aliases + [Offer(value=model.name, help=model.where) for model in api.models(served=False)]
 
 
@@ -238,9 +238,9 @@ def _models_here(*places: str) -> list[Offer]:
 
 
 def _settings() -> list[Offer]:
-    from runllm import config
+    from runllm import settings
 
-    return [Offer(value=name, help=setting.help) for name, setting in config.SETTINGS.items() if "." not in name]
+    return [Offer(value=name, help=setting.help) for name, setting in settings.SETTINGS.items() if "." not in name]
 
 
 _SOURCES: Mapping[tuple[str, str], Callable[[], list[Offer]]] = {

@@ -1,4 +1,4 @@
-"""Change a configuration file: all else in it stays as it is, comments too, and it is replaced whole."""
+"""Change a file of settings: all else in it stays as it is, comments too, and it is replaced whole."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from runllm.config.checking import barred, check, passed_over
-from runllm.config.configuration import (
+from runllm.diagnostics import Problem
+from runllm.errors import ConfigError, FileAccessError
+from runllm.files import read_bytes
+from runllm.ownership import doubt
+from runllm.settings.configuration import (
     all_problems,
     checked_path,
     failure,
@@ -18,15 +21,9 @@ from runllm.config.configuration import (
     own_layers,
     trusted_folders,
 )
-from runllm.config.files import PROJECT_FILE, USER_FILE_VARIABLE, home, user_file
-from runllm.config.kinds import Whereabouts
-from runllm.config.layers import of_document
-from runllm.config.reading import MAX_BYTES, parse
-from runllm.config.settings import KeyPath, path_of, setting_of, spelled
-from runllm.diagnostics import Problem
-from runllm.errors import ConfigError, FileAccessError
-from runllm.files import read_bytes
-from runllm.ownership import doubt
+from runllm.settings.files import MAX_BYTES, PROJECT_FILE, USER_FILE_VARIABLE, parse, user_file
+from runllm.settings.layers import barred, fault, of_document, passed_over
+from runllm.settings.schema import KeyPath, path_of, setting_of, spelled
 from runllm.targets import replacing
 
 if TYPE_CHECKING:
@@ -68,7 +65,7 @@ class _Target(NamedTuple):
     def problems(self, text: str) -> dict[str, Problem]:
         """What would be wrong with the file if it held this text, by what is said of it; without its place."""
         document = parse(text.encode(), str(self.file))
-        layer = of_document(document, self.file, self.kind, self.environment, user_file(self.environment))
+        layer = of_document(document, self.file, self.kind, user_file(self.environment))
         return {problem.message: replace(problem, span=None, pointer="") for problem in all_problems([layer])}
 
 
@@ -90,12 +87,12 @@ def write(key: str, text: str, kind: FileKind = "user", environment: Mapping[str
     if setting is None:
         raise ConfigError(f"`{key}` is a table", hint=f"Set an entry of it: `runllm config set {key}.NAME VALUE`.")
     target = _Target(file_of(kind, environment), kind, environment)
-    value = setting.kind.read(text.strip())
-    kept = check(path, value, Whereabouts(folder=_here(), home=home(environment)))
-    wrong = (barred(path, value, user_file(environment)) if kind == "project" else None) or kept.problem
+    value = setting.read(text.strip())
+    wrong = barred(path, value, user_file(environment)) if kind == "project" else None
+    wrong = wrong or fault(path, value, f"`{spelled(path)}`")
     if wrong is not None:
         raise failure([wrong])
-    value = _as_written(value, kept.value, target.file.absolute().parent, kind)
+    value = _as_written(value, setting.keep(value, _here()), target.file.absolute().parent, kind)
     _change(target, path, lambda document: _put(document, path, value), value)
     return target.file
 

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from runllm.config import files
-from runllm.config.checking import NAME_THE_VARIABLE, passed_over, problem
-from runllm.config.layers import Layer, from_environment, from_file, from_flags
-from runllm.config.replacing import replaced, resolved
-from runllm.config.settings import (
+from runllm.diagnostics import Problem
+from runllm.errors import ConfigError
+from runllm.ownership import doubt
+from runllm.settings import files
+from runllm.settings.files import problem
+from runllm.settings.layers import Layer, from_environment, from_file, from_flags, passed_over, unknown
+from runllm.settings.schema import (
     SETTINGS,
+    TABLES,
     KeyPath,
     ModelOverrides,
     Settings,
-    known_names,
     path_of,
     setting_of,
     spelled,
 )
-from runllm.diagnostics import Problem, did_you_mean, pointer
-from runllm.errors import ConfigError
-from runllm.ownership import doubt
-from runllm.redaction import is_secret_name
 from runllm.values import frozen
 
 OriginKind = Literal["flag", "environment", "project", "user", "default"]
@@ -89,16 +87,16 @@ class Configuration:
             ConfigError: there is no such setting, or no such entry in its table.
         """
         path = checked_path(key)
-        values = self._values()
         if len(path) == 1:
             return getattr(self.settings, path[0])
+        values = _merged(self.layers)
         if path not in values:
             raise ConfigError(f"`{spelled(path)}` is not set", hint="`runllm config` shows what is set.")
         return values[path]
 
     def resolve_model(self, name: str) -> str:
         """The model that a name means: what its alias stands for, or the name itself."""
-        return resolved(name, self.settings.aliases)[-1]
+        return _way(name, self.settings.aliases)[-1]
 
     def for_model(self, model: str) -> ModelOverrides:
         """What the user set for a model, or for the alias of one.
@@ -111,8 +109,9 @@ class Configuration:
         found: dict[str, Any] = {}
         for pattern in sorted(self.settings.models, key=lambda name: len(name.removesuffix("*"))):
             if pattern == model or (pattern.endswith("/*") and model.startswith(pattern[:-1])):
-                table = self.settings.models[pattern]
-                given = {name: value for name in _FIELDS if (value := getattr(table, name)) is not None}
+                given = {
+                    name: value for name, value in asdict(self.settings.models[pattern]).items() if value is not None
+                }
                 if "api_base" in given:
                     found.pop("api_key_env", None)
                 found |= given
@@ -126,31 +125,23 @@ class Configuration:
         Args:
             model: the name that the caller gave for a run; None where none was given, and the settings choose.
         """
-        return replaced(self.layers, model)
+        return tuple(_replaced(self.layers, model))
 
     def entries(self) -> Iterator[Entry]:
         """Every setting, then what is in the tables."""
         for key, setting in SETTINGS.items():
             if "." not in key:
-                value = getattr(self.settings, key)
-                yield Entry(key=key, value=value, origin=self._origin((key,)), help=setting.help)
-        inner = {path: value for path, value in self._values().items() if len(path) > 1}
-        for path, value in sorted(inner.items()):
+                yield Entry(key, getattr(self.settings, key), self._origin((key,)), setting.help)
+        for path, value in sorted(item for item in _merged(self.layers).items() if len(item[0]) > 1):
             setting = setting_of(path)
-            yield Entry(key=spelled(path), value=value, origin=self._origin(path), help=setting.help if setting else "")
-
-    def _values(self) -> dict[KeyPath, Any]:
-        return _merged(self.layers)
+            yield Entry(spelled(path), value, self._origin(path), setting.help if setting else "")
 
     def _origin(self, path: KeyPath) -> Origin:
         for layer in self.layers:
             at = next((found for found in layer.values if found[: len(path)] == path), None)
             if at is not None:
-                return Origin(kind=layer.kind, place=layer.place(at))
-        return Origin(kind="default")
-
-
-_FIELDS = tuple(entry.name for entry in fields(ModelOverrides))
+                return Origin(layer.kind, layer.place(at))
+        return Origin("default")
 
 
 def checked_path(key: str) -> KeyPath:
@@ -160,9 +151,9 @@ def checked_path(key: str) -> KeyPath:
         ConfigError: there is no such setting.
     """
     path = path_of(key)
-    if setting_of(path) is None and path not in (("aliases",), ("models",)):
-        hint = did_you_mean(path[-1], known_names(path[:-1])) or "`runllm config` lists the settings."
-        raise ConfigError(f"`{key}` is not a setting", hint=NAME_THE_VARIABLE if is_secret_name(path[-1]) else hint)
+    if setting_of(path) is None and not (len(path) == 1 and path[0] in TABLES):
+        wrong = unknown(path, f"`{key}`")
+        raise ConfigError(wrong.message, hint=wrong.hint)
     return path
 
 
@@ -182,16 +173,16 @@ def load(
     Raises:
         ConfigError: something is wrong; all of it is in `problems`.
     """
-    user = files.user_file(environment)
     own, passed = own_layers(environment)
     trusted = trusted_folders(own)
     project, others = nearest_project(folder, environment, trusted)
-    layers = [from_flags(overrides, environment), *own]
+    layers = [from_flags(overrides), *own]
     if project is not None:
-        layers.insert(2, from_file(project, "project", environment, user, trusted))
+        layers.insert(2, _lowered(from_file(project, "project", environment, trusted), own[1:]))
     problems = all_problems(layers)
     if problems:
         raise failure(problems)
+    user = files.user_file(environment)
     return Configuration(
         settings=_settings(_merged(layers), user),
         layers=tuple(layers),
@@ -210,7 +201,7 @@ def own_layers(environment: Mapping[str, str]) -> tuple[list[Layer], list[Proble
     why = doubt(user, trusted) if os.path.exists(user) else ""  # noqa: PTH110 - `Path.exists` raises for a closed folder
     if why:
         return layers, [passed_over(user, why, "user")]
-    return [*layers, from_file(user, "user", environment, user, trusted)], []
+    return [*layers, from_file(user, "user", environment, trusted)], []
 
 
 def trusted_folders(layers: Sequence[Layer]) -> tuple[str, ...]:
@@ -249,37 +240,95 @@ def _merged(layers: Sequence[Layer]) -> dict[KeyPath, Any]:
     return {path: value for layer in reversed(layers) for path, value in layer.values.items()}
 
 
+def _lowered(project: Layer, own: Sequence[Layer]) -> Layer:
+    """A project's layer without what it may only lower and does not: the user's own value holds, or the default."""
+    mine = _merged(own)
+
+    def counts(path: KeyPath, value: Any) -> bool:
+        setting = setting_of(path)
+        if setting is None or setting.project != "lower":
+            return True
+        most = mine.get(path, setting.default)
+        return most is None or value < most
+
+    return project._replace(values={path: value for path, value in project.values.items() if counts(path, value)})
+
+
 def _settings(values: Mapping[KeyPath, Any], user: Path | None) -> Settings:
     plain = {path[0]: value for path, value in values.items() if len(path) == 1}
-    aliases = {path[1]: value for path, value in values.items() if path[0] == "aliases"}
     models: dict[str, ModelOverrides] = {}
     for path, value in values.items():
         if path[0] == "models":
             models[path[1]] = replace(models.get(path[1], ModelOverrides()), **{path[2]: value})
     plain.setdefault("stats_db", user and user.absolute().parent / "stats.db")
-    return Settings(**plain, aliases=aliases, models=models)
+    return Settings(**plain, aliases=_aliases(values), models=models)
+
+
+# --- names of models -----------------------------------------------------------------------------
+
+
+def _aliases(values: Mapping[KeyPath, Any]) -> dict[str, str]:
+    return {path[1]: value for path, value in values.items() if path[0] == "aliases"}
+
+
+def _way(name: str, aliases: Mapping[str, str]) -> list[str]:
+    """A name, what it stands for, and so on to the model; a ring is gone through once."""
+    way = [name]
+    while way[-1] in aliases and way[-1] not in way[:-1]:
+        way.append(aliases[way[-1]])
+    return way
+
+
+def _rings(layers: Sequence[Layer]) -> Iterator[Problem]:
+    """A problem for each alias that leads to itself."""
+    aliases = _aliases(_merged(layers))
+    for name in aliases:
+        way = _way(name, aliases)
+        if way[-1] == name and len(way) > 1:
+            layer = next(layer for layer in layers if ("aliases", name) in layer.values)
+            said = f"the alias `{name}` leads to itself: {' → '.join(way)}"
+            yield layer.marked(problem(said, "alias", hint="Let one of them name a model."), ("aliases", name))
 
 
 def _tables_of_aliases(layers: Sequence[Layer]) -> Iterator[Problem]:
     """A problem for each table in `models` that names an alias of the same file: no model has that name."""
     for layer in layers:
-        names = dict.fromkeys(path[1] for path in layer.values if path[0] == "models")
-        for name in names:
+        for name in dict.fromkeys(path[1] for path in layer.values if path[0] == "models"):
             meant = layer.values.get(("aliases", name))
             if meant is not None:
-                path = ("models", name)
-                wrong = problem(f"`{spelled(path)}` names an alias", "alias", hint=f"Name the model: `{meant}`.")
-                yield replace(wrong, span=layer.span(path), pointer=pointer(path))
+                said = f"`{spelled(('models', name))}` names an alias"
+                yield layer.marked(problem(said, "alias", hint=f"Name the model: `{meant}`."), ("models", name))
 
 
-def _rings(layers: Sequence[Layer]) -> Iterator[Problem]:
-    """A problem for each alias that leads to itself."""
-    aliases = {path[1]: value for path, value in _merged(layers).items() if path[0] == "aliases"}
-    for name in aliases:
-        way = resolved(name, aliases)
-        if way[-1] == name and len(way) > 1:
-            path = ("aliases", name)
-            layer = next(layer for layer in layers if path in layer.values)
-            said = f"the alias `{name}` leads to itself: {' → '.join(way)}"
-            wrong = problem(said, "alias", hint="Let one of them name a model.")
-            yield replace(wrong, span=layer.span(path), pointer=pointer(path))
+def _replaced(layers: Sequence[Layer], model: str | None) -> Iterator[Problem]:
+    """A warning for each name of the user's that means another model than it would without the project's file.
+
+    Args:
+        layers: the sources, the strongest first.
+        model: the name that was given for a run; None where the settings choose.
+    """
+    project = next((layer for layer in layers if layer.kind == "project"), None)
+    if project is None or not any(path[0] in ("model", "aliases") for path in project.values):
+        return
+    everything, own = _merged(layers), _merged([layer for layer in layers if layer is not project])
+    all_aliases, mine = _aliases(everything), _aliases(own)
+    key: KeyPath = ("model",)
+    chosen: str | None = model or own.get(key)
+    if model is None and chosen and (new := everything.get(key) or chosen) != chosen:
+        means, meant = _way(new, all_aliases)[-1], _way(chosen, mine)[-1]
+        if means != meant:
+            said = f"`model` is `{new}`, as {project.place(key)} says; your own settings say `{chosen}`"
+            yield _replacement(said, meant)
+        chosen = None
+    for name in dict.fromkeys([chosen, *mine] if chosen else mine):
+        way, meant = _way(name, all_aliases), _way(name, mine)[-1]
+        if way[-1] != meant:
+            at = next(("aliases", one) for one in way if ("aliases", one) in project.values)
+            said = f"model `{name}` means `{way[-1]}`, as {project.place(at)} says"
+            said += f"; your own settings say `{meant}`" if name in mine else ""
+            yield _replacement(said, meant if name in mine else "")
+
+
+def _replacement(said: str, own: str) -> Problem:
+    hint = f"`--model {own}` names your own." if own else ""
+    return replace(problem(said, "alias", hint=hint), severity="warning")
