@@ -12,8 +12,8 @@ import timeit
 from collections.abc import Callable
 from typing import Any
 
-from runllm.contracts import Contract
 from runllm.extraction import extract
+from runllm.schema import Contract
 
 SMALL = {"title": "A walk", "score": 0.5, "tags": ["park", "dog"], "done": True, "count": 3}
 LARGE = {

@@ -18,11 +18,11 @@ from typing import Any
 
 import yaml
 
-from runllm.contracts import Contract
 from runllm.engines.bounding import bounded
 from runllm.engines.local import LocalEngine
 from runllm.executor.prompt import instruction
 from runllm.results import Completion, Endpoint, Message, Request
+from runllm.schema import Contract
 
 ENDPOINT = Endpoint(model="local/smollm2-135m")
 CASES = Path(__file__).parent.parent / "tests" / "spec" / "schemas.yaml"

@@ -10,12 +10,20 @@ from itertools import islice
 from typing import Any
 
 from fuzz.harness import text_of
-from runllm.contracts import Contract, read_text, schema_problems
+from fuzz.specimens import specimens
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import problem_as_json
-from runllm.schemas import inlined, normal_form, resolve, subschemas
-from runllm.specimens import specimens
-from runllm.subtyping import described, fit
+from runllm.schema import (
+    Contract,
+    described,
+    fit,
+    inlined,
+    normal_form,
+    read_text,
+    resolve,
+    schema_problems,
+    subschemas,
+)
 
 TOKENS = (
     '"type": "object"', '"type": ["string", "null"]', '"properties": {"a": ', '"required": ["a"]',

@@ -10,11 +10,11 @@ from itertools import islice
 from typing import Any
 
 from fuzz.harness import HERE, text_of
-from runllm.contracts import Contract, schema_problems
+from fuzz.specimens import specimens
 from runllm.diagnostics import errors_in
 from runllm.errors import OutputSchemaError
 from runllm.extraction import Extraction, extract
-from runllm.specimens import specimens
+from runllm.schema import Contract, schema_problems
 
 TOKENS = (
     "\n---\n", '{"type": "object"}', '"properties": ', '"required": ', '"additionalProperties": false',

@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any
 
 from fuzz.harness import text_of
-from runllm.contracts import Contract, schema_problems
+from fuzz.specimens import specimens
 from runllm.diagnostics import errors_in
 from runllm.errors import TemplateError
-from runllm.specimens import specimens
+from runllm.schema import Contract, schema_problems
 from runllm.templates import evaluate, findings, form, references, render
 from runllm.templates.building import builds_values
 from runllm.templates.engine import check_source

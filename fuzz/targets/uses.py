@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.harness import text_of
+from fuzz.specimens import specimens
 from runllm import executor
 from runllm import project as projects
-from runllm.contracts import Contract
 from runllm.diagnostics import errors_in
 from runllm.errors import FileAccessError, InternalError, RunllmError, catalogue, class_of
 from runllm.program import Plan
 from runllm.results import Options, Request, RunResult
 from runllm.runtime import Runtime
-from runllm.specimens import specimens
+from runllm.schema import Contract
 from runllm.testing import ScriptedEngine
 
 TOKENS = (

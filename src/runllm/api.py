@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runllm import parser, project
-from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import InternalError, RunllmError, UsageError, class_of
 from runllm.machine import models, new_runtime, process_runtime, pull, remove_model, stats_store
 from runllm.notices import tell
 from runllm.program import Plan, Program
+from runllm.schema import Contract
 from runllm.values import frozen
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
@@ -373,7 +373,7 @@ def declared_inputs(path: str | Path) -> dict[str, Mapping[str, Any]]:
     Raises:
         FileAccessError: the file cannot be read.
     """
-    from runllm.schemas import declared_properties, resolve
+    from runllm.schema import declared_properties, resolve
 
     schema = parser.load(path).input_schema or {}
     return {name: resolve(schema, found) for name, found in declared_properties(schema, schema).items()}

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from runllm import templates
-from runllm.contracts import Contract
 from runllm.diagnostics import pointer
 from runllm.errors import TemplateError
 from runllm.program import Dependency, Plan, Program, Section, ValueTemplate
 from runllm.project.flow import expression
-from runllm.schemas import Schema, resolve
+from runllm.schema import Contract, Schema, resolve
 
 _DEEPEST = 4  # lists within lists that a type names
 

@@ -17,12 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from runllm.contracts import Contract
 from runllm.diagnostics import Problem, Span, did_you_mean
 from runllm.documents import DocumentError, read
 from runllm.errors import FileAccessError, InputSchemaError, UsageError
 from runllm.files import read_bytes, read_standard_input
-from runllm.schemas import declared_types
+from runllm.schema import Contract, declared_types
 
 Form = Literal["json", "yaml", "text", "guess"]
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from runllm.contracts import Contract
 from runllm.diagnostics import Span
+from runllm.schema import Contract
 from runllm.values import frozen
 
 Phase = Literal["pre", "check", "post"]

@@ -21,12 +21,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fuzz.specimens import specimens
 from tests.docs.pages import ROOT
 from tests.integration.ollama_server import Model, OllamaServer
 from tests.integration.provider import Provider, Received, answer
 
-from runllm.contracts import Contract
-from runllm.specimens import specimens
+from runllm.schema import Contract
 
 COLUMNS = 100
 SECONDS = 120

@@ -12,10 +12,10 @@ import pytest
 from tests.golden.copies import HERE, same
 
 from runllm import parser
-from runllm.contracts import Contract
 from runllm.diagnostics import Span
 from runllm.parser.body import SECTIONS
 from runllm.program import Phase, Section, Source
+from runllm.schema import Contract
 
 PROGRAMS = HERE / "programs"
 EXAMPLES = HERE.parent.parent / "examples"

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runllm.contracts import Contract
 from runllm.engines.local import LocalEngine
 from runllm.errors import (
     ContextWindowExceededError,
@@ -23,6 +22,7 @@ from runllm.errors import (
 )
 from runllm.executor.prompt import instruction
 from runllm.results import Endpoint, Message, Request
+from runllm.schema import Contract
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runllm.contracts import Contract, read_text, schema_problems
-from runllm.schemas import resolve, schema_at
+from runllm.schema import Contract, read_text, resolve, schema_at, schema_problems
 
 PERSON = Contract(
     {

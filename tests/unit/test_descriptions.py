@@ -2,8 +2,8 @@
 
 import pytest
 
-from runllm.contracts import Contract
 from runllm.descriptions import fields
+from runllm.schema import Contract
 
 LIST_OF_LISTS = {"type": "array", "items": {"$ref": "#/$defs/again"}}
 

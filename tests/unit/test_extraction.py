@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runllm.contracts import Contract
 from runllm.errors import OutputSchemaError
 from runllm.extraction import Extraction, extract
+from runllm.schema import Contract
 
 CASES = [
     json.loads(line)

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from runllm.contracts import Contract, schema_problems
 from runllm.diagnostics import nearest
 from runllm.documents import DocumentError, read
 from runllm.parser import parse
 from runllm.project.check import analyse
-from runllm.schemas import follow, inlined
+from runllm.schema import Contract, follow, inlined, schema_problems
 from runllm.templates import findings
 from runllm.templates.checking import MAX_FINDINGS
 

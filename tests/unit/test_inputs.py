@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runllm.contracts import Contract
 from runllm.errors import FileAccessError, InputSchemaError, RunllmError, UsageError
 from runllm.inputs import form_of, from_arguments, from_text, read_file
+from runllm.schema import Contract
 
 TEXT = Contract(
     {"type": "object", "properties": {"text": {"type": "string"}, "n": {"type": "integer"}}, "required": ["text"]}

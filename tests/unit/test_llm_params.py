@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runllm.contracts import Contract
+from runllm.schema import Contract
 
 ROOT = Path(__file__).parent.parent.parent
 COMMITTED = (ROOT / "src" / "runllm" / "llm_params.schema.json").read_text(encoding="utf-8")

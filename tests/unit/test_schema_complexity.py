@@ -7,8 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from runllm.contracts import Contract, schema_problems
-from runllm.schemas import inlined, normal_form
+from runllm.schema import Contract, inlined, normal_form, schema_problems
 
 STRING: dict[str, Any] = {"type": "string"}
 NOT_SAFE = ["complexity"]

@@ -4,12 +4,11 @@ import json
 from itertools import chain
 from typing import Any
 
+from fuzz.specimens import specimens
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from runllm.contracts import Contract
-from runllm.specimens import specimens
-from runllm.subtyping import UNKNOWN, described, fit
+from runllm.schema import UNKNOWN, Contract, described, fit
 
 Json = Any
 NAMES = ("a", "b", "c")

@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from fuzz.specimens import specimens
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from runllm import executor, parser
 from runllm import project as projects
-from runllm.contracts import Contract, schema_problems
 from runllm.engines.base import Engine
 from runllm.errors import (
     DependencyResolutionError,
@@ -25,7 +25,7 @@ from runllm.program import Plan
 from runllm.project.wire import needs
 from runllm.results import Completion, Endpoint, Options, Request, RunResult, Usage
 from runllm.runtime import Runtime
-from runllm.specimens import specimens
+from runllm.schema import Contract, schema_problems
 from runllm.testing import ScriptedEngine
 
 Json = Any

@@ -10,7 +10,7 @@ from runllm.blocks import checking
 from runllm.blocks.phases import returned
 from runllm.diagnostics import Problem, did_you_mean
 from runllm.program import Block, Program, vars_schema
-from runllm.schemas import Scope, inlined, schema_at
+from runllm.schema import Scope, inlined, schema_at
 
 _RESULT = {"type": "object"}
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from runllm.schemas import resolve, type_of
+from runllm.schema import resolve, type_of
 
 Schema = Mapping[str, Any]
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from runllm.engines.closing import Closer, Form, Limits
 from runllm.engines.formats import PATTERNS
-from runllm.schemas import normal_form, subschemas
+from runllm.schema import normal_form, subschemas
 from runllm.values import frozen
 
 _WISHES = ((20, 16), (12, 16), (8, 16), (5, 16), (5, 10), (3, 10), (3, 6), (2, 6), (1, 5))

@@ -15,7 +15,7 @@ from runllm.engines.access import Access
 from runllm.engines.failures import Failure
 from runllm.errors import ProviderError, RequestRefusedError, RunllmError
 from runllm.results import Completion, Request, Usage
-from runllm.schemas import subschemas
+from runllm.schema import subschemas
 
 # What these providers take instead of a schema: a JSON object of any form, or nothing at all.
 _WEAKER_FORMS: Mapping[str, dict[str, Any] | None] = {

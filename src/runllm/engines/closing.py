@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from string import ascii_lowercase
 from typing import Any, cast
 
-from runllm.contracts import Contract
 from runllm.engines.numbers import number_form
-from runllm.schemas import resolve
+from runllm.schema import Contract, resolve
 from runllm.values import frozen
 
 Form = dict[str, Any]

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from runllm import tokens
-from runllm.contracts import Contract
 from runllm.diagnostics import did_you_mean
 from runllm.engines.base import Engine, Setup
 from runllm.engines.bounding import Bounded, BudgetTooSmallError, bounded
@@ -38,6 +37,7 @@ from runllm.errors import (
 )
 from runllm.pricing import FREE, Price
 from runllm.results import Completion, Endpoint, Request, Usage
+from runllm.schema import Contract
 
 DEFAULT_ANSWER = 1024
 """Tokens an answer to a schema may take when the app does not say."""

@@ -12,7 +12,7 @@ from runllm.errors import TemplateError
 from runllm.executor.recovery import DEFAULT_TEMPLATE
 from runllm.program import Program, Section
 from runllm.results import Message
-from runllm.schemas import Schema, declared_types, resolve
+from runllm.schema import Schema, declared_types, resolve
 
 SCHEMA_INSTRUCTION = """\
 Answer with one JSON object and nothing else: no explanation, no code fence. It must satisfy this JSON Schema:

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runllm.contracts import Contract
 from runllm.extraction import strict
+from runllm.schema import Contract
 from runllm.values import frozen
 
 if TYPE_CHECKING:

@@ -15,11 +15,10 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
-from runllm.contracts import Contract
 from runllm.diagnostics import Problem, nearest, pointer
 from runllm.extraction.shapes import Shape, Shapes, fold, parts
 from runllm.extraction.strict import finite, same
-from runllm.schemas import Schema
+from runllm.schema import Contract, Schema
 from runllm.values import frozen
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from runllm.contracts import Contract
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
 from runllm.extraction.candidates import MAX_VALUES
 from runllm.extraction.tolerant import BrokenError
+from runllm.schema import Contract
 
 _LONGEST_RECEIVED = 4_000
 

@@ -12,11 +12,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from runllm.contracts import MAX_PROBLEMS
 from runllm.diagnostics import Problem, pointer
 from runllm.extraction.shapes import Shapes, parts
 from runllm.extraction.strict import inside
-from runllm.schemas import subschemas
+from runllm.schema import MAX_PROBLEMS, subschemas
 
 _LONG = 5_000  # characters
 _SMALL = 200  # values

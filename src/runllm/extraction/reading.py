@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from runllm.contracts import Contract
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
 from runllm.extraction import Extraction, candidates, complaints, locating, strict
@@ -14,6 +13,7 @@ from runllm.extraction.candidates import Found, Scan
 from runllm.extraction.coercion import Coercer
 from runllm.extraction.shapes import Shapes
 from runllm.extraction.tolerant import BrokenError, Reader
+from runllm.schema import Contract
 from runllm.values import frozen
 
 _MAX_REPAIRS = 50

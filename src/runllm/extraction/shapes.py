@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from runllm.contracts import Contract
-from runllm.schemas import Schema, branches, declared_types, resolve, type_of
+from runllm.schema import Contract, Schema, branches, declared_types, resolve, type_of
 from runllm.values import frozen
 
 _ROOT = "urn:runllm:root"

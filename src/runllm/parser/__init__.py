@@ -7,7 +7,6 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from runllm.contracts import Contract
 from runllm.diagnostics import Problem, errors_in, in_order
 from runllm.documents import DocumentError, read
 from runllm.files import read_bytes
@@ -16,6 +15,7 @@ from runllm.parser.definition import DATA, Findings, check, frontmatter_schema
 from runllm.parser.frontmatter import Frontmatter
 from runllm.program import Block, Program, Section, Source
 from runllm.redaction import looks_secret
+from runllm.schema import Contract
 from runllm.values import frozen
 
 __all__ = ["MAX_BYTES", "Parsed", "frontmatter_schema", "load", "parse"]

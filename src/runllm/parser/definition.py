@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from runllm._version import __version__
-from runllm.contracts import Contract, schema_problems
 from runllm.diagnostics import Problem, did_you_mean, errors_in
 from runllm.parser.frontmatter import Frontmatter
 from runllm.redaction import looks_secret
-from runllm.schemas import resolve
+from runllm.schema import Contract, resolve, schema_problems
 
 FORMAT_VERSION = "0.1"
 

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any, cast
 
 from runllm import templates
-from runllm.contracts import Contract, read_text
 from runllm.diagnostics import pointer
 from runllm.errors import DependencyResolutionError, TemplateError
 from runllm.program import Dependency, Source, ValueTemplate
 from runllm.project.flow import Place
+from runllm.schema import Contract, read_text
 
 Names = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from runllm.diagnostics import Problem, Span, in_order
 from runllm.parser import Parsed
 from runllm.program import Program, vars_schema
 from runllm.project.wire import uses_scope
-from runllm.schemas import Scope
+from runllm.schema import Scope
 
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",

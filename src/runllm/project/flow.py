@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm import templates
-from runllm.contracts import Contract
-from runllm.schemas import Schema, Scope, resolve, standalone
+from runllm.schema import Contract, Schema, Scope, Value, resolve, standalone, step_from, together, types_of
 from runllm.templates.inference import infer
-from runllm.templates.values import Value, step_from, types_of
 from runllm.values import frozen
 
 _SCALARS = {"integer", "number", "boolean", "null"}
@@ -50,7 +48,7 @@ class Place:
         """The place at a key or an index of a value that is here."""
         kind = "array" if isinstance(step, int) else "object"
         inner = step_from(self.root, Value({"allOf": [self.schema, {"type": kind}]}), step).schema
-        nodes = [node for schema in self.filling for node in _conjunction(self.root, schema)]
+        nodes = [node for schema in self.filling for node in together(self.root, schema)]
         if isinstance(step, int):
             filling = [node["items"] for node in nodes if isinstance(node.get("items"), Mapping)]
         else:
@@ -60,17 +58,17 @@ class Place:
 
     def takes(self, kind: str) -> bool:
         """Whether a value of this JSON type may fit here."""
-        return kind in types_of(self.root, Value(self.schema))
+        return kind in types_of(self.root, self.schema)
 
     def reads_text_as(self) -> list[str]:
         """The scalar types that a text with templates is read as here; `string` where it stays a text."""
-        types = types_of(self.root, Value(self.schema))
+        types = types_of(self.root, self.schema)
         return ["string"] if "string" in types or not types & _SCALARS else sorted(types & _SCALARS)
 
     def leaves_out(self, name: str) -> bool:
         """Whether an object here is made without `name` where that is null: it need not be there and cannot be null."""
         inner = step_from(self.root, Value(self.schema), name)
-        cannot_be_null = "null" not in types_of(self.root, Value(inner.schema))
+        cannot_be_null = "null" not in types_of(self.root, inner.schema)
         return cannot_be_null and (inner.absent or name in self.filled({}))
 
     def filled(self, value: Any) -> Any:
@@ -88,13 +86,6 @@ class Place:
         if not any(_defaults(self.root, node) for node in nodes):
             return True
         return self.plain and all(_is_plain(node) and _is_harmless(self.root, node) for node in nodes)
-
-
-def _conjunction(root: Schema, schema: Any) -> Iterator[Schema]:
-    node = resolve(root, schema)
-    yield node
-    for part in node.get("allOf", ()):
-        yield from _conjunction(root, part)
 
 
 def _filled(root: Schema, schemas: Iterable[Any], seen: set[Any]) -> Iterator[Schema]:
@@ -239,7 +230,7 @@ def _together(flows: Iterable[Flow]) -> tuple[list[Schema], dict[str, Any], bool
 
 def types_given(schema: Schema) -> frozenset[str]:
     """The types of the values that a self-contained schema allows; `integer` goes with every `number`."""
-    return types_of(schema, Value(schema))
+    return types_of(schema, schema)
 
 
 def _without_null(schema: Schema) -> Schema:

@@ -13,16 +13,29 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, cast
 
 from runllm import templates
-from runllm.contracts import read_text
 from runllm.diagnostics import Problem, Span, clip, did_you_mean, pointer, steps
 from runllm.errors import TemplateError
 from runllm.program import Dependency, Program, Section, ValueTemplate
 from runllm.project.flow import Flow, Place, expression, flow, types_given
-from runllm.schemas import Schema, Scope, declared_properties, resolve, standalone
-from runllm.subtyping import UNKNOWN, Fit, described, fit
-from runllm.templates.paths import Found, Undeclared, enter
-from runllm.templates.reading import Unwritten
-from runllm.templates.values import Value, step_from
+from runllm.schema import (
+    UNKNOWN,
+    Fit,
+    Found,
+    Schema,
+    Scope,
+    Undeclared,
+    Unwritten,
+    Value,
+    declared_properties,
+    described,
+    enter,
+    fit,
+    read_text,
+    resolve,
+    standalone,
+    step_from,
+    together,
+)
 
 NOTHING: Schema = {"type": "object", "additionalProperties": False}
 
@@ -313,11 +326,11 @@ class _Wires:
 
 
 def _doubt(what: str, given: Flow, found: Fit) -> str:
-    if found.example is UNKNOWN:
-        return f"whether {what} always is cannot be told before it runs"
+    if found.example is not UNKNOWN:
+        return f"{what} may be {_json(found.example)}{_reason(found)}"
     if not given.known:
-        return f"what {what} gives is known only when it runs: it may be {_json(found.example)}"
-    return f"{what} may be {_json(found.example)}{_reason(found)}"
+        return f"what {what} gives is known only when it runs"
+    return f"{what} is {described(given.schema)}, which may not fit"
 
 
 def _reason(found: Fit) -> str:
@@ -343,11 +356,7 @@ def _json(value: Any) -> str:
 
 def _required(root: Schema, schema: Any) -> list[str]:
     """The properties that every value of an object schema has: its own, and those of each `allOf`."""
-    node = resolve(root, schema)
-    found = list(node.get("required", ()))
-    for part in node.get("allOf", ()):
-        found += _required(root, part)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(name for node in together(root, schema) for name in node.get("required", ())))
 
 
 def _or_null(schema: Schema) -> Schema:

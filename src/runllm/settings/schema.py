@@ -14,10 +14,9 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from runllm.contracts import Contract, read_text
 from runllm.engines import file_named
 from runllm.ownership import ANY
-from runllm.schemas import resolve, standalone
+from runllm.schema import Contract, read_text, resolve, standalone
 from runllm.values import frozen
 
 KeyPath: TypeAlias = tuple[str, ...]

@@ -9,7 +9,7 @@ from typing import Any
 from runllm import engines
 from runllm.diagnostics import Problem, pointer
 from runllm.results import Attempt, ChildResult, RunResult
-from runllm.schemas import declared_properties, resolve
+from runllm.schema import declared_properties, resolve
 from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from runllm.diagnostics import Severity, did_you_mean
 from runllm.errors import TemplateError
-from runllm.schemas import declared_types, resolve
+from runllm.schema import Found, Impossible, Step, Undeclared, Unwritten, declared_types, enter, resolve
 from runllm.templates.engine import FILTERS, FUNCTIONS, METHODS, TESTS, check_source
-from runllm.templates.paths import Found, Impossible, Undeclared, enter
-from runllm.templates.reading import Chain, Reading, Step, Unwritten, read
+from runllm.templates.reading import Chain, Reading, read
 from runllm.templates.scanning import Token
 from runllm.values import frozen
 

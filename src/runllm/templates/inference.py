@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from runllm.errors import TemplateError
-from runllm.schemas import Schema
+from runllm.schema import Known, Schema, Value
 from runllm.templates.checking import Scope
 from runllm.templates.operations import Operations
 from runllm.templates.reading import WORDS
 from runllm.templates.rendering import render
 from runllm.templates.scanning import Tag, Token, tags
-from runllm.templates.values import BOOLEAN, NOTHING, NUMBER, STRING, UNKNOWN, Known, Value, either, exactly, present
+from runllm.templates.values import BOOLEAN, NOTHING, NUMBER, STRING, UNKNOWN, either, exactly, present
 from runllm.values import frozen
 
 

@@ -4,28 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from runllm.schemas import Schema, standalone
+from runllm.schema import Known, Schema, Unwritten, Value, defaults, is_named, standalone, step_from, types_of, union
 from runllm.templates.checking import Scope
-from runllm.templates.reading import Unwritten
-from runllm.templates.values import (
-    ARRAY,
-    BOOLEAN,
-    INTEGER,
-    NULL,
-    NUMBER,
-    STRING,
-    UNKNOWN,
-    Known,
-    Value,
-    defaults,
-    either,
-    is_named,
-    list_of,
-    present,
-    step_from,
-    types_of,
-    union,
-)
+from runllm.templates.values import ARRAY, BOOLEAN, INTEGER, NULL, NUMBER, STRING, UNKNOWN, either, list_of, present
 
 _TO_TEXT = (
     "capitalize e escape filesizeformat format indent join lower replace safe string striptags title tojson trim"
@@ -175,7 +156,7 @@ class Operations:
     # --- what they ask of a value --------------------------------------------------------------
 
     def _types(self, value: Value) -> frozenset[str]:
-        return types_of(self.root, value)
+        return types_of(self.root, value.schema)
 
     def _elements(self, value: Value) -> tuple[Value, bool]:
         """What a loop over the value gives, and whether there is sure to be something."""

@@ -8,23 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TypeAlias
 
+from runllm.schema import Step, Unwritten
 from runllm.templates.scanning import Tag, Token
 from runllm.values import frozen
-
-
-class Unwritten(Enum):
-    """A step whose key is not written in the template."""
-
-    ELEMENT = "[]"
-    """What a loop over the value gives."""
-    VALUE = "{}"
-    """The value of some property, as `.items()` gives it."""
-
-
-Step: TypeAlias = "str | int | Unwritten"
 
 
 @frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from runllm.schemas import Schema
+from runllm.schema import Schema
 
 TYPES = ("string", "integer", "number", "boolean", "null", "array", "object")
 _MOST_BRANCHES = 8  # of each of two combinations that must hold together

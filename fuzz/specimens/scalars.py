@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from runllm.schemas import Schema
-from runllm.specimens.patterns import matching
+from fuzz.specimens.patterns import matching
+from runllm.schema import Schema
 
 LARGEST = 20_000
 """A schema that wants more characters or items than this gets no specimen."""

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Any, cast
 
-from runllm.schemas import Schema, follow
-from runllm.specimens.merging import TYPES, both, branches
-from runllm.specimens.patterns import matching
-from runllm.specimens.scalars import LARGEST, SCALARS, bound
+from fuzz.specimens.merging import TYPES, both, branches
+from fuzz.specimens.patterns import matching
+from fuzz.specimens.scalars import LARGEST, SCALARS, bound
+from runllm.schema import Schema, follow
 
 _MOST = 100
 _MOST_INSIDE = 8  # values of one property or item that are tried

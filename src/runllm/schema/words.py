@@ -1,29 +1,75 @@
-"""A JSON Schema in a few words, for a message."""
+"""A schema, and what is wrong with a value, in words for an author or a model."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-from runllm.schemas import Schema, resolve
+from runllm.diagnostics import Problem, did_you_mean, pointer
+from runllm.schema.facts import declared_properties, listed
+from runllm.schema.walk import Schema, resolve
 
-_LONGEST = 80
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+_LONGEST = 300
+_DESCRIBED = 80
 _MANY = 10**6  # items
 _NAMED = 4  # properties, values and alternatives that a description names
 
 
+def problem_of(error: jsonschema_rs.ValidationError, root: Schema) -> Problem:
+    """A violation as a problem; `root` is the schema, for the names that were meant."""
+    keyword = error.kind.name
+    facts = error.kind.as_dict()
+    hint = ""
+    if keyword == "required":
+        message = f"`{facts['property']}` is required but missing"
+    elif keyword == "additionalProperties":
+        names: list[str] = facts["unexpected"]
+        known = _known_properties(root, error.schema_path)
+        message = "unexpected " + ", ".join(f"`{name}`" for name in names)
+        hint = did_you_mean(names[0], known) if known else ""
+    elif keyword in ("anyOf", "oneOfNotValid"):
+        message = _no_branch(error, facts)
+    else:
+        message = clip(error.message)
+    return Problem(message=message, pointer=pointer(error.instance_path), keyword=keyword, hint=hint)
+
+
+def _no_branch(error: jsonschema_rs.ValidationError, facts: Mapping[str, Any]) -> str:
+    """Say what each alternative wanted: the deepest error of a branch is the telling one."""
+    wanted: list[str] = []
+    for branch in facts.get("context", ()):
+        deepest = max(branch, key=lambda e: len(e.instance_path), default=None)
+        if deepest is not None and deepest.message not in wanted:
+            wanted.append(deepest.message)
+    return clip("; ".join(wanted) or error.message)
+
+
+def _known_properties(root: Schema, schema_path: Sequence[str | int]) -> list[str]:
+    node: Any = root
+    for step in schema_path[:-1]:
+        node = resolve(root, node) if isinstance(node, Mapping) else node
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            return []
+    return list(declared_properties(root, node)) if isinstance(node, Mapping) else []
+
+
 def described(schema: Schema) -> str:
     """A schema in a few words for a message, such as `a list of strings`; at most 80 characters."""
-    return _clip(_words(schema, schema, depth=0), _LONGEST)
+    return clip(_words(schema, schema, depth=0), _DESCRIBED)
 
 
 def _words(root: Schema, schema: Any, *, depth: int) -> str:
     node = resolve(root, schema)
     if node == {"not": {}}:
         return "nothing"
-    if "const" in node or node.get("enum"):
-        return _one_of(node["enum"] if "const" not in node else [node["const"]])
+    if values := listed(node):
+        return _one_of(values)
     if depth > _NAMED:
         return "anything"
     for keyword in ("anyOf", "oneOf"):
@@ -47,7 +93,7 @@ def _typed(name: str, root: Schema, node: Schema, depth: int) -> str:
         return " ".join(filter(None, (article, _range(node))))
     if name == "object":
         names = list(dict.fromkeys([*node.get("required", ()), *node.get("properties", {})]))
-        shown = [f"`{_clip(item, 20)}`" for item in names[:_NAMED]]
+        shown = [f"`{clip(item, 20)}`" for item in names[:_NAMED]]
         more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
         return "an object" + (f" with {_listing([*shown, *more], 'and')}" if names else "")
     if name == "array":
@@ -58,9 +104,9 @@ def _typed(name: str, root: Schema, node: Schema, depth: int) -> str:
 def _text(node: Schema) -> str:
     least, most = node.get("minLength", 0), node.get("maxLength")
     if "format" in node:
-        return f"a string with the format `{_clip(str(node['format']), 20)}`"
+        return f"a string with the format `{clip(str(node['format']), 20)}`"
     if "pattern" in node:
-        return f"a string that matches `{_clip(str(node['pattern']), 40)}`"
+        return f"a string that matches `{clip(str(node['pattern']), 40)}`"
     if most is not None:
         return f"a string of {f'{least} to' if least else 'at most'} {most} characters"
     return (
@@ -107,7 +153,7 @@ _KINDS = ("list", "string", "integer", "number", "boolean", "object")
 
 
 def _one_of(values: list[Any]) -> str:
-    shown = [_clip(json.dumps(value, ensure_ascii=False), 20) for value in values[: _NAMED + 1]]
+    shown = [clip(json.dumps(value, ensure_ascii=False), 20) for value in values[: _NAMED + 1]]
     if len(values) > len(shown):
         shown.append("…")
     return shown[0] if len(shown) == 1 else "one of " + ", ".join(shown)
@@ -122,5 +168,6 @@ def _listing(parts: list[str], word: str) -> str:
     return f" {word} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
-def _clip(text: str, most: int) -> str:
+def clip(text: str, most: int = _LONGEST) -> str:
+    """At most 300 characters of a message."""
     return text if len(text) <= most else text[: most - 1] + "…"

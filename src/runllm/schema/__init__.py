@@ -1,0 +1,50 @@
+"""JSON Schema (draft 2020-12): the one place that walks a schema, and what all others ask it.
+
+`walk` goes through a schema, `facts` says what holds at a place, `weigh` what a schema costs before a library is let
+near it, `contract` holds values against one, `fit` one schema against another, `words` says them.
+"""
+
+from runllm.schema.contract import MAX_PROBLEMS, Contract, read_text, schema_problems
+from runllm.schema.facts import (
+    Found,
+    Impossible,
+    Known,
+    Step,
+    Undeclared,
+    Unwritten,
+    Value,
+    declared_properties,
+    declared_types,
+    defaults,
+    enter,
+    listed,
+    schema_at,
+    stated,
+    step_from,
+    types_of,
+    union,
+)
+from runllm.schema.fit import UNKNOWN, Fit, fit, inlined, normal_form
+from runllm.schema.walk import (
+    Schema,
+    Scope,
+    branches,
+    follow,
+    is_named,
+    list_in,
+    mapping_in,
+    resolve,
+    standalone,
+    subschemas,
+    together,
+    type_of,
+)
+from runllm.schema.words import described
+
+__all__ = [
+    "MAX_PROBLEMS", "UNKNOWN", "Contract", "Fit", "Found", "Impossible", "Known", "Schema", "Scope", "Step",
+    "Undeclared", "Unwritten", "Value", "branches", "declared_properties", "declared_types", "defaults", "described",
+    "enter", "fit", "follow", "inlined", "is_named", "list_in", "listed", "mapping_in", "normal_form", "read_text",
+    "resolve", "schema_at", "schema_problems", "standalone", "stated", "step_from", "subschemas", "together",
+    "type_of", "types_of", "union",
+]  # fmt: skip

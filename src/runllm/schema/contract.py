@@ -1,0 +1,351 @@
+"""A JSON Schema (draft 2020-12) as a type: is it sound, does a value fit, what does a default or a text give.
+
+Values typed by their source (YAML, JSON) are never changed. Text sources are read as the declared
+type, strictly: see `read_text`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from math import isfinite
+from typing import TYPE_CHECKING, Any, cast
+
+from runllm.diagnostics import Problem, did_you_mean, pointer
+from runllm.schema.facts import declared_properties, declared_types
+from runllm.schema.walk import (
+    Schema,
+    leads_nowhere,
+    list_in,
+    mapping_in,
+    places,
+    resolve,
+    standalone,
+    targets,
+    together,
+)
+from runllm.schema.weigh import intricacy, parts_of, plain, rules_out, schemas_inside, tractable, workload
+from runllm.schema.words import clip, problem_of
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+MAX_PROBLEMS = 20
+_MOST_LISTED = 20_000  # times that parts meet: 76,000 take 0.7 s and 140 MB, and memory that is short ends the process
+_MOST_CHECKED = 3_000_000  # 1.3 million take 0.14 s
+_DEEPEST = 200  # as deep as an answer may nest
+_DEEPEST_FILLED = 64  # as deep as a file may nest
+_LONGEST_INTEGER = 4000
+_HINT = "Nest it less, or give the schema's alternatives a property with a `const` that tells them apart."
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_WORDS = {"true": True, "false": False}
+_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
+
+
+class Contract:
+    """A schema together with what is known about it; compiled on first use, safe to share.
+
+    The schema must have passed `schema_problems`.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema: dict[str, Any] = dict(schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Contract) and self.schema == other.schema
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.schema, sort_keys=True, default=str))
+
+    def __repr__(self) -> str:
+        return f"Contract({self.schema!r})"
+
+    @cached_property
+    def _validator(self) -> jsonschema_rs.Validator:
+        import jsonschema_rs  # 15 ms: not for a caller who only asks for a version
+
+        return jsonschema_rs.Draft202012Validator(self.schema, validate_formats=True, offline=True)
+
+    @cached_property
+    def _plain(self) -> bool:
+        # One that `schema_problems` refuses cannot be weighed; it is here only where nothing better is at hand.
+        return plain(self.schema) or bool(intricacy(self.schema))
+
+    @cached_property
+    def _parts(self) -> dict[int, tuple[Any, Contract]]:
+        return {}
+
+    def _part(self, schema: Any) -> Contract:
+        """A part of the schema as a contract of its own; made once, since a list holds all its items against one."""
+        known = self._parts.get(id(schema))
+        if known is None:  # the part is kept with it, so that no other object gets its identity
+            known = self._parts[id(schema)] = (schema, Contract(standalone(self.schema, schema)))
+        return known[1]
+
+    def _within(self, most: int, value: Any, *, thorough: bool) -> bool:
+        return self._plain or workload(self.schema, value, most, thorough=thorough) <= most
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value` satisfies the schema; one that is not JSON, or would take too long to check, does not.
+
+        NaN and infinity count as null here; `problems` refuses them.
+        """
+        try:
+            return self._within(_MOST_CHECKED, value, thorough=False) and self._validator.is_valid(value)
+        except ValueError:
+            return False
+
+    def problems(self, value: Any) -> tuple[Problem, ...]:
+        """Every violation in `value`, at most `MAX_PROBLEMS`, in document order; empty when it fits.
+
+        Where alternatives that refer to each other make them too many to go through, the first part
+        of the value that does not fit is explained.
+        """
+        try:
+            return tuple(islice(_not_json(value), MAX_PROBLEMS)) or self._violations(value)
+        except ValueError as error:
+            return (Problem(message=f"the value is not JSON: {clip(str(error))}", keyword="json"),)
+
+    def _violations(self, value: Any) -> tuple[Problem, ...]:
+        if self._within(_MOST_LISTED, value, thorough=True):
+            return self._listed(value)
+        if not self._within(_MOST_CHECKED, value, thorough=False):
+            return (Problem(message="the value takes too long to check", keyword="complexity", hint=_HINT),)
+        return () if self._validator.is_valid(value) else self._fault(self.schema, value)
+
+    def _listed(self, value: Any) -> tuple[Problem, ...]:
+        errors = islice(self._validator.iter_errors(value), MAX_PROBLEMS)
+        return tuple(problem_of(error, self.schema) for error in errors)
+
+    def _fault(self, schema: Any, value: Any) -> tuple[Problem, ...]:
+        """What is wrong with `value`, in its deepest part that does not fit where one alternative alone is likely.
+
+        The work of the whole has been weighed, and with it that of every part.
+        """
+        for key, inner in parts_of(value):
+            for node in _likely(self.schema, schema, value):
+                for sub in schemas_inside(node, key):
+                    if sub is None or self._part(sub)._validator.is_valid(inner):  # noqa: SLF001 - it is a contract too
+                        continue
+                    found = self._fault(sub, inner)
+                    return tuple(replace(problem, pointer=pointer([key]) + problem.pointer) for problem in found)
+        part: Contract = self._part(schema)
+        if part._within(_MOST_LISTED, value, thorough=True):
+            return part._listed(value)
+        return (Problem(message="the value fits none of the alternatives of its schema", keyword="anyOf", hint=_HINT),)
+
+    def with_defaults(self, value: Any) -> Any:
+        """`value` with absent properties filled from `default`, at every depth; never changed in place."""
+        return _filled(value, self.schema, [self.schema])
+
+    def misfits(self) -> Iterator[Problem]:
+        """A warning for each `default` of a property that does not fit that property: filled in, it is refused."""
+        for place, path in places(self.schema):
+            if path[-2:-1] != ("properties",) or "default" not in place:
+                continue
+            part = Contract(standalone(self.schema, place))
+            for found in part.problems(part.with_defaults(place["default"]))[:1]:
+                yield Problem(
+                    message=f"the default of `{path[-1]}` does not fit: {found.message}",
+                    keyword="default",
+                    pointer=f"{pointer((*path, 'default'))}{found.pointer}",
+                    hint="Correct it, or take it out: a run that is not given the value would be refused.",
+                    severity="warning",
+                )
+
+    @property
+    def properties(self) -> dict[str, Schema]:
+        """The declared properties of the root object, `$ref` resolved."""
+        return {name: resolve(self.schema, sub) for name, sub in declared_properties(self.schema, self.schema).items()}
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The root's required properties, in the schema's order."""
+        return tuple(resolve(self.schema, self.schema).get("required", ()))
+
+    def read_text(self, name: str, text: str) -> Any:
+        """`text` read as the declared type of property `name`: see the function `read_text`."""
+        sub = self.properties.get(name)
+        return text if sub is None else read_text(text, sub, self.schema)
+
+
+def _not_json(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+    """What the library does not see: NaN and infinity are null to it, and a value too deep can end the process."""
+    if isinstance(value, float):
+        if not isfinite(value):
+            yield Problem(message=f"{value} is not a JSON number", pointer=pointer(path), keyword="json")
+    elif isinstance(value, dict | list | tuple):
+        if len(path) >= _DEEPEST:
+            message = f"the value nests deeper than {_DEEPEST} levels"
+            yield Problem(message=message, pointer=pointer(path), keyword="json")
+            return
+        whole = cast("dict[str | int, Any] | list[Any]", value)
+        for key, item in whole.items() if isinstance(whole, dict) else enumerate(whole):
+            if isinstance(item, float | dict | list | tuple):
+                yield from _not_json(item, (*path, key))
+
+
+def _likely(root: Schema, schema: Any, value: Any) -> Iterator[Schema]:
+    """The schemas that are to hold for a value: combined, or the only alternative that it may be meant for."""
+    for node in together(root, schema):
+        yield node
+        for keyword in ("anyOf", "oneOf"):
+            open_ = [sub for sub in list_in(node, keyword) if not rules_out(root, sub, value)]
+            if len(open_) == 1:
+                yield from _likely(root, open_[0], value)
+
+
+# --- values made to fit, without a guess ---------------------------------------------------------
+
+
+def _filled(value: Any, root: Schema, schemas: Iterable[Any], depth: int = 0) -> Any:
+    """`value` with absent properties filled from the `default`s of `schemas`, which all hold for it; a copy."""
+    if depth > _DEEPEST_FILLED:
+        return value
+    once = {id(schema): schema for schema in schemas}  # however many references lead to it
+    nodes = {id(node): node for schema in once.values() for node in together(root, schema)}.values()
+    if isinstance(value, Mapping):
+        given = dict(cast("Mapping[str, Any]", value))
+        declared: dict[str, list[Any]] = {}
+        for node in nodes:
+            for name, sub in mapping_in(node, "properties").items():
+                declared.setdefault(name, []).append(sub)
+        for name, subs in declared.items():
+            if name in given:
+                given[name] = _filled(given[name], root, subs, depth + 1)
+            elif defaults := [i for i, sub in enumerate(subs) if "default" in resolve(root, sub)]:
+                first = defaults[0]
+                default = deepcopy(resolve(root, subs[first])["default"])  # whoever gets it may change it
+                given[name] = _filled(default, root, subs[first + 1 :], depth + 1)
+        return given
+    items = [node["items"] for node in nodes if isinstance(node.get("items"), Mapping)]
+    if isinstance(value, list) and items:
+        return [_filled(item, root, items, depth + 1) for item in cast("list[Any]", value)]
+    return cast("Any", value)
+
+
+def read_text(text: str, schema: Any, root: Schema) -> Any:
+    """`text` as a value of the declared type, strictly; the text itself where it cannot be read so.
+
+    A schema that admits a string takes the text as it is. Otherwise an integer, a number, `true`,
+    `false` and `null` are read as written, and an object or array as JSON. What cannot be read
+    stays text, so that the schema check can name the type it wanted.
+    """
+    types = declared_types(root, schema)
+    if "string" in types:
+        return text
+    stripped = text.strip()
+    whole = _INTEGER.fullmatch(stripped) is not None and len(stripped) <= _LONGEST_INTEGER
+    if whole and types & {"integer", "number"}:
+        return int(stripped)
+    if "number" in types and _NUMBER.fullmatch(stripped):
+        return float(stripped)
+    if "boolean" in types and stripped.lower() in _WORDS:
+        return _WORDS[stripped.lower()]
+    if "null" in types and stripped == "null":
+        return None
+    if types & {"object", "array"} or not types:
+        try:
+            return json.loads(stripped)
+        except (ValueError, RecursionError):
+            return text
+    return text
+
+
+# --- is a schema sound? --------------------------------------------------------------------------
+
+
+def schema_problems(schema: Any) -> list[Problem]:
+    """What is wrong with a schema that is to be a contract, with pointers into the schema.
+
+    It must be valid draft 2020-12, its root an object, every `$ref` local and resolvable, and some
+    value must satisfy it. One that would be too much work to compile or to check values with is
+    refused; whether a value satisfies it is not asked where that question alone would be.
+    """
+    if not isinstance(schema, Mapping):
+        return [Problem(message="a schema must be a mapping", keyword="type")]
+    try:
+        return _problems(cast("dict[str, Any]", schema))
+    except UnicodeEncodeError:
+        return [Problem(message="a text in the schema holds half a character (a lone surrogate)", keyword="schema")]
+    except RecursionError:
+        return [_intricate("it nests too deeply")]
+
+
+def _problems(schema: dict[str, Any]) -> list[Problem]:
+    import jsonschema_rs
+    from jsonschema_rs.canonical import CanonicalizationError
+
+    found = list(_reference_problems(schema))
+    if resolve(schema, schema).get("type") != "object":
+        wants, at = ("must be", "/type") if "type" in schema else ("needs", "")
+        found.append(Problem(message=f"the root of the schema {wants} `type: object`", keyword="type", pointer=at))
+    if found:
+        return [*_metaschema_problems(schema), *found]
+    if not jsonschema_rs.meta.is_valid({key: item for key, item in schema.items() if key != "$schema"}):
+        return _metaschema_problems(schema)
+    if reason := intricacy(schema):
+        return [_intricate(reason)]
+    try:
+        jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
+        return list(_unsatisfiable(schema)) if tractable(schema) else []
+    except (jsonschema_rs.ValidationError, CanonicalizationError, ValueError) as error:
+        return _metaschema_problems(schema) or [Problem(message=clip(str(error).split("\n")[0]), keyword="schema")]
+
+
+def _intricate(reason: str) -> Problem:
+    hint = "Say less in one place: split the schema, or give alternatives a property of their own."
+    return Problem(message=f"the schema is too intricate: {reason}", keyword="complexity", hint=hint)
+
+
+def _metaschema_problems(schema: dict[str, Any]) -> list[Problem]:
+    import jsonschema_rs
+
+    draft = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
+    found: dict[str, Problem] = {}
+    for error in jsonschema_rs.Draft202012Validator(draft, validate_formats=True, offline=True).iter_errors(schema):
+        message = clip(error.message)
+        if error.instance_path[-1:] == ["type"] and isinstance(error.instance, str):
+            hint = did_you_mean(error.instance, _TYPES)
+            message = f"`{error.instance}` is not a JSON Schema type. {hint}".strip()
+        at = pointer(error.instance_path)
+        found.setdefault(at, Problem(message=message, keyword=error.kind.name, pointer=at))
+    return list(found.values())
+
+
+def _reference_problems(schema: dict[str, Any]) -> Iterator[Problem]:
+    for place, path in places(schema):
+        for target in targets(place):
+            keyword = "$ref" if place.get("$ref") == target else "$dynamicRef"
+            message = hint = ""
+            if not target.startswith("#"):
+                message = f"`{target}` is remote: only a local reference is followed"
+                hint = "Copy the schema under `$defs` and refer to `#/$defs/NAME`."
+            elif keyword == "$ref" and leads_nowhere(schema, target):
+                message = f"`{target}` refers to nothing in this schema"
+                hint = did_you_mean(target, [f"#/$defs/{name}" for name in mapping_in(schema, "$defs")])
+            if message:
+                yield Problem(message=message, keyword="$ref", pointer=pointer((*path, keyword)), hint=hint)
+
+
+def _unsatisfiable(schema: dict[str, Any]) -> Iterator[Problem]:
+    import jsonschema_rs
+    from jsonschema_rs.canonical import find_unsatisfiable
+
+    reasons = find_unsatisfiable(schema, draft=jsonschema_rs.Draft202012, offline=True)
+    at_fault = [place for place, reason in reasons.items() if type(reason).__name__ != "Literal"]  # not written false
+    deepest = [p for p in at_fault if not any(q != p and q.startswith(p + "/") for q in reasons)]
+    for place in deepest or ([""] if "" in reasons else []):
+        yield Problem(
+            message="no value satisfies this schema" + ("" if place else ": its parts contradict each other"),
+            keyword="unsatisfiable",
+            pointer=place,
+            hint="Compare its bounds, types and enums: they exclude each other.",
+            severity="error" if "" in reasons else "warning",
+        )
