@@ -12,7 +12,7 @@ import timeit
 from collections.abc import Callable
 from typing import Any
 
-from runllm.extraction import extract
+from runllm.reading import extract
 from runllm.schema import Contract
 
 SMALL = {"title": "A walk", "score": 0.5, "tags": ["park", "dog"], "done": True, "count": 3}

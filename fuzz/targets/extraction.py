@@ -13,7 +13,7 @@ from fuzz.harness import HERE, text_of
 from fuzz.specimens import specimens
 from runllm.diagnostics import errors_in
 from runllm.errors import OutputSchemaError
-from runllm.extraction import Extraction, extract
+from runllm.reading import Extraction, extract
 from runllm.schema import Contract, schema_problems
 
 TOKENS = (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runllm.errors import OutputSchemaError
-from runllm.extraction import Extraction, extract
+from runllm.reading import Extraction, extract
 from runllm.schema import Contract
 
 CASES = [

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runllm.errors import OutputSchemaError
-from runllm.extraction import extract
+from runllm.reading import extract
 from runllm.schema import Contract
 
 calm = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,7 +12,7 @@ from runllm.executor import prompt
 from runllm.executor.delivery import deliver
 from runllm.executor.effects import Effect
 from runllm.executor.recovery import Policy, attempts, window_exceeded
-from runllm.extraction import extract
+from runllm.reading import extract
 from runllm.results import Completion, Endpoint, Message, Outcome, Request, Verdict
 
 if TYPE_CHECKING:

@@ -81,7 +81,7 @@ class Contract:
     def _parts(self) -> dict[int, tuple[Any, Contract]]:
         return {}
 
-    def _part(self, schema: Any) -> Contract:
+    def part(self, schema: Any) -> Contract:
         """A part of the schema as a contract of its own; made once, since a list holds all its items against one."""
         known = self._parts.get(id(schema))
         if known is None:  # the part is kept with it, so that no other object gets its identity
@@ -131,11 +131,11 @@ class Contract:
         for key, inner in parts_of(value):
             for node in _likely(self.schema, schema, value):
                 for sub in schemas_inside(node, key):
-                    if sub is None or self._part(sub)._validator.is_valid(inner):  # noqa: SLF001 - it is a contract too
+                    if sub is None or self.part(sub)._validator.is_valid(inner):  # noqa: SLF001 - it is a contract too
                         continue
                     found = self._fault(sub, inner)
                     return tuple(replace(problem, pointer=pointer([key]) + problem.pointer) for problem in found)
-        part: Contract = self._part(schema)
+        part: Contract = self.part(schema)
         if part._within(_MOST_LISTED, value, thorough=True):
             return part._listed(value)
         return (Problem(message="the value fits none of the alternatives of its schema", keyword="anyOf", hint=_HINT),)

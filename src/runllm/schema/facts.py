@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias, cast
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from runllm.schema.walk import Schema, branches, follow, is_named, list_in, mapping_in, resolve, together, type_of
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 
 class Unwritten(Enum):
@@ -70,12 +73,17 @@ def _property(node: Schema, name: str) -> Known | None:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    import jsonschema_rs  # in linear time, which Python's own `re` does not promise
-
     try:
-        return jsonschema_rs.is_valid({"pattern": pattern}, name)
+        return _compiled(pattern).is_valid(name)
     except ValueError:
         return False
+
+
+@lru_cache
+def _compiled(pattern: str) -> jsonschema_rs.Validator:
+    import jsonschema_rs  # in linear time, which Python's own `re` does not promise
+
+    return jsonschema_rs.Draft202012Validator({"pattern": pattern})
 
 
 def listed(node: Schema) -> list[Any] | None:

@@ -13,12 +13,25 @@ Each is reported with its place: `number-from-string at /items/*/price`, `*` for
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, cast
 
 from runllm.diagnostics import Problem, nearest, pointer
-from runllm.extraction.shapes import Shape, Shapes, fold, parts
-from runllm.extraction.strict import finite, same
-from runllm.schema import Contract, Schema
+from runllm.reading.strict import finite, same
+from runllm.schema import (
+    Contract,
+    Schema,
+    branches,
+    declared_types,
+    list_in,
+    listed,
+    mapping_in,
+    parts_of,
+    stated,
+    together,
+    type_of,
+)
 from runllm.values import frozen
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -34,6 +47,103 @@ _HEAVY = 20  # what a comparison costs, in steps
 
 Path = tuple[str | int, ...]
 _Variant = tuple[Any, list[tuple[str, Path]], list[Problem]]
+
+
+@frozen
+class Shape:
+    """What one part of a schema says about a value: references resolved, alternatives taken together.
+
+    Attributes:
+        types: the JSON types it names; empty for any.
+        free_text: whether it admits strings that are in no list.
+        spellings: the strings of its `enum` and `const`, by their form without case and outer white space.
+        tags: the properties whose strings are all listed, with these; they tell alternatives apart.
+        unions: its `anyOf` and `oneOf`.
+        together: itself and its `allOf`, each with `properties`, `items` and the like.
+        required: the properties that it requires, by any part of `together`.
+    """
+
+    types: frozenset[str] = frozenset()
+    free_text: bool = False
+    spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    tags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    unions: tuple[tuple[Any, ...], ...] = ()
+    together: tuple[Schema, ...] = ()
+    required: frozenset[str] = frozenset()
+
+
+class Shapes:
+    """The shapes of one contract's parts, each worked out once; parts are known by their identity. Not thread-safe."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self._shapes: dict[int, tuple[Any, Shape]] = {}  # each with its part: an identity is taken as long as it lives
+
+    def of(self, part: Any) -> Shape:
+        """The shape of a part of the contract's schema."""
+        known = self._shapes.get(id(part))
+        if known is None:
+            known = self._shapes[id(part)] = (part, _shape(self.contract.schema, part))
+        return known[1]
+
+    def accepts(self, part: Any, value: Any) -> bool:
+        """Whether a part by itself takes `value`."""
+        return self.contract.part(part).accepts(value)
+
+    def admitting(self, union: tuple[Any, ...], value: Any) -> list[Any]:
+        """The alternatives that may take `value`, as far as types, required keys and constants tell."""
+        return [part for part in union if part is not False and self._may_take(self.of(part), value)]
+
+    def _may_take(self, shape: Shape, value: Any) -> bool:
+        if shape.types and type_of(value) not in shape.types:
+            return False
+        if not isinstance(value, dict):
+            return True
+        known = cast("dict[str, Any]", value)
+        return shape.required <= known.keys() and all(
+            not isinstance(text := known.get(name), str) or _fold(text) in spellings
+            for name, spellings in shape.tags.items()
+        )
+
+
+def _shape(root: Schema, part: Any) -> Shape:
+    if not isinstance(part, Mapping):
+        return Shape()
+    nodes = tuple(together(root, part))
+    spellings, free = _strings(root, part)
+    strings = {name: _strings(root, sub) for node in nodes for name, sub in mapping_in(node, "properties").items()}
+    return Shape(
+        types=frozenset(declared_types(root, part)),
+        free_text=free,
+        spellings=spellings,
+        tags={name: words for name, (words, others) in strings.items() if words and not others},
+        unions=tuple(tuple(subs) for node in nodes for word in ("anyOf", "oneOf") if (subs := list_in(node, word))),
+        together=nodes,
+        required=frozenset(name for node in nodes for name in node.get("required", ())),
+    )
+
+
+def _strings(root: Schema, schema: Any) -> tuple[dict[str, tuple[str, ...]], bool]:
+    """The strings that a schema lists, by their folded form, and whether it admits others."""
+    free = False
+    spellings: dict[str, dict[str, None]] = {}
+    for node in branches(root, schema):
+        values = listed(node)
+        free = free or (values is None and "string" in node.get("type", ()))
+        for text in values or ():
+            if isinstance(text, str):
+                spellings.setdefault(_fold(text), {})[text] = None
+    return {folded: tuple(texts) for folded, texts in spellings.items()}, free
+
+
+def _fold(text: str) -> str:
+    """`text` without case and outer white space."""
+    return text.strip().casefold()
+
+
+def parts(value: Any, node: Schema) -> list[tuple[str | int, Any, Any]]:
+    """The items of an object or array that one schema node speaks of: key or index, item, its schema."""
+    return [(key, item, stated(node, key)) for key, item in parts_of(value)]
 
 
 class _TooMuchError(Exception):
@@ -92,7 +202,7 @@ class Coercer:
     # --- scalars -------------------------------------------------------------------------------
 
     def _text(self, text: str, shape: Shape, path: Path) -> Any:
-        near = shape.spellings.get(fold(text), ())
+        near = shape.spellings.get(_fold(text), ())
         if shape.free_text or text in near:
             return text
         if len(near) == 1:

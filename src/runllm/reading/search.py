@@ -8,11 +8,10 @@ from typing import Any
 
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
-from runllm.extraction import Extraction, candidates, complaints, locating, strict
-from runllm.extraction.candidates import Found, Scan
-from runllm.extraction.coercion import Coercer
-from runllm.extraction.shapes import Shapes
-from runllm.extraction.tolerant import BrokenError, Reader
+from runllm.reading import Extraction, candidates, complaints, strict
+from runllm.reading.candidates import Found, Scan
+from runllm.reading.coerce import Coercer, Shapes
+from runllm.reading.tolerant import BrokenError, Reader
 from runllm.schema import Contract
 from runllm.values import frozen
 
@@ -124,7 +123,7 @@ class Reading:
         return Extraction(value=judged.value, repairs=tuple(repairs))
 
     def _problems(self, judged: _Judged) -> Sequence[Problem]:
-        return judged.inexact or locating.problems(self._shapes, judged.value, len(self._text)) or [complaints.NO_FIT]
+        return judged.inexact or complaints.problems(self._shapes, judged.value, len(self._text)) or [complaints.NO_FIT]
 
     def _nothing(self, scan: Scan) -> Problem:
         """What to say where no value was found at all."""

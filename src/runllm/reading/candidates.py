@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from runllm.extraction import strict
-from runllm.extraction.tolerant import QUOTED, QUOTES, BrokenError, Reader
+from runllm.reading import strict
+from runllm.reading.tolerant import QUOTED, QUOTES, BrokenError, Reader
 from runllm.values import frozen
 
 MAX_VALUES = 2_000

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runllm.extraction import strict
+from runllm.reading import strict
 from runllm.schema import Contract
 from runllm.values import frozen
 
 if TYPE_CHECKING:
-    from runllm.extraction.reading import Reading
+    from runllm.reading.search import Reading
 
 __all__ = ["Extraction", "extract"]
 
@@ -52,7 +52,7 @@ def extract(text: str, schema: Mapping[str, Any] | Contract, *, finish_reason: s
     """
     contract = schema if isinstance(schema, Contract) else Contract(schema)
     if finish_reason == "length":
-        from runllm.extraction import complaints
+        from runllm.reading import complaints
 
         raise complaints.refusal(text, contract, [complaints.TOKEN_LIMIT])
     try:
@@ -65,6 +65,6 @@ def extract(text: str, schema: Mapping[str, Any] | Contract, *, finish_reason: s
 
 
 def _reading(text: str, contract: Contract) -> Reading:
-    from runllm.extraction.reading import Reading  # 6 ms that an answer in plain JSON need not pay
+    from runllm.reading.search import Reading  # 6 ms that an answer in plain JSON need not pay
 
     return Reading(text, contract)

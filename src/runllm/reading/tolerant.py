@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from typing import Any, NoReturn
 
-from runllm.extraction.strict import MAX_DEPTH, finite, same
+from runllm.reading.strict import MAX_DEPTH, finite, same
 
 _SPACE = re.compile(r"(?:[\s\ufeff\u200b\u2060]++|//[^\r\n]*+|#[^\r\n]*+|/\*(?s:.*?)\*/)*+")
 _NUMBER = re.compile(
