@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runllm.schema import Contract, read_text, resolve, schema_at, schema_problems
+from runllm.schema import Contract, object_of, read_text, resolve, schema_at, schema_problems
 
 PERSON = Contract(
     {
@@ -160,3 +160,12 @@ def test_an_impossible_optional_property_is_a_warning() -> None:
         {"type": "object", "properties": {"a": {"type": "integer", "minimum": 5, "maximum": 3}}}
     )
     assert (problem.pointer, problem.severity) == ("/properties/a", "warning")
+
+
+def test_an_object_of_roots_keeps_their_references_apart() -> None:
+    text = {"$ref": "#/$defs/it", "$defs": {"it": {"type": "string"}}}
+    number = {"$ref": "#/$defs/it", "$defs": {"it": {"type": "integer"}}}
+    whole = Contract(object_of({"a": text, "b": number, "c": None, "d": object_of({"e": text})}))
+    assert whole.accepts({"a": "x", "b": 1, "c": [], "d": {"e": "x"}})
+    assert [p.pointer for p in whole.problems({"a": "x", "b": "x", "c": [], "d": {"e": 1}})] == ["/b", "/d/e"]
+    assert not whole.accepts({"a": "x", "b": 1, "c": [], "d": {"e": "x"}, "f": 1})

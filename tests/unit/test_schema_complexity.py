@@ -192,3 +192,13 @@ def test_defaults_are_filled_once_where_many_references_meet() -> None:
     }
     assert Contract(schema).with_defaults({}) == {"a": {"x": 1, "y": 4}}
     assert Contract(schema).with_defaults({"a": {}}) == {"a": {"x": 3, "y": 4}}
+
+
+def test_what_a_list_must_contain_is_no_fault_of_its_other_items() -> None:
+    """Also where a long value is narrowed down to its parts."""
+    item = {"anyOf": [obj({"n": {"type": "integer"}}, "n"), {"type": "null"}]}
+    contract = Contract(obj({"r": {"type": "array", "items": item, "contains": {"type": "null"}}}))
+    problems = contract.problems({"r": [None, *[{"n": 1}] * 3_000, {"n": "x"}]})
+    assert [(problem.pointer, problem.message) for problem in problems] == [
+        ("/r/3001/n", '"x" is not of type "integer"')
+    ]

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm import templates
-from runllm.schema import Contract, Schema, Scope, Value, resolve, standalone, step_from, together, types_of
+from runllm.schema import (
+    Contract,
+    Schema,
+    Scope,
+    Value,
+    resolve,
+    side_by_side,
+    standalone,
+    step_from,
+    together,
+    types_of,
+)
 from runllm.templates.inference import infer
 from runllm.values import frozen
 
@@ -188,14 +199,17 @@ def _may_be_read(literal: tuple[str, ...], types: list[str]) -> bool:
 
 
 def _of_list(value: list[Any], scope: Scope, place: Place) -> Flow:
-    parts, definitions, known = _together(flow(item, scope, place.inside(n)) for n, item in enumerate(value))
+    flows = [flow(item, scope, place.inside(n)) for n, item in enumerate(value)]
+    parts, definitions = side_by_side(one.schema for one in flows)
     size = {"minItems": len(parts), "maxItems": len(parts)}
-    return Flow(schema={"type": "array", "prefixItems": parts, "items": False, **size, **definitions}, known=known)
+    schema: Schema = {"type": "array", "prefixItems": parts, "items": False, **size, **definitions}
+    return Flow(schema=schema, known=all(one.known for one in flows))
 
 
 def _of_object(value: dict[str, Any], scope: Scope, place: Place) -> Flow:
     """An object of exactly these properties, but for nulls that are left out, and defaults that are filled in."""
-    parts, definitions, known = _together(flow(inner, scope, place.inside(name)) for name, inner in value.items())
+    flows = [flow(inner, scope, place.inside(name)) for name, inner in value.items()]
+    parts, definitions = side_by_side(one.schema for one in flows)
     filled = {name: {"const": default} for name, default in place.filled({}).items()}
     properties: dict[str, Any] = {name: schema for name, schema in filled.items() if name not in value}
     required = list(properties)
@@ -209,23 +223,7 @@ def _of_object(value: dict[str, Any], scope: Scope, place: Place) -> Flow:
             properties[name] = schema
             required.append(name)
     closed = {"properties": properties, "required": required, "additionalProperties": False}
-    return Flow(schema={"type": "object", **closed, **definitions}, known=known)
-
-
-def _together(flows: Iterable[Flow]) -> tuple[list[Schema], dict[str, Any], bool]:
-    """The schemas of some flows, to stand inside one schema; `$defs` for all of them; whether all are known.
-
-    The references of each are kept apart from those of the others.
-    """
-    schemas: list[Schema] = []
-    definitions: dict[str, Any] = {}
-    known = True
-    for number, inner in enumerate(flows):
-        moved = dict(standalone(inner.schema, inner.schema, f"part{number}"))
-        definitions |= moved.pop("$defs", {})
-        schemas.append(moved)
-        known = known and inner.known
-    return schemas, {"$defs": definitions} if definitions else {}, known
+    return Flow(schema={"type": "object", **closed, **definitions}, known=all(one.known for one in flows))
 
 
 def types_given(schema: Schema) -> frozenset[str]:

@@ -32,6 +32,7 @@ from runllm.schema import (
     fit,
     read_text,
     resolve,
+    side_by_side,
     standalone,
     step_from,
     together,
@@ -58,9 +59,8 @@ def _given(dependency: Dependency, child: Program | None) -> Schema | None:
     output = child.output_contract.schema
     if dependency.for_each is None:
         return output
-    moved = dict(standalone(output, output))
-    definitions = moved.pop("$defs", {})
-    return {"type": "array", "items": moved, **({"$defs": definitions} if definitions else {})}
+    (item,), definitions = side_by_side([output])
+    return {"type": "array", "items": item, **definitions}
 
 
 def needs(program: Program) -> dict[str, frozenset[str]]:

@@ -123,7 +123,7 @@ class Reading:
         return Extraction(value=judged.value, repairs=tuple(repairs))
 
     def _problems(self, judged: _Judged) -> Sequence[Problem]:
-        return judged.inexact or complaints.problems(self._shapes, judged.value, len(self._text)) or [complaints.NO_FIT]
+        return judged.inexact or self._contract.problems(judged.value) or [complaints.NO_FIT]
 
     def _nothing(self, scan: Scan) -> Problem:
         """What to say where no value was found at all."""

@@ -17,7 +17,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem, did_you_mean, pointer
-from runllm.schema.facts import declared_properties, declared_types
+from runllm.schema.facts import declared_properties, declared_types, stated
 from runllm.schema.walk import (
     Schema,
     leads_nowhere,
@@ -29,14 +29,14 @@ from runllm.schema.walk import (
     targets,
     together,
 )
-from runllm.schema.weigh import intricacy, parts_of, plain, rules_out, schemas_inside, tractable, workload
+from runllm.schema.weigh import intricacy, parts_of, plain, rules_out, tractable, workload
 from runllm.schema.words import clip, problem_of
 
 if TYPE_CHECKING:
     import jsonschema_rs
 
 MAX_PROBLEMS = 20
-_MOST_LISTED = 20_000  # times that parts meet: 76,000 take 0.7 s and 140 MB, and memory that is short ends the process
+_MOST_LISTED = 5_000  # times that parts meet: 76,000 take 0.7 s and 140 MB; and what is narrowed down is told better
 _MOST_CHECKED = 3_000_000  # 1.3 million take 0.14 s
 _DEEPEST = 200  # as deep as an answer may nest
 _DEEPEST_FILLED = 64  # as deep as a file may nest
@@ -104,41 +104,55 @@ class Contract:
     def problems(self, value: Any) -> tuple[Problem, ...]:
         """Every violation in `value`, at most `MAX_PROBLEMS`, in document order; empty when it fits.
 
-        Where alternatives that refer to each other make them too many to go through, the first part
-        of the value that does not fit is explained.
+        The library explains a failed alternative by every violation of every one, each with the value it belongs
+        to. Where these are many, the small parts of the value that do not fit are explained instead.
         """
         try:
-            return tuple(islice(_not_json(value), MAX_PROBLEMS)) or self._violations(value)
+            return tuple(islice(_not_json(value), MAX_PROBLEMS)) or tuple(islice(self._found(value), MAX_PROBLEMS))
         except ValueError as error:
             return (Problem(message=f"the value is not JSON: {clip(str(error))}", keyword="json"),)
 
-    def _violations(self, value: Any) -> tuple[Problem, ...]:
-        if self._within(_MOST_LISTED, value, thorough=True):
-            return self._listed(value)
-        if not self._within(_MOST_CHECKED, value, thorough=False):
-            return (Problem(message="the value takes too long to check", keyword="complexity", hint=_HINT),)
-        return () if self._validator.is_valid(value) else self._fault(self.schema, value)
+    def _found(self, value: Any) -> Iterator[Problem]:
+        if self._listable(value):
+            yield from self._listed(value)
+        elif not self._within(_MOST_CHECKED, value, thorough=False):
+            yield Problem(message="the value takes too long to check", keyword="complexity", hint=_HINT)
+        elif not self._validator.is_valid(value):
+            yield from self._faults(self.schema, value)
 
-    def _listed(self, value: Any) -> tuple[Problem, ...]:
-        errors = islice(self._validator.iter_errors(value), MAX_PROBLEMS)
-        return tuple(problem_of(error, self.schema) for error in errors)
+    def _listable(self, value: Any) -> bool:
+        """Whether every violation can be listed in a bounded time."""
+        if self._plain and not self._has_alternatives:
+            return True
+        return bool(intricacy(self.schema)) or workload(self.schema, value, _MOST_LISTED, thorough=True) <= _MOST_LISTED
 
-    def _fault(self, schema: Any, value: Any) -> tuple[Problem, ...]:
-        """What is wrong with `value`, in its deepest part that does not fit where one alternative alone is likely.
+    @cached_property
+    def _has_alternatives(self) -> bool:
+        return any("anyOf" in place or "oneOf" in place for place, _ in places(self.schema))
+
+    def _listed(self, value: Any) -> Iterator[Problem]:
+        return (problem_of(error, self.schema) for error in self._validator.iter_errors(value))
+
+    def _faults(self, schema: Any, value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+        """What is wrong with `value`, in its smallest parts that do not fit where one alternative alone is likely.
 
         The work of the whole has been weighed, and with it that of every part.
         """
+        inside = False
+        nodes = list(_likely(self.schema, schema, value))
         for key, inner in parts_of(value):
-            for node in _likely(self.schema, schema, value):
-                for sub in schemas_inside(node, key):
-                    if sub is None or self.part(sub)._validator.is_valid(inner):  # noqa: SLF001 - it is a contract too
-                        continue
-                    found = self._fault(sub, inner)
-                    return tuple(replace(problem, pointer=pointer([key]) + problem.pointer) for problem in found)
+            subs = (stated(node, key) for node in nodes)
+            at_fault = [sub for sub in subs if sub is not None and not self.part(sub)._validator.is_valid(inner)]  # noqa: SLF001 - it is a contract too
+            for sub in at_fault[:1]:
+                inside = True
+                yield from self._faults(sub, inner, (*path, key))
         part: Contract = self.part(schema)
-        if part._within(_MOST_LISTED, value, thorough=True):
-            return part._listed(value)
-        return (Problem(message="the value fits none of the alternatives of its schema", keyword="anyOf", hint=_HINT),)
+        if not inside and part._listable(value):
+            for problem in part._listed(value):
+                yield replace(problem, pointer=pointer(path) + problem.pointer)
+        elif not inside:
+            message = "the value fits none of the alternatives of its schema"
+            yield Problem(message=message, pointer=pointer(path), keyword="anyOf", hint=_HINT)
 
     def with_defaults(self, value: Any) -> Any:
         """`value` with absent properties filled from `default`, at every depth; never changed in place."""
@@ -196,9 +210,12 @@ def _likely(root: Schema, schema: Any, value: Any) -> Iterator[Schema]:
     for node in together(root, schema):
         yield node
         for keyword in ("anyOf", "oneOf"):
-            open_ = [sub for sub in list_in(node, keyword) if not rules_out(root, sub, value)]
-            if len(open_) == 1:
-                yield from _likely(root, open_[0], value)
+            for loosely in (False, True):
+                left = [sub for sub in list_in(node, keyword) if not rules_out(root, sub, value, loosely=loosely)]
+                if len(left) == 1:
+                    yield from _likely(root, left[0], value)
+                if left:
+                    break
 
 
 # --- values made to fit, without a guess ---------------------------------------------------------

@@ -93,7 +93,8 @@ def listed(node: Schema) -> list[Any] | None:
     return cast("list[Any]", node["enum"]) if isinstance(node.get("enum"), list) else None
 
 
-def _named_types(node: Schema) -> list[str]:
+def named_types(node: Schema) -> list[str]:
+    """The types under the `type` of a schema."""
     declared = node.get("type", ())
     return [declared] if isinstance(declared, str) else list(cast("list[str]", declared))
 
@@ -223,7 +224,7 @@ class _Sure:
 
 
 def _sure_types(node: Schema) -> frozenset[str]:
-    types = frozenset(_named_types(node)) if "type" in node else _ALL_TYPES
+    types = frozenset(named_types(node)) if "type" in node else _ALL_TYPES
     for values in ([node["const"]] if "const" in node else None, node.get("enum")):
         if values is not None:
             types &= _with_integer(frozenset(map(type_of, values)))
@@ -241,7 +242,7 @@ def declared_types(root: Schema, schema: Any) -> set[str]:
     """The JSON types that a schema names, through `$ref`, combinations, `const` and `enum`; empty for any."""
     found: set[str] = set()
     for node in branches(root, schema):
-        found.update(_named_types(node) if "type" in node else map(type_of, listed(node) or ()))
+        found.update(named_types(node) if "type" in node else map(type_of, listed(node) or ()))
     return found
 
 
@@ -374,7 +375,7 @@ class _Meant:
 
 def _meant_types(node: Schema) -> tuple[str, ...]:
     """The types that a schema names by itself, null only where it names no other; none where it names none."""
-    named = _named_types(node) if "type" in node else [type_of(value) for value in listed(node) or ()]
+    named = named_types(node) if "type" in node else [type_of(value) for value in listed(node) or ()]
     return tuple(dict.fromkeys(kind for kind in named if kind != "null")) or tuple(named[:1])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 Schema = Mapping[str, Any]
@@ -189,6 +189,26 @@ def standalone(root: Schema, schema: Any, name: str = "root") -> Schema:
     if not any("$ref" in place for place, _ in places(kept)):
         return kept
     return {**kept, "$defs": {name: _moved(root, f"#/$defs/{name}")}}
+
+
+def side_by_side(schemas: Iterable[Schema]) -> tuple[list[Schema], dict[str, Any]]:
+    """Roots as parts of one schema, their references kept apart, and what goes into that schema for them: `$defs`."""
+    parts: list[Schema] = []
+    definitions: dict[str, Any] = {}
+    for number, schema in enumerate(schemas):
+        part = dict(standalone(schema, schema, f"part{number}"))
+        definitions |= part.pop("$defs", {})
+        parts.append(part)
+    return parts, {"$defs": definitions} if definitions else {}
+
+
+def object_of(properties: Mapping[str, Schema | None]) -> Schema:
+    """The schema of an object of exactly these properties; each is a root by itself, None for anything."""
+    parts, definitions = side_by_side(schema or {} for schema in properties.values())
+    named = dict(zip(properties, parts, strict=True))
+    return {
+        "type": "object", "properties": named, "required": list(named), "additionalProperties": False, **definitions
+    }  # fmt: skip
 
 
 def _moved(schema: Any, place: str) -> Any:

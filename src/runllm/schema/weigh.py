@@ -11,7 +11,7 @@ from itertools import chain, islice
 from math import prod
 from typing import Any, cast
 
-from runllm.schema.facts import listed
+from runllm.schema.facts import listed, named_types
 from runllm.schema.walk import Schema, follow, list_in, mapping_in, places, resolve, subschemas, targets, type_of
 
 _ENDLESS = 10**6
@@ -248,10 +248,13 @@ def _applying(root: Schema, value: Any, entering: _Counted, *, thorough: bool) -
     return found
 
 
-def rules_out(root: Schema, schema: Any, value: Any, depth: int = 0) -> bool:
-    """Whether a look at `value` shows that it is not of `schema`: its type, its names, its constant properties."""
+def rules_out(root: Schema, schema: Any, value: Any, depth: int = 0, *, loosely: bool = False) -> bool:
+    """Whether a look at `value` shows that it is not of `schema`: its type, its names, the types of its properties.
+
+    `loosely` looks at no types of properties, but at those that tell alternatives apart by the values they list.
+    """
     node = resolve(root, schema)
-    if _differs(node, value):
+    if _other_type(node, value) or _unlisted(node, value):
         return True
     if isinstance(value, Mapping):
         given, declared = cast("Schema", value), mapping_in(node, "properties")
@@ -259,19 +262,25 @@ def rules_out(root: Schema, schema: Any, value: Any, depth: int = 0) -> bool:
             return True
         if node.get("additionalProperties") is False and "patternProperties" not in node and given.keys() - declared:
             return True
-        if any(name in given and _differs(resolve(root, sub), given[name]) for name, sub in declared.items()):
-            return True
-    return depth < 8 and any(rules_out(root, sub, value, depth + 1) for sub in list_in(node, "allOf"))  # noqa: PLR2004 - deep enough for a look
+        for name in declared.keys() & given.keys():
+            inner = resolve(root, declared[name])
+            if _unlisted(inner, given[name]) or (not loosely and _other_type(inner, given[name])):
+                return True
+    parts = list_in(node, "allOf") if depth < 8 else ()  # noqa: PLR2004 - deep enough for a look
+    return any(rules_out(root, sub, value, depth + 1, loosely=loosely) for sub in parts)
 
 
-def _differs(node: Schema, value: Any) -> bool:
-    kind, declared = type_of(value), node.get("type")
-    if declared is not None:
-        types: set[str] = {declared} if isinstance(declared, str) else set(declared)
-        if kind not in types and not (kind in ("integer", "number") and types & {"integer", "number"}):
-            return True
+def _other_type(node: Schema, value: Any) -> bool:
+    if "type" not in node:
+        return False
+    types = {"number" if name == "integer" else name for name in named_types(node)}
+    kind = type_of(value)
+    return ("number" if kind == "integer" else kind) not in types
+
+
+def _unlisted(node: Schema, value: Any) -> bool:
     allowed = listed(node)
-    return allowed is not None and kind not in ("object", "array") and not any(value == item for item in allowed[:100])
+    return allowed is not None and not isinstance(value, dict | list) and value not in allowed[:100]
 
 
 def parts_of(value: Any) -> Iterator[tuple[str | int, Any]]:
