@@ -12,7 +12,7 @@ from tests.integration.provider import Provider, answer
 
 import runllm
 from runllm.engines.local import _plan
-from runllm.engines.ollama_window import bounded
+from runllm.engines.ollama_request import bounded
 from runllm.errors import ContextWindowExceededError
 from runllm.results import Endpoint, Message, Request
 from runllm.tokens import estimate_messages

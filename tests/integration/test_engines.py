@@ -32,7 +32,7 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
-from runllm.exchange import Completion, Endpoint, Message, Request, Usage
+from runllm.results import Completion, Endpoint, Message, Request, Usage
 from runllm.testing import ScriptedEngine
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}

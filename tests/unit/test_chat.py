@@ -10,7 +10,7 @@ from runllm.engines.access import Access
 from runllm.engines.chat import arguments, form, is_strict
 from runllm.results import Endpoint, Message, Request
 
-ACCESS = Access(provider="openai", model="openai/m", api_base=None, api_key=None)
+ACCESS = Access(provider="openai", api_base=None, api_key=None)
 N = {"n": {"type": "integer"}}
 
 
@@ -45,7 +45,7 @@ def test_providers_that_take_no_schema():
     """Get what they do take."""
     asked = Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
     for provider, expected in (("deepseek", {"type": "json_object"}), ("cohere_chat", None)):
-        access = Access(provider=provider, model="m", api_base=None, api_key=None)
+        access = Access(provider=provider, api_base=None, api_key=None)
         assert form(asked, access) == expected
 
 

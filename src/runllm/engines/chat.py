@@ -34,7 +34,7 @@ def arguments(request: Request, access: Access) -> dict[str, Any]:
         params.setdefault("response_format", {"type": "json_object"})
     return {
         **params,
-        "model": access.model,
+        "model": request.endpoint.model,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         "api_base": access.api_base,
         "api_key": access.api_key,
@@ -127,26 +127,54 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
         access: how it was asked.
         elapsed: seconds from sending the request to the last byte.
     """
-    model = request.endpoint.model
     choice: Any = next(iter(getattr(reply, "choices", None) or ()), None)
-    text: Any = getattr(getattr(choice, "message", None), "content", None)
-    reason = str(getattr(choice, "finish_reason", None) or "")
-    if isinstance(text, str) and text.strip():
-        usage = _usage(getattr(reply, "usage", None))
-        return Completion(
-            text=text,
-            finish_reason=reason or "stop",
-            usage=usage,
-            model=model,
+    if choice is None:
+        return ProviderError(
+            f"`{request.endpoint.model}` answered without a choice to read",
+            details={"status": None, "provider": access.provider, "model": request.endpoint.model},
+        )
+    usage = _usage(getattr(reply, "usage", None))
+    try:
+        return completed(
+            getattr(getattr(choice, "message", None), "content", None),
+            str(getattr(choice, "finish_reason", None) or ""),
+            usage,
+            request=request,
+            provider=access.provider,
             cost=_cost(reply, usage, request, access),
             latency=elapsed,
         )
-    details = {"status": None, "provider": access.provider, "model": model, "finish_reason": reason}
+    except ProviderError as error:
+        return error
+
+
+def completed(
+    text: Any, reason: str, usage: Usage, *, request: Request, provider: str, cost: float | None, latency: float
+) -> Completion:
+    """The completion that an answer makes, if there is one.
+
+    Args:
+        text: what was answered.
+        reason: why it ended; empty where that is not told.
+        usage: the tokens that were counted.
+        request: what was asked.
+        provider: who was.
+        cost: US dollars, None where the price is not known.
+        latency: seconds from sending the request to the last byte.
+
+    Raises:
+        RequestRefusedError: a filter withheld the answer.
+        ProviderError: there is none.
+    """
+    model = request.endpoint.model
+    if isinstance(text, str) and text.strip():
+        return Completion(
+            text=text, finish_reason=reason or "stop", usage=usage, model=model, cost=cost, latency=latency
+        )
+    details = {"status": None, "provider": provider, "model": model, "finish_reason": reason}
     if reason == "content_filter":
-        return RequestRefusedError(f"`{model}` withheld its answer: the content filter stopped it", details=details)
-    if choice is None:
-        return ProviderError(f"`{model}` answered without a choice to read", details=details)
-    return ProviderError(
+        raise RequestRefusedError(f"`{model}` withheld its answer: the content filter stopped it", details=details)
+    raise ProviderError(
         f"`{model}` gave an empty answer (finish reason `{reason or 'none'}`)",
         details=details,
         hint="Raise `max_tokens`: they were spent before the answer began." if reason == "length" else None,
@@ -180,5 +208,9 @@ def _usage(usage: Any) -> Usage:
 
 
 def _count(holder: Any, name: str) -> int:
-    found = getattr(holder, name, None)
+    return tokens(getattr(holder, name, None))
+
+
+def tokens(found: Any) -> int:
+    """A number of tokens as a provider counts them; 0 for what is none."""
     return found if isinstance(found, int) and 0 < found < _MOST_TOKENS else 0

@@ -8,7 +8,6 @@ error holds none of the library's objects: they hold requests with keys in them.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -21,7 +20,6 @@ from runllm.errors import (
     EngineUnavailableError,
     MissingCredentialError,
     ModelNotFoundError,
-    OllamaModelMissingError,
     ProviderConnectionError,
     ProviderError,
     ProviderTimeoutError,
@@ -34,6 +32,7 @@ from runllm.results import Endpoint
 from runllm.values import frozen
 
 _DEEPEST_CAUSE = 12
+_LEFT = re.compile(r"disconnected|closed connection")  # the others of their kind are about what is no HTTP
 
 
 @frozen
@@ -194,8 +193,6 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> Runllm
     details: dict[str, Any] = {"status": failure.status, "provider": provider, "model": model}
     if failure.retry_after is not None:
         details["retry_after"] = failure.retry_after
-    if provider.startswith("ollama") and failure.status == 404 and "model" in failure.words:  # noqa: PLR2004
-        return _missing_at_ollama(access, details)
     rule = next((rule for rule in _RULES if rule.holds(failure)), _OTHERWISE)
     status = f" (HTTP {failure.status})" if failure.status else ""
     at = f" at {redact_text(access.api_base)}" if access.api_base else ""
@@ -203,18 +200,6 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> Runllm
     withheld = rule.error is AuthenticationError and access.api_key == PLACEHOLDER_KEY and endpoint.api_base
     hint = f"No key was sent, for only the file names the address. {allowing(withheld)}" if withheld else None
     return rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details, hint=hint)
-
-
-def _missing_at_ollama(access: Access, details: dict[str, Any]) -> OllamaModelMissingError:
-    from runllm.engines.ollama_server import name_of, pull_command, root  # only for this error
-
-    name, base = name_of(access.model), root(access)
-    command = pull_command(name, base, os.environ)
-    return OllamaModelMissingError(
-        f"the Ollama server at {redact_text(base)} does not have `{name}`",
-        details={**details, "command": command},
-        hint=f"Run `{command}`, then run again.",
-    )
 
 
 # --- reading an exception ---------------------------------------------------------------------------
@@ -229,11 +214,33 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     """
     chain = list(_causes(error))
     kinds = {base.__name__ for base in type(error).__mro__} | {type(cause).__name__ for cause in chain}
+    if type(error).__name__ == "RemoteProtocolError" and not _LEFT.search(str(error)):
+        kinds = {"BadHttpMessage"}
     return Failure(
         status=_status(chain),
         kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"}),
         words=said([str(cause) for cause in chain], secrets),
         retry_after=_retry_after(chain),
+    )
+
+
+def failed(reply: Any, secrets: Iterable[str] = ()) -> Failure:
+    """The facts of an HTTP answer that is none: an error, or a redirection, which is not followed.
+
+    Args:
+        reply: httpx's response, read to its end.
+        secrets: as for `observe`.
+    """
+    if reply.has_redirect_location:
+        target = reply.next_request.url if reply.next_request else reply.url
+        return Failure(
+            kinds=frozenset({"RedirectRefusedError"}), words=f"to {target.scheme}://{target.netloc.decode()}"
+        )
+    stated = reply.headers.get("retry-after")
+    return Failure(
+        status=reply.status_code,
+        words=said([reply.text], secrets),
+        retry_after=_seconds(stated) if stated else None,
     )
 
 

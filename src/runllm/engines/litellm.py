@@ -103,7 +103,6 @@ class LiteLLMEngine(Engine):
         library = _library()
         from runllm.engines.guard import guarding  # it imports LiteLLM
 
-        _tell_prices(library, access)
         start = time.perf_counter()
         try:
             with guarding(access) as refused:
@@ -201,17 +200,6 @@ def _keep_here() -> None:
     if listed.strip() != "*":
         whole = ",".join([*filter(None, [listed]), "localhost", "127.0.0.1", "::1"])
         os.environ.update({"no_proxy": whole, "NO_PROXY": whole})
-
-
-def _tell_prices(library: Any, access: Access) -> None:
-    """Tell LiteLLM that an Ollama model costs nothing: it asks `localhost:11434` about each it does not know."""
-    if access.provider.startswith("ollama") and access.model not in library.model_cost:
-        library.model_cost[access.model] = {
-            "litellm_provider": "ollama_chat",
-            "mode": "chat",
-            "input_cost_per_token": 0.0,
-            "output_cost_per_token": 0.0,
-        }
 
 
 async def _complete(library: Any, arguments: dict[str, Any], access: Access) -> tuple[Any, Failure | None]:
