@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runllm.engines.ollama_pull import PullProgress
     from runllm.models import Listener as PullListener
     from runllm.models import Model, Progress, Pulled, Removed
     from runllm.runtime import Runtime
@@ -20,16 +19,14 @@ def new_runtime(
     *,
     auto_pull: bool | None = None,
     ollama_auto_pull: bool | None = None,
-    pull_progress: Callable[[PullProgress], None] | None = None,
-    local_progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> Runtime:
     """A runtime as the user has set it: what it may download, and where it records.
 
     Args:
         auto_pull: whether a missing local model may be downloaded; by default as the user has set.
         ollama_auto_pull: whether an Ollama server may pull a missing model; by default as the user has set.
-        pull_progress: told how far a pull of the Ollama server has come.
-        local_progress: told how far the download of a local model has come.
+        progress: told how far a download has come.
 
     Raises:
         ConfigError: a setting is wrong.
@@ -41,8 +38,7 @@ def new_runtime(
         store=_store_at(settings.stats_db) if settings.stats_db else None,
         auto_pull=settings.auto_pull if auto_pull is None else auto_pull,
         ollama_auto_pull=settings.ollama_auto_pull if ollama_auto_pull is None else ollama_auto_pull,
-        pull_progress=pull_progress,
-        local_progress=local_progress,
+        progress=progress,
     )
 
 

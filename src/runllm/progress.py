@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # nearly no run downloads
-    from runllm.engines.ollama_pull import PullProgress
     from runllm.models import Progress
 
 ANEW = "\r\x1b[K"
@@ -19,26 +18,6 @@ _MINUTE, _HOUR = 60, 3600
 _INTERVAL = 0.1
 _MEMORY = 5.0  # seconds that a speed is measured over
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
-
-
-def progress_line(progress: PullProgress) -> str:
-    """The line to show, without its end: `llama3.2 [####----] 45 % 0.9 GB of 2.0 GB, 31.0 MB/s, 36 s left`.
-
-    Before the size is known, it holds what the server is doing. Control characters are made harmless.
-    """
-    from runllm.engines.ollama_pull import in_bytes
-
-    name = _printable(progress.model)
-    if not progress.total:
-        return f"{name}: {_printable(progress.status)}"
-    share = min(1.0, progress.completed / progress.total)
-    parts = [f"{in_bytes(progress.completed)} of {in_bytes(progress.total)}"]
-    if share < 1:
-        parts += [f"{in_bytes(progress.speed)}/s"] if progress.speed else []
-        parts += [f"{_time(progress.remaining)} left"] if progress.remaining is not None else []
-    elif progress.status:
-        parts.append(_printable(progress.status))  # what comes after the last byte takes time as well
-    return _line(name, share, parts)
 
 
 class Bar:
@@ -64,13 +43,8 @@ class Bar:
             self._seen.popleft()
         began, before = self._seen[0]
         speed = (progress.done - before) / (now - began) if now > began else 0.0
-        self._say(
-            _printable(line_text(progress, speed)), last=progress.total is not None and progress.done >= progress.total
-        )
-
-    def show_served(self, progress: PullProgress) -> None:
-        """Write the line anew, for a download of an Ollama server."""
-        self._say(progress_line(progress), last=progress.status == "success")
+        ends = progress.stage in ("success", "fetching", "checking") and progress.done == progress.total
+        self._say(_printable(line_text(progress, speed)), last=ends)
 
     def clear(self) -> None:
         """Take the line away, if there is one."""
@@ -90,13 +64,15 @@ def line_text(progress: Progress, speed: float) -> str:
     if progress.stage == "waiting":
         return f"{progress.name}: another process is pulling it"
     if progress.total is None:
-        return f"{progress.name}: fetching"
+        return f"{progress.name}: {progress.stage}"
     share = min(1.0, progress.done / progress.total) if progress.total else 1.0
     facts = [f"{size_text(progress.done)} of {size_text(progress.total)}"]
     if progress.stage == "checking":
         facts.append("checking what is here")
     elif speed > 0 and progress.done < progress.total:
         facts += [f"{size_text(speed)}/s", f"{_time((progress.total - progress.done) / speed)} left"]
+    elif progress.done >= progress.total and progress.stage != "fetching":
+        facts.append(progress.stage)  # what comes after the last byte takes time as well
     return _line(progress.name, share, facts)
 
 

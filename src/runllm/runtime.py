@@ -20,7 +20,6 @@ from runllm.results import Endpoint
 
 if TYPE_CHECKING:
     from runllm.blocks.phases import Runner
-    from runllm.engines.ollama_pull import PullProgress
     from runllm.models import Progress
     from runllm.stats.store import Store
 
@@ -61,8 +60,7 @@ class Runtime:
         store: Store | None = None,
         auto_pull: bool = False,
         ollama_auto_pull: bool = False,
-        pull_progress: Callable[[PullProgress], None] | None = None,
-        local_progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[Progress], None] | None = None,
         now: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
@@ -75,8 +73,7 @@ class Runtime:
             store: where runs are recorded.
             auto_pull: whether a local model that is missing may be downloaded.
             ollama_auto_pull: whether an Ollama server may pull a model that it does not have.
-            pull_progress: told how far such a pull has come, from another thread.
-            local_progress: told how far the download of a local model has come.
+            progress: told how far a download has come, perhaps from another thread.
             now: the clock.
             sleep: how to wait.
             jitter: where randomness comes from.
@@ -89,9 +86,9 @@ class Runtime:
         self.jitter = jitter
         self._only = engine
         self._setup = Setup(
-            pull=partial(_pull, listener=local_progress) if auto_pull else None,
+            pull=partial(_pull, listener=progress) if auto_pull else None,
             ollama_auto_pull=ollama_auto_pull,
-            pull_progress=pull_progress,
+            progress=progress,
         )
         self._made: dict[str, Engine] = {}
         self._runners: dict[bool, Runner] = {}

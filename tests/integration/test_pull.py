@@ -15,7 +15,7 @@ import zipfile
 import pytest
 from tests.integration.hub_server import COMMIT, Fault, HubServer, gguf
 
-from runllm.engines.catalogue import locate
+from runllm.engines.local.engine import locate
 from runllm.errors import (
     AuthenticationError,
     ConfigError,

@@ -78,5 +78,5 @@ def test_the_runtime_has_the_last_word():
     }
     made = arguments(Request(endpoint=Endpoint(model="m", provider_params=sly), messages=(), timeout=5.0), ACCESS)
     assert {name: made[name] for name in sly} == {
-        "model": "openai/m", "messages": [], "api_base": None, "max_retries": 0, "stream": False, "timeout": 5.0,
+        "model": "m", "messages": [], "api_base": None, "max_retries": 0, "stream": False, "timeout": 5.0,
     }  # fmt: skip

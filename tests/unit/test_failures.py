@@ -9,8 +9,7 @@ from email.utils import formatdate
 import pytest
 
 from runllm.engines.access import Access
-from runllm.engines.failures import Failure, error_for, observe
-from runllm.engines.wording import LONGEST_WORDS
+from runllm.engines.failures import LONGEST_WORDS, Failure, error_for, observe
 from runllm.errors import (
     AuthenticationError,
     EngineUnavailableError,

@@ -154,8 +154,7 @@ def command(
         runtime=api.new_runtime(
             auto_pull=auto_pull or None,
             ollama_auto_pull=ollama_auto_pull or None,
-            pull_progress=bar.show_served if bar else None,
-            local_progress=bar.show if bar else None,
+            progress=bar.show if bar else None,
         ),
         block_timeout=block_timeout,
         block_memory=block_memory,

@@ -11,8 +11,8 @@ from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.engines import Traits
-    from runllm.engines.ollama_pull import PullProgress
     from runllm.errors import RunllmError
+    from runllm.models import Progress
     from runllm.pricing import Price
 
 
@@ -23,12 +23,12 @@ class Setup:
     Attributes:
         pull: fetches a local model by its name; None where that is not allowed.
         ollama_auto_pull: whether an Ollama server may download a model that it lacks: gigabytes.
-        pull_progress: told how far such a download is, in another thread.
+        progress: told how far a download is, in another thread.
     """
 
     pull: Callable[[str], object] | None = None
     ollama_auto_pull: bool = False
-    pull_progress: Callable[[PullProgress], None] | None = None
+    progress: Callable[[Progress], None] | None = None
 
 
 class Engine(Protocol):

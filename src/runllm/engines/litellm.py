@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from runllm.engines import answers, chat, table
+from runllm.engines import chat, table
 from runllm.engines.access import Access, reach, refusals, stopped
 from runllm.engines.base import Engine, Setup
 from runllm.engines.failures import Failure, error_for, observe
@@ -71,7 +71,7 @@ class LiteLLMEngine(Engine):
 
     def sent(self, request: Request) -> Request:
         """The request, its answer bounded where LiteLLM would ask for one of a length of its own."""
-        return answers.bounded(request)
+        return chat.bounded(request)
 
     def complete(self, request: Request) -> Completion:
         """Call the model once and wait, at most `request.timeout` seconds once LiteLLM is imported."""

@@ -19,7 +19,7 @@ from runllm.engines import traits
 from runllm.engines.access import reach, refusals
 from runllm.engines.addresses import is_at
 from runllm.engines.base import Engine, Setup
-from runllm.engines.chat import completed, tokens
+from runllm.engines.chat import completed, counted
 from runllm.engines.failures import Failure, error_for
 from runllm.engines.ollama_request import Facts, asked, body, bounded, choose, judge, larger
 from runllm.engines.ollama_server import (
@@ -44,7 +44,6 @@ from runllm.errors import (
 )
 from runllm.models import Progress
 from runllm.pricing import FREE, Price
-from runllm.quantities import size
 from runllm.redaction import redact_text
 from runllm.results import Completion, Endpoint, Request, Usage
 
@@ -142,7 +141,7 @@ class OllamaEngine(Engine):
     async def _answer(self, request: Request) -> Completion:
         """One answer; a second call is made where the window turns out to be too small, and there is a larger one."""
         server = Server(request.endpoint, self._environment)
-        key, notes = _key(server), await self._find(server)
+        key, notes = _key(server), await self._find(server, min(PATIENCE, request.timeout))
         facts, started = self._facts.get(key), time.monotonic()
         window = choose(request, facts, self._windows.get(key) or (facts and facts.loaded))
         try:
@@ -175,7 +174,7 @@ class OllamaEngine(Engine):
             raise error_for(Failure(kinds=frozenset({"KeyError"})), endpoint=request.endpoint, access=server.access)
         text: Any = cast("Fields", message).get("content")
         usage = Usage(
-            prompt_tokens=tokens(reply.get("prompt_eval_count")), completion_tokens=tokens(reply.get("eval_count"))
+            prompt_tokens=counted(reply.get("prompt_eval_count")), completion_tokens=counted(reply.get("eval_count"))
         )
         price = self.price(request.endpoint)
         return completed(
@@ -190,7 +189,7 @@ class OllamaEngine(Engine):
 
     # --- before the first call -----------------------------------------------------------------
 
-    async def _find(self, server: Server) -> tuple[str, ...]:
+    async def _find(self, server: Server, patience: float) -> tuple[str, ...]:
         """Learn what the server knows about the model, and download it if need be; what there is to note about that.
 
         Those who ask for the same model at the same time wait for the first, so that it is downloaded once.
@@ -202,7 +201,7 @@ class OllamaEngine(Engine):
             if key in self._facts:
                 return ()
             try:
-                self._facts[key] = await server.facts(PATIENCE)
+                self._facts[key] = await server.facts(patience)
             except OllamaModelMissingError:
                 if not self._setup.ollama_auto_pull:
                     raise
@@ -210,7 +209,7 @@ class OllamaEngine(Engine):
                 return ()
             loaded = await pull(server, self._setup.progress)
             self._facts[key] = await server.facts(PATIENCE)
-            return (f"downloaded `{server.name}` ({size(loaded.total or 0)}) to {server.base}",)
+            return (f"downloaded `{server.name}` ({in_bytes(loaded.total or 0)}) to {server.base}",)
 
     def _turn(self, key: _Key) -> asyncio.Lock:
         import asyncio
@@ -338,4 +337,13 @@ _BROKEN = re.compile(
 
 
 def _so_far(reached: Progress) -> str:
-    return f" after {size(reached.done)} of {size(reached.total)}" if reached.total else ""
+    return f" after {in_bytes(reached.done)} of {in_bytes(reached.total)}" if reached.total else ""
+
+
+def in_bytes(count: float) -> str:
+    """A number of bytes for people, as storage is sold: `1.9 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - a thousand of each is one of the next
+            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -7,30 +7,30 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from runllm.errors import FileAccessError
 from runllm.models.store import VARIABLE, writing
 from runllm.values import frozen
 
-Stage = Literal["waiting", "fetching", "checking"]
 _BLOCK = 1 << 20
 _SPARE = 16 << 20
 
 
 @frozen
 class Progress:
-    """How far a model is.
+    """How far a download of a model is, whoever makes it.
 
     Attributes:
         name: of the model.
-        stage: `waiting` for another process that pulls it, `fetching`, or `checking` what is already here.
+        stage: `waiting` for another process that pulls it, `fetching`, or `checking` what is already here; what a
+            server says that it does, `success` at the end.
         done: bytes so far.
         total: bytes in all, None where that is not known.
     """
 
     name: str
-    stage: Stage
+    stage: str
     done: int = 0
     total: int | None = None
 
