@@ -33,7 +33,8 @@ class Bar:
     def show(self, progress: Progress) -> None:
         """Write the line anew, at most ten times a second."""
         now = time.monotonic()
-        if progress.total is not None and progress.done < progress.total and now - self._last < _INTERVAL:
+        moves = progress.total is not None and progress.done < progress.total and progress.stage == self._stage
+        if moves and now - self._last < _INTERVAL:
             return
         if progress.stage != self._stage:
             self._seen.clear()  # reading what is here is no download
