@@ -26,7 +26,7 @@ def new_runtime(
     Args:
         auto_pull: whether a missing local model may be downloaded; by default as the user has set.
         ollama_auto_pull: whether an Ollama server may pull a missing model; by default as the user has set.
-        progress: told how far a download has come.
+        progress: told how far such a download is, maybe from another thread.
 
     Raises:
         ConfigError: a setting is wrong.

@@ -73,7 +73,7 @@ class Runtime:
             store: where runs are recorded.
             auto_pull: whether a local model that is missing may be downloaded.
             ollama_auto_pull: whether an Ollama server may pull a model that it does not have.
-            progress: told how far a download has come, perhaps from another thread.
+            progress: told how far such a download is, maybe from another thread.
             now: the clock.
             sleep: how to wait.
             jitter: where randomness comes from.

@@ -9,12 +9,11 @@ import pytest
 from tests.integration.hub_server import gguf, text
 
 from runllm.errors import ModelNotFoundError
-from runllm.models import KNOWN, HubModel, Model, Progress, inventory, models_folder, remove
+from runllm.models import KNOWN, HubModel, Model, inventory, models_folder, remove
 from runllm.models.choosing import choose, quantisation
 from runllm.models.gguf import flaw, licence
 from runllm.models.names import source_of
 from runllm.models.store import Note, Store
-from runllm.progress import line_text, size_text
 
 
 @pytest.mark.parametrize(
@@ -178,30 +177,7 @@ def test_the_folder_is_named_by_the_environment(tmp_path):
 
 
 def test_looking_a_model_up_imports_nothing_that_pulls():
-    code = "import sys; from runllm.engines.local import engine; print(*sys.modules)"
+    code = "import sys; from runllm.engines import catalogue; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     unwanted = {"httpx", "filelock", "platformdirs", "subprocess", "zipfile", "runllm.models.pulling"}
     assert unwanted.isdisjoint(loaded)
-
-
-@pytest.mark.parametrize(
-    ("progress", "words"),
-    [
-        (Progress(name="m", stage="waiting"), "m: another process is pulling it"),
-        (Progress(name="m", stage="fetching"), "m: fetching"),
-        (
-            Progress(name="m", stage="fetching", done=25_000_000, total=100_000_000),
-            "m [#####---------------] 25 % 25 MB of 100 MB, 1.0 MB/s, 1 min 15 s left",
-        ),
-        (
-            Progress(name="m", stage="checking", done=50, total=100),
-            "m [##########----------] 50 % 50 B of 100 B, checking what is here",
-        ),
-    ],
-)
-def test_a_line_says_how_far_it_is(progress, words):
-    assert line_text(progress, 1e6) == words
-
-
-def test_sizes_are_written_for_a_person():
-    assert [size_text(size) for size in (7, 98_362_432, 1_900_000_000, 4.1e10)] == ["7 B", "98 MB", "1.9 GB", "41 GB"]

@@ -10,8 +10,8 @@ import click
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
 from runllm.cli.output import coloured, format_option
+from runllm.quantities import dollars, seconds, some
 from runllm.rendering import Paint, as_json, safe
-from runllm.reports.wording import dollars, some
 
 if TYPE_CHECKING:
     from runllm.forecast import Forecast, Part, Range
@@ -88,9 +88,9 @@ def report(app: api.App, found: Forecast) -> str:
     if not found.parts:
         return "\n".join([*lines, "time   next to nothing", "cost   nothing", "calls  none: no model is called"])
     if found.latency is None:
-        lines.append(f"time   not known; at most {_seconds(found.most_latency)} by the declared limits")
+        lines.append(f"time   not known; at most {seconds(found.most_latency)} by the declared limits")
     else:
-        lines.append(f"time   {_seconds(found.latency.p50)}, nine in ten under {_seconds(found.latency.p90)}")
+        lines.append(f"time   {seconds(found.latency.p50)}, nine in ten under {seconds(found.latency.p90)}")
     if found.cost is None:
         lines.append("cost   not known: a model's price is missing")
     elif found.cost.p90 == 0:
@@ -111,11 +111,3 @@ def _part(part: Part) -> str:
     answer = part.completion_tokens
     answered = "an answer of unknown length" if answer is None else f"{answer.p50:,.0f} to {answer.p90:,.0f} answered"
     return safe(f"{part.name}{times}: {part.model}, {some(part.runs, 'run')}, {prompt} in, {answered}")
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - two digits say enough
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

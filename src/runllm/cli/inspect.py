@@ -11,9 +11,9 @@ import click
 from runllm import api
 from runllm.cli.output import coloured, format_option
 from runllm.diagrams import mermaid, tree
+from runllm.quantities import some
 from runllm.redaction import redact
 from runllm.rendering import Paint, as_json, one_line, safe
-from runllm.reports.wording import some
 
 
 @click.command(name="inspect")

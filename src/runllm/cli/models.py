@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
-from runllm.cli.output import format_option
-from runllm.progress import size_text
+from runllm.cli.output import format_option, show_table
+from runllm.quantities import size
 from runllm.rendering import as_json, safe
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def command(context: click.Context, form: str) -> None:
     if form == "json":
         click.echo(as_json([_as_json(model) for model in found]))
     else:
-        click.echo(_table([_HEADINGS, *(_row(model) for model in found)]))
+        show_table(_HEADINGS, map(_row, found))
 
 
 @command.command(name="rm")
@@ -59,7 +59,7 @@ def _row(model: Model) -> tuple[str, ...]:
     return (
         model.name,
         where,
-        "" if model.size is None else size_text(model.size),
+        "" if model.size is None else size(model.size),
         "" if model.parameters is None else _parameters(model.parameters),
         "" if model.window is None else f"{model.window:,}",
         model.licence or "",
@@ -68,11 +68,3 @@ def _row(model: Model) -> tuple[str, ...]:
 
 def _parameters(millions: int) -> str:
     return f"{millions / _BILLION:.1f} B" if millions >= _BILLION else f"{millions} M"
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    """The rows in columns, as wide as their longest cell; a cell that is not known is a dash."""
-    cells = [[safe(cell) or "-" for cell in row] for row in rows]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(_HEADINGS))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
-    return "\n".join(line.rstrip() for line in lines)

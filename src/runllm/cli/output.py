@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 from runllm import targets
-from runllm.rendering import safe
+from runllm.diagnostics import clip
+from runllm.quantities import UNKNOWN
+from runllm.rendering import one_line, safe
 from runllm.terminal import harmless
 
 if TYPE_CHECKING:
-    from runllm.progress import Bar
+    from rich.console import Console
+
+    from runllm.models import Progress
 
 C = TypeVar("C", bound=Callable[..., Any])
+_STAGES = {
+    "fetching": "",
+    "success": "",
+    "waiting": "another process is pulling it",
+    "checking": "checking what is here",
+}
+_FIGURES = 50  # columns that a bar and its figures take beside a name
 
 
 def format_option(*forms: str, meaning: str) -> Callable[[C], C]:
@@ -55,13 +66,103 @@ def check_target(target: str | None) -> None:
         targets.check(target)
 
 
+def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in columns: in a pipe as wide as their longest cell, on a terminal as it has room.
+
+    Args:
+        headings: of the columns.
+        rows: a cell for each column, that of somebody else made harmless here; an empty one is not known.
+    """
+    cells = [[one_line(cell) or UNKNOWN for cell in row] for row in (headings, *rows)]
+    if sys.stdout.isatty():
+        _show_fitted(cells)
+        return
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _show_fitted(cells: Sequence[Sequence[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text  # a string would be read as markup
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for heading in cells[0]:
+        table.add_column(Text(heading), overflow="fold")
+    for row in cells[1:]:
+        table.add_row(*map(Text, row))
+    _console(sys.stdout).print(table)
+
+
+def _console(stream: TextIO) -> Console:
+    """A terminal, past the guard of what is written to `stream`, which knows none of rich's control sequences."""
+    from rich.console import Console
+
+    stream.flush()
+    direct = open(stream.fileno(), "w", encoding=stream.encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115 - rich keeps it
+    return Console(file=direct, highlight=False)
+
+
 def download_bar() -> Bar | None:
     """A line that says how far a download is, on a terminal; None elsewhere."""
-    if not sys.stderr.isatty():
-        return None
-    from runllm.progress import Bar  # nearly no command downloads
+    return Bar() if sys.stderr.isatty() else None
 
-    return Bar(partial(click.echo, nl=False, err=True))
+
+class Bar:
+    """One line on the terminal that says how far a download is, and that leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._shown: Any = None
+        self._stage = ""
+        self._room = max(20, shutil.get_terminal_size().columns - _FIGURES)
+
+    def show(self, progress: Progress) -> None:
+        """Show how far it is; at its end, take the line away."""
+        words = {
+            "fetching": "",
+            "success": "",
+            "waiting": "another process is pulling it",
+            "checking": "checking what is here",
+        }
+        said = words.get(progress.stage, progress.stage)
+        facts: dict[str, Any] = {
+            "description": clip(one_line(f"{progress.name}: {said}" if said else progress.name), self._room),
+            "completed": progress.done,
+            "total": progress.total,
+        }
+        if self._shown is None:
+            self._shown = _bars()
+            self._shown.add_task(**facts)
+            self._shown.start()
+        elif progress.stage not in (self._stage, "success"):
+            self._shown.reset(0)  # of another stage is another speed
+        self._stage = progress.stage
+        ended = progress.stage == "success"
+        self._shown.update(0, refresh=ended, **facts)
+        if ended:
+            self.clear()
+
+    def clear(self) -> None:
+        """Take the line away, if there is one."""
+        shown, self._shown = self._shown, None
+        if shown is not None:
+            shown.stop()
+
+
+def _bars() -> Any:
+    from rich import progress  # nearly no command downloads
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(10),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(compact=True),
+        console=_console(sys.stderr),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
 
 
 def print_path(path: str | Path) -> None:

@@ -7,7 +7,7 @@ import click
 from runllm import api
 from runllm.cli.output import download_bar
 from runllm.errors import InterruptedRunError
-from runllm.progress import size_text
+from runllm.quantities import size
 from runllm.rendering import safe
 
 
@@ -34,5 +34,5 @@ def command(name: str, file: str | None) -> None:
     if bar:
         licence = f", licence {found.licence}" if found.licence else ""
         said = "" if found.fetched else "already here: "
-        click.echo(safe(f"{said}{found.path} ({size_text(found.size)}{licence})"), err=True)
+        click.echo(safe(f"{said}{found.path} ({size(found.size)}{licence})"), err=True)
     click.echo(safe(found.name))

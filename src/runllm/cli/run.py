@@ -12,13 +12,12 @@ import click
 
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
-from runllm.cli.output import check_target, coloured, download_bar, format_option, write
+from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, write
 from runllm.rendering import Paint, as_json, event_line, output_text, safe
 from runllm.results import Event
 
 if TYPE_CHECKING:
     from runllm.executor import Preview
-    from runllm.progress import Bar
 
 UNSANDBOXED = (
     "warning: --trust-python: the Python blocks of {file} run as your own code, without a sandbox: "

@@ -10,8 +10,8 @@ from runllm import api
 from runllm.cli.output import coloured, format_option
 from runllm.diagnostics import Problem
 from runllm.errors import FileAccessError, problem_as_json
+from runllm.quantities import some
 from runllm.rendering import Paint, as_json, problems_report, safe
-from runllm.reports.wording import some
 
 FAILED = 3
 

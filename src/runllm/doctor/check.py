@@ -35,8 +35,3 @@ def guarded(name: str, part: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     except Exception as error:  # whatever is broken here is what the user wants to know
         fix = getattr(error, "recovery_hint", "") or "Mend what these words name; without a clue, please report them."
         yield Check(name=name, status="wrong", said=f"{type(error).__name__}: {error}", fix=fix)
-
-
-def counted(number: int, word: str) -> str:
-    """A number with its noun: `1 run`, `2,000 runs`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from runllm.doctor.check import Check, counted, guarded
+from runllm.doctor.check import Check, guarded
+from runllm.quantities import some
 
 if TYPE_CHECKING:
     from runllm.settings import Configuration
@@ -57,7 +58,7 @@ def _ollama_server(environment: Mapping[str, str], configuration: Configuration 
         fix = "Get one with `ollama pull llama3.2`; if the server is not Ollama's, set `OLLAMA_HOST` to where that is."
         yield Check(name="Ollama", status="note", said=f"{base} answers, and lists no model", fix=fix)
     else:
-        yield Check(name="Ollama", status="ok", said=f"{base}, {counted(len(models), 'model')}")
+        yield Check(name="Ollama", status="ok", said=f"{base}, {some(len(models), 'model')}")
 
 
 def _is_proxied(base: str) -> bool:

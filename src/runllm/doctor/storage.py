@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runllm.doctor.check import Check, counted
+from runllm.doctor.check import Check
 from runllm.files import unwritable
+from runllm.quantities import size as in_bytes
+from runllm.quantities import some
 
 if TYPE_CHECKING:
     from runllm.errors import StatsError
@@ -67,7 +69,7 @@ def _store(path: Path) -> Check:
     except StatsError as error:
         return _failed(error)
     older = f" of {len(STEPS)}; the next run brings it up to date" if version < len(STEPS) else ""
-    said = f"{path}, {counted(runs, 'run')}, {size / 1e6:.1f} MB, version {version}{older}"
+    said = f"{path}, {some(runs, 'run')}, {in_bytes(size)}, version {version}{older}"
     return Check(name="statistics", status="ok", said=said)
 
 
@@ -92,7 +94,7 @@ def folder_of_models(environment: Mapping[str, str]) -> Iterator[Check]:
         yield Check(name="models folder", status="wrong", said=f"{folder} cannot be written: {reason}", fix=fix)
         return
     free = shutil.disk_usage(_existing(folder)).free
-    said = f"{folder}, {free / 1e9:.1f} GB free"
+    said = f"{folder}, {in_bytes(free)} free"
     if free < _LITTLE:
         fix = "Free some space, or name a folder on another disk in RUNLLM_MODELS."
         yield Check(name="models folder", status="note", said=said, fix=fix)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from runllm.engines import chat, table
+from runllm.engines import answers, chat, table
 from runllm.engines.access import Access, reach, refusals, stopped
 from runllm.engines.base import Engine, Setup
 from runllm.engines.failures import Failure, error_for, observe
@@ -71,7 +71,7 @@ class LiteLLMEngine(Engine):
 
     def sent(self, request: Request) -> Request:
         """The request, its answer bounded where LiteLLM would ask for one of a length of its own."""
-        return chat.bounded(request)
+        return answers.bounded(request)
 
     def complete(self, request: Request) -> Completion:
         """Call the model once and wait, at most `request.timeout` seconds once LiteLLM is imported."""
@@ -103,6 +103,7 @@ class LiteLLMEngine(Engine):
         library = _library()
         from runllm.engines.guard import guarding  # it imports LiteLLM
 
+        _tell_prices(library, access)
         start = time.perf_counter()
         try:
             with guarding(access) as refused:
@@ -200,6 +201,17 @@ def _keep_here() -> None:
     if listed.strip() != "*":
         whole = ",".join([*filter(None, [listed]), "localhost", "127.0.0.1", "::1"])
         os.environ.update({"no_proxy": whole, "NO_PROXY": whole})
+
+
+def _tell_prices(library: Any, access: Access) -> None:
+    """Tell LiteLLM that an Ollama model costs nothing: it asks `localhost:11434` about each it does not know."""
+    if access.provider.startswith("ollama") and access.model not in library.model_cost:
+        library.model_cost[access.model] = {
+            "litellm_provider": "ollama_chat",
+            "mode": "chat",
+            "input_cost_per_token": 0.0,
+            "output_cost_per_token": 0.0,
+        }
 
 
 async def _complete(library: Any, arguments: dict[str, Any], access: Access) -> tuple[Any, Failure | None]:

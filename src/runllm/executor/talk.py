@@ -12,6 +12,7 @@ from runllm.executor import prompt
 from runllm.executor.delivery import deliver
 from runllm.executor.effects import Effect
 from runllm.executor.recovery import Policy, attempts, window_exceeded
+from runllm.quantities import dollars
 from runllm.reading import extract
 from runllm.results import Completion, Endpoint, Message, Outcome, Request, Verdict
 
@@ -141,4 +142,4 @@ class Conversation:
 
 def money(cost: float | None) -> str:
     """A cost in US dollars, as it is told."""
-    return "price unknown" if cost is None else f"${cost:.6f}".rstrip("0").rstrip(".") if cost else "$0"
+    return "price unknown" if cost is None else dollars(cost)

@@ -11,6 +11,7 @@ from typing import Self
 
 from runllm.errors import FileAccessError
 from runllm.models.store import VARIABLE, writing
+from runllm.quantities import size
 from runllm.values import frozen
 
 _BLOCK = 1 << 20
@@ -23,8 +24,8 @@ class Progress:
 
     Attributes:
         name: of the model.
-        stage: `waiting` for another process that pulls it, `fetching`, or `checking` what is already here; what a
-            server says that it does, `success` at the end.
+        stage: `waiting` for another process that pulls it, `fetching`, `checking` what is already here; in between
+            what a server says that it does; `success` at the end.
         done: bytes so far.
         total: bytes in all, None where that is not known.
     """
@@ -113,7 +114,7 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > 0 and free < needed + _SPARE:
         raise FileAccessError(
-            f"`{folder}` has {free // 1_000_000:,} MB free, and {needed // 1_000_000:,} MB are needed",
+            f"`{folder}` has {size(free)} free, and {size(needed)} are needed",
             details={"path": str(folder), "free": free, "needed": needed},
             hint=f"Make room, or name another folder in {VARIABLE}.",
         )

@@ -221,7 +221,9 @@ def _finish(task: _Task, name: str, part: Path, path: Path, note: Note, licence:
             hint="Choose another file, or another repository.",
         )
     note = replace(note, licence=licence or gguf.licence(part) or "")
-    return _pulled(task, task.store.keep(name, part, path, note), fetched=True)
+    held = task.store.keep(name, part, path, note)
+    task.listener(Progress(name=task.name, stage="success", done=note.size, total=note.size))
+    return _pulled(task, held, fetched=True)
 
 
 def _note(source: str, revision: str, sha256: str, size: int) -> Note:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from runllm.reports import wording
+from runllm import quantities
 from runllm.stats.figures import Bucket, Figures
 from runllm.values import frozen
 
@@ -49,7 +49,7 @@ class Cost(Column):
 
 def cost(figures: Figures | Bucket) -> str:
     """The cost, with a plus where the price of some calls is not known."""
-    return wording.dollars(figures.cost) + ("+" if figures.cost is not None and figures.unpriced else "")
+    return quantities.dollars(figures.cost) + ("+" if figures.cost is not None and figures.unpriced else "")
 
 
 def cost_per_run(figures: Figures) -> float | None:
@@ -64,46 +64,46 @@ def _per_run(amount: float, figures: Figures) -> float | None:
 
 
 COLUMNS = (
-    Column(name="runs", meaning="all runs, failed ones too", value=lambda f: f.runs, write=wording.count),
+    Column(name="runs", meaning="all runs, failed ones too", value=lambda f: f.runs, write=quantities.count),
     Column(
         name="first", meaning="share of runs whose first answer fitted",
-        value=lambda f: f.first_compliance, write=wording.percent, best="high", top=100.0,
+        value=lambda f: f.first_compliance, write=quantities.percent, best="high", top=100.0,
     ),
     Column(
         name="final", meaning="share of runs in which some answer fitted",
-        value=lambda f: f.final_compliance, write=wording.percent, best="high", top=100.0,
+        value=lambda f: f.final_compliance, write=quantities.percent, best="high", top=100.0,
     ),
     Column(
         name="p50", meaning="half of the runs took no longer",
-        value=lambda f: f.latency_p50, write=wording.seconds, best="low", top="largest",
+        value=lambda f: f.latency_p50, write=quantities.seconds, best="low", top="largest",
     ),
     Column(
         name="p95", meaning="19 of 20 runs took no longer",
-        value=lambda f: f.latency_p95, write=wording.seconds, best="low",
+        value=lambda f: f.latency_p95, write=quantities.seconds, best="low",
     ),
     Column(
         name="in", meaning="prompt tokens of a call, on average",
-        value=lambda f: f.prompt_average, write=wording.count,
+        value=lambda f: f.prompt_average, write=quantities.count,
     ),
     Column(
         name="out", meaning="completion tokens of a call, on average",
-        value=lambda f: f.completion_average, write=wording.count,
+        value=lambda f: f.completion_average, write=quantities.count,
     ),
     Column(
         name="ms/1k", meaning="milliseconds of a call for 1,000 tokens, prompt and completion together",
-        value=lambda f: f.ms_per_1k_tokens, write=wording.count, best="low",
+        value=lambda f: f.ms_per_1k_tokens, write=quantities.count, best="low",
     ),
     Cost(
         name="cost", meaning="US dollars in all; + where some price is unknown",
-        value=lambda f: f.cost, write=wording.dollars,
+        value=lambda f: f.cost, write=quantities.dollars,
     ),
     Column(
         name="cost/run", meaning="US dollars of a run whose input fitted, on average",
-        value=cost_per_run, write=wording.dollars, best="low", top="largest",
+        value=cost_per_run, write=quantities.dollars, best="low", top="largest",
     ),
     Column(
         name="retries/run", meaning="attempts after the first, of a run whose input fitted, on average",
-        value=lambda f: _per_run(f.retries, f), write=wording.rate, best="low",
+        value=lambda f: _per_run(f.retries, f), write=quantities.rate, best="low",
     ),
 )  # fmt: skip
 

@@ -6,9 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
+from runllm.quantities import count, percent, seconds, some
 from runllm.rendering import Paint
 from runllm.reports.columns import COLUMNS, Column, best, cost, filled
-from runllm.reports.wording import count, error_names, local_time, percent, seconds, shown, some
+from runllm.reports.wording import error_names, local_time, shown
 from runllm.stats.figures import Figures, Summary
 from runllm.values import frozen
 
