@@ -26,8 +26,7 @@ def blocks() -> Iterator[Check]:
     """A block of code, run; nothing where the sandbox is not installed, since the check of its library says it."""
     from importlib.util import find_spec
 
-    from runllm.blocks.outcome import BlockFailure
-    from runllm.blocks.sandbox import Sandbox
+    from runllm.blocks import BlockFailure, Sandbox
 
     if find_spec("pydantic_monty") is None:
         return

@@ -45,7 +45,7 @@ def analyse(
 
             found += wiring_problems(program, children, scope)
         if program.blocks:
-            from runllm.blocks.analysis import block_problems  # likewise
+            from runllm.blocks.check import block_problems  # likewise
 
             found += block_problems(program, uses, trusted=trust_python)
     return in_order(found)

@@ -1,0 +1,302 @@
+"""Python that the sandbox does not have, found in a block's syntax tree, each with what to write instead."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from runllm.values import frozen
+
+_FILES = "Pass the text in through `input`: a block has no files."
+_NO_OUTSIDE = "Pass what you need in through `input`."
+_NO_NETWORK = "A block has no network."
+_REGROUP = "Use `.replace()`, or a dict: `''.join(table.get(c, c) for c in text)`."
+_FOLLOWING = "Loop over `re.finditer(...)` and join the pieces."
+
+# What to write instead of a module, a member of one, a built-in name or a method.
+REWRITES: Mapping[str, str] = {
+    "statistics": "Write it out: `sum(xs) / len(xs)`, `sorted(xs)[len(xs) // 2]`.",
+    "textwrap": "Break the lines with a loop over `text.split()`.",
+    "string": "Write the characters: `'abcdefghijklmnopqrstuvwxyz'`, or use `c.isalpha()`.",
+    "operator": "Use a `lambda`: `key=lambda row: row['name']`.",
+    "enum": "Use plain strings or a dict.",
+    "uuid": "Use `hashlib.sha256(text.encode()).hexdigest()` for an id.",
+    "html": "Use `.replace('&', '&amp;').replace('<', '&lt;')`.",
+    "difflib": "Compare with sets of words or `==`.",
+    "io": "Use a string and `.splitlines()`.",
+    "heapq": "Use `sorted(xs)[:n]`.",
+    "fractions": "Use `decimal.Decimal`.",
+    "urllib": "Take a URL apart with `re`; a block has no network.",
+    "zoneinfo": "Use `datetime.timezone(datetime.timedelta(hours=1))`.",
+    "requests": _NO_NETWORK,
+    "httpx": _NO_NETWORK,
+    "socket": _NO_NETWORK,
+    "subprocess": "A block starts no processes.",
+    "shutil": _FILES,
+    "logging": "Use `print`: what a block prints is in the trace.",
+    "numpy": "Only the sandbox's own modules are there: use lists and `math`.",
+    "pandas": "Only the sandbox's own modules are there: use lists and dicts.",
+    "dataclasses.asdict": "Build the dict: `{'x': point.x, 'y': point.y}`.",
+    "dataclasses.replace": "Call the class again with the new values.",
+    "datetime.UTC": "Use `datetime.timezone.utc`.",
+    "datetime.now": "Write `datetime.datetime.now`, or `from datetime import datetime`.",
+    "datetime.strptime": "Write `datetime.datetime.strptime`, or `from datetime import datetime`.",
+    "collections.OrderedDict": "Use a `dict`: it keeps its order.",
+    "functools.cmp_to_key": "Sort by a key: `key=lambda x: (x.a, x.b)`.",
+    "re.subn": "Use `re.sub`, and `len(re.findall(...))` for the number.",
+    "re.VERBOSE": "Write the pattern on one line.",
+    "os.environ": _NO_OUTSIDE,
+    "typing.NamedTuple": "Use `collections.namedtuple` or a dataclass.",
+    "typing.TypedDict": "Use a plain `dict`.",
+    "input": "A block reads nothing from a terminal; declare `inputs=`, or read `context['input']`.",
+    "exit": "Use `assert` or `raise` to stop with a message.",
+    "super": "Share code through functions: classes have no bases here.",
+    "issubclass": "Use `isinstance`.",
+    "bytearray": "Use `bytes` or a list.",
+}
+
+_DECORATED = {
+    "property": "Make it a method and call it: `box.size()`.",
+    "staticmethod": "Make it a function outside the class.",
+    "classmethod": "Make it a function outside the class.",
+}
+_LACKING_TEXT_METHODS = {
+    "translate": _REGROUP,
+    "maketrans": _REGROUP,
+    "format_map": "Use `.format(**values)`.",
+}
+_PLAIN = "Make the values plain before: `str(value)`."
+_AFTER = "Change the value after it is read."
+_LACKING_ARGUMENTS: Mapping[str, Mapping[str, str]] = {
+    "json.dumps": {"default": _PLAIN, "cls": _PLAIN},
+    "json.loads": dict.fromkeys(("object_hook", "object_pairs_hook", "parse_float", "parse_int", "cls"), _AFTER),
+}
+_FILE_METHODS = frozenset(
+    ["read_text", "write_text", "read_bytes", "write_bytes", "iterdir", "mkdir", "unlink", "exists"]
+)
+_TYPES = frozenset({"str", "list", "dict", "set", "int", "float", "bytes", "tuple", "frozenset"})
+_METHODS = frozenset(name for kind in (str, list, dict, set) for name in vars(kind) if not name.startswith("_"))
+_UNBOUND = _METHODS - {"fromkeys", *_LACKING_TEXT_METHODS}  # what a type in the sandbox does not have by itself
+_LISTS = frozenset({"map", "filter", "zip", "reversed", "enumerate"})  # iterators elsewhere
+
+Lack = tuple[ast.AST, str, str]  # where it stands, what is lacking, what to write instead
+
+
+def syntax(tree: ast.Module) -> Iterator[Lack]:
+    """The statements and expressions that are common elsewhere and that the sandbox does not read."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Yield() | ast.YieldFrom():
+                yield node, "the sandbox has no `yield`", "Collect the values in a list and return it."
+            case ast.Delete(targets=[target, *_]):
+                yield node, "the sandbox has no `del`", _instead_of_del(target)
+            case ast.ClassDef(name=name, bases=[base, *_]):
+                hint = "Leave the base out, and share code through functions."
+                if ast.unparse(base).endswith(("Error", "Exception")):
+                    hint = f"Raise a built-in one: `raise ValueError('{name}: ...')`."
+                yield base, f"the sandbox has no class inheritance (`{name}`)", hint
+            case ast.comprehension(is_async=1):
+                yield node.target, "the sandbox has no asynchronous comprehensions", "Leave `async` out."
+            case _:
+                pass
+        if isinstance(node, ast.ClassDef):
+            for decorator in [at for part in node.body for at in getattr(part, "decorator_list", ())]:
+                written = ast.unparse(decorator)[:60]
+                hint = _DECORATED.get(written, "Call the function inside the method.")
+                yield decorator, f"the sandbox has no method decorators (`@{written}`)", hint
+
+
+def _instead_of_del(target: ast.expr) -> str:
+    match target:
+        case ast.Name():
+            return "Leave the statement out: names end with the block."
+        case ast.Subscript(slice=ast.Slice()):
+            return "Assign an empty list: `items[a:b] = []`, or keep what you want: `items = items[:a]`."
+        case _:
+            return "Use `d.pop(key)`, or build what is left: `{k: v for k, v in d.items() if k != key}`."
+
+
+class Names:
+    """What the names in a block stand for.
+
+    Attributes:
+        own: names that the block or its inputs give a meaning of their own, attributes among them.
+        modules: local names that stand for a module, and only for it, with the module's name.
+        imported: the modules that are imported, in whatever way.
+        functions: the functions of the block.
+    """
+
+    def __init__(self, tree: ast.Module, given: Iterable[str]) -> None:
+        nodes = list(ast.walk(tree))
+        plain = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        skipped = {id(alias) for alias in plain}
+        self.own = {*given, *(name for node in nodes if id(node) not in skipped for name in bound_by(node))}
+        self.own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        self.own |= {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
+        self.modules = {
+            bound: alias.name if alias.asname else bound
+            for alias in plain
+            for bound in bound_by(alias)
+            if bound not in self.own
+        }
+        self.imported = {alias.name for alias in plain} | {
+            node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module
+        }
+        self.functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
+def bound_by(node: ast.AST) -> tuple[str, ...]:
+    """The name that this node by itself gives a value to."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()):
+            return (name,)
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return (name,)
+        case ast.alias():
+            return (node.asname or node.name.partition(".")[0],)
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            return (name,)
+        case ast.MatchMapping(rest=str(name)):
+            return (name,)
+        case _:
+            return ()
+
+
+@frozen
+class Read:
+    """Something that a block takes from outside of itself.
+
+    Attributes:
+        node: where.
+        name: `exit`, `re.VERBOSE`, `statistics`.
+        probe: a statement that fails in the sandbox where it is not there.
+        module: the module it comes from; empty for what is built in.
+    """
+
+    node: ast.AST
+    name: str
+    probe: str
+    module: str = ""
+
+
+def reads(tree: ast.Module, names: Names) -> Iterator[Read]:
+    """The modules, members of modules and built-in names that a block reads."""
+    guarded = {
+        id(node)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.Try) and outer.handlers
+        for statement in outer.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import() | ast.ImportFrom() if id(node) in guarded:
+                pass
+            case ast.Import():
+                for alias in node.names:
+                    yield Read(node=alias, name=alias.name, probe=f"import {alias.name}", module=alias.name)
+            case ast.ImportFrom(module=str(module), level=0) if module != "__future__":
+                for alias in node.names:
+                    probe = f"from {module} import {alias.name}" if alias.name != "*" else f"import {module}"
+                    yield Read(node=alias, name=f"{module}.{alias.name}", probe=probe, module=module)
+            case ast.Attribute(value=ast.Name(id=base), attr=attr, ctx=ast.Load()) if base in names.modules:
+                module = names.modules[base]
+                yield Read(node=node, name=f"{module}.{attr}", probe=f"import {module} as it\nit.{attr}", module=module)
+            case ast.Name(id=name, ctx=ast.Load()) if name not in names.own and hasattr(builtins, name):
+                yield Read(node=node, name=name, probe=name)
+            case _:
+                pass
+
+
+def missing(found: Iterable[Read], failed: Collection[str]) -> Iterator[Lack]:
+    """Those of `found` whose probe has failed; of a module that is not there its import alone."""
+    for read in found:
+        if read.probe not in failed:
+            continue
+        if f"import {read.module}" not in failed:
+            yield read.node, f"the sandbox has no `{read.name}`", REWRITES.get(read.name, "")
+        elif isinstance(read.node, ast.alias):
+            hint = REWRITES.get(read.module) or REWRITES.get(read.module.partition(".")[0], "")
+            yield read.node, f"the sandbox has no module `{read.module}`", hint
+
+
+def uses(tree: ast.Module, names: Names) -> Iterator[Lack]:
+    """What the sandbox's checker takes for right, and what fails when it is reached."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call():
+                yield from _called(node, names)
+            case ast.Attribute(value=ast.Name(id=kind), attr=attr) if kind in _TYPES - names.own and attr in _UNBOUND:
+                message = f"the sandbox has no `{kind}.{attr}` apart from a value"
+                yield node, message, f"Call it on the value: `lambda x: x.{attr}()`."
+            case _:
+                pass
+
+
+def _called(node: ast.Call, names: Names) -> Iterator[Lack]:
+    yield from _handed_on(node, names)
+    match node.func:
+        case ast.Name(id="open") if "open" not in names.own:
+            yield node.func, "a block cannot open files", _FILES
+        case ast.Name(id="next") if "next" not in names.own and node.args and _is_list(node.args[0], names):
+            message = "`next` needs an iterator, and in the sandbox this is a list"
+            yield node.func, message, "Wrap it in `iter`: `next(iter([x for x in xs if ...]), None)`."
+        case ast.Attribute(value=ast.Name(id=base), attr=attr) if base in names.modules:
+            yield from _of_module(node, f"{names.modules[base]}.{attr}", names)
+        case ast.Attribute(attr=attr) if attr not in names.own:
+            yield from _of_value(node, attr, names)
+        case _:
+            pass
+
+
+def _of_module(node: ast.Call, name: str, names: Names) -> Iterator[Lack]:
+    if name == "re.sub":
+        yield from _replaced_by_function(node, names)
+    elif name.startswith("os.") and name != "os.fspath":
+        yield node.func, f"a block sees no files, environment or processes (`{name}`)", _NO_OUTSIDE
+    for word in node.keywords:
+        if (hint := _LACKING_ARGUMENTS.get(name, {}).get(word.arg or "")) and not isinstance(word.value, ast.Constant):
+            yield word, f"the sandbox's `{name}` takes no `{word.arg}`", hint
+
+
+def _of_value(node: ast.Call, method: str, names: Names) -> Iterator[Lack]:
+    if method in _LACKING_TEXT_METHODS:
+        yield node.func, f"the sandbox has no `str.{method}`", _LACKING_TEXT_METHODS[method]
+    elif method == "sub":
+        yield from _replaced_by_function(node, names)
+    elif method in _FILE_METHODS and "pathlib" in names.imported:
+        yield node.func, f"a block has no files (`.{method}`)", _FILES
+
+
+def _replaced_by_function(node: ast.Call, names: Names) -> Iterator[Lack]:
+    for given in [*node.args[:2], *(word.value for word in node.keywords if word.arg == "repl")]:
+        if isinstance(given, ast.Lambda) or (isinstance(given, ast.Name) and given.id in names.functions):
+            yield given, "the sandbox's `re.sub` takes a text, not a function", _FOLLOWING
+
+
+def _handed_on(node: ast.Call, names: Names) -> Iterator[Lack]:
+    """A method of a value that is given to another function: built-in values have none in the sandbox."""
+    first = node.args[:1] if isinstance(node.func, ast.Name) and node.func.id in ("map", "filter") else []
+    for given in [*first, *(word.value for word in node.keywords if word.arg == "key")]:
+        match given:
+            case ast.Attribute(value=ast.Name(id=base)) if base in names.modules or base in _TYPES:
+                pass
+            case ast.Attribute(value=value, attr=attr) if attr in _METHODS - names.own:
+                source = ast.unparse(value)[:40]
+                message = f"the sandbox can call `{source}.{attr}(...)` but not hand the method on"
+                yield given, message, f"Wrap it: `lambda x: {source}.{attr}(x)`."
+            case _:
+                pass
+
+
+def _is_list(node: ast.AST, names: Names) -> bool:
+    match node:
+        case ast.GeneratorExp():
+            return True
+        case ast.Call(func=ast.Name(id=name)):
+            return name in _LISTS - names.own
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=base), attr="finditer")):
+            return names.modules.get(base) == "re"
+        case _:
+            return False
