@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import runllm
-from runllm.stats.connection import transaction
-from runllm.stats.quantiles import quantile
-from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
+from runllm.stats.database import transaction
+from runllm.stats.rows import AttemptRow, RunRow
 from runllm.stats.store import Store, _insert
+from runllm.stats.summary import quantile
 from runllm.testing import ScriptedEngine
 
 APP = Path(__file__).parent.parent / "examples" / "summary.rllm"
@@ -34,10 +34,10 @@ COLD = """
 import runllm.results, runllm.errors, json, sys, time  # what a run has loaded when it ends
 start = time.perf_counter()
 from runllm.stats.store import Store, _insert
-from runllm.stats.records import AttemptRecord, RunRecord
+from runllm.stats.rows import AttemptRow, RunRow
 imported = time.perf_counter()
-attempt = AttemptRecord(number=1, model="m", valid=True, completion_tokens=5)
-run = RunRecord(app="a", version="1", digest="d", path="p", model="m", engine="litellm", started=time.time(),
+attempt = AttemptRow(number=1, model="m", valid=True, completion_tokens=5)
+run = RunRow(app="a", version="1", digest="d", path="p", model="m", engine="litellm", started=time.time(),
     latency=1.0, input_valid=True, valid_on=1, attempts=(attempt,))
 made = time.perf_counter()
 store = Store(sys.argv[1])
@@ -48,10 +48,10 @@ print(imported - start, recorded - made, time.perf_counter() - recorded)
 """
 
 
-def record(chance: random.Random, started: float) -> RunRecord:
+def record(chance: random.Random, started: float) -> RunRow:
     """A run as they are: most answers fit at once, one in ten at the second attempt."""
     model = chance.choice(["openai/gpt-4o", "anthropic/claude", "local/smollm2-135m"])
-    good = AttemptRecord(
+    good = AttemptRow(
         number=1,
         model=model,
         latency=chance.lognormvariate(0, 0.7),
@@ -65,7 +65,7 @@ def record(chance: random.Random, started: float) -> RunRecord:
     if chance.random() < 0.1:
         wrong = dataclasses.replace(good, valid=False, violations=(f"required /{chance.choice('abcdef')}",))
         attempts = [wrong, dataclasses.replace(good, number=2)]
-    return RunRecord(
+    return RunRow(
         app=chance.choice(["summary", "translate", "classify", "extract"]),
         version="1.0.0",
         digest="0f" * 32,
@@ -96,7 +96,7 @@ def warm(folder: Path, runs: int) -> None:
     """A whole run of an app, and the same with its record written."""
     chance = random.Random(1)  # noqa: S311 - the same runs each time
     records = [record(chance, float(n)) for n in range(runs)]
-    children = tuple(ChildRecord(name="c", index=n, run=records[n]) for n in range(10))
+    children = tuple(dataclasses.replace(records[n], child_name="c", child_index=n) for n in range(10))
     trees = [dataclasses.replace(one, children=children) for one in records]
     with runllm.Runtime(engine=ScriptedEngine([ANSWER] * 2 * runs)) as runtime, Store(folder / "warm.db") as store:
         app = runllm.load(APP, runtime=runtime, model="openai/m")
@@ -157,7 +157,7 @@ def fill(store: Store, chance: random.Random, rows: int, every: int) -> None:
     if every:
         made = [
             dataclasses.replace(
-                made[n], children=tuple(ChildRecord(name="c", run=child) for child in made[n + 1 : n + every])
+                made[n], children=tuple(dataclasses.replace(child, child_name="c") for child in made[n + 1 : n + every])
             )
             for n in range(0, rows, every)
         ]

@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runllm.stats.records import AttemptRecord, RunRecord
+from runllm.stats.rows import AttemptRow, RunRow
 from runllm.stats.store import Store
 
 # Model, how often an answer fits, the middle of its seconds, US dollars for a prompt and a completion token.
@@ -29,18 +29,18 @@ def record_runs(path: Path, *, runs: int = 240) -> None:
     store.close()
 
 
-def _run(chance: random.Random, started: float) -> RunRecord:
+def _run(chance: random.Random, started: float) -> RunRow:
     model, engine, *_ = chosen = chance.choice(_MODELS)
     head = {"app": "summary", "version": "1.0.0", "digest": "made-up", "path": "/made/up/summary.rllm"}
     if chance.random() < 0.01:
-        return RunRecord(
+        return RunRow(
             **head, model="", engine="", started=started, latency=0.002, input_valid=False, error_code="RLLM_004"
         )
-    attempts: list[AttemptRecord] = []
+    attempts: list[AttemptRow] = []
     while len(attempts) < 3 and not (attempts and attempts[-1].valid):
         attempts.append(_attempt(chance, len(attempts) + 1, chosen))
     valid_on = attempts[-1].number if attempts[-1].valid else None
-    return RunRecord(
+    return RunRow(
         **head,
         model=model,
         engine=engine,
@@ -54,11 +54,11 @@ def _run(chance: random.Random, started: float) -> RunRecord:
     )
 
 
-def _attempt(chance: random.Random, number: int, chosen: tuple[str, str, float, float, float, float]) -> AttemptRecord:
+def _attempt(chance: random.Random, number: int, chosen: tuple[str, str, float, float, float, float]) -> AttemptRow:
     model, _, fits, seconds, prompt_price, completion_price = chosen
     valid = chance.random() < fits
     prompt, completion = chance.randint(300, 1000), chance.randint(40, 160)
-    return AttemptRecord(
+    return AttemptRow(
         number=number,
         model=model,
         latency=seconds * chance.lognormvariate(0, 0.5),

@@ -14,21 +14,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runllm.errors import StatsError
-from runllm.stats.migrations import STEPS, migrate
-from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
+from runllm.stats.database import STEPS, migrate
+from runllm.stats.rows import AttemptRow, RunRow
 from runllm.stats.store import Store
 
 DAY = 86_400.0
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs fork and file modes")
 
 
-def attempt(number: int = 1, **facts: Any) -> AttemptRecord:
+def attempt(number: int = 1, **facts: Any) -> AttemptRow:
     given: dict[str, Any] = {
         "number": number,
         "model": "openai/m",
@@ -39,13 +40,13 @@ def attempt(number: int = 1, **facts: Any) -> AttemptRecord:
         "finish_reason": "stop",
         "valid": True,
     }
-    return AttemptRecord(**given | facts)
+    return AttemptRow(**given | facts)
 
 
 WRONG = attempt(valid=False, violations=("required /summary", "type /score"))
 
 
-def run(*attempts: AttemptRecord, **facts: Any) -> RunRecord:
+def run(*attempts: AttemptRow, **facts: Any) -> RunRow:
     """A run in which the last attempt fitted, unless `facts` say otherwise."""
     given: dict[str, Any] = {
         "app": "summary",
@@ -60,7 +61,7 @@ def run(*attempts: AttemptRecord, **facts: Any) -> RunRecord:
         "valid_on": len(attempts) or None,
         "attempts": attempts,
     }
-    return RunRecord(**given | facts)
+    return RunRow(**given | facts)
 
 
 REFUSED = run(model="", engine="", input_valid=False, error_code="RLLM_004", latency=0.001)
@@ -159,7 +160,7 @@ def test_runs_are_chosen_by_app_model_and_time(store: Store, asked: dict[str, An
     """Children are listed only where their app or model is asked for."""
     for name, app, model, started in (("r1", "a", "m", 10.0), ("r2", "a", "n", 20.0), ("r3", "b", "m", 30.0)):
         child = run(app="part", model="n", started=31.0, version="child")
-        children = (ChildRecord(name="p", run=child), ChildRecord(name="q", run=child, shared=True))
+        children = (replace(child, child_name="p"), replace(child, child_name="q", shared=True))
         store.record(
             run(
                 app=app,
@@ -223,14 +224,14 @@ def test_absurd_token_counts_of_a_provider_do_not_break_the_figures(store: Store
     assert store.summary().total.prompt_tokens == 2**63
 
 
-def composed() -> RunRecord:
+def composed() -> RunRow:
     """A parent without a model of its own, two children that call one, and a third that uses the first again."""
     part = run(attempt(), app="part", path="/part", digest="p", model="openai/m")
     other = run(WRONG, attempt(2, model="local/x"), app="other", path="/other", digest="o", model="local/x")
     children = (
-        ChildRecord(name="a", run=part),
-        ChildRecord(name="b", index=0, run=other),
-        ChildRecord(name="c", run=part, shared=True),
+        replace(part, child_name="a"),
+        replace(other, child_name="b", child_index=0),
+        replace(part, child_name="c", shared=True),
     )
     return run(app="whole", path="/whole", digest="w", model="", engine="", valid_on=0, children=children, latency=9.0)
 
@@ -276,7 +277,7 @@ def test_an_apps_and_a_models_runs_count_as_children_too(
 
 def test_an_app_inside_one_of_the_same_name_is_not_counted_twice(store: Store) -> None:
     inner = run(attempt())
-    store.record(run(attempt(), path="/outer", digest="x", children=(ChildRecord(name="i", run=inner),)))
+    store.record(run(attempt(), path="/outer", digest="x", children=(replace(inner, child_name="i"),)))
     total = store.summary(app="summary").total
     assert (total.runs, total.prompt_tokens) == (2, 200)
 
@@ -315,7 +316,7 @@ def test_old_runs_are_removed_with_all_that_belongs_to_them(
     store: Store, path: Path, asked: dict[str, Any], gone: int, left: list[int]
 ) -> None:
     for started in range(4):
-        child = ChildRecord(name="c", run=run(attempt(), started=100.0))
+        child = run(attempt(), started=100.0, child_name="c")
         store.record(run(attempt(), started=float(started), children=(child,)))
     assert store.prune(**asked) == gone
     assert [found.started for found in store.runs()] == left
@@ -353,7 +354,7 @@ def test_the_export_holds_every_row(store: Store) -> None:
 
 def test_an_export_reads_on_while_runs_are_recorded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages end where the store may change; no row is lost or doubled there."""
-    monkeypatch.setattr("runllm.stats.export._PAGE", 2)
+    monkeypatch.setattr("runllm.stats.store._PAGE", 2)
     for _ in range(5):
         store.record(run(attempt()))
     lines = store.export("jsonl")
@@ -366,15 +367,15 @@ def test_an_export_reads_on_while_runs_are_recorded(store: Store, monkeypatch: p
 
 RECORDER = """
 import sys
-from runllm.stats.records import AttemptRecord, RunRecord
+from runllm.stats.rows import AttemptRow, RunRow
 from runllm.stats.store import Store
 path, number, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-attempt = AttemptRecord(number=1, model="m", valid=True, completion_tokens=5)
+attempt = AttemptRow(number=1, model="m", valid=True, completion_tokens=5)
 print("ready", flush=True)
 sys.stdin.readline()
 store = Store(path, timeout=60)
 for turn in range(count):
-    store.record(RunRecord(
+    store.record(RunRow(
         app=number, version=str(turn), digest="", path="", model="m", engine="", started=0.0, latency=0.0,
         input_valid=True, attempts=(attempt,)))
     print(turn, flush=True)
@@ -609,8 +610,8 @@ def test_the_first_run_waits_while_another_program_holds_the_new_file(store: Sto
 
 
 def test_an_interrupted_record_leaves_nothing(store: Store) -> None:
-    def interrupted() -> Iterator[ChildRecord]:
-        yield ChildRecord(name="a", run=run(attempt()))
+    def interrupted() -> Iterator[RunRow]:
+        yield run(attempt(), child_name="a")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -680,5 +681,5 @@ def test_a_store_without_the_right_to_write_is_an_error(writable_folder: bool) -
 
 
 def test_a_program_that_records_nothing_does_not_load_the_database() -> None:
-    code = "import sys, runllm, runllm.api, runllm.stats.records; print('sqlite3' in sys.modules)"
+    code = "import sys, runllm, runllm.api, runllm.stats.rows; print('sqlite3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

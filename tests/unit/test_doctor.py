@@ -11,7 +11,7 @@ from tests.integration.ollama_server import Model, OllamaServer
 from runllm.doctor import Check, examine
 from runllm.doctor.libraries import satisfies
 from runllm.engines.providers import PROVIDERS
-from runllm.stats.migrations import APPLICATION
+from runllm.stats.database import APPLICATION
 from runllm.stats.store import Store
 
 NOBODY_LISTENS = "http://127.0.0.1:9"

@@ -1,6 +1,7 @@
 """What a run will take, from a store that a test has filled."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from runllm.forecast import Basis, Forecast
 from runllm.pricing import Price, flat
 from runllm.results import Endpoint
 from runllm.runtime import Runtime
-from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
+from runllm.stats.rows import AttemptRow, RunRow
 from runllm.stats.store import Store
 from runllm.testing import ScriptedEngine
 
@@ -79,7 +80,7 @@ def recorded(
     """Runs of an app whose calls took so long, each with this many attempts; `count` children of the name `a`."""
     for latency in seconds:
         calls = tuple(
-            AttemptRecord(
+            AttemptRow(
                 number=n + 1,
                 model=model,
                 latency=latency,
@@ -90,12 +91,12 @@ def recorded(
             for n in range(attempts)
         )
         head = {"version": "1", "digest": "", "engine": "litellm", "started": time.time(), "input_valid": True}
-        child = RunRecord(app="x", path="/x", model="", latency=0, **head)
+        child = RunRow(app="x", path="/x", model="", latency=0, **head)
         project.store.record(
-            RunRecord(
+            RunRow(
                 app=app, path=str(project.folder / f"{app}.rllm"), model=model, latency=latency * attempts,
                 estimated_prompt_tokens=100, valid_on=attempts, attempts=calls,
-                children=tuple(ChildRecord(name="a", index=n, run=child) for n in range(count)), **head,
+                children=tuple(replace(child, child_name="a", child_index=n) for n in range(count)), **head,
             )
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ from runllm.reports.data import as_csv, as_json
 from runllm.reports.page import as_page
 from runllm.reports.plots import HEIGHT, Series, Times, bar_plot, line_plot
 from runllm.reports.table import Look, as_table, has_blocks
-from runllm.stats.figures import Bucket, Figures, Summary
+from runllm.stats.summary import Bucket, Figures, Summary
 
 SECRET = "sk-abcdefghijklmnop1234"
 HOSTILE = f'<script>alert("1")</script>&\x1b[31m\u202e{SECRET}'

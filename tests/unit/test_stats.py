@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from runllm.stats.quantiles import quantile
-from runllm.stats.rows import Sample
-from runllm.stats.speed import fit_lengths, fit_speed
+from runllm.stats.speed import Sample, fit_lengths, fit_speed
+from runllm.stats.summary import quantile
 
 
 def call(prompt: int, completion: int, latency: float) -> Sample:

@@ -19,8 +19,8 @@ from runllm.errors import UsageError
 from runllm.rendering import Paint
 
 if TYPE_CHECKING:
-    from runllm.stats.figures import Summary
     from runllm.stats.store import Store
+    from runllm.stats.summary import Summary
 
 _AGO = re.compile(r"([0-9]{1,6})([mhdw])")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

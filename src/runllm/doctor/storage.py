@@ -47,8 +47,7 @@ def _store(path: Path) -> Check:
     from contextlib import closing
 
     from runllm.errors import StatsError
-    from runllm.stats.connection import failure, transaction
-    from runllm.stats.migrations import STEPS, migrate
+    from runllm.stats.database import STEPS, failure, migrate, transaction
 
     try:
         uri = f"{path.absolute().as_uri()}?mode=rw"  # never made here

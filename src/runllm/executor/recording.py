@@ -14,7 +14,7 @@ def recorded(result: RunResult, options: Options, runtime: Runtime) -> RunResult
     store = runtime.store
     if store is None:
         return result
-    from runllm.stats.recording import record_of  # a run that is not recorded needs none of it
+    from runllm.stats.rows import record_of  # a run that is not recorded needs none of it
 
     try:
         store.record(record_of(result, log_content=options.log_content))

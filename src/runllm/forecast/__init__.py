@@ -15,8 +15,8 @@ from runllm.forecast.past import ENOUGH, Past
 from runllm.program import Plan
 from runllm.results import Options
 from runllm.runtime import Runtime
-from runllm.stats.quantiles import quantile
 from runllm.stats.store import Store
+from runllm.stats.summary import quantile
 from runllm.values import frozen
 
 __all__ = ["Basis", "Forecast", "Part", "Range", "forecast"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from runllm.forecast.outline import Call, Outline
 from runllm.results import Usage
-from runllm.stats.quantiles import quantile
+from runllm.stats.summary import quantile
 
 DRAWS = 400
 SEED = 7

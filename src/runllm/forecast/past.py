@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from runllm.stats.rows import StoredRun
+from runllm.stats.rows import RunRow
 from runllm.stats.speed import Lengths, Speed, fit_lengths, fit_speed
 from runllm.stats.store import Store
 from runllm.values import frozen
@@ -25,7 +25,7 @@ class Record:
         lengths: of the app's answers; None where it has given none.
     """
 
-    finished: tuple[StoredRun, ...] = ()
+    finished: tuple[RunRow, ...] = ()
     enough: bool = False
     speed: Speed | None = None
     lengths: Lengths | None = None

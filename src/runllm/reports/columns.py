@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from runllm import quantities
-from runllm.stats.figures import Bucket, Figures
+from runllm.stats.summary import Bucket, Figures
 from runllm.values import frozen
 
 _FEWEST = 5  # runs with an answer below which chance would choose the best

@@ -10,7 +10,7 @@ from typing import Any
 
 from runllm import rendering
 from runllm.redaction import redact
-from runllm.stats.figures import Figures, Summary
+from runllm.stats.summary import Figures, Summary
 
 _RANKED = ("errors", "violations")  # how often each occurred, the most frequent first
 _NUMBERS = tuple(field.name for field in fields(Figures) if field.name not in _RANKED)
@@ -18,7 +18,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_json(summary: Summary, asked: Mapping[str, str | float | None]) -> str:
-    """All figures as JSON, named as in `runllm.stats.figures`.
+    """All figures as JSON, named as in `runllm.stats.summary`.
 
     Args:
         summary: the figures.

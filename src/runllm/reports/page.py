@@ -14,7 +14,7 @@ from runllm.reports.columns import COLUMNS, best
 from runllm.reports.markup import Markup, raw, tag
 from runllm.reports.plots import Series, Times
 from runllm.reports.wording import error_names, moment, shown
-from runllm.stats.figures import Bucket, Figures, Summary
+from runllm.stats.summary import Bucket, Figures, Summary
 
 _DAY = 86_400.0
 _FIT = (("first", "first answer"), ("final", "some answer"))

@@ -10,7 +10,7 @@ from runllm.quantities import count, percent, seconds, some
 from runllm.rendering import Paint
 from runllm.reports.columns import COLUMNS, Column, best, cost, filled
 from runllm.reports.wording import error_names, local_time, shown
-from runllm.stats.figures import Figures, Summary
+from runllm.stats.summary import Figures, Summary
 from runllm.values import frozen
 
 NARROWEST = 60

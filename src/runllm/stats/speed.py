@@ -13,8 +13,7 @@ import statistics  # 5 ms, for whoever asks for a prediction
 from collections.abc import Sequence
 from itertools import combinations
 
-from runllm.stats.quantiles import quantile
-from runllm.stats.rows import Sample
+from runllm.stats.summary import quantile
 from runllm.values import frozen
 
 _FEW = 3  # samples below which only a rate can be told
@@ -23,6 +22,21 @@ _OUTLYING = 3 * 1.4826  # three median deviations, in units of a standard deviat
 _MOST_DROPPED = 0.2
 _CORRELATED = 0.5
 _SINGULAR = 1e-9
+
+
+@frozen
+class Sample:
+    """One answered call, for predicting the next.
+
+    Attributes:
+        prompt_tokens: what was sent.
+        completion_tokens: what came back.
+        latency: seconds.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    latency: float
 
 
 @frozen

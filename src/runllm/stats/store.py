@@ -1,8 +1,8 @@
 # ruff: noqa: S608 - the names in the SQL are our own; what a user gives is a parameter
-"""The store of statistics: record runs, list them, remove old ones.
+"""The store of statistics: record runs, list them, remove old ones, hand them to other tools.
 
-Any number of processes and threads use one file at the same time. Whatever goes wrong is a
-`StatsError`; a caller that has an answer to deliver turns it into a warning.
+Any number of processes and threads use one file at the same time. Whatever goes wrong is a `StatsError`; a caller that
+has an answer to deliver turns it into a warning.
 """
 
 from __future__ import annotations
@@ -12,25 +12,23 @@ import os
 import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakSet
 
 from runllm.errors import StatsError
-from runllm.redaction import redact_text
-from runllm.stats.connection import connect, failure, transaction
-from runllm.stats.migrations import migrate
-from runllm.stats.records import AttemptRecord, ChildRecord, RunRecord
-from runllm.stats.selection import Selection, storable
+from runllm.stats.database import Selection, connect, failure, transaction
+from runllm.stats.rows import AttemptRow, RunRow, columns, restored, storable, stored
 
 if TYPE_CHECKING:
-    from runllm.stats.export import Form
-    from runllm.stats.figures import Summary
-    from runllm.stats.rows import Sample, StoredRun
+    from runllm.stats.speed import Sample
+    from runllm.stats.summary import Summary
 
+Form = Literal["jsonl", "csv"]
 TIMEOUT = 10.0
+_PAGE = 1000  # rows that are exported at a time: the store is free in between
 
 
 class Store:
@@ -55,7 +53,7 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def record(self, run: RunRecord) -> int:
+    def record(self, run: RunRow) -> int:
         """Keep a run with its attempts and children, all or nothing. Secrets in logged texts are masked.
 
         Returns:
@@ -69,7 +67,7 @@ class Store:
 
     def runs(
         self, *, app: str | None = None, model: str | None = None, since: float | None = None, limit: int | None = None
-    ) -> list[StoredRun]:
+    ) -> list[RunRow]:
         """Runs, the newest first; which ones, `Selection` says.
 
         Args:
@@ -81,15 +79,13 @@ class Store:
         Raises:
             StatsError: the store cannot be read.
         """
-        from runllm.stats.rows import stored  # a run that is recorded reads nothing
-
         selection = Selection(app=app, model=model, since=since)
         query = f"SELECT * FROM runs WHERE {selection.meant} ORDER BY started DESC, id DESC LIMIT :limit"
         with self._using() as db:
             rows = db.execute(query, selection.parameters | {"limit": -1 if limit is None else limit})
-            return [stored(row) for row in rows]
+            return [restored(RunRow, row) for row in rows]
 
-    def children(self, parent: int) -> list[StoredRun]:
+    def children(self, parent: int) -> list[RunRow]:
         """The runs that a run used, shared ones too, in order.
 
         Args:
@@ -98,10 +94,9 @@ class Store:
         Raises:
             StatsError: the store cannot be read.
         """
-        from runllm.stats.rows import stored  # as above
-
         with self._using() as db:
-            return [stored(row) for row in db.execute("SELECT * FROM runs WHERE parent_id = ? ORDER BY id", (parent,))]
+            rows = db.execute("SELECT * FROM runs WHERE parent_id = ? ORDER BY id", (parent,))
+            return [restored(RunRow, row) for row in rows]
 
     def samples(self, model: str, *, app: str | None = None, limit: int = 400) -> list[Sample]:
         """The newest answered calls of a model, the newest first.
@@ -114,7 +109,7 @@ class Store:
         Raises:
             StatsError: the store cannot be read.
         """
-        from runllm.stats.rows import Sample  # as above
+        from runllm.stats.speed import Sample  # a run that is recorded predicts nothing
 
         selection = Selection(app=app)
         query = f"""
@@ -186,9 +181,30 @@ class Store:
         Raises:
             StatsError: the store cannot be read.
         """
-        from runllm.stats.export import lines  # a run that is recorded exports nothing
+        pages = self._pages(Selection(app=app, model=model, since=since), attempts=form == "jsonl")
+        if form == "csv":
+            return _csv(pages)
+        return (json.dumps(_readable(row), ensure_ascii=False) + "\n" for page in pages for row in page)
 
-        return lines(self._using, form, Selection(app=app, model=model, since=since))
+    def _pages(self, selection: Selection, *, attempts: bool) -> Iterator[list[RunRow]]:
+        query = f"SELECT * FROM runs WHERE id > :last AND {selection.matching} ORDER BY id LIMIT {_PAGE}"
+        made = "SELECT * FROM attempts WHERE run_id BETWEEN ? AND ? ORDER BY run_id, number"
+        last = 0
+        while True:
+            with self._using() as db:
+                page = {
+                    row["id"]: restored(RunRow, row) for row in db.execute(query, selection.parameters | {"last": last})
+                }
+                if page and attempts:
+                    found: dict[int, list[AttemptRow]] = {number: [] for number in page}
+                    for row in db.execute(made, (min(page), max(page))):
+                        if row["run_id"] in found:
+                            found[row["run_id"]].append(restored(AttemptRow, row))
+                    page = {number: replace(run, attempts=tuple(found[number])) for number, run in page.items()}
+            if not page:
+                return
+            yield list(page.values())
+            last = max(page)
 
     def close(self) -> None:
         """Close the file; it opens again when it is used again."""
@@ -201,7 +217,7 @@ class Store:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = connect(self.path, self._timeout, partial(migrate, path=self.path))
+                    self._connection = connect(self.path, self._timeout)
                 yield self._connection
             except (sqlite3.Error, OSError, OverflowError, ValueError) as error:
                 self._close()  # the next use starts afresh: the file may have been moved away, the disk have room
@@ -223,84 +239,46 @@ class Store:
         self._lock = Lock()
 
 
-def _insert(db: sqlite3.Connection, run: RunRecord, parent: int | None = None, child: ChildRecord | None = None) -> int:
-    """Write a run and all below it; of a shared child the head only, since the rest stands where it ran."""
-    shared = child is not None and child.shared
-    attempts = () if shared else run.attempts
-    answers = [attempt for attempt in attempts if attempt.answered]
-    head: dict[str, Any] = {
-        "id": None,
-        "parent_id": parent,
-        "child_name": storable(child.name) if child else "",
-        "child_index": child.index if child else None,
-        "shared": shared,
-        "app": storable(run.app),
-        "version": storable(run.version),
-        "digest": storable(run.digest),
-        "path": storable(run.path),
-        "model": storable(run.model),
-        "engine": run.engine,
-        "started": run.started,
-        "latency": run.latency,
-        "estimated_prompt_tokens": run.estimated_prompt_tokens,
-        "input_valid": run.input_valid,
-        "valid_on": run.valid_on,
-        "error_code": run.error_code,
-        "asked": len(attempts),
-        "answered": len(answers),
-        "prompt_tokens": sum(a.prompt_tokens for a in attempts),
-        "completion_tokens": sum(a.completion_tokens for a in attempts),
-        "cached_tokens": sum(a.cached_tokens for a in attempts),
-        "reasoning_tokens": sum(a.reasoning_tokens for a in attempts),
-        "longest_answer": max((a.completion_tokens for a in attempts), default=0),
-        "call_latency": sum(a.latency for a in answers),
-        "cost": sum(a.cost or 0.0 for a in attempts),
-        "unpriced": sum(a.cost is None for a in answers),
-        "repairs": _names(attempts[-1].repairs) if attempts else "[]",
-    }
-    run_id = db.execute(_insertion("runs", head), head).lastrowid
-    if run_id is None:
-        raise sqlite3.DatabaseError("the new row has no id")
-    for attempt in attempts:
-        row = _attempt(attempt, run_id)
-        db.execute(_insertion("attempts", row), row)
-    for used in () if shared else run.children:
-        _insert(db, used.run, run_id, used)
+def _insert(db: sqlite3.Connection, run: RunRow, parent: int | None = None) -> int:
+    """Write a run and all below it; of a shared one its own row only, since the rest stands where it ran."""
+    if run.shared:
+        run = replace(run, attempts=(), children=())
+    run_id = _write(db, "runs", stored(run) | {"id": None, "parent_id": parent})
+    for attempt in run.attempts:
+        _write(db, "attempts", {"run_id": run_id} | stored(attempt))
+    for child in run.children:
+        _insert(db, child, run_id)
     return run_id
 
 
-def _attempt(attempt: AttemptRecord, run_id: int) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "number": attempt.number,
-        "model": storable(attempt.model),
-        "latency": attempt.latency,
-        "prompt_tokens": attempt.prompt_tokens,
-        "completion_tokens": attempt.completion_tokens,
-        "cached_tokens": attempt.cached_tokens,
-        "reasoning_tokens": attempt.reasoning_tokens,
-        "cost": attempt.cost,
-        "finish_reason": storable(attempt.finish_reason),
-        "valid": attempt.valid,
-        "violations": _names(attempt.violations),
-        "repairs": _names(attempt.repairs),
-        "error_code": attempt.error_code,
-        "request_text": _logged(attempt.request_text),
-        "answer_text": _logged(attempt.answer_text),
-    }
+def _write(db: sqlite3.Connection, table: str, row: dict[str, Any]) -> int:
+    made = db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES (:{', :'.join(row)})", row).lastrowid
+    if made is None:
+        raise sqlite3.DatabaseError("the new row has no id")
+    return made
 
 
-def _insertion(table: str, row: dict[str, Any]) -> str:
-    return f"INSERT INTO {table} ({', '.join(row)}) VALUES (:{', :'.join(row)})"
+def _readable(row: RunRow | AttemptRow) -> dict[str, Any]:
+    """A row as JSON, with its attempts; a text that was not logged is left out."""
+    found: dict[str, Any] = {name: getattr(row, name) for name in columns(type(row))}
+    if isinstance(row, RunRow):
+        return found | {"attempts": [_readable(attempt) for attempt in row.attempts]}
+    return {name: value for name, value in found.items() if value is not None or not name.endswith("_text")}
 
 
-def _logged(text: str | None) -> str | None:
-    return None if text is None else storable(redact_text(text))
+def _csv(pages: Iterator[list[RunRow]]) -> Iterator[str]:
+    """A header and a row for each run, a page at a time; a list becomes its names with spaces between."""
+    import csv  # a run that is recorded exports nothing
+    import io
 
-
-def _names(names: tuple[str, ...]) -> str:
-    """A JSON list, all ASCII."""
-    return json.dumps(names)
+    yield ",".join(columns(RunRow)) + "\n"
+    for page in pages:
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        for run in page:
+            shown: dict[str, Any] = {"repairs": " ".join(run.repairs)}
+            writer.writerow([shown.get(name, getattr(run, name)) for name in columns(RunRow)])
+        yield out.getvalue()
 
 
 _stores: WeakSet[Store] = WeakSet()
