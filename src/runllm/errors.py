@@ -386,6 +386,14 @@ class NotAllowedError(RunllmError):
     hint = "Allow it in your own settings if you trust the file; `docs/security.md` tells what a file may ask for."
 
 
+class BudgetExceededError(RunllmError):
+    """The run may not spend more: its calls, tokens, money, time or what it holds have reached their bound."""
+
+    code = "RLLM_028"
+    exit_status = 10
+    hint = "Raise the bound that the message names, if you trust the file that much."
+
+
 class InternalError(RunllmError):
     """Something went wrong inside runllm itself: a bug."""
 

@@ -13,6 +13,7 @@ from runllm.values import frozen
 if TYPE_CHECKING:
     from runllm.errors import RunllmError
     from runllm.settings import Configuration
+    from runllm.spending import Budget
 
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_NUM_RETRIES = 2
@@ -42,6 +43,12 @@ class Endpoint:
         allowed_bases: the addresses that the user lets the call go to, beside the provider's own.
         key_allowed: whether the user lets the key of `api_key_env`, or else the provider's own, go there.
         provider_params: what only this provider knows, sent as it is.
+        max_calls: the most calls of the run and the apps it uses; by default 1,000, and those that the elements of the
+            input's own lists need.
+        max_cost: US dollars that they may cost together.
+        max_time: seconds that they may take together.
+        allow_unpriced: whether a model whose price is not known may be called under `max_cost`.
+        budget: one around this run's own, such as that of many runs together.
         folder: where a relative `local/<path>.gguf` starts.
         within: the folder that such a path may not leave, links followed; None where a user named it.
     """
@@ -232,6 +239,11 @@ class Options:
     block_memory: int | None = None
     allowed_bases: tuple[str, ...] = ()
     folder: Path | None = None
+    max_calls: int | None = None
+    max_cost: float | None = None
+    max_time: float | None = None
+    allow_unpriced: bool = False
+    budget: Budget | None = None
     stats: bool = True
     log_content: bool = False
     configuration: Configuration | None = None

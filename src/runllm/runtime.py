@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from runllm import engines
 from runllm.engines.base import Engine, Setup
+from runllm.limiter import Limiter
 from runllm.results import Endpoint
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Runtime:
         jitter: a number from 0 to 1, to spread out calls that are sent again.
         wall: Unix seconds.
         store: where runs are recorded; None for nowhere.
+        calls: the calls in flight of all runs.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Runtime:
         )
         self._made: dict[str, Engine] = {}
         self._runners: dict[bool, Runner] = {}
+        self.calls = Limiter()
         self._lock = threading.Lock()
 
     def engine(self, endpoint: Endpoint) -> Engine:

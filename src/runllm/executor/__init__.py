@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runllm.errors import RunllmError
+from runllm.executor.ahead import key
 from runllm.executor.core import Run, Tree
 from runllm.executor.driver import adrive, drive, drive_tree
 from runllm.executor.effects import Effect
@@ -20,6 +21,9 @@ from runllm.results import Options, Request, RunResult, Usage
 from runllm.runtime import Runtime
 from runllm.tokens import Room
 from runllm.values import frozen
+
+if TYPE_CHECKING:
+    from runllm.executor.children import Job
 
 __all__ = ["Preview", "arun", "preview", "run", "settle"]
 
@@ -48,15 +52,14 @@ class Preview:
 
 def run(plan: Plan, given: Any, options: Options, runtime: Runtime) -> RunResult:
     """Run a plan and wait. Every failure of the run is in the result; nothing is raised for it."""
-    steps = _first(plan, options, runtime).steps(given)
-    if not plan.children:
-        return drive(steps, runtime)
-    return drive_tree(steps, runtime, options.concurrency)
+    first = _first(plan, given, options, runtime)
+    return (drive_tree if plan.children else drive)(first.steps(given), first.tree.outside)
 
 
 async def arun(plan: Plan, given: Any, options: Options, runtime: Runtime) -> RunResult:
     """As `run`, without blocking the event loop."""
-    return await adrive(_first(plan, options, runtime).steps(given), runtime, options.concurrency)
+    first = _first(plan, given, options, runtime)
+    return await adrive(first.steps(given), first.tree.outside)
 
 
 def preview(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Preview:
@@ -68,49 +71,65 @@ def preview(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Previ
         RunllmError: an input is refused, a block fails, or a template cannot be rendered.
     """
     try:
-        return _preview(_first(plan, options, runtime), given)
+        first = _first(plan, given, options, runtime)
+        first.foresee(given)
+        return _Previews(first.tree).of(first, given)
     except RunllmError as error:
         raise error.within(plan.program.name) if error.trail else error from None
 
 
-def settle(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
+def settle(steps: Generator[Effect, Any, T], run: Run) -> T:
     """Perform steps of a run that start no other: its `pre` blocks, say."""
-    return drive(steps, runtime)
+    return drive(steps, run.tree.outside)
 
 
-def _first(plan: Plan, options: Options, runtime: Runtime) -> Run:
-    return Run(plan, Tree(options=options, runtime=runtime, started=runtime.now()))
+def _first(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Run:
+    return Run(plan, Tree.of(plan, given, options, runtime))
 
 
-def _preview(one: Run, given: Any) -> Preview:
-    one.accept(given)
-    if one.plan.children:
-        return _preview_of_tree(one)
-    drive(one.before(), one.runtime)
-    if one.program.output is not None:
-        return Preview()
-    conversation = Conversation(one)
-    request = conversation.render()
-    engine, found = one.runtime.engine(request.endpoint), conversation.room(request)
-    price, usage = engine.price(request.endpoint), Usage(prompt_tokens=found.prompt, completion_tokens=found.answer)
-    cost = price.parts(usage, request.service) if price else None
-    return Preview(request=engine.sent(request), tokens=found, cost=cost)
+class _Previews:
+    """The previews of the runs of a tree, each made once."""
 
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.made: dict[Any, Preview] = {}
 
-def _preview_of_tree(one: Run) -> Preview:
-    from runllm.executor.children import Children
+    def of(self, one: Run, given: Any) -> Preview:
+        one.accept(given)
+        if one.plan.children:
+            return self.of_tree(one)
+        drive(one.before(), self.tree.outside)
+        if one.program.output is not None:
+            return Preview()
+        conversation = Conversation(one)
+        request = conversation.render()
+        engine, found = one.runtime.engine(request.endpoint), conversation.room(request)
+        price = engine.price(request.endpoint)
+        usage = Usage(prompt_tokens=found.prompt, completion_tokens=found.answer)
+        cost = price.parts(usage, request.service) if price else None
+        return Preview(request=engine.sent(request), tokens=found, cost=cost)
 
-    children = Children(one.plan, {"input": one.names["input"]}, one.begin, 1)
-    previews: dict[str, Preview] = {}
-    for name, needs in one.plan.needs.items():
-        if needs:
-            previews[name] = Preview(waits_for=tuple(sorted(needs)))
-            continue
-        for job in children.jobs(name):
-            child = Run(one.plan.children[name], one.tree, (*one.trail, job.label))
-            try:
-                previews[job.label] = _preview(child, job.given)
-            except RunllmError as error:
-                raise error.within(job.label) from None
-    waits_for = () if one.program.output is not None else tuple(one.plan.children)
-    return Preview(waits_for=waits_for, children=previews)
+    def of_tree(self, one: Run) -> Preview:
+        from runllm.executor.children import Children
+
+        children = Children(one)
+        previews: dict[str, Preview] = {}
+        for name, needs in one.plan.needs.items():
+            if needs:
+                previews[name] = Preview(waits_for=tuple(sorted(needs)))
+                continue
+            for job in children.jobs(name):
+                previews[job.label] = self.of_child(one, job)
+        waits_for = () if one.program.output is not None else tuple(one.plan.children)
+        return Preview(waits_for=waits_for, children=previews)
+
+    def of_child(self, one: Run, job: Job) -> Preview:
+        child = one.plan.children[job.name]
+        try:
+            *same, held = key(child, job.given)
+            if tuple(same) not in self.made:
+                self.tree.outside.budget.begin(held)
+                self.made[tuple(same)] = self.of(Run(child, self.tree, (*one.trail, job.label)), job.given)
+            return self.made[tuple(same)]
+        except RunllmError as error:
+            raise error.within(job.label) from None

@@ -1,19 +1,22 @@
-"""Run the apps that an app uses: each as soon as what it needs is there, as many at a time as may be."""
+"""Run the apps that an app uses: each as soon as what it needs is there and there is room for it."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from graphlib import TopologicalSorter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runllm.errors import RunllmError
-from runllm.executor.effects import Effect, Start, Steps, Stop, Wait
-from runllm.program import Dependency, Plan
+from runllm.executor.ahead import key
+from runllm.executor.effects import Effect, Start, Stop, Wait
+from runllm.program import Dependency
 from runllm.project import build
 from runllm.results import ChildResult
 from runllm.values import frozen
+
+if TYPE_CHECKING:
+    from runllm.executor.core import Run
 
 
 @frozen
@@ -37,23 +40,17 @@ class Children:
         results: of every run that was started, failed and stopped ones included.
     """
 
-    def __init__(self, plan: Plan, names: Mapping[str, Any], begin: Callable[[Plan, Job], Steps], most: int) -> None:
-        """Prepare them.
-
-        Args:
-            plan: whose children they are.
-            names: `input`, for the templates of `with`.
-            begin: makes the steps of a run.
-            most: how many are under way at a time.
-        """
-        self.plan = plan
-        self.names = names
-        self.begin = begin
-        self.most = most
+    def __init__(self, run: Run) -> None:
+        """Prepare those of a run whose input has been accepted."""
+        self.run_of_parent = run
+        self.plan = run.plan
+        self.tree = run.tree
+        self.names = {"input": run.names["input"]}
         self.results: list[ChildResult] = []
         self.outputs: dict[str, Any] = {}
-        self._dependencies = {dependency.name: dependency for dependency in plan.program.uses}
+        self._dependencies = {dependency.name: dependency for dependency in self.plan.program.uses}
         self._missing: dict[str, int] = {}  # how many runs of a dependency have not ended
+        self._under_way = 0
 
     def run(self) -> Generator[Effect, Any, dict[str, Any]]:
         """Run them all; returns what `uses` holds.
@@ -63,20 +60,17 @@ class Children:
         """
         order = TopologicalSorter(self.plan.needs)
         order.prepare()
-        queue: deque[Job] = deque()
-        under_way = 0
+        queue: deque[Iterator[Job]] = deque()
         try:
             while order.is_active():
                 for name in order.get_ready():
-                    queue += self.jobs(name)
+                    queue.append(self.jobs(name))
                     if not self._missing[name]:
                         order.done(name)
-                while queue and under_way < self.most:
-                    yield self.start(queue.popleft())
-                    under_way += 1
-                if under_way:
+                yield from self.begin(queue)
+                if self._under_way:
                     ended: ChildResult = yield Wait()
-                    under_way -= 1
+                    self._under_way -= 1
                     if self.take(ended):
                         order.done(ended.name)
         except RunllmError:
@@ -84,35 +78,55 @@ class Children:
             raise
         return self.outputs
 
-    def jobs(self, name: str) -> list[Job]:
-        """The runs that a dependency takes, now that what it needs is there."""
-        dependency, child = self._dependencies[name], self.plan.children[name]
-        source = self.plan.program.source
-        names = {**self.names, "uses": self.outputs}
-        contract = child.program.input
-        if dependency.for_each is None:
-            made = [Job(name=name, index=None, given=build.arguments(dependency, names, contract, source))]
-        else:
-            made = [
-                self.job(dependency, index, {**names, "item": item, "index": index + 1})
-                for index, item in enumerate(build.items(dependency, names, source))
-            ]
-            self.outputs[name] = [None] * len(made)
-        self._missing[name] = len(made)
-        return made
+    def begin(self, queue: deque[Iterator[Job]]) -> Generator[Effect, Any, None]:
+        """Begin as many runs as there is room for: one at least, so that no run waits for a room that never comes.
 
-    def job(self, dependency: Dependency, index: int, names: Mapping[str, Any]) -> Job:
-        """The run for one item of a list."""
+        Their inputs are made one by one, so that what has not begun takes no memory.
+        """
+        while queue and (not self._under_way or self.is_room()):
+            job = next(queue[0], None)
+            if job is None:
+                queue.popleft()
+                continue
+            yield self.start(job)
+            self._under_way += 1
+
+    def is_room(self) -> bool:
+        """Whether one more run may begin: here, and in the whole tree."""
+        most = self.tree.outside.most
+        return self._under_way < most and len(self.tree.busy) < most
+
+    def jobs(self, name: str) -> Iterator[Job]:
+        """The runs that a dependency takes, now that what it needs is there; each is made when it is asked for."""
+        dependency = self._dependencies[name]
+        names = {**self.names, "uses": self.outputs}
+        if dependency.for_each is None:
+            self._missing[name] = 1
+            return iter([self.job(dependency, None, names)])
+        items = build.items(dependency, names, self.plan.program.source)
+        self._missing[name] = len(items)
+        self.outputs[name] = [None] * len(items)
+        return (
+            self.job(dependency, index, {**names, "item": item, "index": index + 1}) for index, item in enumerate(items)
+        )
+
+    def job(self, dependency: Dependency, index: int | None, names: Mapping[str, Any]) -> Job:
+        """One run, for one item of a list where there is one."""
         contract = self.plan.children[dependency.name].program.input
         given = build.arguments(dependency, names, contract, self.plan.program.source)
         return Job(name=dependency.name, index=index, given=given)
 
     def start(self, job: Job) -> Start:
-        """The effect that begins a run; the same app on the same input is the same run."""
+        """The effect that begins a run; the same app on the same input is the same run.
+
+        Raises:
+            BudgetExceededError: no run may begin any more.
+        """
         child = self.plan.children[job.name]
-        filled = child.program.input.with_defaults(job.given)
-        key = (id(child), json.dumps(filled, sort_keys=True, ensure_ascii=False))
-        return Start(name=job.name, index=job.index, key=key, steps=self.begin(child, job))
+        *same, held = key(child, job.given)
+        self.tree.outside.budget.begin(held)
+        steps = self.run_of_parent.begin(child, job)
+        return Start(name=job.name, index=job.index, key=tuple(same), steps=steps)
 
     def take(self, ended: ChildResult) -> bool:
         """Keep a result; says whether it was the last of its dependency.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from runllm.diagnostics import Problem
@@ -25,13 +25,16 @@ from runllm.errors import (
     OutputSchemaError,
     RunllmError,
 )
+from runllm.executor import ahead
+from runllm.executor.driver import Outside
 from runllm.executor.effects import Effect, Steps, Work
 from runllm.executor.recording import recorded
 from runllm.executor.talk import Conversation, money
 from runllm.program import Plan, ValueTemplate
-from runllm.results import DEFAULT_CONCURRENCY, ChildResult, Endpoint, Event, Options, Outcome, RunResult
+from runllm.results import ChildResult, Endpoint, Event, Options, Outcome, RunResult
 from runllm.routing import Limits, endpoints, limits
 from runllm.runtime import Runtime
+from runllm.spending import unpriced
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -46,14 +49,24 @@ class Tree:
     Attributes:
         options: the caller's.
         runtime: what they reach the outside through.
+        outside: how they reach it.
         started: when the first began.
         endpoints: of each app, those that can be called.
+        busy: the names of those under way that do not wait for others.
     """
 
     options: Options
     runtime: Runtime
+    outside: Outside
     started: float
+    busy: set[tuple[str, ...]] = field(default_factory=set["tuple[str, ...]"])
     endpoints: dict[Plan, tuple[Endpoint, ...]] = field(default_factory=dict[Plan, "tuple[Endpoint, ...]"])
+
+    @classmethod
+    def of(cls, plan: Plan, given: Any, options: Options, runtime: Runtime) -> Tree:
+        """What the runs of a tree share when it begins."""
+        outside = Outside(runtime, ahead.budget(plan, given, options, runtime), options.concurrency)
+        return cls(options=options, runtime=runtime, outside=outside, started=runtime.now())
 
 
 class Run:
@@ -76,7 +89,11 @@ class Run:
 
     def steps(self, given: Any) -> Steps:
         """The whole run, as a generator of what the driver must do; the first of a tree is recorded at its end."""
-        result = yield from self.whole(given)
+        self.tree.busy.add(self.trail)
+        try:
+            result = yield from self.whole(given)
+        finally:
+            self.tree.busy.discard(self.trail)
         if self.trail or self.runtime.store is None or not self.options.stats:
             return result
         try:
@@ -89,7 +106,7 @@ class Run:
         try:
             self.accept(given)
             if not self.trail:
-                yield Work(do=self.preflight)  # a model may be downloaded first, where the user allows it
+                yield Work(do=partial(self.preflight, given))  # may download a model, where the user allows it
             yield from self.depend()
             yield from self.before()
             if self.program.output is not None:
@@ -147,8 +164,9 @@ class Run:
         self.names["input"] = value
         self.tell("input", f"{self.program.name} {self.program.version}: the input fits")
 
-    def preflight(self) -> None:
+    def preflight(self, given: Any) -> None:
         """Make sure that all models of the tree can be called, and blocks be run, before anything is paid for."""
+        self.foresee(given)
         if self.options.model is not None and self.program.output is not None and not self.options.whole_tree:
             self.warn(f"{self.program.name} calls no model itself, so the model that was given is not used")
         for way, plan in self.plan.ways():
@@ -161,6 +179,22 @@ class Run:
                     error = error.within(name)
                 raise error from None
             self.warnings += one.warnings if way else []
+
+    def foresee(self, given: Any) -> None:
+        """Refuse a run that surely needs more than its budget, or whose cost cannot be known where it is bounded.
+
+        Raises:
+            BudgetExceededError: as it says.
+        """
+        outside = self.tree.outside
+        outside.budget.begin()
+        if self.plan.children:
+            ahead.foresee(self.plan, given, outside.budget)
+        if outside.budget.bounds_cost and not self.options.allow_unpriced:
+            for way, plan in self.plan.ways():
+                for endpoint in Run(plan, self.tree, way).endpoints:
+                    if self.runtime.engine(endpoint).price(endpoint) is None:
+                        raise unpriced(endpoint.model)
 
     def check_ready(self) -> None:
         """Make sure that the model can be called, and blocks be run.
@@ -188,11 +222,12 @@ class Run:
             return
         from runllm.executor.children import Children  # 2 ms that an app without children need not pay
 
-        most = self.options.concurrency or DEFAULT_CONCURRENCY
-        children = Children(self.plan, {"input": self.names["input"]}, self.begin, most)
+        children = Children(self)
+        self.tree.busy.discard(self.trail)  # it waits, and others may begin
         try:
             self.names["uses"] = yield from children.run()
         finally:
+            self.tree.busy.add(self.trail)
             self.children = children.in_order()
 
     def begin(self, plan: Plan, job: Job) -> Steps:

@@ -7,12 +7,15 @@ driven in a loop whoever calls it, since a task in a loop can be stopped in the 
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runllm.errors import InterruptedRunError, RunllmError
+from runllm import tokens
+from runllm.errors import InterruptedRunError, ProviderTimeoutError, RunllmError
 from runllm.executor.effects import Call, Effect, Pause, Start, Steps, Stop, Wait, Work
-from runllm.results import DEFAULT_CONCURRENCY, ChildResult, RunResult
+from runllm.results import DEFAULT_CONCURRENCY, ChildResult, Completion, Request, RunResult, Usage
 from runllm.runtime import Runtime
+from runllm.spending import Budget
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,7 +23,75 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def drive(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
+class Outside:
+    """What the runs of a tree reach the outside through: their calls take turns with all others, and are paid for.
+
+    Attributes:
+        runtime: what they reach.
+        budget: what they may spend.
+        most: the most calls in flight at a time, those of others included.
+    """
+
+    def __init__(self, runtime: Runtime, budget: Budget, concurrency: int | None) -> None:
+        self.runtime = runtime
+        self.budget = budget
+        self.most = concurrency or DEFAULT_CONCURRENCY
+
+    def call(self, request: Request) -> Completion:
+        """Send a request when there is a place for it, and wait."""
+        with self.runtime.calls.place(self.most):
+            sent = self.counted(request)
+            try:
+                return self.paid(sent, self.runtime.engine(sent.endpoint).complete(sent))
+            except ProviderTimeoutError as error:
+                raise self.late() or error from None
+
+    async def acall(self, request: Request) -> Completion:
+        """As `call`, without blocking the event loop."""
+        async with self.runtime.calls.aplace(self.most):
+            sent = self.counted(request)
+            try:
+                return self.paid(sent, await self.runtime.engine(sent.endpoint).acomplete(sent))
+            except ProviderTimeoutError as error:
+                raise self.late() or error from None
+
+    def counted(self, request: Request) -> Request:
+        """The request, counted, and cut to the time that is left.
+
+        Raises:
+            BudgetExceededError: it may not be sent.
+        """
+        self.budget.call(self.price(request) if self.budget.bounds_cost else 0.0)
+        left = self.budget.seconds_left
+        return request if left is None or left >= request.timeout else replace(request, timeout=left)
+
+    def price(self, request: Request) -> float:
+        """US dollars of the prompt, as it is estimated."""
+        price = self.runtime.engine(request.endpoint).price(request.endpoint)
+        prompt = tokens.estimate_messages([message.content for message in request.messages])
+        return price.parts(Usage(prompt_tokens=prompt), request.service)[0] if price else 0.0
+
+    def paid(self, request: Request, completion: Completion) -> Completion:
+        """The answer, after it was paid for."""
+        held = len(completion.text) + sum(len(message.content) for message in request.messages)
+        self.budget.pay(tokens=completion.usage.total_tokens, cost=completion.cost or 0.0, held=held)
+        return completion
+
+    def late(self) -> RunllmError | None:
+        """Why a call was cut, where the budget's time did it."""
+        try:
+            self.budget.foresee()
+        except RunllmError as error:
+            return error
+        return None
+
+    def pause(self, seconds: float) -> float:
+        """How long to wait, when so many seconds are asked for: no longer than there is time."""
+        left = self.budget.seconds_left
+        return seconds if left is None else min(seconds, left)
+
+
+def drive(steps: Generator[Effect, Any, T], outside: Outside) -> T:
     """Perform each effect in this thread and hand back its answer or its error; no runs can be started in it.
 
     Raises:
@@ -31,7 +102,7 @@ def drive(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
         effect = next(steps)
         while True:
             try:
-                answer = _perform(effect, runtime)
+                answer = _perform(effect, outside)
             except RunllmError as error:
                 effect = steps.throw(error)
             except (KeyboardInterrupt, SystemExit) as signal:
@@ -47,48 +118,45 @@ def drive(steps: Generator[Effect, Any, T], runtime: Runtime) -> T:
         return end.value
 
 
-def _perform(effect: Effect, runtime: Runtime) -> Any:
+def _perform(effect: Effect, outside: Outside) -> Any:
     match effect:
         case Call(request=request):
-            return runtime.engine(request.endpoint).complete(request)
+            return outside.call(request)
         case Pause(seconds=seconds):
-            return runtime.sleep(seconds)
+            return outside.runtime.sleep(outside.pause(seconds))
         case Work(do=do):
             return do()
         case _:
             raise AssertionError(f"{effect} needs an event loop")
 
 
-def drive_tree(steps: Steps, runtime: Runtime, concurrency: int | None) -> RunResult:
+def drive_tree(steps: Steps, outside: Outside) -> RunResult:
     """Drive a run that starts others, in an event loop of its own, and wait."""
     import asyncio  # 25 ms that a run without children need not pay
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(adrive(steps, runtime, concurrency))
+        return asyncio.run(adrive(steps, outside))
     from runllm.engines.background import Background
 
     other = Background()  # called within a loop, as in a notebook, which cannot be used while it waits for this
     try:
-        return other.run(lambda: adrive(steps, runtime, concurrency))
+        return other.run(lambda: adrive(steps, outside))
     finally:
         other.close()
 
 
-async def adrive(steps: Generator[Effect, Any, T], runtime: Runtime, concurrency: int | None) -> T:
+async def adrive(steps: Generator[Effect, Any, T], outside: Outside) -> T:
     """Perform each effect without blocking the event loop, and drive the runs that are started beside it."""
-    return await _Driver(runtime, concurrency or DEFAULT_CONCURRENCY).drive(steps)
+    return await _Driver(outside).drive(steps)
 
 
 class _Driver:
     """One run and all that it starts. It lives in one event loop, and needs no locks."""
 
-    def __init__(self, runtime: Runtime, concurrency: int) -> None:
-        import asyncio
-
-        self.runtime = runtime
-        self.calls = asyncio.Semaphore(concurrency)
+    def __init__(self, outside: Outside) -> None:
+        self.outside = outside
         self.runs: dict[Hashable, asyncio.Task[RunResult]] = {}
         self.stopped: set[asyncio.Task[Any] | None] = set()
         self.stopping: set[asyncio.Task[Any] | None] = set()
@@ -126,14 +194,14 @@ class _Driver:
 
         match effect:
             case Call(request=request):
-                async with self.calls:
-                    return await self.runtime.engine(request.endpoint).acomplete(request)
+                return await self.outside.acall(request)
             case Pause(seconds=seconds):
-                return await asyncio.sleep(seconds)
+                return await asyncio.sleep(self.outside.pause(seconds))
             case Work(do=do):
                 return await asyncio.to_thread(do)
             case Start():
-                return self.start(effect, started)
+                self.start(effect, started)
+                return await asyncio.sleep(0)  # so that it begins, and that a signal is heard between two of many
             case Wait():
                 return await self.wait(started)
             case Stop():

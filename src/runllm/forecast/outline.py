@@ -137,11 +137,11 @@ class Outliner:
         self.runtime = runtime
         self.past = past
         self.notes: list[str] = []
-        self.tree = Tree(options=self.options, runtime=runtime, started=runtime.now())
         self._made: dict[tuple[int, str], Outline] = {}
 
     def outline(self, plan: Plan, given: Mapping[str, Any] | None) -> Outline:
         """The outline of a run on an input; None for a usual one."""
+        self.tree = Tree.of(plan, given, self.options, self.runtime)
         try:
             return self.app(plan, UNKNOWN if given is None else given, ())
         except RunllmError as error:
@@ -236,7 +236,7 @@ class Outliner:
         attempts = 1 + run.limits.max_retries
         estimated = None
         if known:
-            executor.settle(run.before(), self.runtime)
+            executor.settle(run.before(), run)
             estimated = conversation.room(conversation.render()).prompt
         prompt = past.prompt_tokens if estimated is None else round(estimated * past.counted_by_estimated)
         return Call(

@@ -1,0 +1,176 @@
+"""What a tree of runs may spend, and what it has spent: calls, tokens, money, seconds, bytes held, runs.
+
+Pure: it counts what it is told, and asks a clock that it is given. Budgets nest: what is spent of one is spent of
+the one around it as well, and either may end the run. A call is counted before it is made and paid for after it, so
+that calls are never exceeded, and the other bounds by no more than the calls in flight.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+from runllm.errors import BudgetExceededError
+from runllm.values import frozen
+
+DEFAULT_CALLS = 1_000
+"""Calls of a tree of which nobody says how many it may make, beside those for the elements of the user's own lists."""
+RUNS_PER_CALL = 10
+"""Runs of apps that may begin for each call that may be made: most apps that call no model are steps between calls."""
+DEFAULT_HELD = 1 << 29
+"""Bytes of inputs, prompts and answers that the result of a tree may hold."""
+
+
+@frozen
+class Bounds:
+    """The most that may be spent; None for no bound.
+
+    Attributes:
+        calls: of models, each that is sent again included.
+        tokens: of prompts and answers.
+        cost: US dollars.
+        seconds: since the budget was made.
+        held: bytes of inputs, prompts and answers.
+        runs: of apps, whether or not they call a model.
+    """
+
+    calls: int | None = None
+    tokens: int | None = None
+    cost: float | None = None
+    seconds: float | None = None
+    held: int | None = None
+    runs: int | None = None
+
+
+@frozen
+class Spent:
+    """What was spent; see `Bounds`."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+    held: int = 0
+    runs: int = 0
+
+
+class Budget:
+    """Bounds, and what is spent of them. Thread-safe.
+
+    Attributes:
+        bounds: what may be spent.
+        outer: the budget around this one, of which the same is spent.
+    """
+
+    def __init__(self, bounds: Bounds, now: Callable[[], float], outer: Budget | None = None) -> None:
+        """Begin to count; the seconds run from here, by the clock `now`."""
+        self.bounds = bounds
+        self.outer = outer
+        self._now = now
+        self._began = now()
+        self._lock = threading.Lock()
+        self._spent = Spent()
+
+    @property
+    def spent(self) -> Spent:
+        """What was spent until now."""
+        return replace(self._spent, seconds=self._now() - self._began)
+
+    @property
+    def bounds_cost(self) -> bool:
+        """Whether the money is bounded, here or around."""
+        return self.bounds.cost is not None or (self.outer is not None and self.outer.bounds_cost)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until a bound on time is reached, at least 0; None without one."""
+        around = self.outer.seconds_left if self.outer else None
+        own = None if self.bounds.seconds is None else max(0.0, self._began + self.bounds.seconds - self._now())
+        return min((left for left in (own, around) if left is not None), default=None)
+
+    def call(self, cost: float = 0.0) -> None:
+        """Count a call that is about to be made.
+
+        Args:
+            cost: US dollars that it takes at the least.
+
+        Raises:
+            BudgetExceededError: one bound is reached, or would be passed; the call is not counted.
+        """
+        with self._lock:
+            self._hold(calls=1, cost=cost)
+            if self.outer is not None:
+                self.outer.call(cost)
+            self._count(calls=1)
+
+    def begin(self, held: int = 0) -> None:
+        """Count a run of an app that is about to begin, and the bytes of its input.
+
+        Raises:
+            BudgetExceededError: one bound is reached, or would be passed; the run is not counted.
+        """
+        with self._lock:
+            self._hold(runs=1, held=held)
+            if self.outer is not None:
+                self.outer.begin(held)
+            self._count(runs=1, held=held)
+
+    def pay(self, *, tokens: int = 0, cost: float = 0.0, held: int = 0) -> None:
+        """Count what a call came to. Never raises: what was answered is kept, and the next call is refused."""
+        with self._lock:
+            self._count(tokens=tokens, cost=cost, held=held)
+        if self.outer is not None:
+            self.outer.pay(tokens=tokens, cost=cost, held=held)
+
+    def foresee(self, *, calls: int = 0, runs: int = 0) -> None:
+        """Refuse what surely comes to more than is left, before any of it is spent.
+
+        Raises:
+            BudgetExceededError: so many calls or runs are needed at the least, and not all of them are left.
+        """
+        self._hold(calls=calls, runs=runs, foreseen=True)
+        if self.outer is not None:
+            self.outer.foresee(calls=calls, runs=runs)
+
+    def _count(self, **more: float) -> None:
+        self._spent = replace(self._spent, **{name: getattr(self._spent, name) + add for name, add in more.items()})
+
+    def _hold(self, *, foreseen: bool = False, **more: float) -> None:
+        """Refuse what would pass a bound: counts may reach theirs, and what is only known afterwards may not."""
+        spent = self.spent
+        for name, most in asdict(self.bounds).items():
+            there, add = getattr(spent, name), more.get(name, 0)
+            if most is not None and (there + add > most or (name in _AFTERWARDS and there >= most > 0)):
+                raise _exceeded(name, most, spent, int(there + add) if foreseen and add else 0)
+
+
+_AFTERWARDS = ("tokens", "cost", "seconds", "held")
+_WORDS = {
+    "calls": ("{:,} calls", "Raise it with `--max-calls`, or in your own settings, if you trust the file that much."),
+    "tokens": ("{:,} tokens", "Raise the bound on tokens of the budget that was given."),
+    "cost": ("{:,.6g} US dollars", "Raise it with `--max-cost`, or name a cheaper model with `--model`."),
+    "seconds": ("{:,.6g} seconds", "Raise it with `--max-time`, such as `--max-time 30m`."),
+    "held": ("{:,} bytes of inputs, prompts and answers", "Run it on fewer or smaller items at a time."),
+    "runs": ("{:,} runs of apps", "Raise `--max-calls`: ten runs may begin for each call."),
+}
+
+
+def _exceeded(bound: str, most: float, spent: Spent, needed: int) -> BudgetExceededError:
+    words, hint = _WORDS[bound]
+    made = f"{spent.calls:,} calls, {spent.tokens:,} tokens, ${spent.cost:.6g} and {spent.seconds:.3g} s were spent"
+    said = f"it needs more: at least {needed:,}" if needed else made
+    return BudgetExceededError(
+        f"the budget of {words.format(most)} does not suffice; {said}",
+        hint=hint,
+        details={"bound": bound, "most": most, "spent": asdict(spent), **({"needed": needed} if needed else {})},
+    )
+
+
+def unpriced(model: str) -> BudgetExceededError:
+    """The error for a model of unknown price where money is bounded."""
+    return BudgetExceededError(
+        f"the price of {model} is not known, so that a bound on its cost cannot be held",
+        hint="Leave `--max-cost` away, bound the calls with `--max-calls`, or give `--allow-unpriced`.",
+        details={"bound": "cost", "model": model},
+    )
