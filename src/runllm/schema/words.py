@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem, did_you_mean, pointer
-from runllm.schema.facts import declared_properties, listed
+from runllm.schema.facts import Found, declared_properties, enter, listed
 from runllm.schema.walk import Schema, resolve
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def problem_of(error: jsonschema_rs.ValidationError, root: Schema) -> Problem:
         message = f"`{facts['property']}` is required but missing"
     elif keyword == "additionalProperties":
         names: list[str] = facts["unexpected"]
-        known = _known_properties(root, error.schema_path)
+        known = _known_properties(root, error.instance_path)
         message = "unexpected " + ", ".join(f"`{name}`" for name in names)
-        hint = did_you_mean(names[0], known) if known else ""
+        hint = did_you_mean(names[0], known)
     elif keyword in ("anyOf", "oneOfNotValid"):
         message = _no_branch(error, facts)
     else:
@@ -48,15 +48,13 @@ def _no_branch(error: jsonschema_rs.ValidationError, facts: Mapping[str, Any]) -
     return clip("; ".join(wanted) or error.message)
 
 
-def _known_properties(root: Schema, schema_path: Sequence[str | int]) -> list[str]:
-    node: Any = root
-    for step in schema_path[:-1]:
-        node = resolve(root, node) if isinstance(node, Mapping) else node
-        try:
-            node = node[step]
-        except (KeyError, IndexError, TypeError):
-            return []
-    return list(declared_properties(root, node)) if isinstance(node, Mapping) else []
+def _known_properties(root: Schema, path: Iterable[str | int]) -> list[str]:
+    """The names that an object at a place of a value may have."""
+    node: Schema = root
+    for step in path:
+        entered = enter(root, node, step)
+        node = entered.schema if isinstance(entered, Found) else {}
+    return list(declared_properties(root, node))
 
 
 def described(schema: Schema) -> str:
