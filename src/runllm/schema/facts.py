@@ -8,7 +8,6 @@ schema requires, and takes the rest for anything. What its *author meant* (`decl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
@@ -273,22 +272,19 @@ def schema_at(root: Schema, path: Sequence[str]) -> Schema | None:
     return {"anyOf": [node, {"type": "null"}], **kept} if absent else {**resolve(root, node), **kept}
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The step leads to a value of this schema; `{}` where nothing is known of it."""
 
     schema: Schema
 
 
-@dataclass(frozen=True, slots=True)
-class Undeclared:
+class Undeclared(NamedTuple):
     """The value is an object or array that does not have this; `names` are those it has."""
 
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Impossible:
+class Impossible(NamedTuple):
     """The value is of a type that has no such step."""
 
     types: tuple[str, ...]
