@@ -1,14 +1,22 @@
-"""Read a file whole, within a bound, and open what a path led to when it was looked at."""
+"""Read a file whole, within a bound, and write one whole or not at all.
+
+What is read is what a path led to when it was looked at. What a user named to be written is written through no link
+that leads elsewhere: a folder may come from a stranger, and `out.json` in it be a link to a file of the user's. So a
+link is followed only to what lies in its own folder or below; a folder that the user typed may itself be a link. What
+is no file, such as a device, a pipe or `/dev/stdout`, is written as it is.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import TextIO, TypeAlias
 
 from runllm.errors import FileAccessError
 
@@ -23,6 +31,8 @@ _OPEN_ALREADY = ("/dev/fd/", "/dev/stdin", "/proc/")  # what a shell names: its 
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe is opened without waiting
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _NO_LINK_AT_ALL = getattr(os, "O_NOFOLLOW_ANY", 0)  # macOS looks at each step of a path
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+_MOST_LINKS = 40  # as the system allows
 
 
 def open_resolved(path: str, flags: int) -> int:
@@ -118,8 +128,6 @@ def read_standard_input(most: int) -> bytes:
     Raises:
         FileAccessError: it is closed, or not readable.
     """
-    import sys
-
     try:
         return sys.stdin.buffer.read(most + 1)
     except (AttributeError, OSError, ValueError):  # a process may be started without one
@@ -135,3 +143,174 @@ def unwritable(folder: str | Path) -> str | None:
             return None
     except OSError as error:
         return error.strerror or str(error)
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def check_writable(path: str) -> None:
+    """Refuse what `writing` could not write, before the work whose result it is to hold.
+
+    Raises:
+        FileAccessError: why not.
+    """
+    with _catalogued(path):
+        descriptor = _own_descriptor(path)
+        if descriptor is not None:
+            os.write(descriptor, b"")
+        elif _is_no_file(path):
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        else:
+            reason = unwritable(os.path.dirname(_destination(path)))  # noqa: PTH120 - text is all that is needed
+            if reason is not None:
+                raise _refused(path, reason)
+
+
+@contextmanager
+def writing(path: str, *, private: bool = False) -> Generator[TextIO]:
+    """A text to write: see the module; `private` as for `replacing`.
+
+    Raises:
+        FileAccessError: it cannot be written.
+    """
+    with _catalogued(path):
+        descriptor = _own_descriptor(path)
+        if descriptor is not None:
+            sys.stdout.flush()  # it may be the same
+            with _text(os.dup(descriptor)) as file:
+                yield file
+        elif _is_no_file(path):
+            with _text(_device(path)) as file:
+                yield file
+        else:
+            with replacing(path, private=private) as file:
+                yield file
+
+
+@contextmanager
+def replacing(path: str, *, private: bool = False, mode: int = 0o666) -> Generator[TextIO]:
+    """A text to write, which takes the place of a file when it is whole: whoever reads meanwhile gets no half.
+
+    The file keeps its mode. If anything is raised meanwhile, it stays as it was.
+
+    Args:
+        path: the file; where it is a link, what it leads to is replaced.
+        private: whether only this user may read it from now on.
+        mode: of a new file, less what the umask takes.
+
+    Raises:
+        FileAccessError: it is a link to something outside its folder.
+        OSError: it cannot be written.
+    """
+    with _place(path) as (folder, name):
+        temporary = os.path.join(os.path.dirname(name), f".{os.urandom(8).hex()}")  # noqa: PTH118, PTH120 - often a name alone
+        try:
+            with _text(os.open(temporary, _NEW, 0o600 if private else mode, dir_fd=folder)) as file:
+                old = None if private else _mode(name, folder)
+                if old is not None and sys.platform != "win32":
+                    os.fchmod(file.fileno(), old)
+                yield file
+            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=folder)
+
+
+@contextmanager
+def _place(path: str) -> Generator[tuple[int | None, str]]:
+    """The folder in which a file is replaced, held open so that nothing leads elsewhere meanwhile, and its name there.
+
+    Where the system holds no folder open, as Windows: None, and the whole path.
+    """
+    destination = _destination(path)
+    if os.open not in os.supports_dir_fd:
+        yield None, destination
+        return
+    folder, name = os.path.split(destination)
+    descriptor = open_resolved(folder, FOLDER)
+    try:
+        yield descriptor, name
+    finally:
+        os.close(descriptor)
+
+
+def _destination(path: str) -> str:
+    """The resolved path of what is replaced, which lies in the folder that is named or, for a link, below it."""
+    folder, name = os.path.split(path)
+    if name in ("", os.curdir, os.pardir):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    own, real = os.path.realpath(folder or os.curdir), os.path.realpath(path)
+    if Path(real).is_relative_to(own):
+        return real
+    raise FileAccessError(
+        f"`{path}` cannot be written: it is a link to `{real}`, outside its own folder",
+        details={"path": path, "target": real},
+        hint="Name that file itself if it is meant, or remove the link; nothing was written.",
+    )
+
+
+def _own_descriptor(path: str) -> int | None:
+    """The descriptor of this process that is named, as by `/dev/stdout`; None for anything else.
+
+    Another way to open it would begin the file behind it anew.
+    """
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(path)
+        folder = os.path.realpath(folder or os.curdir)
+        if folder in (f"/proc/{os.getpid()}/fd", "/dev/fd") and name.isdecimal():
+            return int(name)
+        path = os.path.join(folder, name)  # noqa: PTH118 - keeps what `readlink` says as it is
+        if not os.path.islink(path):  # noqa: PTH114 - as above
+            return None
+        path = os.path.join(folder, os.readlink(path))  # noqa: PTH115, PTH118 - as above
+    return None
+
+
+def _is_no_file(path: str) -> bool:
+    """Whether this is there and no regular file: a device or a pipe, also at the end of a link.
+
+    Raises:
+        OSError: it is a folder, or cannot be seen.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - text is all that is needed
+    except FileNotFoundError:
+        return False  # it is still to be made
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return not stat.S_ISREG(mode)
+
+
+def _device(path: str) -> int:
+    """Open what is no file to write to it; a file that has taken its place meanwhile is left alone."""
+    descriptor = os.open(path, os.O_WRONLY)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it has just become a file")
+    return descriptor
+
+
+def _mode(name: str, folder: int | None) -> int | None:
+    """The permissions of a file; None where there is none yet."""
+    try:
+        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return None
+    return stat.S_IMODE(mode) if stat.S_ISREG(mode) else None
+
+
+def _text(descriptor: int) -> TextIO:
+    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="")
+
+
+@contextmanager
+def _catalogued(path: str) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _refused(path, error.strerror or str(error)) from None
+
+
+def _refused(path: str, reason: str) -> FileAccessError:
+    return FileAccessError(f"`{path}` cannot be written: {reason}", details={"path": path})

@@ -15,7 +15,7 @@ from tests.apps import at, leaf
 from tests.integration.provider import Provider, answer
 from tests.moments import at_opening
 
-from runllm import targets
+from runllm import files
 from runllm.errors import FileAccessError
 from runllm.files import open_resolved
 
@@ -97,8 +97,8 @@ def test_a_link_within_its_folder_is_the_file_it_leads_to(folder: Path, leads: s
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         path = typed.replace("{folder}", str(folder))
-        targets.check(path)
-        with targets.writing(path) as file:
+        files.check_writable(path)
+        with files.writing(path) as file:
             file.write("new")
     assert link.is_symlink()
     assert (folder / leads.replace("{folder}/", "")).read_text("utf-8") == "new"
@@ -124,8 +124,8 @@ def test_what_can_be_no_file_is_refused(folder: Path, path: str, monkeypatch: py
     monkeypatch.chdir(folder)
     before = sorted(folder.rglob("*"))
     with pytest.raises(FileAccessError, match="cannot be written"):
-        targets.check(path)
-    with pytest.raises(FileAccessError, match="cannot be written"), targets.writing(path):
+        files.check_writable(path)
+    with pytest.raises(FileAccessError, match="cannot be written"), files.writing(path):
         pass
     assert sorted(folder.rglob("*")) == before
 
@@ -181,12 +181,12 @@ def test_a_device_and_a_pipe_are_written_as_they_are(folder: Path) -> None:
 
 def test_a_link_that_is_put_there_after_the_check_is_not_written_through(folder: Path) -> None:
     target, victim = folder / "out.json", folder.parent / "outside" / "victim"
-    targets.check(str(target))
+    files.check_writable(str(target))
     target.symlink_to(victim)
-    with pytest.raises(FileAccessError, match="outside its own folder"), targets.writing(str(target)):
+    with pytest.raises(FileAccessError, match="outside its own folder"), files.writing(str(target)):
         pass
     target.unlink()
-    with targets.writing(str(target)) as file:
+    with files.writing(str(target)) as file:
         file.write("new")
         target.symlink_to(victim)
     assert untouched(folder)
@@ -195,7 +195,7 @@ def test_a_link_that_is_put_there_after_the_check_is_not_written_through(folder:
 
 def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere_else(folder: Path) -> None:
     (folder / "out.json").symlink_to("sub/real.json")
-    with targets.writing(str(folder / "out.json")) as file:
+    with files.writing(str(folder / "out.json")) as file:
         file.write("new")
         (folder / "sub").rename(folder / "moved")
         (folder / "sub").symlink_to(folder.parent / "outside")
@@ -222,9 +222,9 @@ def test_what_becomes_a_link_at_any_moment_is_not_written_through(tmp_path: Path
 
         with at_opening(moment, turn) as happened, contextlib.suppress(FileAccessError):
             if step == "check":
-                targets.check(str(folder / "out.json"))
+                files.check_writable(str(folder / "out.json"))
             else:
-                with targets.writing(str(folder / "out.json")) as file:
+                with files.writing(str(folder / "out.json")) as file:
                     file.write("new")
         assert [(path.name, path.read_text("utf-8")) for path in outside.iterdir()] == [("real.json", "old")]
         if not happened():
@@ -250,7 +250,7 @@ def test_a_link_that_turns_all_the_time_is_never_followed(folder: Path) -> None:
     try:
         for _ in range(300):
             try:
-                with targets.writing(str(target)) as file:
+                with files.writing(str(target)) as file:
                     file.write("new")
                 written += 1
             except FileAccessError:
@@ -267,12 +267,12 @@ def test_a_failure_meanwhile_leaves_the_file_and_nothing_else(folder: Path) -> N
     target.write_text("old", encoding="utf-8")
     target.chmod(0o640)
     before = sorted(folder.iterdir())
-    with pytest.raises(ZeroDivisionError), targets.writing(str(target)) as file:
+    with pytest.raises(ZeroDivisionError), files.writing(str(target)) as file:
         file.write(f"half{1 // 0}")
     assert (target.read_text("utf-8"), sorted(folder.iterdir())) == ("old", before)
-    with targets.writing(str(target)) as file:
+    with files.writing(str(target)) as file:
         file.write("new")
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    with targets.writing(str(target), private=True) as file:
+    with files.writing(str(target), private=True) as file:
         file.write("new")
     assert stat.S_IMODE(target.stat().st_mode) == 0o600

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from runllm import targets
+from runllm import files
 from runllm.diagnostics import clip
 from runllm.quantities import UNKNOWN
 from runllm.rendering import one_line, safe
@@ -56,14 +56,14 @@ def write(pieces: Iterable[str], target: str | None, *, foreign: bool = False, p
         for piece in pieces:
             click.echo(harmless(piece) if shown else piece, nl=False, color=True)
         return
-    with targets.writing(target, private=private) as file:
+    with files.writing(target, private=private) as file:
         file.writelines(map(harmless, pieces) if foreign and file.isatty() else pieces)
 
 
 def check_target(target: str | None) -> None:
     """Refuse a file that `write` could not write, before the work whose result it is to hold."""
     if target is not None and target != "-":
-        targets.check(target)
+        files.check_writable(target)
 
 
 def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

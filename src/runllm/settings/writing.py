@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from runllm.diagnostics import Problem
 from runllm.errors import ConfigError, FileAccessError
-from runllm.files import read_bytes
+from runllm.files import read_bytes, replacing
 from runllm.ownership import doubt
 from runllm.settings.configuration import (
     all_problems,
@@ -24,7 +24,6 @@ from runllm.settings.configuration import (
 from runllm.settings.files import MAX_BYTES, PROJECT_FILE, USER_FILE_VARIABLE, parse, user_file
 from runllm.settings.layers import barred, fault, of_document, passed_over
 from runllm.settings.schema import KeyPath, path_of, setting_of, spelled
-from runllm.targets import replacing
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
