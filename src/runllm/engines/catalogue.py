@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from runllm.errors import ModelNotFoundError
+from runllm.models.folder import Store, models_folder
 from runllm.models.gguf import starts_as_gguf, trained_window
-from runllm.models.known import KNOWN, PREFIX, PackagedModel, installed
-from runllm.models.names import HUB, source_of, unknown
-from runllm.models.store import Store, models_folder
+from runllm.models.known import HUB, KNOWN, PREFIX, PackagedModel, installed, source_of, unknown
 from runllm.results import Endpoint
 
 __all__ = ["PREFIX", "locate", "trained_window"]

@@ -9,18 +9,14 @@ What pulls and lists is imported when it is used: a run of a local model only lo
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runllm.models.growing import Listener, Progress
+    from runllm.models.folder import Model, Removed, inventory, models_folder, remove
     from runllm.models.known import KNOWN, HubModel, KnownModel, PackagedModel
-    from runllm.models.listing import Model, Removed, inventory, remove
-    from runllm.models.pulling import Pulled, pull
-    from runllm.models.store import models_folder
+    from runllm.models.pulling import Listener, Progress, Pulled, pull
 
 _HOMES = {
-    "growing": ("Listener", "Progress"),
+    "pulling": ("Listener", "Progress", "Pulled", "pull"),
     "known": ("KNOWN", "HubModel", "KnownModel", "PackagedModel"),
-    "listing": ("Model", "Removed", "inventory", "remove"),
-    "pulling": ("Pulled", "pull"),
-    "store": ("models_folder",),
+    "folder": ("Model", "Removed", "inventory", "models_folder", "remove"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

