@@ -17,7 +17,6 @@ from runllm.schema import (
     Contract,
     described,
     fit,
-    inlined,
     normal_form,
     read_text,
     resolve,
@@ -90,7 +89,7 @@ def check(data: bytes) -> None:
             values.append(json.loads(line))
         except (ValueError, RecursionError):
             values.append(line)
-    forms = [Contract(inlined(schema)), *([] if "format" in first else [Contract(normal_form(schema))])]
+    forms = [] if "format" in first else [Contract(normal_form(schema))]
     for value in values:
         _check_value(value, contract, forms)
 

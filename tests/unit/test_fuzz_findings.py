@@ -11,7 +11,7 @@ from runllm.diagnostics import nearest
 from runllm.documents import DocumentError, read
 from runllm.parser import parse
 from runllm.project.check import analyse
-from runllm.schema import Contract, follow, inlined, schema_problems
+from runllm.schema import Contract, follow, object_of, schema_problems
 from runllm.templates import findings
 from runllm.templates.checking import MAX_FINDINGS
 
@@ -92,7 +92,7 @@ def test_a_step_with_thousands_of_digits_is_a_name() -> None:
 )
 def test_a_ref_in_a_constant_is_no_reference(schema: dict[str, Any]) -> None:
     assert schema_problems(schema) == []
-    assert inlined(schema) == schema
+    assert object_of({"it": schema})["properties"]["it"] == schema
 
 
 def test_half_a_character_in_a_schema_is_a_problem() -> None:
@@ -240,6 +240,8 @@ def test_aliases_nest_no_deeper_than_what_is_written_out() -> None:
 
 
 def test_the_copies_of_a_schema_stay_json() -> None:
-    """A schema with references is still replaced where nothing else is called `$ref`."""
-    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": {"x": {"type": "string"}}}
-    assert json.loads(json.dumps(inlined(schema)))["properties"]["a"] == {"type": "string"}
+    """A reference is still moved where a property is called as a keyword is."""
+    schema = {"type": "object", "properties": {"const": {"$ref": "#/$defs/x"}}, "$defs": {"x": {"type": "string"}}}
+    whole = Contract(json.loads(json.dumps(object_of({"it": schema}))))
+    assert whole.accepts({"it": {"const": "a"}})
+    assert not whole.accepts({"it": {"const": 1}})

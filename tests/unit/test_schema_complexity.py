@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from runllm.schema import Contract, inlined, normal_form, schema_problems
+from runllm.schema import Contract, normal_form, object_of, schema_problems
 
 STRING: dict[str, Any] = {"type": "string"}
 NOT_SAFE = ["complexity"]
@@ -122,11 +122,11 @@ def exhaust(name: str) -> None:
     refused = [problem.keyword for problem in schema_problems(schema) if problem.severity == "error"]
     assert refused == rules
     normal_form(schema)
-    inlined(schema)
     if not refused:
         contract = Contract(schema)
         assert contract.accepts(value) == (contract.problems(value) == ())
         contract.with_defaults(value)
+        object_of({"it": schema})
 
 
 @pytest.mark.parametrize("name", HOSTILE)

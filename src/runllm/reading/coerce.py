@@ -27,7 +27,6 @@ from runllm.schema import (
     list_in,
     listed,
     mapping_in,
-    parts_of,
     stated,
     together,
     type_of,
@@ -141,11 +140,6 @@ def _fold(text: str) -> str:
     return text.strip().casefold()
 
 
-def parts(value: Any, node: Schema) -> list[tuple[str | int, Any, Any]]:
-    """The items of an object or array that one schema node speaks of: key or index, item, its schema."""
-    return [(key, item, stated(node, key)) for key, item in parts_of(value)]
-
-
 class _TooMuchError(Exception):
     """The schema asks for more comparisons than a value is worth."""
 
@@ -168,9 +162,8 @@ class Coerced:
 class Coercer:
     """Changes values towards one contract. Not thread-safe."""
 
-    def __init__(self, shapes: Shapes) -> None:
-        self._shapes = shapes
-        self._contract: Contract = shapes.contract
+    def __init__(self, contract: Contract) -> None:
+        self._shapes = Shapes(contract)
         self._steps = 0
         self._unions = 0
         self._changes: list[tuple[str, Path]] = []
@@ -180,7 +173,7 @@ class Coercer:
         """`value` with every change that the contract asks for; it may still not fit."""
         self._changes, self._inexact, self._unions = [], [], 0
         try:
-            changed = self._value(value, self._contract.schema, ())
+            changed = self._value(value, self._shapes.contract.schema, ())
         except (_TooMuchError, RecursionError):
             return Coerced(value=value)
         repairs = dict.fromkeys(_named(change, path) for change, path in self._changes)
@@ -235,7 +228,8 @@ class Coercer:
             if isinstance(value, dict):
                 value = self._fields(cast("dict[str, Any]", value), node, shape.required, path)
             elif "items" in node or "prefixItems" in node:
-                value = [self._value(item, schema, (*path, index)) for index, item, schema in parts(value, node)]
+                items = cast("list[Any]", value)
+                value = [self._value(item, stated(node, n), (*path, n)) for n, item in enumerate(items)]
         for union in shape.unions:
             value = self._one_of(value, union, path)
         return value
@@ -248,8 +242,8 @@ class Coercer:
         # Never the whole answer, never very many, and never what may be a misspelt property.
         droppable = closed and unknown < len(value) and unknown <= _MAX_DROPPED
         found: dict[str, Any] = {}
-        for key, item, schema in parts(value, node):
-            here = (*path, key)
+        for key, item in value.items():
+            here, schema = (*path, key), stated(node, key)
             if droppable and key not in declared and not self._misspelt(str(key), absent):
                 self._change("key-dropped", here, None)
             elif item is None and key in declared and key not in required and self._never_null(schema):

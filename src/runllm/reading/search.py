@@ -10,7 +10,7 @@ from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
 from runllm.reading import Extraction, candidates, complaints, strict
 from runllm.reading.candidates import Found, Scan
-from runllm.reading.coerce import Coercer, Shapes
+from runllm.reading.coerce import Coercer
 from runllm.reading.tolerant import BrokenError, Reader
 from runllm.schema import Contract
 from runllm.values import frozen
@@ -36,8 +36,7 @@ class Reading:
     def __init__(self, text: str, contract: Contract) -> None:
         self._text = text
         self._contract = contract
-        self._shapes = Shapes(contract)
-        self._coercer = Coercer(self._shapes)
+        self._coercer = Coercer(contract)
 
     def only(self, value: Any) -> Extraction:
         """The whole text is `value`."""

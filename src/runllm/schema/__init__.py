@@ -24,7 +24,7 @@ from runllm.schema.facts import (
     types_of,
     union,
 )
-from runllm.schema.fit import UNKNOWN, Fit, fit, inlined, normal_form
+from runllm.schema.fit import UNKNOWN, Fit, fit, normal_form
 from runllm.schema.walk import (
     Schema,
     Scope,
@@ -47,7 +47,7 @@ from runllm.schema.words import described
 __all__ = [
     "MAX_PROBLEMS", "UNKNOWN", "Contract", "Fit", "Found", "Impossible", "Known", "Schema", "Scope", "Step",
     "Undeclared", "Unwritten", "Value", "branches", "declared_properties", "declared_types", "defaults", "described",
-    "enter", "fit", "follow", "inlined", "is_named", "list_in", "listed", "mapping_in", "normal_form", "object_of",
+    "enter", "fit", "follow", "is_named", "list_in", "listed", "mapping_in", "normal_form", "object_of",
     "parts_of", "read_text", "resolve", "schema_at", "schema_problems", "side_by_side", "standalone", "stated",
     "step_from", "subschemas", "together", "type_of", "types_of", "union",
 ]  # fmt: skip

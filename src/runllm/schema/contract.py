@@ -16,7 +16,7 @@ from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
-from runllm.diagnostics import Problem, did_you_mean, pointer
+from runllm.diagnostics import Problem, clip, did_you_mean, pointer
 from runllm.schema.facts import declared_properties, declared_types, stated
 from runllm.schema.walk import (
     Schema,
@@ -30,7 +30,7 @@ from runllm.schema.walk import (
     together,
 )
 from runllm.schema.weigh import intricacy, parts_of, plain, rules_out, tractable, workload
-from runllm.schema.words import clip, problem_of
+from runllm.schema.words import LONGEST, problem_of
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -110,7 +110,7 @@ class Contract:
         try:
             return tuple(islice(_not_json(value), MAX_PROBLEMS)) or tuple(islice(self._found(value), MAX_PROBLEMS))
         except ValueError as error:
-            return (Problem(message=f"the value is not JSON: {clip(str(error))}", keyword="json"),)
+            return (Problem(message=f"the value is not JSON: {clip(str(error), LONGEST)}", keyword="json"),)
 
     def _found(self, value: Any) -> Iterator[Problem]:
         if self._listable(value):
@@ -313,7 +313,8 @@ def _problems(schema: dict[str, Any]) -> list[Problem]:
         jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
         return list(_unsatisfiable(schema)) if tractable(schema) else []
     except (jsonschema_rs.ValidationError, CanonicalizationError, ValueError) as error:
-        return _metaschema_problems(schema) or [Problem(message=clip(str(error).split("\n")[0]), keyword="schema")]
+        message = clip(str(error).split("\n")[0], LONGEST)
+        return _metaschema_problems(schema) or [Problem(message=message, keyword="schema")]
 
 
 def _intricate(reason: str) -> Problem:
@@ -327,7 +328,7 @@ def _metaschema_problems(schema: dict[str, Any]) -> list[Problem]:
     draft = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
     found: dict[str, Problem] = {}
     for error in jsonschema_rs.Draft202012Validator(draft, validate_formats=True, offline=True).iter_errors(schema):
-        message = clip(error.message)
+        message = clip(error.message, LONGEST)
         if error.instance_path[-1:] == ["type"] and isinstance(error.instance, str):
             hint = did_you_mean(error.instance, _TYPES)
             message = f"`{error.instance}` is not a JSON Schema type. {hint}".strip()

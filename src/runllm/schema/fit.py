@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from runllm.schema.contract import Contract
 from runllm.schema.facts import listed
 from runllm.schema.walk import Schema, mapping_in, places, resolve, subschemas
-from runllm.schema.weigh import inlinable, most_cases, tractable
+from runllm.schema.weigh import most_cases, tractable
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -133,9 +133,6 @@ def _canonical(schema: Schema) -> CanonicalSchema:
     return form
 
 
-# --- said another way ----------------------------------------------------------------------------
-
-
 def normal_form(schema: Schema) -> Schema:
     """A simpler schema with the same meaning: `allOf` merged, `if`, `oneOf` and `dependent...` made `anyOf`.
 
@@ -150,28 +147,3 @@ def normal_form(schema: Schema) -> Schema:
     except ValueError:
         return schema
     return cast("Schema", found) if isinstance(found, Mapping) else schema
-
-
-def inlined(schema: Schema) -> Schema:
-    """A schema whose references are replaced by what they refer to, but for those that lead back to themselves.
-
-    The schema itself where that would make it longer than 20,000 places, it is too intricate, or a `$ref` stands
-    where it is no reference: in a constant, a default, an example or a keyword that is not known.
-    """
-    if not inlinable(schema) or _named_refs(schema) > sum("$ref" in place for place, _ in places(schema)):
-        return schema
-    import jsonschema_rs
-
-    return jsonschema_rs.dereference(dict(schema), offline=True)
-
-
-def _named_refs(value: Any) -> int:
-    """How many mappings inside a value, itself included, have a `$ref`; the library takes each for a reference."""
-    waiting, count = [value], 0
-    for inner in waiting:  # which grows as it goes
-        if isinstance(inner, Mapping):
-            count += "$ref" in inner
-            waiting += cast("Schema", inner).values()
-        elif isinstance(inner, list):
-            waiting += cast("list[Any]", inner)
-    return count

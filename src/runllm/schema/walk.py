@@ -16,6 +16,7 @@ _SCHEMA_KEYWORDS = (
 )  # fmt: skip
 _SCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _SCHEMA_MAPS = ("$defs", "definitions", "dependentSchemas", "patternProperties", "properties")
+_VALUES = frozenset({"const", "enum", "default", "examples"})
 _NAMES = frozenset({"$id", "$anchor", "$dynamicAnchor", "$dynamicRef"})
 
 
@@ -217,7 +218,12 @@ def _moved(schema: Any, place: str) -> Any:
         return [_moved(item, place) for item in cast("list[Any]", schema)]
     if not isinstance(schema, Mapping):
         return schema
-    moved = {key: _moved(item, place) for key, item in cast("Schema", schema).items()}
+    moved: dict[str, Any] = {}
+    for key, item in cast("Schema", schema).items():
+        if key in _SCHEMA_MAPS and isinstance(item, Mapping):
+            moved[key] = {name: _moved(sub, place) for name, sub in cast("Schema", item).items()}
+        else:
+            moved[key] = item if key in _VALUES else _moved(item, place)
     target = moved.get("$ref")
     if isinstance(target, str) and (target == "#" or target.startswith("#/")):
         moved["$ref"] = place + target[1:].rstrip("/")

@@ -18,7 +18,6 @@ _ENDLESS = 10**6
 _MOST_CASES = 2_048  # of all places: at 1,024 `if`s a canonical form takes 0.15 s and 35 MB, at 4,096 0.6 s and 145 MB
 _TALLEST = 1_200  # steps down a chain of references: 1,000 take up to 0.6 s; at 6,000 the stack ends, and the process
 _MOST_BESIDE = 5_000  # schemas of one place: at 8,000 a list of errors takes 30 MB, at 130,000 2.4 s and 300 MB
-_MOST_UNFOLDED = 20_000  # places of a schema without references
 _PLAIN = 2_000  # places below which no value makes a schema slow
 _OBVIOUS = 200  # places of a schema that needs no counting
 _HARMLESS = frozenset({
@@ -169,15 +168,6 @@ def plain(schema: Schema) -> bool:
     """Whether no value takes long to check: no reference leads back, and with all replaced the schema stays small."""
     try:
         return all(place is not None and count < _PLAIN for count, place in enumerate(_unfolding(schema, schema, ())))
-    except RecursionError:
-        return False
-
-
-def inlinable(schema: Schema) -> bool:
-    """Whether a schema stays small when its references are replaced, but for those that lead back to themselves."""
-    try:
-        unfolded = islice(_unfolding(schema, schema, ()), _MOST_UNFOLDED + 1)
-        return not intricacy(schema) and sum(1 for _ in unfolded) <= _MOST_UNFOLDED
     except RecursionError:
         return False
 

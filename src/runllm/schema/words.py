@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from runllm.diagnostics import Problem, did_you_mean, pointer
+from runllm.diagnostics import Problem, clip, did_you_mean, pointer
 from runllm.schema.facts import Found, declared_properties, enter, listed
 from runllm.schema.walk import Schema, resolve
 
 if TYPE_CHECKING:
     import jsonschema_rs
 
-_LONGEST = 300
+LONGEST = 300
+"""Characters of a message."""
 _DESCRIBED = 80
 _MANY = 10**6  # items
 _NAMED = 4  # properties, values and alternatives that a description names
@@ -34,7 +35,7 @@ def problem_of(error: jsonschema_rs.ValidationError, root: Schema) -> Problem:
     elif keyword in ("anyOf", "oneOfNotValid"):
         message = _no_branch(error, facts)
     else:
-        message = clip(error.message)
+        message = clip(error.message, LONGEST)
     return Problem(message=message, pointer=pointer(error.instance_path), keyword=keyword, hint=hint)
 
 
@@ -45,7 +46,7 @@ def _no_branch(error: jsonschema_rs.ValidationError, facts: Mapping[str, Any]) -
         deepest = max(branch, key=lambda e: len(e.instance_path), default=None)
         if deepest is not None and deepest.message not in wanted:
             wanted.append(deepest.message)
-    return clip("; ".join(wanted) or error.message)
+    return clip("; ".join(wanted) or error.message, LONGEST)
 
 
 def _known_properties(root: Schema, path: Iterable[str | int]) -> list[str]:
@@ -164,8 +165,3 @@ def _any_of(parts: Iterable[str]) -> str:
 
 def _listing(parts: list[str], word: str) -> str:
     return f" {word} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
-
-
-def clip(text: str, most: int = _LONGEST) -> str:
-    """At most 300 characters of a message."""
-    return text if len(text) <= most else text[: most - 1] + "…"
