@@ -236,3 +236,32 @@ def test_what_a_run_would_fail_for_is_said_as_a_run_says_it(project) -> None:
 def test_the_same_prediction_is_made_every_time(project) -> None:
     recorded(project, "a", [1.0, 2.0, 3.0, 2.5, 1.5, 9.0])
     assert project(given={"text": "t"}) == project(given={"text": "t"})
+
+
+def test_many_files_that_use_the_next_one_twice_are_priced_without_being_unfolded(project) -> None:
+    """2^31 runs, with inputs that are known and with ones that are not."""
+    recorded(project, "a", [2.0] * 8)
+    uses = """  - {name: l, path: ./NEXT.rllm, with: {text: "{{ input.text }}l"}}
+  - {name: r, path: ./NEXT.rllm, with: {text: "{{ input.text }}r"}}"""
+    for n in range(31):
+        text = TOP.replace("name: top", f"name: n{n}").replace(
+            "USES", uses.replace("NEXT", f"n{n + 1}" if n < 30 else "a")
+        )
+        (project.folder / f"n{n}.rllm").write_text(text.replace("{{ uses.a }}", "{{ uses.l }}"), encoding="utf-8")
+    top = A.replace("./a.rllm", "./n0.rllm")
+    for given in (None, {"text": "t"}):
+        found = project(top, given)
+        assert found.calls.p50 == 2**31
+        assert found.parts[-1].times + sum(part.times for part in found.parts[:-1]) == 2**31
+
+
+def test_a_long_list_is_looked_at_in_part_and_counted_whole(project) -> None:
+    recorded(project, "a", [2.0] * 8)
+    found = project(EACH, {"list": [f"item {n % 3000}" for n in range(6000)]})
+    assert found.calls.p50 == 3000
+    assert found.most_latency == 3000 * 3 * 10
+
+
+def test_a_bound_is_told_only_where_the_number_of_runs_is_known(project) -> None:
+    assert project(EACH, {"list": ["x", "y"]}).most_latency == 2 * 3 * 10
+    assert project(EACH, None).most_latency is None

@@ -88,7 +88,8 @@ def report(app: api.App, found: Forecast) -> str:
     if not found.parts:
         return "\n".join([*lines, "time   next to nothing", "cost   nothing", "calls  none: no model is called"])
     if found.latency is None:
-        lines.append(f"time   not known; at most {seconds(found.most_latency)} by the declared limits")
+        most = "" if found.most_latency is None else f"; at most {seconds(found.most_latency)} by the declared limits"
+        lines.append(f"time   not known{most}")
     else:
         lines.append(f"time   {seconds(found.latency.p50)}, nine in ten under {seconds(found.latency.p90)}")
     if found.cost is None:

@@ -1,15 +1,15 @@
 """What a run will take: seconds and US dollars, before a token is spent.
 
 `outline` finds the calls that a run will make, as far as they are known before it; `past` says how such calls went
-until now; `draws` plays the run many times over, with chance, to find what is likely.
+until now; `adding` adds it up, with its spread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runllm.forecast.draws import play
+from runllm.forecast.adding import add_up
 from runllm.forecast.outline import Basis, Outline, Outliner
 from runllm.forecast.past import ENOUGH, Past
 from runllm.program import Plan
@@ -60,8 +60,8 @@ class Forecast:
     Attributes:
         latency: seconds; None where nothing is known of a model's speed.
         cost: US dollars; None where a price is not known.
-        most_latency: seconds that the declared limits allow at the most.
-        most_cost: US dollars that the declared limits allow at the most; None where a price is not known.
+        most_latency: seconds that the declared limits allow at the most; None where the number of runs is not known.
+        most_cost: US dollars that the declared limits allow at the most; None as above, and where a price is not known.
         calls: model calls, retries included.
         basis: the weakest of its parts.
         parts: each app of the tree that calls a model.
@@ -70,7 +70,7 @@ class Forecast:
 
     latency: Range | None
     cost: Range | None
-    most_latency: float
+    most_latency: float | None
     most_cost: float | None
     calls: Range
     basis: Basis
@@ -95,18 +95,18 @@ def forecast(
     """
     outliner = Outliner(options, runtime, Past(store))
     outline = outliner.outline(plan, given)
-    draws = play(outline)
-    few = [part for part in _parts(outline) if part.runs < ENOUGH]
+    total, parts = add_up(outline), _parts(outline)
+    few = [part for part in parts if part.runs < ENOUGH]
     timed = all(node.call.speed for node in outline.nodes() if node.call)
     priced = all(node.call.price for node in outline.nodes() if node.call)
     return Forecast(
-        latency=_range([draw.latency for draw in draws]) if timed else None,
-        cost=_range([draw.cost for draw in draws]) if priced else None,
-        most_latency=outline.most_latency(),
-        most_cost=outline.most_cost() if priced else None,
-        calls=_range([draw.calls for draw in draws]),
+        latency=_range(total.latency) if timed else None,
+        cost=_range(total.cost) if priced else None,
+        most_latency=outline.most_latency() if outliner.bounded else None,
+        most_cost=outline.most_cost() if priced and outliner.bounded else None,
+        calls=_range(total.calls),
         basis=max((node.call.basis for node in outline.nodes() if node.call), default=Basis.HISTORY),
-        parts=_parts(outline),
+        parts=parts,
         notes=tuple(dict.fromkeys([*outliner.notes, *(_rough(part) for part in few)])),
     )
 
@@ -116,8 +116,7 @@ def _rough(part: Part) -> str:
     return f"{seen} of `{part.name}` with {part.model} recorded: a rough guess"
 
 
-def _range(values: list[float]) -> Range:
-    ordered = sorted(values)
+def _range(ordered: Sequence[float]) -> Range:
     return Range(p50=quantile(ordered, 0.5), p90=quantile(ordered, 0.9))
 
 
@@ -127,10 +126,11 @@ def _parts(outline: Outline) -> tuple[Part, ...]:
     for node in outline.nodes():
         if node.call is not None:
             named.setdefault(node.name, []).append(node)
-    return tuple(_part(name, nodes) for name, nodes in named.items())
+    counts = outline.counts()
+    return tuple(_part(name, nodes, sum(counts[id(node)] for node in nodes)) for name, nodes in named.items())
 
 
-def _part(name: str, nodes: list[Outline]) -> Part:
+def _part(name: str, nodes: list[Outline], times: int) -> Part:
     calls = [node.call for node in nodes if node.call is not None]
     first = calls[0]
     prompts = [call.prompt_tokens for call in calls if call.prompt_tokens is not None]
@@ -143,7 +143,7 @@ def _part(name: str, nodes: list[Outline]) -> Part:
     return Part(
         name=name,
         model=first.model,
-        times=len(nodes),
+        times=times,
         runs=first.runs,
         basis=first.basis,
         prompt_tokens=prompt,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -21,6 +22,8 @@ from runllm.runtime import Runtime
 from runllm.stats.speed import Lengths, Speed
 from runllm.values import frozen
 
+LOOKED = 50
+"""Runs of an app that are looked at one by one; further ones are taken to be like those whose input is not known."""
 UNKNOWN: Any = object()
 """A value that only a model's answer will decide."""
 
@@ -78,13 +81,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outline:
-    """A run: what it uses, then its own calls. One that is shared is one object.
+    """A run: what it uses, then its own calls. Those that are alike are one object.
 
     Attributes:
         name: the names that lead to it.
         call: None where it calls no model.
         overhead: seconds beside its calls.
-        children: the runs of each dependency.
+        children: the runs of each dependency, with how often each is made.
+        once: whether its input is known, so that it runs once wherever it is used.
         needs: for each dependency, those that end before it begins.
         concurrency: the most calls at a time.
     """
@@ -92,7 +96,10 @@ class Outline:
     name: str
     call: Call | None = None
     overhead: float = 0.0
-    children: Mapping[str, tuple[Outline, ...]] = field(default_factory=dict[str, "tuple[Outline, ...]"])
+    children: Mapping[str, tuple[tuple[Outline, int], ...]] = field(
+        default_factory=dict[str, "tuple[tuple[Outline, int], ...]"]
+    )
+    once: bool = False
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     concurrency: int = 1
 
@@ -105,19 +112,31 @@ class Outline:
                 return
             seen.add(id(node))
             for used in node.children.values():
-                for child in used:
+                for child, _ in used:
                     yield from below(child)
             yield node
 
         return below(self)
 
+    def counts(self) -> dict[int, int]:
+        """How often each run of the tree is made, by the `id` of its node: counted, not unfolded."""
+        found = {id(self): 1}
+        for node in reversed(list(self.nodes())):  # what uses others first
+            for children in node.children.values():
+                for child, times in children:
+                    more = found[id(node)] * times
+                    found[id(child)] = 1 if child.once else found.get(id(child), 0) + more
+        return found
+
     def most_latency(self) -> float:
         """Seconds that the declared limits allow, one call after the other."""
-        return sum(node.call.most_seconds for node in self.nodes() if node.call)
+        counts = self.counts()
+        return sum(counts[id(node)] * node.call.most_seconds for node in self.nodes() if node.call)
 
     def most_cost(self) -> float:
         """US dollars that the declared limits allow: every call with a full window."""
-        return sum(_most_cost(node.call) for node in self.nodes() if node.call)
+        counts = self.counts()
+        return sum(counts[id(node)] * _most_cost(node.call) for node in self.nodes() if node.call)
 
 
 def _most_cost(call: Call) -> float:
@@ -130,6 +149,7 @@ class Outliner:
 
     Attributes:
         notes: what was assumed on the way.
+        bounded: whether it is known how many runs there are at the most.
     """
 
     def __init__(self, options: Options, runtime: Runtime, past: Past) -> None:
@@ -137,7 +157,9 @@ class Outliner:
         self.runtime = runtime
         self.past = past
         self.notes: list[str] = []
-        self._made: dict[tuple[int, str], Outline] = {}
+        self.bounded = True
+        self._looked: Counter[Plan] = Counter()
+        self._made: dict[tuple[Plan, int | None], Outline] = {}
 
     def outline(self, plan: Plan, given: Mapping[str, Any] | None) -> Outline:
         """The outline of a run on an input; None for a usual one."""
@@ -148,13 +170,17 @@ class Outliner:
             raise error.within(plan.program.name) if error.trail else error from None
 
     def app(self, plan: Plan, given: Any, trail: tuple[str, ...]) -> Outline:
-        """One run, or the one on the same input that is outlined already."""
-        if given is UNKNOWN:
-            return self.fresh(plan, given, trail)
-        key = (id(plan), json.dumps(plan.program.input.with_defaults(given), sort_keys=True, default=str))
-        if key not in self._made:
-            self._made[key] = self.fresh(plan, given, trail)
-        return self._made[key]
+        """One run, or the one on the same input that is outlined already; those on unknown inputs are alike."""
+        said = None
+        if given is not UNKNOWN:
+            filled = plan.program.input.with_defaults(given)
+            said = hash(json.dumps(filled, sort_keys=True, default=str))
+            if (plan, said) not in self._made and self._looked[plan] >= LOOKED:
+                given, said = UNKNOWN, None
+        if (plan, said) not in self._made:
+            self._looked[plan] += 1
+            self._made[plan, said] = self.fresh(plan, given, trail)
+        return self._made[plan, said]
 
     def fresh(self, plan: Plan, given: Any, trail: tuple[str, ...]) -> Outline:
         """The outline of one run."""
@@ -172,6 +198,7 @@ class Outliner:
             call=call,
             overhead=past.overhead if past else 0.0,
             children=children,
+            once=given is not UNKNOWN,
             needs=plan.needs,
             concurrency=self.options.concurrency or DEFAULT_CONCURRENCY,
         )
@@ -180,50 +207,62 @@ class Outliner:
 
     def children(
         self, plan: Plan, given: Any, trail: tuple[str, ...]
-    ) -> tuple[dict[str, tuple[Outline, ...]], dict[str, Any]]:
+    ) -> tuple[dict[str, tuple[tuple[Outline, int], ...]], dict[str, Any]]:
         """The runs of each dependency, and what `uses` holds as far as it is known."""
-        outlines: dict[str, tuple[Outline, ...]] = {}
+        outlines: dict[str, tuple[tuple[Outline, int], ...]] = {}
         outputs: dict[str, Any] = {}
         for name in plan.order():
             dependency = next(one for one in plan.program.uses if one.name == name)
             child, here = plan.children[name], (*trail, name)
             inputs = self.inputs(plan, dependency, given, outputs)
+            outlines[name], outputs[name] = (), UNKNOWN
             try:
-                outlines[name] = tuple(self.app(child, one, here) for one in inputs)
+                if child.is_free():
+                    outputs[name] = self.output(child, dependency, inputs)
+                else:
+                    outlines[name] = tuple((self.app(child, one, here), times) for one, times in inputs)
             except StatsError:  # not the app's failure
                 raise
             except RunllmError as error:
                 raise error.within(name) from None
-            outputs[name] = self.output(child, dependency, inputs)
         return outlines, outputs
 
-    def inputs(self, plan: Plan, dependency: Dependency, given: Any, outputs: Mapping[str, Any]) -> list[Any]:
-        """The input of each run of a dependency, `UNKNOWN` where an answer decides it."""
+    def inputs(
+        self, plan: Plan, dependency: Dependency, given: Any, outputs: Mapping[str, Any]
+    ) -> list[tuple[Any, int]]:
+        """The input of each run of a dependency and how often it is run on it; `UNKNOWN` where an answer decides it.
+
+        Of a long list the first inputs are made, and the others taken to be different and like them.
+        """
         decided = given is not UNKNOWN and all(outputs[need] is not UNKNOWN for need in plan.needs[dependency.name])
         contract = plan.children[dependency.name].program.input
         source = plan.program.source
         if decided:
             names = {"input": given, "uses": outputs}
             if dependency.for_each is None:
-                return [build.arguments(dependency, names, contract, source)]
-            items = enumerate(build.items(dependency, names, source), start=1)
-            each = [{**names, "item": item, "index": index} for index, item in items]
-            return [build.arguments(dependency, one, contract, source) for one in each]
+                return [(build.arguments(dependency, names, contract, source), 1)]
+            items = build.items(dependency, names, source)
+            each = [{**names, "item": item, "index": index} for index, item in enumerate(items[:LOOKED], start=1)]
+            seen = {hash(json.dumps(item, default=str)) for item in items[:LOOKED]}
+            rest = {hash(json.dumps(item, default=str)) for item in items[LOOKED:]} - seen
+            made = [(build.arguments(dependency, one, contract, source), 1) for one in each]
+            return [*made, (UNKNOWN, len(rest))] if rest else made
         if dependency.for_each is None:
-            return [UNKNOWN]
+            return [(UNKNOWN, 1)]
+        self.bounded = False
         count = self.past.usual_count(_identity(plan), dependency.name)
         if count is None:
             self.notes.append(f"how many items `{dependency.name}` runs over is not known: counted as one")
-        return [UNKNOWN] * (1 if count is None else count)
+        return [(UNKNOWN, 1 if count is None else count)]
 
-    def output(self, child: Plan, dependency: Dependency, inputs: list[Any]) -> Any:
-        """What a dependency gives, where that takes no model; `UNKNOWN` elsewhere."""
-        if UNKNOWN in inputs or not child.is_free():
+    def output(self, child: Plan, dependency: Dependency, inputs: list[tuple[Any, int]]) -> Any:
+        """What a dependency that takes no model gives; `UNKNOWN` where its inputs are not known."""
+        if any(one is UNKNOWN for one, _ in inputs):
             return UNKNOWN
-        results = [executor.run(child, one, self.options, self.runtime) for one in inputs]
+        results = [executor.run(child, one, self.options, self.runtime) for one, _ in inputs]
         failed = next((result.error for result in results if result.error), None)
         if failed is not None:
-            raise failed.within(dependency.name)
+            raise failed
         given = [result.output for result in results]
         return given[0] if dependency.for_each is None else given
 
