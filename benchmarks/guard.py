@@ -30,7 +30,7 @@ async def measured(base: str, calls: int) -> None:
     library = _library()
     from runllm.engines import guard
 
-    access = Access(provider="openai", model="openai/m", api_base=base, api_key="k", allowed=(base,))
+    access = Access(provider="openai", api_base=base, api_key="k", allowed=(base,))
     messages = [{"role": "user", "content": "hi"}]
     arguments = {"model": "openai/m", "messages": messages, "api_base": base, "api_key": "k", "max_retries": 0}
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
-from runllm.engines.bounding import bounded
-from runllm.engines.local import LocalEngine
+from runllm.engines.local.bounding import bounded
+from runllm.engines.local.engine import LocalEngine
 from runllm.executor.prompt import instruction
 from runllm.results import Completion, Endpoint, Message, Request
 from runllm.schema import Contract

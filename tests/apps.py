@@ -1,6 +1,11 @@
-"""Small apps that several tests write into their folders."""
+"""Small apps that several tests write into their folders, and the engine that calls each model by its own."""
 
 from __future__ import annotations
+
+from typing import Any
+
+from runllm import Runtime
+from runllm.engines.base import Engine
 
 
 def leaf(name: str, *, llm: str = "{model: openai/m, num_retries: 0}", params: str = "{}") -> str:
@@ -16,3 +21,31 @@ def leaf(name: str, *, llm: str = "{model: openai/m, num_retries: 0}", params: s
 def at(base: str) -> str:
     """The `llm` of an app whose provider is at this address, and is asked once."""
     return f'{{model: openai/m, api_base: "{base}", num_retries: 0}}'
+
+
+class NamedEngine(Engine):
+    """The engine of the model that is called, whichever that is."""
+
+    def __init__(self) -> None:
+        self._runtime = Runtime()
+
+    def ready(self, endpoint: Any) -> None:
+        self._runtime.engine(endpoint).ready(endpoint)
+
+    def window(self, endpoint: Any) -> int | None:
+        return self._runtime.engine(endpoint).window(endpoint)
+
+    def price(self, endpoint: Any) -> Any:
+        return self._runtime.engine(endpoint).price(endpoint)
+
+    def sent(self, request: Any) -> Any:
+        return self._runtime.engine(request.endpoint).sent(request)
+
+    def complete(self, request: Any) -> Any:
+        return self._runtime.engine(request.endpoint).complete(request)
+
+    async def acomplete(self, request: Any) -> Any:
+        return await self._runtime.engine(request.endpoint).acomplete(request)
+
+    def close(self) -> None:
+        self._runtime.close()

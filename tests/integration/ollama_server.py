@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
 
-from tests.integration.provider import Received
+from tests.integration.provider import Received, Reply, send
 
 DEFAULT_WINDOW = 4096
 
@@ -59,6 +59,7 @@ class OllamaServer:
         requests: every request so far, in order of arrival.
         loads: the window of each loading of a model.
         trouble: what goes wrong in the next downloads; taken off by each.
+        said: what the next chats get instead of the model's answer.
         hung_up: set when a client leaves in the middle of a download.
     """
 
@@ -78,8 +79,9 @@ class OllamaServer:
         self.loads: list[int] = []
         self.loaded: dict[str, int] = {}
         self.trouble: list[Trouble] = []
+        self.said: Reply | None = None
         self.hung_up = threading.Event()
-        self._stopped = threading.Event()
+        self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -100,7 +102,7 @@ class OllamaServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -182,7 +184,7 @@ class OllamaServer:
 
     def wait(self) -> bool:
         """The time between two lines; True when the server ends."""
-        return self._stopped.wait(self.pace)
+        return self.stopped.wait(self.pace)
 
 
 def full(name: str) -> str:
@@ -205,6 +207,9 @@ def _handler(server: OllamaServer) -> type[BaseHTTPRequestHandler]:
             server.requests.append(received)
             if received.path == "/api/pull":
                 self.stream(body["model"])
+                return
+            if received.path == "/api/chat" and server.said is not None:
+                send(self, server.said, received, server.stopped)
                 return
             status, found = server.answer(received)
             data = found.encode() if isinstance(found, str) else json.dumps(found).encode()

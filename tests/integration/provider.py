@@ -219,7 +219,7 @@ class Provider:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 body = json.loads(raw) if raw else None
                 received = Received(method=self.command, path=self.path, headers=headers, body=body)
-                _send(self, take(received), received, stopped)
+                send(self, take(received), received, stopped)
 
             do_GET = do_POST  # noqa: N815 - the library looks for this name
 
@@ -274,7 +274,8 @@ def _hang_up(connection: socket.socket) -> None:
         return
 
 
-def _send(handler: BaseHTTPRequestHandler, reply: Reply, received: Received, stopped: threading.Event) -> None:
+def send(handler: BaseHTTPRequestHandler, reply: Reply, received: Received, stopped: threading.Event) -> None:
+    """Send a reply, unless the server stops meanwhile."""
     content: Any = reply.body(received) if isinstance(reply.body, Callable) else reply.body
     data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
     if stopped.wait(reply.delay):

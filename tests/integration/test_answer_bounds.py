@@ -11,8 +11,8 @@ from tests.e2e.test_cli import command
 from tests.integration.provider import Provider, answer
 
 import runllm
-from runllm.engines.local import _plan
-from runllm.engines.ollama_window import bounded
+from runllm.engines.local.engine import _plan
+from runllm.engines.ollama_request import bounded
 from runllm.errors import ContextWindowExceededError
 from runllm.results import Endpoint, Message, Request
 from runllm.tokens import estimate_messages

@@ -11,7 +11,7 @@ import pytest
 from tests.moments import at_opening
 
 import runllm
-from runllm.engines.local import LocalEngine
+from runllm.engines.local.engine import LocalEngine
 from runllm.errors import RunllmError
 from runllm.files import read_bytes
 from runllm.results import Endpoint, Message, Request

@@ -41,7 +41,7 @@ ELSEWHERE = "elsewhere.example"
 
 
 def access(*own: str, allowed: tuple[str, ...] = (), key: str | None = "k") -> Access:
-    return Access(provider="p", model="p/m", api_base=None, api_key=key, own=own, allowed=allowed)
+    return Access(provider="p", api_base=None, api_key=key, own=own, allowed=allowed)
 
 
 def cached() -> Any:
@@ -160,9 +160,7 @@ def test_what_the_client_of_openai_finds_in_the_environment_goes_to_openai_alone
     with httpx.Client(transport=httpx.MockTransport(lambda got: sent.append(got) or httpx.Response(200))) as client:
         guard()._hook(client)
         for provider, key in (("cerebras", "k"), ("openai", "no-key"), ("openai", "k")):
-            with guard().guarding(
-                Access(provider=provider, model="p/m", api_base=None, api_key=key, own=("api.example",))
-            ):
+            with guard().guarding(Access(provider=provider, api_base=None, api_key=key, own=("api.example",))):
                 client.get("https://api.example/x", headers=given)
     assert [request.headers["authorization"] for request in sent] == ["Bearer k", "Bearer no-key", "Bearer gateway"]
     assert ["x-gateway" in request.headers for request in sent] == [False, False, True]
@@ -199,7 +197,7 @@ from runllm.engines.guard import guarding
 ways = {"kept": lambda url: get_httpx_client().get(url), "own": httpx.get, "cloud": lambda url: requests.get(url, timeout=5)}
 for way, url, signed in json.loads(sys.argv[1]):
     key = None if signed == "session" else "k"
-    with guarding(Access(provider="p", model="p/m", api_base=None, api_key=key, own=("http://good.example",))) as refused:
+    with guarding(Access(provider="p", api_base=None, api_key=key, own=("http://good.example",))) as refused:
         try:
             said = str(ways[way](url).status_code)
         except Exception as error:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.apps import NamedEngine
 from tests.integration.provider import Provider, Reply, answer, failure
 
 import runllm
-from runllm.engines.litellm import LiteLLMEngine
 from runllm.errors import (
     AuthenticationError,
     MissingCredentialError,
@@ -49,7 +49,7 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def engine():
-    engine = LiteLLMEngine()
+    engine = NamedEngine()
     yield engine
     engine.close()
 
@@ -61,7 +61,7 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: LiteLLMEngine):
+def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: NamedEngine):
     """Run a file with this `llm` under these settings of the user."""
 
     def run(llm: dict[str, Any], user: str = "", **options: Any) -> Any:

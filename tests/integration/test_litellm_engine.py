@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.apps import NamedEngine
 from tests.integration.provider import CUT, HTML, NO_CHOICES, Provider, Reply, answer, failure
 
 from runllm.engines import providers, table
@@ -44,7 +45,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="module")
 def engine():
-    engine = LiteLLMEngine()
+    engine = NamedEngine()
     with Provider() as provider:
         engine.complete(asking(provider))  # imports LiteLLM, so that no test's clock counts it
     yield engine
@@ -402,7 +403,7 @@ def test_ollama_is_found_through_its_own_variable(engine, environment):
     with Provider() as provider:
         environment.setenv("OLLAMA_HOST", provider.root.removeprefix("http://"))
         engine.complete(asking(provider, "ollama/m", endpoint={"api_base": None}))
-    assert [received.path for received in provider.requests] == ["/api/chat"]
+    assert [received.path for received in provider.requests] == ["/api/show", "/api/chat"]
 
 
 @pytest.mark.parametrize("base", [None, "https://llm.example.com/v1", "http://127.0.0.1.example.com/v1"])
@@ -470,7 +471,7 @@ def test_looking_is_free(tmp_path):
 CALLS = """
     import gc, socket
     from tests.integration.provider import Provider, answer, failure
-    from runllm.engines.litellm import LiteLLMEngine
+    from tests.apps import NamedEngine
     from runllm.errors import RunllmError
     from runllm.results import Endpoint, Message, Request
 
@@ -482,7 +483,7 @@ CALLS = """
             reached.append(arguments[1])
     sys.addaudithook(watch)
 
-    engines = [LiteLLMEngine(), LiteLLMEngine()]
+    engines = [NamedEngine(), NamedEngine()]
     def ask(engine, provider, model, base):
         messages = (Message(role="user", content="count"),)
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runllm.engines.local import LocalEngine
+from runllm.engines.local.engine import LocalEngine
 from runllm.errors import (
     ContextWindowExceededError,
     EngineUnavailableError,
@@ -202,7 +202,7 @@ def test_a_forked_child_is_told_instead_of_hanging(engine):
 
 SCRIPT = """
 import sys, threading, _thread
-from runllm.engines.local import LocalEngine
+from runllm.engines.local.engine import LocalEngine
 from runllm.results import Endpoint, Message, Request
 engine = LocalEngine()
 endpoint = Endpoint(model="local/smollm2-135m")
@@ -263,7 +263,7 @@ def test_strings_that_reach_their_bound_end_there(engine):
 
 def test_an_answer_that_breaks_the_schema_is_decoded_again_by_characters(engine, monkeypatch):
     """Whatever goes wrong in the decoder, the second way needs none of what the first one needs."""
-    from runllm.engines import local
+    from runllm.engines.local import engine as local
 
     verdicts = iter([False, True])
     monkeypatch.setattr(local, "_fits", lambda *_: next(verdicts))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import sys
 import textwrap
 import threading
 import time
@@ -18,12 +17,9 @@ from tests.integration.provider import Provider
 
 import runllm
 from runllm.engines.base import Setup
-from runllm.engines.litellm import LiteLLMEngine
 from runllm.engines.ollama import OllamaEngine
-from runllm.engines.ollama_server import suggestion
 from runllm.errors import (
     ContextWindowExceededError,
-    EngineUnavailableError,
     FileAccessError,
     ModelNotFoundError,
     OllamaModelMissingError,
@@ -37,31 +33,13 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 MODELS = ["ollama/llama3.2", "ollama_chat/llama3.2:latest"]
 
 
-@pytest.fixture(scope="module")
-def calls():
-    """LiteLLM, imported once for all of these tests."""
-    engine = LiteLLMEngine()
-    with OllamaServer({"m": Model()}) as server:
-        engine.complete(asking(server, "ollama/m"))
-    yield engine
-    engine.close()
-
-
 @pytest.fixture
-def make(calls):
-    """A function that makes an engine around LiteLLM; each is closed, but for LiteLLM itself."""
-
-    class Kept:
-        """LiteLLM's engine, which outlives those around it."""
-
-        def __getattr__(self, name: str) -> Any:
-            return (lambda: None) if name == "close" else getattr(calls, name)
-
+def make():
+    """A function that makes an engine; each is closed."""
     made: list[OllamaEngine] = []
 
     def engine(auto_pull: bool = False, progress: Any = None, **options: Any) -> OllamaEngine:
-        setup = Setup(ollama_auto_pull=auto_pull, progress=progress)
-        made.append(OllamaEngine(setup, inner=Kept(), **options))  # type: ignore[arg-type]
+        made.append(OllamaEngine(Setup(ollama_auto_pull=auto_pull, progress=progress), **options))
         return made[-1]
 
     yield engine
@@ -153,7 +131,7 @@ def test_a_server_that_is_down(make, ask):
 
 def test_a_server_that_is_silent(make, monkeypatch):
     """A server that accepts and says nothing is given up on."""
-    monkeypatch.setattr("runllm.engines.ollama_server.PATIENCE", 0.2)
+    monkeypatch.setattr("runllm.engines.ollama.PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ProviderTimeoutError):
         make().complete(asking(f"http://127.0.0.1:{silent.getsockname()[1]}"))
 
@@ -279,7 +257,7 @@ def test_a_missing_model_is_downloaded_with_consent_then_run(make, ask):
         ask(engine, asking(server))
         assert server.asked("/api/pull") == [{"model": "llama3.2", "insecure": False, "stream": True}]
     assert json.loads(got.text) == {"n": 1}
-    assert "downloaded `llama3.2` (4.1 kB)" in got.notes[0]
+    assert "downloaded `llama3.2` (4 kB)" in got.notes[0]
     assert [step.done for step in steps] == sorted(step.done for step in steps)
     assert (steps[-1].stage, steps[-1].done, steps[-1].total) == ("success", 4100, 4100)
 
@@ -303,9 +281,9 @@ def test_calls_that_need_the_same_model_download_it_once(make):
 
 NO_ROOM = "write /models/blobs/sha256-0-partial: no space left on device"
 FAILURES = {
-    "disk full": (Trouble(after=500, error=NO_ROOM), FileAccessError, "no room for `llama3.2` after 500 B of 1.0 kB"),
-    "cut": (Trouble(after=250), ProviderConnectionError, "broke off after 250 B of 1.0 kB"),
-    "quiet end": (Trouble(after=250, quiet=True), ProviderConnectionError, "broke off after 250 B of 1.0 kB"),
+    "disk full": (Trouble(after=500, error=NO_ROOM), FileAccessError, "no room for `llama3.2` after 500 B of 1 kB"),
+    "cut": (Trouble(after=250), ProviderConnectionError, "broke off after 250 B of 1 kB"),
+    "quiet end": (Trouble(after=250, quiet=True), ProviderConnectionError, "broke off after 250 B of 1 kB"),
     "its own line": (Trouble(after=250, error="max retries exceeded: EOF"), ProviderConnectionError, "broke off"),
     "too old": (Trouble(after=0, error="412: requires a newer version"), RequestRefusedError, "newer version"),
 }
@@ -360,17 +338,6 @@ def test_cancelling_ends_the_download(make):
         assert not server.asked("/api/chat")
 
 
-def test_without_the_client_a_download_says_what_to_install(make, monkeypatch):
-    """The client is needed to download, and for nothing else."""
-    monkeypatch.setitem(sys.modules, "ollama", None)
-    with OllamaServer({"m": Model()}) as server:
-        assert make(auto_pull=True).complete(asking(server, "ollama/m")).text == '{"n": 1}'
-        with pytest.raises(EngineUnavailableError) as caught:
-            make(auto_pull=True).complete(asking(server))
-    assert "pip install ollama" in caught.value.recovery_hint
-    assert "ollama pull llama3.2" in caught.value.recovery_hint
-
-
 def test_the_users_key_goes_to_no_server_that_a_file_names(make, monkeypatch):
     """`OLLAMA_API_KEY` is for the user's own address: neither a question nor a download carries it elsewhere."""
     monkeypatch.setenv("OLLAMA_API_KEY", "secret-of-the-user")
@@ -392,11 +359,11 @@ def test_another_model_is_suggested_where_one_is_installed():
     """A recommended model that the user's own server has is named; a server that is down is no trouble."""
     recommended = ["openai/gpt-4o", "ollama/absent", "ollama_chat/qwen3"]
     with OllamaServer({"qwen3": Model()}) as server:
-        environment = {"OLLAMA_HOST": server.base}
-        assert "`--model ollama_chat/qwen3`" in (suggestion(recommended, "openai/gpt-4o", environment) or "")
-        assert suggestion(recommended, "ollama/qwen3:latest", environment) is None
-        assert suggestion(["openai/gpt-4o"], "openai/gpt-4o", environment) is None
-    assert suggestion(recommended, "openai/gpt-4o", environment) is None
+        suggestion = OllamaEngine(environment={"OLLAMA_HOST": server.base}).suggestion
+        assert "`--model ollama_chat/qwen3`" in (suggestion(recommended, "openai/gpt-4o") or "")
+        assert suggestion(recommended, "ollama/qwen3:latest") is None
+        assert suggestion(["openai/gpt-4o"], "openai/gpt-4o") is None
+    assert suggestion(recommended, "openai/gpt-4o") is None
 
 
 def test_an_app_runs_on_a_model_that_is_downloaded_first(make, tmp_path):

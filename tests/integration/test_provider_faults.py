@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.apps import NamedEngine
 from tests.integration import faulty_server as faulty
 from tests.integration.faulty_server import MIB, Fault, FaultyServer
 from tests.integration.provider import Provider, answer
@@ -21,7 +22,6 @@ from tests.integration.provider import Provider, answer
 import runllm
 from runllm.engines import bodies, ollama_server
 from runllm.engines.base import Engine, Setup
-from runllm.engines.litellm import LiteLLMEngine
 from runllm.engines.ollama import OllamaEngine
 from runllm.errors import (
     OllamaModelMissingError,
@@ -32,7 +32,7 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
-from runllm.results import Completion, Endpoint, Message, Request
+from runllm.results import Endpoint, Message, Request
 
 ROOT = Path(__file__).parent.parent.parent
 MODELS = ["openai/m", "anthropic/claude-3-haiku-20240307", "ollama_chat/m"]
@@ -57,7 +57,7 @@ def address(server: FaultyServer | Provider, model: str) -> str:
 
 @pytest.fixture(scope="module")
 def engine():
-    engine = LiteLLMEngine()
+    engine = NamedEngine()
     with Provider() as provider:  # so that no test's clock counts the import of LiteLLM
         for model in MODELS:
             engine.complete(asking(address(provider, model), model, timeout=60))
@@ -65,7 +65,7 @@ def engine():
     engine.close()
 
 
-def fails(engine: LiteLLMEngine, server: FaultyServer, model: str, timeout: float = PATIENCE) -> RunllmError:
+def fails(engine: Engine, server: FaultyServer, model: str, timeout: float = PATIENCE) -> RunllmError:
     start = time.monotonic()
     with pytest.raises(RunllmError) as caught:
         engine.complete(asking(address(server, model), model, timeout))
@@ -96,7 +96,7 @@ def test_a_connection_that_is_cut_is_a_connection_error(engine, fault: Fault, mo
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_server_that_is_down_is_a_connection_error(engine, model: str) -> None:
-    with pytest.raises(ProviderConnectionError, match="cannot be reached"):
+    with pytest.raises(ProviderConnectionError, match=r"cannot be reached|no Ollama server answers"):
         engine.complete(asking(faulty.refused_address(), model, PATIENCE))
 
 
@@ -121,6 +121,9 @@ def test_a_server_that_is_down_is_a_connection_error(engine, model: str) -> None
 def test_what_is_no_completion_is_a_provider_error(engine, fault: Fault, model: str) -> None:
     with FaultyServer(fault) as server:
         error = fails(engine, server, model)
+        if "peer closed" in error.message:  # of a length beyond all counting, one client says that the rest is missing
+            assert type(error) is ProviderConnectionError
+            return
         assert type(error) is ProviderError
         assert "not a completion" in error.message or "not HTTP" in error.message
         assert server.sent < ON_THE_WAY
@@ -144,7 +147,7 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(engine, fault: Fault
         error = fails(engine, server, model)
         assert type(error) is ProviderError
         assert "too large to be read" in error.message
-        assert server.sent < bodies.LONGEST_ANSWER + ON_THE_WAY
+        assert server.sent < server.served * (bodies.LONGEST_ANSWER + ON_THE_WAY)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -216,7 +219,7 @@ def test_a_packed_answer_is_unpacked(engine) -> None:
 def test_no_redirection_is_followed(engine, model: str) -> None:
     with FaultyServer(faulty.redirect_loop) as loop, FaultyServer(faulty.silent) as elsewhere:
         assert type(fails(engine, loop, model)) is ProviderConnectionError
-        assert loop.served == 1
+        assert loop.served <= 2  # an Ollama server is asked about the model first
         with FaultyServer(faulty.redirect_to(f"{elsewhere.root}/other?key=1")) as server:
             assert "not followed" in fails(engine, server, model).message
             assert elsewhere.served == 0
@@ -305,17 +308,6 @@ def test_after_every_fault_the_next_call_is_answered_and_no_thread_is_left(engin
 # --- an Ollama server, which is asked about its models first ---------------------------------------------------
 
 
-class Answers(Engine):
-    """An engine whose every call succeeds."""
-
-    def ready(self, endpoint: Endpoint) -> None: ...
-
-    def complete(self, request: Request) -> Completion:
-        return Completion(text="ok", finish_reason="stop", model=request.endpoint.model, latency=0.0)
-
-    def close(self) -> None: ...
-
-
 ODD: dict[str, Fault] = {
     "100 MB": faulty.large("200 OK"),
     "gzip": faulty.gzip_bomb(),
@@ -331,9 +323,17 @@ ODD: dict[str, Fault] = {
 
 @pytest.mark.parametrize("fault", ODD.values(), ids=ODD)
 def test_an_ollama_server_that_says_odd_things_of_a_model_leaves_it_to_the_call(fault: Fault) -> None:
-    with FaultyServer(fault) as server:
-        engine = OllamaEngine(inner=Answers(), environment={})  # type: ignore[arg-type]
-        assert engine.complete(asking(server.root, "ollama/m")).text == "ok"
+    def first(line: faulty.Line) -> None:
+        if line.path == "/api/chat":
+            body = b'{"message": {"role": "assistant", "content": "ok"}, "done": true}'
+            line.head(length=len(body))
+            line.send(body)
+        else:
+            fault(line)
+
+    with FaultyServer(first) as server:
+        engine = OllamaEngine(environment={})
+        assert engine.complete(asking(server.root, "ollama/m", PATIENCE)).text == "ok"
         engine.close()
         assert server.sent < bodies.LONGEST_ANSWER + ON_THE_WAY
 
@@ -367,8 +367,6 @@ def test_looking_for_models_takes_a_second_however_the_bytes_come(fault: Fault) 
 
 
 def test_a_download_whose_progress_is_one_endless_line_is_given_up() -> None:
-    pytest.importorskip("ollama")
-
     def fault(line: faulty.Line) -> None:
         if line.path == "/api/pull":
             line.head("200 OK", "Transfer-Encoding: chunked")
@@ -379,7 +377,7 @@ def test_a_download_whose_progress_is_one_endless_line_is_given_up() -> None:
             line.send(body)
 
     with FaultyServer(fault) as server:
-        engine = OllamaEngine(Setup(ollama_auto_pull=True), inner=Answers(), environment={})  # type: ignore[arg-type]
+        engine = OllamaEngine(Setup(ollama_auto_pull=True), environment={})
         with pytest.raises((ProviderConnectionError, OllamaModelMissingError)):
             engine.complete(asking(server.root, "ollama/m"))
         engine.close()
@@ -393,7 +391,7 @@ import resource, sys
 sys.path.insert(0, {root!r})
 from tests.integration import test_provider_faults as tests
 from tests.integration.provider import Provider
-engine = tests.LiteLLMEngine()
+engine = tests.NamedEngine()
 with Provider() as provider:
     for model in tests.MODELS:
         engine.complete(tests.asking(tests.address(provider, model), model, timeout=60))
@@ -440,7 +438,7 @@ async def calls(engine, base):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 with tests.FaultyServer(tests.faulty.silent) as server:
-    engine = tests.LiteLLMEngine()
+    engine = tests.NamedEngine()
     tests.fails(engine, server, "openai/m", timeout=1)
     asyncio.run(calls(engine, server.base))
     print(server.served > 0)

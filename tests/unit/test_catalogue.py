@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from runllm.engines.catalogue import locate, trained_window
+from runllm.engines.local.engine import locate
 from runllm.errors import ModelNotFoundError
 from runllm.models import KNOWN
-from runllm.models.gguf import control_tokens
+from runllm.models.gguf import control_tokens, trained_window
 from runllm.results import Endpoint
 
 

@@ -10,7 +10,7 @@ from runllm.engines.access import Access
 from runllm.engines.chat import arguments, form, is_strict
 from runllm.results import Endpoint, Message, Request
 
-ACCESS = Access(provider="openai", model="openai/m", api_base=None, api_key=None)
+ACCESS = Access(provider="openai", api_base=None, api_key=None)
 N = {"n": {"type": "integer"}}
 
 
@@ -45,7 +45,7 @@ def test_providers_that_take_no_schema():
     """Get what they do take."""
     asked = Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
     for provider, expected in (("deepseek", {"type": "json_object"}), ("cohere_chat", None)):
-        access = Access(provider=provider, model="m", api_base=None, api_key=None)
+        access = Access(provider=provider, api_base=None, api_key=None)
         assert form(asked, access) == expected
 
 
@@ -78,5 +78,5 @@ def test_the_runtime_has_the_last_word():
     }
     made = arguments(Request(endpoint=Endpoint(model="m", provider_params=sly), messages=(), timeout=5.0), ACCESS)
     assert {name: made[name] for name in sly} == {
-        "model": "openai/m", "messages": [], "api_base": None, "max_retries": 0, "stream": False, "timeout": 5.0,
+        "model": "m", "messages": [], "api_base": None, "max_retries": 0, "stream": False, "timeout": 5.0,
     }  # fmt: skip

@@ -9,8 +9,7 @@ from email.utils import formatdate
 import pytest
 
 from runllm.engines.access import Access
-from runllm.engines.failures import Failure, error_for, observe
-from runllm.engines.wording import LONGEST_WORDS
+from runllm.engines.failures import LONGEST_WORDS, Failure, error_for, observe
 from runllm.errors import (
     AuthenticationError,
     EngineUnavailableError,
@@ -38,7 +37,7 @@ from runllm.results import Endpoint
 def test_rules(facts, expected):
     """The status that came back counts first, then what caused it, then the words."""
     given = Failure(**facts | {"kinds": frozenset(facts.get("kinds", ()))})
-    access = Access(provider="openai", model="openai/m", api_base=None, api_key=None)
+    access = Access(provider="openai", api_base=None, api_key=None)
     assert type(error_for(given, endpoint=Endpoint(model="openai/m"), access=access)) is expected
 
 

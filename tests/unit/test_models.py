@@ -176,7 +176,7 @@ def test_the_folder_is_named_by_the_environment(tmp_path):
 
 
 def test_looking_a_model_up_imports_nothing_that_pulls():
-    code = "import sys; from runllm.engines import catalogue; print(*sys.modules)"
+    code = "import sys; from runllm.engines.local.engine import locate; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     unwanted = {
         "httpx",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from runllm.engines.access import Access
-from runllm.engines.ollama_pull import Tally, refused
-from runllm.engines.ollama_server import Server, alternative, client_options, full, pull_command, read_facts
-from runllm.engines.ollama_window import Facts, choose, judge, larger, with_window
+from runllm.engines.ollama import alternative, refused
+from runllm.engines.ollama_request import Facts, body, choose, judge, larger
+from runllm.engines.ollama_server import Server, full, is_encrypted, read_facts
 from runllm.errors import (
     ContextWindowExceededError,
     FileAccessError,
@@ -20,7 +22,7 @@ from runllm.models import Progress
 from runllm.results import Completion, Endpoint, Message, Request, Usage
 
 
-def asking(text: str = "hi", provider_params: dict | None = None, **params: int) -> Request:
+def asking(text: str = "hi", provider_params: dict | None = None, **params: Any) -> Request:
     endpoint = Endpoint(model="ollama/m", provider_params=provider_params or {})
     return Request(endpoint=endpoint, messages=(Message(role="user", content=text),), params=params)
 
@@ -54,7 +56,8 @@ def test_a_name_without_a_tag_means_latest(name, expected):
 )
 def test_the_command_asks_the_server_that_was_asked(base, host, expected):
     """What the user's own `ollama` would ask by itself is not named."""
-    assert pull_command("m", base, {"OLLAMA_HOST": host} if host else {}) == expected
+    environment = {"OLLAMA_HOST": host} if host else {}
+    assert Server(Endpoint(model="ollama/m", api_base=base, allowed_bases=(base,)), environment).command == expected
 
 
 def test_the_first_recommended_model_that_is_installed():
@@ -89,8 +92,7 @@ def test_facts_are_read_from_what_the_server_shows():
 )
 def test_an_encrypted_server_has_to_prove_who_it_is(base, verified):
     """In whatever case its address is written."""
-    access = Access(provider="ollama", model="ollama_chat/m", api_base=base, api_key="k")
-    assert client_options(access)["verify"] is verified
+    assert is_encrypted(base) is verified
 
 
 @pytest.mark.parametrize(
@@ -128,14 +130,38 @@ def test_a_larger_window_is_tried_only_where_it_is_ours_to_choose():
     assert larger(2048, asking(), None) is None
 
 
-def test_what_a_file_sends_along_stays():
-    """Beside the order not to cut."""
-    sent = with_window(asking(provider_params={"top_k": 3}), 2048)
-    assert sent.endpoint.provider_params == {
-        "extra_body": {"truncate": False, "shift": False},
-        "top_k": 3,
-        "num_ctx": 2048,
-    }
+@pytest.mark.parametrize(
+    ("params", "options", "beside"),
+    [
+        ({"max_tokens": 5, "stop": ["x"], "user": "me"}, {"num_predict": 5, "stop": ["x"]}, {}),
+        (
+            {"max_completion_tokens": 5, "temperature": 0, "seed": 1},
+            {"num_predict": 5, "temperature": 0, "seed": 1},
+            {},
+        ),
+        ({"frequency_penalty": 0.5, "n": 1}, {"frequency_penalty": 0.5}, {}),
+        ({"reasoning_effort": "high"}, {}, {"think": True}),
+        ({"reasoning_effort": "none"}, {}, {"think": False}),
+        ({"response_format": {"type": "json_object"}}, {}, {"format": "json"}),
+        ({"response_format": {"type": "text"}}, {}, {"format": None}),
+        ({"format": "json"}, {}, {"format": "json"}),
+        ({"logprobs": True, "drop_params": True}, {}, {}),
+    ],
+)
+def test_parameters_are_said_in_ollamas_words(params, options, beside):
+    """What the author chose as a form goes before the schema; what only Ollama knows goes along."""
+    asked = asking(provider_params={"top_k": 3, "keep_alive": "5m"}, **params)
+    found = body(replace(asked, schema={"type": "object"}), 2048)
+    assert found["options"] == {**options, "top_k": 3, "num_ctx": 2048}
+    assert (found["truncate"], found["shift"], found["keep_alive"]) == (False, False, "5m")
+    assert {name: found.get(name) for name in beside} == beside
+    assert "format" in beside or found["format"] == {"type": "object"}
+
+
+@pytest.mark.parametrize("params", [{"n": 2}, {"logit_bias": {"1": 2}}])
+def test_what_ollama_does_not_know_is_refused_unsent(params):
+    with pytest.raises(RequestRefusedError, match=next(iter(params))):
+        body(asking(**params), None)
 
 
 PROMPT = "The house stands on the hill, and the river runs below it. " * 200
@@ -168,15 +194,6 @@ def test_what_the_counted_tokens_give_away(text, counted, answered, reason, wind
 
 
 # --- downloads ------------------------------------------------------------------------------------
-
-
-def test_the_layers_of_a_download_add_up():
-    """One that goes on shows all bytes, those of an earlier attempt too."""
-    tally = Tally("m")
-    assert tally.take("pulling manifest", None, None, None) == Progress(name="m", stage="pulling manifest")
-    assert tally.take("pulling", "a", 600, 1000) == Progress(name="m", stage="pulling", done=600, total=1000)
-    tally.take("pulling", "a", 800, 1000)
-    assert tally.take("pulling", "b", 50, 50) == Progress(name="m", stage="pulling", done=850, total=1050)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runllm.engines import table
+from runllm.engines.ollama import OllamaEngine
 from runllm.pricing import FREE, Price, Rates, flat
 from runllm.results import Endpoint, Usage
 
@@ -57,13 +58,13 @@ def test_each_call_may_cost_beside_its_tokens():
 
 def test_what_the_users_own_machine_runs_is_free_and_a_cloud_is_not_known():
     for model in ("ollama/llama3", "ollama_chat/qwen3:8b"):
-        assert table.price(Endpoint(model=model)) == FREE
+        assert OllamaEngine().price(Endpoint(model=model)) == FREE
     for endpoint in (
         Endpoint(model="ollama_chat/gpt-oss:120b-cloud"),
         Endpoint(model="ollama/qwen3-coder:cloud"),
         Endpoint(model="ollama_chat/gpt-oss:120b", api_base="https://ollama.com"),
     ):
-        assert table.price(endpoint) is None
+        assert OllamaEngine().price(endpoint) is None
 
 
 @pytest.mark.parametrize(

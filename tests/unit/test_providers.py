@@ -98,11 +98,6 @@ def test_a_provider_without_an_address():
     assert "HOSTED_VLLM_API_BASE" in caught.value.recovery_hint
 
 
-def test_ollama_is_called_through_its_chat_endpoint():
-    """Its other endpoint flattens the conversation into one text."""
-    assert reach(Endpoint(model="ollama/llama3:8b"), {}).model == "ollama_chat/llama3:8b"
-
-
 @pytest.mark.parametrize(
     ("host", "address"),
     [

@@ -12,7 +12,6 @@ _COMPROMISED = {"litellm": ("1.82.7", "1.82.8", "1.107.0")}
 _EXTRAS = {
     "python": "runs the Python blocks of a file",
     "local": "runs `local/...` models",
-    "ollama": "lets an Ollama server pull a missing model",
 }
 _COMPILED = {"jsonschema-rs": "jsonschema_rs", "minijinja": "minijinja", "pyyaml": "yaml"}  # every file needs them
 _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)\s*([^;\[]*?)\s*(?:;\s*extra\s*==\s*["'](\w+)["'])?""")

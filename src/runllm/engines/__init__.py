@@ -33,7 +33,7 @@ class Traits:
 ENGINES = (
     Traits(
         name="local",
-        made_by="runllm.engines.local:LocalEngine",
+        made_by="runllm.engines.local.engine:LocalEngine",
         prefixes=("local/",),
         constrained=True,
         local=True,

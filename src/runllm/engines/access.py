@@ -30,7 +30,6 @@ class Access:
 
     Attributes:
         provider: the provider's name.
-        model: the model's name as LiteLLM is given it.
         api_base: the address; None for the provider's own.
         api_key: the key to send; None only where the user is signed in, or LiteLLM reads a token of the provider's own.
         own: where the call may go as the provider's own, as `is_place` reads it.
@@ -38,7 +37,6 @@ class Access:
     """
 
     provider: str
-    model: str
     api_base: str | None
     api_key: str | None = field(repr=False)
     own: tuple[str, ...] = ()
@@ -66,9 +64,8 @@ def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
         raise _beyond(endpoint, name, base or f"the address of `{name}`")
     for refusal in refusals(endpoint, environment):
         raise refusal
-    model = f"ollama_chat/{endpoint.model[7:]}" if name == "ollama" else endpoint.model
     key = _key(endpoint, name, provider, base, environment)
-    access = Access(provider=name, model=model, api_base=base, api_key=key)
+    access = Access(provider=name, api_base=base, api_key=key)
     return access if only_here else _with_places(access, endpoint, provider, environment)
 
 

@@ -23,7 +23,7 @@ class Setup:
     Attributes:
         pull: fetches a local model by its name; None where that is not allowed.
         ollama_auto_pull: whether an Ollama server may download a model that it lacks: gigabytes.
-        progress: told how far the download of a model is, maybe in another thread.
+        progress: told how far a download is, in another thread.
     """
 
     pull: Callable[[str], object] | None = None

@@ -1,4 +1,4 @@
-"""A request as the arguments of a chat completion, and its reply as a completion. Pure."""
+"""A request as the arguments of a chat completion, how long its answer may be, and its reply as a completion. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from runllm import tokens
 from runllm.engines import table
 from runllm.engines.access import Access
 from runllm.engines.failures import Failure
-from runllm.errors import ProviderError, RequestRefusedError, RunllmError
-from runllm.results import Completion, Request, Usage
+from runllm.errors import ContextWindowExceededError, ProviderError, RequestRefusedError, RunllmError
+from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.schema import subschemas
 
 # What these providers take instead of a schema: a JSON object of any form, or nothing at all.
@@ -34,7 +35,7 @@ def arguments(request: Request, access: Access) -> dict[str, Any]:
         params.setdefault("response_format", {"type": "json_object"})
     return {
         **params,
-        "model": access.model,
+        "model": request.endpoint.model,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         "api_base": access.api_base,
         "api_key": access.api_key,
@@ -127,26 +128,54 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
         access: how it was asked.
         elapsed: seconds from sending the request to the last byte.
     """
-    model = request.endpoint.model
     choice: Any = next(iter(getattr(reply, "choices", None) or ()), None)
-    text: Any = getattr(getattr(choice, "message", None), "content", None)
-    reason = str(getattr(choice, "finish_reason", None) or "")
-    if isinstance(text, str) and text.strip():
-        usage = _usage(getattr(reply, "usage", None))
-        return Completion(
-            text=text,
-            finish_reason=reason or "stop",
-            usage=usage,
-            model=model,
+    if choice is None:
+        return ProviderError(
+            f"`{request.endpoint.model}` answered without a choice to read",
+            details={"status": None, "provider": access.provider, "model": request.endpoint.model},
+        )
+    usage = _usage(getattr(reply, "usage", None))
+    try:
+        return completed(
+            getattr(getattr(choice, "message", None), "content", None),
+            str(getattr(choice, "finish_reason", None) or ""),
+            usage,
+            request=request,
+            provider=access.provider,
             cost=_cost(reply, usage, request, access),
             latency=elapsed,
         )
-    details = {"status": None, "provider": access.provider, "model": model, "finish_reason": reason}
+    except ProviderError as error:
+        return error
+
+
+def completed(
+    text: Any, reason: str, usage: Usage, *, request: Request, provider: str, cost: float | None, latency: float
+) -> Completion:
+    """The completion that an answer makes, if there is one.
+
+    Args:
+        text: what was answered.
+        reason: why it ended; empty where that is not told.
+        usage: the tokens that were counted.
+        request: what was asked.
+        provider: who was.
+        cost: US dollars, None where the price is not known.
+        latency: seconds from sending the request to the last byte.
+
+    Raises:
+        RequestRefusedError: a filter withheld the answer.
+        ProviderError: there is none.
+    """
+    model = request.endpoint.model
+    if isinstance(text, str) and text.strip():
+        return Completion(
+            text=text, finish_reason=reason or "stop", usage=usage, model=model, cost=cost, latency=latency
+        )
+    details = {"status": None, "provider": provider, "model": model, "finish_reason": reason}
     if reason == "content_filter":
-        return RequestRefusedError(f"`{model}` withheld its answer: the content filter stopped it", details=details)
-    if choice is None:
-        return ProviderError(f"`{model}` answered without a choice to read", details=details)
-    return ProviderError(
+        raise RequestRefusedError(f"`{model}` withheld its answer: the content filter stopped it", details=details)
+    raise ProviderError(
         f"`{model}` gave an empty answer (finish reason `{reason or 'none'}`)",
         details=details,
         hint="Raise `max_tokens`: they were spent before the answer began." if reason == "length" else None,
@@ -180,5 +209,81 @@ def _usage(usage: Any) -> Usage:
 
 
 def _count(holder: Any, name: str) -> int:
-    found = getattr(holder, name, None)
+    return counted(getattr(holder, name, None))
+
+
+def counted(found: Any) -> int:
+    """A number of tokens as a provider counts them; 0 for what is none."""
     return found if isinstance(found, int) and 0 < found < _MOST_TOKENS else 0
+
+
+# --- how long an answer may be -------------------------------------------------------------------------
+
+# A Claude model must be told how long its answer may be. Whoever serves it is told the model's own limit by LiteLLM,
+# or takes that itself.
+_CLAUDE = re.compile(r"(?i)^anthropic/|claude")
+_UNKNOWN_LIMIT = 128_000  # what LiteLLM asks of a Claude model that its table does not know
+_ASKED: Mapping[str, int] = {"snowflake": 4096, "oci": 4096}  # of any model there
+_BESIDE_THINKING = 4096  # what LiteLLM adds to a budget for thinking
+_EFFORTS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16_384}
+
+
+def bounded(request: Request) -> Request:
+    """The request with `max_tokens`, where a number would be asked for without it.
+
+    That is what would be asked, but no more than the window leaves, and no more than the model's own limit.
+
+    Raises:
+        ContextWindowExceededError: the model is to think for longer than that, which its provider refuses.
+    """
+    endpoint = request.endpoint
+    params = {**endpoint.provider_params, **request.params}
+    asked = _asked(endpoint, params)
+    if request.window is None or asked is None or tokens.longest_answer(params) is not None:
+        return request
+    longest = min(asked, _room(request, request.window), table.longest_answer(endpoint) or asked)
+    thought = _thought(endpoint, params)
+    if thought >= longest:
+        raise ContextWindowExceededError(
+            f"`{endpoint.model}` is to think for up to {thought:,} tokens, and the window leaves {longest:,}"
+            " for thinking and answer",
+            details={"thinking_tokens": thought, "room": longest, "window": request.window},
+            hint="Raise `max_context_window`, shorten the input, or let the model think less.",
+        )
+    return replace(request, params={**request.params, "max_tokens": longest})
+
+
+def _room(request: Request, window: int) -> int:
+    """Tokens that the prompt leaves of the window, the model's own if that is smaller; a few in every case."""
+    own = table.window(request.endpoint) or window
+    found = tokens.check(
+        [message.content for message in request.messages],
+        schema=request.schema,
+        max_tokens=None,
+        window=min(window, own),
+    )
+    return max(found.window - found.prompt, found.answer)
+
+
+def _asked(endpoint: Endpoint, params: Mapping[str, Any]) -> int | None:
+    """The tokens that are asked for where nobody says how many; None for none."""
+    provider = endpoint.model.partition("/")[0]
+    if not _CLAUDE.search(endpoint.model):
+        return _ASKED.get(provider)
+    thought = _thought(endpoint, params)
+    if thought:
+        return thought + _BESIDE_THINKING
+    return _ASKED.get(provider) or table.longest_answer(endpoint) or _UNKNOWN_LIMIT
+
+
+def _thought(endpoint: Endpoint, params: Mapping[str, Any]) -> int:
+    """The tokens set aside for thinking; 0 where there are none, or the model decides by itself."""
+    if table.adapts_thinking(endpoint):
+        return 0
+    effort = params.get("reasoning_effort")
+    if isinstance(effort, dict):
+        effort = cast("dict[str, Any]", effort).get("effort")
+    thinking = params.get("thinking")
+    if isinstance(thinking, dict) and cast("dict[str, Any]", thinking).get("type") == "adaptive":
+        effort = effort or "medium"
+    return tokens.thinking(params) or _EFFORTS.get(str(effort), 0)

@@ -7,21 +7,20 @@ error holds none of the library's objects: they hold requests with keys in them.
 
 from __future__ import annotations
 
+import json
 import math
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from runllm.diagnostics import clip
 from runllm.engines.access import PLACEHOLDER_KEY, Access, allowing
-from runllm.engines.wording import said
 from runllm.errors import (
     AuthenticationError,
     ContextWindowExceededError,
     EngineUnavailableError,
     MissingCredentialError,
     ModelNotFoundError,
-    OllamaModelMissingError,
     ProviderConnectionError,
     ProviderError,
     ProviderTimeoutError,
@@ -29,11 +28,31 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
-from runllm.redaction import redact_text
+from runllm.redaction import MASK, redact_text
 from runllm.results import Endpoint
 from runllm.values import frozen
 
 _DEEPEST_CAUSE = 12
+LONGEST_WORDS = 300
+_LONGEST_READ = 4096  # of them that are searched for secrets: far more than is shown, and quickly done
+_LONGEST_SAID = 1 << 16  # characters of an exception: more than is read of any error
+_LONGEST_PREFIX = 200
+
+_PREFIX = re.compile(
+    r"^(?:Timeout Error: |400, message[:=]\s*[\"']*"  # a status that is the HTTP library's own
+    r"|(?:litellm\.)?\w*(?:Error|Exception|Timeout|Exceeded)\w*(?:: | - )"
+    r"|\w+(?:Exception|Error) \w+Error - )"
+)
+_TAILS = (
+    re.compile(r"Traceback \(most recent call last\):.*", re.DOTALL),
+    re.compile(r"\.? Handle with `litellm\.\w+`\.?"),
+    re.compile(r"\.? File an issue if litellm error - \S+"),
+    re.compile(r"Received Model Group=.*", re.DOTALL),
+    re.compile(r"<RawResponseMessage\(.*", re.DOTALL),
+    re.compile(r"[\"'], url='[^']*'$"),
+    re.compile(r" ssl:<ssl\.SSLContext object at 0x[0-9a-f]+>"),
+)
+_LEFT = re.compile(r"disconnected|closed connection")  # the others of their kind are about what is no HTTP
 
 
 @frozen
@@ -59,10 +78,10 @@ class _Rule:
 
     error: type[RunllmError]
     says: str
-    statuses: frozenset[int] = frozenset()
-    kinds: frozenset[str] = frozenset()
-    words: re.Pattern[str] | None = None
-    answered: bool | None = None
+    statuses: frozenset[int]
+    kinds: frozenset[str]
+    words: str
+    answered: bool | None
 
     def holds(self, failure: Failure) -> bool:
         if self.answered is not None and self.answered != (failure.status is not None):
@@ -70,122 +89,77 @@ class _Rule:
         return (
             failure.status in self.statuses
             or not self.kinds.isdisjoint(failure.kinds)
-            or (self.words is not None and self.words.search(failure.words) is not None)
+            or (self.words != "" and re.search(self.words, failure.words) is not None)
         )
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+def _rule(
+    error: type[RunllmError],
+    says: str,
+    *statuses: int,
+    kinds: str = "",
+    words: str = "",
+    answered: bool | None = None,
+) -> _Rule:
+    return _Rule(
+        error=error,
+        says=says,
+        statuses=frozenset(statuses),
+        kinds=frozenset(kinds.split()),
+        words=words,
+        answered=answered,
+    )
 
+
+_NO_COMPLETION = "`{model}` answered with something that is not a completion"
+_TOO_LONG = (
+    r"(?i)maximum context length|context (?:length|window|size) (?:is |was )?exceed|prompt is too long"
+    r"|exceed\w* (?:the |its )?(?:available |maximum )?(?:context|number of tokens)"
+)
+_NO_KEY = r"(?i)api_?key\b.{0,40}\b(?:must be set|is missing|not set)|missing .{0,20}api key"
+_BAD_KEY = r"(?i)(?:invalid|incorrect|expired) api[ _-]?key|api[ _-]?key (?:not valid|is invalid|expired)"
+_NO_MODEL = r"(?i)\bmodel\b.{0,80}(?:does not exist|not found|is not available)|unknown model|LLM Provider NOT provided"
+_UNREACHED = (
+    "ConnectError ReadError WriteError CloseError RemoteProtocolError LocalProtocolError ProxyError InvalidURL"
+    " UnsupportedProtocol ClientConnectorError ClientOSError ServerDisconnectedError ClientPayloadError ConnectionError"
+    " ConnectionRefusedError ConnectionResetError gaierror SSLError EndpointConnectionError"
+)
+_MISREAD = (
+    "JSONDecodeError KeyError IndexError TypeError AttributeError ValueError ValidationError APIResponseValidationError"
+)
 
 # The first rule that holds decides.
 _RULES = (
-    _Rule(
-        error=ContextWindowExceededError,
-        says="the prompt does not fit the context window of `{model}`",
-        kinds=_names("ContextWindowExceededError"),
-        words=re.compile(
-            r"(?i)maximum context length|context (?:length|window|size) (?:is |was )?exceed|prompt is too long"
-            r"|exceed\w* (?:the |its )?(?:available |maximum )?(?:context|number of tokens)"
-        ),
-    ),
-    _Rule(
-        error=EngineUnavailableError,
-        says="`{model}` needs a Python package that is not installed",
-        kinds=_names("ModuleNotFoundError ImportError"),
-        answered=False,
-    ),
-    _Rule(
-        error=ProviderError,
-        says="`{model}` answered with something that is not a completion",
-        kinds=_names("NotJsonError UnknownEncodingError DecodingError"),
-        answered=False,
-    ),
-    _Rule(
-        error=ProviderError,
-        says="`{model}` answered with something that is not HTTP",
-        kinds=_names("BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError"),
-        answered=False,
-    ),
-    _Rule(
-        error=RateLimitError,
-        says="`{model}` refused the call: too many, or the quota is used up",
-        statuses=frozenset({429}),
-        kinds=_names("RateLimitError"),
-    ),
-    _Rule(
-        error=MissingCredentialError,
-        says="`{model}` needs a key and none is set",
-        kinds=_names("NoCredentialsError CredentialRetrievalError DefaultCredentialsError"),
-        words=re.compile(r"(?i)api_?key\b.{0,40}\b(?:must be set|is missing|not set)|missing .{0,20}api key"),
-        answered=False,
-    ),
-    _Rule(
-        error=AuthenticationError,
-        says="`{model}` refused the key",
-        statuses=frozenset({401, 403}),
-        kinds=_names("AuthenticationError PermissionDeniedError"),
-        words=re.compile(
-            r"(?i)(?:invalid|incorrect|expired) api[ _-]?key|api[ _-]?key (?:not valid|is invalid|expired)"
-        ),
-    ),
-    _Rule(
-        error=ModelNotFoundError,
-        says="there is no `{model}`{at}",
-        statuses=frozenset({404}),
-        kinds=_names("NotFoundError LiteLLMUnknownProvider"),
-        words=re.compile(
-            r"(?i)\bmodel\b.{0,80}(?:does not exist|not found|is not available)|unknown model"
-            r"|LLM Provider NOT provided"
-        ),
-    ),
-    _Rule(
-        error=ProviderTimeoutError,
-        says="`{model}` did not answer in time",
-        statuses=frozenset({408, 504}),
-        kinds=_names("Timeout APITimeoutError ReadTimeout WriteTimeout ConnectTimeout PoolTimeout"),
-    ),
-    _Rule(
-        error=ProviderConnectionError,
-        says="the server of `{model}`{at} redirects, which is not followed",
-        kinds=_names("RedirectRefusedError"),
-    ),
-    _Rule(
-        error=ProviderError,
-        says="the answer of `{model}` is too large to be read",
-        kinds=_names("AnswerTooLargeError"),
-    ),
-    _Rule(
-        error=ProviderConnectionError,
-        says="the server of `{model}`{at} cannot be reached, or closed the connection",
-        kinds=_names("ConnectError ReadError WriteError CloseError RemoteProtocolError LocalProtocolError ProxyError"
-                     " InvalidURL UnsupportedProtocol ClientConnectorError ClientOSError ServerDisconnectedError"
-                     " ClientPayloadError ConnectionError ConnectionRefusedError ConnectionResetError gaierror SSLError"
-                     " EndpointConnectionError"),
-        answered=False,
-    ),
-    _Rule(
-        error=RequestRefusedError,
-        says="`{model}` refused the request",
-        statuses=frozenset({400, 402, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451}),
-        kinds=_names("UnsupportedParamsError ContentPolicyViolationError RejectedRequestError"),
-    ),
-    _Rule(
-        error=ProviderError,
-        says="`{model}` answered with something that is not a completion",
-        kinds=_names("JSONDecodeError KeyError IndexError TypeError AttributeError ValueError ValidationError"
-                     " APIResponseValidationError"),
-        words=re.compile(r"(?i)invalid response from LLM endpoint|unable to get json response"),
-        answered=False,
-    ),
-    _Rule(
-        error=RequestRefusedError,
-        says="`{model}` cannot take the request",
-        kinds=_names("BadRequestError UnprocessableEntityError"),
-        answered=False,
-    ),
+    _rule(ContextWindowExceededError, "the prompt does not fit the context window of `{model}`",
+          kinds="ContextWindowExceededError", words=_TOO_LONG),
+    _rule(EngineUnavailableError, "`{model}` needs a Python package that is not installed",
+          kinds="ModuleNotFoundError ImportError", answered=False),
+    _rule(ProviderError, _NO_COMPLETION, kinds="NotJsonError UnknownEncodingError DecodingError", answered=False),
+    _rule(ProviderError, "`{model}` answered with something that is not HTTP", answered=False,
+          kinds="BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError"),
+    _rule(RateLimitError, "`{model}` refused the call: too many, or the quota is used up", 429, kinds="RateLimitError"),
+    _rule(MissingCredentialError, "`{model}` needs a key and none is set", words=_NO_KEY, answered=False,
+          kinds="NoCredentialsError CredentialRetrievalError DefaultCredentialsError"),
+    _rule(AuthenticationError, "`{model}` refused the key", 401, 403, words=_BAD_KEY,
+          kinds="AuthenticationError PermissionDeniedError"),
+    _rule(ModelNotFoundError, "there is no `{model}`{at}", 404, words=_NO_MODEL,
+          kinds="NotFoundError LiteLLMUnknownProvider"),
+    _rule(ProviderTimeoutError, "`{model}` did not answer in time", 408, 504,
+          kinds="Timeout APITimeoutError ReadTimeout WriteTimeout ConnectTimeout PoolTimeout"),
+    _rule(ProviderConnectionError, "the server of `{model}`{at} redirects, which is not followed",
+          kinds="RedirectRefusedError"),
+    _rule(ProviderError, "the answer of `{model}` is too large to be read", kinds="AnswerTooLargeError"),
+    _rule(ProviderConnectionError, "the server of `{model}`{at} cannot be reached, or closed the connection",
+          kinds=_UNREACHED, answered=False),
+    _rule(RequestRefusedError, "`{model}` refused the request",
+          400, 402, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451,
+          kinds="UnsupportedParamsError ContentPolicyViolationError RejectedRequestError"),
+    _rule(ProviderError, _NO_COMPLETION, kinds=_MISREAD, answered=False,
+          words=r"(?i)invalid response from LLM endpoint|unable to get json response"),
+    _rule(RequestRefusedError, "`{model}` cannot take the request", answered=False,
+          kinds="BadRequestError UnprocessableEntityError"),
 )  # fmt: skip
-_OTHERWISE = _Rule(error=ProviderError, says="`{model}` failed")
+_OTHERWISE = _rule(ProviderError, "`{model}` failed")
 
 
 def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> RunllmError:
@@ -194,8 +168,6 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> Runllm
     details: dict[str, Any] = {"status": failure.status, "provider": provider, "model": model}
     if failure.retry_after is not None:
         details["retry_after"] = failure.retry_after
-    if provider.startswith("ollama") and failure.status == 404 and "model" in failure.words:  # noqa: PLR2004
-        return _missing_at_ollama(access, details)
     rule = next((rule for rule in _RULES if rule.holds(failure)), _OTHERWISE)
     status = f" (HTTP {failure.status})" if failure.status else ""
     at = f" at {redact_text(access.api_base)}" if access.api_base else ""
@@ -203,18 +175,6 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> Runllm
     withheld = rule.error is AuthenticationError and access.api_key == PLACEHOLDER_KEY and endpoint.api_base
     hint = f"No key was sent, for only the file names the address. {allowing(withheld)}" if withheld else None
     return rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details, hint=hint)
-
-
-def _missing_at_ollama(access: Access, details: dict[str, Any]) -> OllamaModelMissingError:
-    from runllm.engines.ollama_server import name_of, pull_command, root  # only for this error
-
-    name, base = name_of(access.model), root(access)
-    command = pull_command(name, base, os.environ)
-    return OllamaModelMissingError(
-        f"the Ollama server at {redact_text(base)} does not have `{name}`",
-        details={**details, "command": command},
-        hint=f"Run `{command}`, then run again.",
-    )
 
 
 # --- reading an exception ---------------------------------------------------------------------------
@@ -229,11 +189,33 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     """
     chain = list(_causes(error))
     kinds = {base.__name__ for base in type(error).__mro__} | {type(cause).__name__ for cause in chain}
+    if type(error).__name__ == "RemoteProtocolError" and not _LEFT.search(str(error)):
+        kinds = {"BadHttpMessage"}
     return Failure(
         status=_status(chain),
         kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"}),
         words=said([str(cause) for cause in chain], secrets),
         retry_after=_retry_after(chain),
+    )
+
+
+def failed(reply: Any, secrets: Iterable[str] = ()) -> Failure:
+    """The facts of an HTTP answer that is none: an error, or a redirection, which is not followed.
+
+    Args:
+        reply: httpx's response, read to its end.
+        secrets: as for `observe`.
+    """
+    if reply.has_redirect_location:
+        target = reply.next_request.url if reply.next_request else reply.url
+        return Failure(
+            kinds=frozenset({"RedirectRefusedError"}), words=f"to {target.scheme}://{target.netloc.decode()}"
+        )
+    stated = reply.headers.get("retry-after")
+    return Failure(
+        status=reply.status_code,
+        words=said([reply.text], secrets),
+        retry_after=_seconds(stated) if stated else None,
     )
 
 
@@ -283,3 +265,69 @@ def _seconds(stated: str) -> float | None:
         except (ValueError, OverflowError, OSError):  # the server's date may lie beyond all that is counted
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+# --- what was said ------------------------------------------------------------------------------------
+
+
+def said(messages: Sequence[str], secrets: Iterable[str] = ()) -> str:
+    """What the provider said, or what the system said of the connection, at most `LONGEST_WORDS` characters.
+
+    Args:
+        messages: of an exception and what it came from, nearest first.
+        secrets: values that must not stand in it, beside those that are known to look secret.
+    """
+    words = _bare(messages[0])
+    if words in ("", "Connection error."):
+        words = next((text for message in reversed(messages) if (text := _bare(message))), words)
+    words = _without(secrets, words[:_LONGEST_READ])
+    return clip(words, LONGEST_WORDS)
+
+
+def _bare(text: str) -> str:
+    """A message without what LiteLLM writes around it."""
+    text = text[:_LONGEST_SAID]
+    for tail in _TAILS:
+        text = tail.sub("", text)
+    while (match := _PREFIX.match(text, 0, _LONGEST_PREFIX)) is not None:
+        text = text[match.end() :]
+    start = text.find("{")
+    if start >= 0:
+        try:
+            told = _message(json.JSONDecoder().raw_decode(text, start)[0])
+        except (ValueError, RecursionError):
+            told = ""
+        text = told or text
+    return " ".join(text.split())
+
+
+def _message(body: Any) -> str:
+    """The message inside an error body, in the shapes that providers use."""
+    if isinstance(body, str):
+        return _message_in_json(body) or body
+    if isinstance(body, Mapping):
+        fields = cast("Mapping[str, Any]", body)
+        if isinstance(fields.get("loc"), list) and "msg" in fields:
+            return f"{'.'.join(str(step) for step in fields['loc'])}: {fields['msg']}"
+        for name in ("error", "message", "detail", "msg"):
+            if name in fields and (told := _message(fields[name])):
+                return told
+    if isinstance(body, list) and body:
+        return _message(cast("list[Any]", body)[0])
+    return ""
+
+
+def _message_in_json(text: str) -> str:
+    """The message of a body that is JSON written as a text, as newer Ollama servers send it."""
+    if not text.startswith("{"):
+        return ""
+    try:
+        return _message(json.loads(text))
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _without(secrets: Iterable[str], words: str) -> str:
+    for secret in secrets:
+        words = words.replace(secret, MASK)
+    return redact_text(words)

@@ -17,16 +17,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from runllm.engines import answers, chat, table
+from runllm.engines import table
 from runllm.engines.access import Access, reach, refusals, stopped
 from runllm.engines.base import Engine, Setup
-from runllm.engines.failures import Failure, error_for, observe
 from runllm.errors import EngineUnavailableError, ProviderTimeoutError, RunllmError
 from runllm.pricing import Price
 from runllm.results import Completion, Endpoint, Request
 
 if TYPE_CHECKING:
     from runllm.engines.background import Background
+    from runllm.engines.failures import Failure
 
 _SWITCHES = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches its price table when imported
@@ -71,7 +71,9 @@ class LiteLLMEngine(Engine):
 
     def sent(self, request: Request) -> Request:
         """The request, its answer bounded where LiteLLM would ask for one of a length of its own."""
-        return answers.bounded(request)
+        from runllm.engines import chat  # nothing to do with a file that is only checked
+
+        return chat.bounded(request)
 
     def complete(self, request: Request) -> Completion:
         """Call the model once and wait, at most `request.timeout` seconds once LiteLLM is imported."""
@@ -101,9 +103,10 @@ class LiteLLMEngine(Engine):
         import asyncio
 
         library = _library()
+        from runllm.engines import chat
+        from runllm.engines.failures import error_for
         from runllm.engines.guard import guarding  # it imports LiteLLM
 
-        _tell_prices(library, access)
         start = time.perf_counter()
         try:
             with guarding(access) as refused:
@@ -121,6 +124,8 @@ class LiteLLMEngine(Engine):
 
     async def _ask(self, library: Any, request: Request, access: Access) -> tuple[Any, Failure | None]:
         """The reply or the failure; sent again without the schema where a server knows no schemas."""
+        from runllm.engines import chat
+
         arguments = chat.arguments(request, access)
         form = chat.form(request, access)
         if form is None or (self._refused_forms and chat.form_identity(request) in self._refused_forms):
@@ -203,19 +208,10 @@ def _keep_here() -> None:
         os.environ.update({"no_proxy": whole, "NO_PROXY": whole})
 
 
-def _tell_prices(library: Any, access: Access) -> None:
-    """Tell LiteLLM that an Ollama model costs nothing: it asks `localhost:11434` about each it does not know."""
-    if access.provider.startswith("ollama") and access.model not in library.model_cost:
-        library.model_cost[access.model] = {
-            "litellm_provider": "ollama_chat",
-            "mode": "chat",
-            "input_cost_per_token": 0.0,
-            "output_cost_per_token": 0.0,
-        }
-
-
 async def _complete(library: Any, arguments: dict[str, Any], access: Access) -> tuple[Any, Failure | None]:
     """The library's reply, or what is known of its failure."""
+    from runllm.engines.failures import observe
+
     try:
         return await library.acompletion(**arguments), None
     except Exception as error:

@@ -1,59 +1,75 @@
 """Models of an Ollama server: there before they are called, in a window that holds the prompt.
 
-LiteLLM makes the call itself. Before the first one of a model, the server is asked whether it has it, and how
-long a prompt it takes; a model that is missing is downloaded only with the user's consent.
+Before the first call of a model, the server is asked whether it has it, and how long a prompt it takes; a model that is
+missing is downloaded only with the user's consent.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from runllm.engines import ollama_window, table
-from runllm.engines.access import reach
+from runllm.engines import traits
+from runllm.engines.access import reach, refusals
+from runllm.engines.addresses import is_at
 from runllm.engines.base import Engine, Setup
-from runllm.engines.litellm import LiteLLMEngine
-from runllm.engines.ollama_server import Server, full, name_of, root, suggestion
-from runllm.engines.ollama_window import Facts
-from runllm.errors import ContextWindowExceededError, OllamaModelMissingError, RunllmError
-from runllm.pricing import Price
-from runllm.quantities import size
-from runllm.results import Completion, Endpoint, Request
+from runllm.engines.ollama_request import Facts, asked, body, bounded, choose, judge, larger
+from runllm.engines.ollama_server import (
+    PATIENCE,
+    Fields,
+    Server,
+    client_of,
+    full,
+    installed,
+    name_of,
+    object_in,
+    reason,
+)
+from runllm.errors import (
+    ContextWindowExceededError,
+    FileAccessError,
+    ModelNotFoundError,
+    OllamaModelMissingError,
+    ProviderConnectionError,
+    RequestRefusedError,
+    RunllmError,
+)
+from runllm.pricing import FREE, Price
+from runllm.redaction import redact_text
+from runllm.results import Completion, Endpoint, Request, Usage
 
 if TYPE_CHECKING:
     import asyncio
 
     from runllm.engines.background import Background
+    from runllm.models import Progress
 
 _Key: TypeAlias = tuple[str, str]
 _SHORTEST_CALL = 0.1
+_SILENCE = 900.0  # seconds between two lines of a download: checking a large model on a slow disk is silent for minutes
+_LONGEST_WORDS = 300
+_REDIRECTIONS = 300
+_CLOUD = re.compile(r"[:-]cloud$")
+_THOUGHT = re.compile(r"\A<(think|thinking|budget:thinking)>.*?</(?:think|thinking|budget:thinking)>", re.DOTALL)
 
 
 class OllamaEngine(Engine):
     """Runs `ollama/...` and `ollama_chat/...` models. An `Engine`: see `runllm.engines.base`."""
 
-    def __init__(
-        self,
-        setup: Setup | None = None,
-        *,
-        inner: Engine | None = None,
-        environment: Mapping[str, str] = os.environ,
-    ) -> None:
+    def __init__(self, setup: Setup | None = None, *, environment: Mapping[str, str] = os.environ) -> None:
         """Prepare; nothing is asked yet.
 
         Args:
-            setup: whether a model that is missing is downloaded.
-            inner: makes the calls.
+            setup: whether a model that is missing is downloaded, and who is told.
             environment: the process's variables.
         """
-        setup = setup or Setup()
-        self._inner = inner or LiteLLMEngine()
-        self._auto_pull = setup.ollama_auto_pull
-        self._progress = setup.progress
+        self._setup = setup or Setup()
         self._environment = environment
         self._facts: dict[_Key, Facts | None] = {}
         self._windows: dict[_Key, int] = {}
@@ -63,129 +79,52 @@ class OllamaEngine(Engine):
 
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless the call can be made, as far as that is known without asking the server."""
-        self._inner.ready(endpoint)
-        ollama_window.asked(endpoint)
+        reach(endpoint, self._environment)
+        asked(endpoint)
 
     def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
         """What the endpoint asks for and the user has not allowed."""
-        return self._inner.refusals(endpoint)
+        return refusals(endpoint, self._environment)
 
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
         """One of those recommended that the user's own server has; it is asked, for a second at the most."""
-        return suggestion(recommended, failed, self._environment)
+        candidates = [model for model in recommended if traits(model).name == "ollama"]
+        if not candidates:
+            return None
+        try:
+            access = reach(Endpoint(model=candidates[0]), self._environment)
+        except RunllmError:
+            return None
+        found = alternative(candidates, installed(access), failed)
+        return f"The file recommends `{found}`, which is installed: run with `--model {found}`." if found else None
 
     def window(self, endpoint: Endpoint) -> int | None:
         """The file's `num_ctx`; the model's own window as well, once the server was asked."""
         try:
-            facts = self._facts.get(self._key(endpoint))
+            facts = self._facts.get(_key(Server(endpoint, self._environment)))
         except RunllmError:  # it cannot be reached: that is for `ready` to say
             facts = None
-        known = (ollama_window.asked(endpoint), facts.window if facts else None)
+        known = (asked(endpoint), facts.window if facts else None)
         return min((limit for limit in known if limit is not None), default=None)
 
     def price(self, endpoint: Endpoint) -> Price | None:
         """Nothing where the server is the user's own; None where Ollama's cloud runs the model."""
-        return table.price(endpoint)
+        rented = _CLOUD.search(endpoint.model) or is_at(endpoint.api_base or "", ("ollama.com",))
+        return None if rented else FREE
 
     def complete(self, request: Request) -> Completion:
         """Call the model, once it is known to be there; a download takes none of `request.timeout`."""
-        known = self._key(request.endpoint) in self._facts
-        notes = () if known else self._calls().run(lambda: self._find(request.endpoint))
-        steps = self._steps(request, notes)
-        try:
-            asked = next(steps)
-            while True:
-                try:
-                    completion = self._inner.complete(asked)
-                except RunllmError as error:
-                    asked = steps.throw(error)
-                else:
-                    asked = steps.send(completion)
-        except StopIteration as end:
-            return end.value
+        return self._calls().run(lambda: self._answer(request))
 
     async def acomplete(self, request: Request) -> Completion:
         """As `complete`, without blocking the event loop; cancellation ends the call, and a download."""
-        known = self._key(request.endpoint) in self._facts
-        notes = () if known else await self._calls().arun(lambda: self._find(request.endpoint))
-        steps = self._steps(request, notes)
-        try:
-            asked = next(steps)
-            while True:
-                try:
-                    completion = await self._inner.acomplete(asked)
-                except RunllmError as error:
-                    asked = steps.throw(error)
-                else:
-                    asked = steps.send(completion)
-        except StopIteration as end:
-            return end.value
+        return await self._calls().arun(lambda: self._answer(request))
 
     def close(self) -> None:
-        """Stop what is asked or downloaded, and close the engine that makes the calls. Safe to call twice."""
+        """Stop what is asked or downloaded. Safe to call twice."""
         if self._background is not None:
             self._background.close()
         self._turns.clear()
-        self._inner.close()
-
-    def _steps(self, request: Request, notes: tuple[str, ...]) -> Generator[Request, Completion, Completion]:
-        """Yield the request as it is to be sent, and be sent the completion; a second time with a larger window."""
-        key = self._key(request.endpoint)
-        facts = self._facts.get(key)
-        trusted = facts is not None and not facts.remote
-        window = ollama_window.choose(request, facts, self._windows.get(key) or (facts and facts.loaded))
-        started = time.monotonic()
-        try:
-            completion = yield self._in_window(key, request, window)
-            return _noted(ollama_window.judge(completion, request, window if trusted else None), notes)
-        except ContextWindowExceededError:
-            wider = ollama_window.larger(window, request, facts)
-            if wider is None:
-                raise
-        except OllamaModelMissingError:
-            self._facts.pop(key, None)  # it was removed since it was found
-            raise
-        left = max(_SHORTEST_CALL, request.timeout - (time.monotonic() - started))
-        completion = yield self._in_window(key, replace(request, timeout=left), wider)
-        again = f"sent again with `num_ctx` {wider}: the prompt has more tokens than were estimated"
-        return _noted(ollama_window.judge(completion, request, wider if trusted else None), (*notes, again))
-
-    def _in_window(self, key: _Key, request: Request, window: int | None) -> Request:
-        if window is not None:
-            self._windows[key] = window
-        return ollama_window.with_window(ollama_window.bounded(request, window), window)
-
-    # --- before the first call -----------------------------------------------------------------
-
-    async def _find(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """Learn what the server knows about the model, and download it if need be; what there is to note about that.
-
-        Those who ask for the same model at the same time wait for the first, so that it is downloaded once.
-        """
-        async with self._turn(key := self._key(endpoint)):
-            if key in self._facts:
-                return ()
-            server = Server(endpoint, self._environment)
-            try:
-                self._facts[key] = await server.facts()
-            except OllamaModelMissingError:
-                if not self._auto_pull:
-                    raise
-            else:
-                return ()
-            return await self._download(server, key)
-
-    async def _download(self, server: Server, key: _Key) -> tuple[str, ...]:
-        from runllm.engines.ollama_pull import pull  # only for who asked for it
-
-        loaded = await pull(server, self._progress)
-        self._facts[key] = await server.facts()
-        return (f"downloaded `{server.name}` ({size(loaded.total or 0)}) to {server.base}",)
-
-    def _turn(self, key: _Key) -> asyncio.Lock:
-        import asyncio
-
-        return self._turns.setdefault((key, os.getpid()), asyncio.Lock())  # a fork holds no lock of its parent
 
     def _calls(self) -> Background:
         from runllm.engines.background import Background  # asyncio is 30 ms: not for a file that is only checked
@@ -195,10 +134,223 @@ class OllamaEngine(Engine):
                 self._background = Background()
             return self._background
 
-    def _key(self, endpoint: Endpoint) -> _Key:
-        """Which model at which server."""
-        return root(reach(endpoint, self._environment)), full(name_of(endpoint.model))
+    # --- one call ------------------------------------------------------------------------------
+
+    async def _answer(self, request: Request) -> Completion:
+        """One answer; a second call is made where the window turns out to be too small, and there is a larger one."""
+        server = Server(request.endpoint, self._environment)
+        key, notes = _key(server), await self._find(server, min(PATIENCE, request.timeout))
+        facts, started = self._facts.get(key), time.monotonic()
+        window = choose(request, facts, self._windows.get(key) or (facts and facts.loaded))
+        try:
+            return await self._call(server, request, window, notes)
+        except ContextWindowExceededError:
+            wider = larger(window, request, facts)
+            if wider is None:
+                raise
+        except OllamaModelMissingError:
+            self._facts.pop(key, None)  # it was removed since it was found
+            raise
+        left = max(_SHORTEST_CALL, request.timeout - (time.monotonic() - started))
+        again = f"sent again with `num_ctx` {wider}: the prompt has more tokens than were estimated"
+        return await self._call(server, replace(request, timeout=left), wider, (*notes, again))
+
+    async def _call(self, server: Server, request: Request, window: int | None, notes: tuple[str, ...]) -> Completion:
+        key, started = _key(server), time.monotonic()
+        facts = self._facts.get(key)
+        if window is not None:
+            self._windows[key] = window
+        reply = await server.chat(body(bounded(request, window), window), request.timeout)
+        found = self._read(server, request, reply, time.monotonic() - started)
+        trusted = facts is not None and not facts.remote
+        judged = judge(found, request, window if trusted else None)
+        return replace(judged, notes=(*judged.notes, *notes)) if notes else judged
+
+    def _read(self, server: Server, request: Request, reply: Fields, elapsed: float) -> Completion:
+        from runllm.engines.chat import (  # as all that follows a call, not for one that is only checked
+            completed,
+            counted,
+        )
+        from runllm.engines.failures import Failure, error_for
+
+        message = reply.get("message")
+        if not isinstance(message, Mapping):
+            raise error_for(Failure(kinds=frozenset({"KeyError"})), endpoint=request.endpoint, access=server.access)
+        text: Any = cast("Fields", message).get("content")
+        usage = Usage(
+            prompt_tokens=counted(reply.get("prompt_eval_count")), completion_tokens=counted(reply.get("eval_count"))
+        )
+        price = self.price(request.endpoint)
+        return completed(
+            _THOUGHT.sub("", text) if isinstance(text, str) else None,
+            str(reply.get("done_reason") or "stop"),
+            usage,
+            request=request,
+            provider=server.access.provider,
+            cost=price.cost(usage) if price else None,
+            latency=elapsed,
+        )
+
+    # --- before the first call -----------------------------------------------------------------
+
+    async def _find(self, server: Server, patience: float) -> tuple[str, ...]:
+        """Learn what the server knows about the model, and download it if need be; what there is to note about that.
+
+        Those who ask for the same model at the same time wait for the first, so that it is downloaded once.
+        """
+        key = _key(server)
+        if key in self._facts:
+            return ()
+        async with self._turn(key):
+            if key in self._facts:
+                return ()
+            try:
+                self._facts[key] = await server.facts(patience)
+            except OllamaModelMissingError:
+                if not self._setup.ollama_auto_pull:
+                    raise
+            else:
+                return ()
+            loaded = await pull(server, self._setup.progress)
+            self._facts[key] = await server.facts(PATIENCE)
+            return (f"downloaded `{server.name}` ({in_bytes(loaded.total or 0)}) to {server.base}",)
+
+    def _turn(self, key: _Key) -> asyncio.Lock:
+        import asyncio
+
+        return self._turns.setdefault((key, os.getpid()), asyncio.Lock())  # a fork holds no lock of its parent
 
 
-def _noted(completion: Completion, notes: tuple[str, ...]) -> Completion:
-    return replace(completion, notes=(*completion.notes, *notes)) if notes else completion
+def _key(server: Server) -> _Key:
+    """Which model at which server."""
+    return server.base, full(server.name)
+
+
+def alternative(recommended: Iterable[str], there: Iterable[str], failed: str) -> str | None:
+    """The first recommended Ollama model that is there and is not the one that failed; None when there is none."""
+    names = {full(name) for name in there}
+    if traits(failed).name == "ollama":
+        names.discard(full(name_of(failed)))
+    wanted = (model for model in recommended if traits(model).name == "ollama")
+    return next((model for model in wanted if full(name_of(model)) in names), None)
+
+
+# --- a download ---------------------------------------------------------------------------------------
+
+
+async def pull(server: Server, tell: Callable[[Progress], None] | None = None) -> Progress:
+    """Download the model and wait for it, however long it takes; cancelling stops the download.
+
+    Args:
+        server: which model, where.
+        tell: told of each step, in the thread of the event loop.
+
+    Raises:
+        ModelNotFoundError: there is no such model to download.
+        FileAccessError: the server has no room for it.
+        ProviderConnectionError: the server cannot be reached, or was lost on the way.
+        RequestRefusedError: the server refuses.
+    """
+    from runllm.models import Progress
+
+    last = Progress(name=server.name, stage="")
+    async with aclosing(_follow(server)) as steps:
+        async for step in steps:
+            if isinstance(step, RunllmError):
+                raise step
+            last = step
+            if tell is not None:
+                tell(step)
+    return last
+
+
+async def _follow(server: Server) -> AsyncGenerator[Progress | RunllmError, None]:
+    """Each step of the download, and at the end why it failed, if it did."""
+    import httpx
+
+    from runllm.engines.bodies import UnreadableError
+    from runllm.models import Progress
+
+    last, layers = Progress(name=server.name, stage=""), dict[str, tuple[int, int]]()
+    why: RunllmError | None = None
+    body = {"model": server.name, "insecure": False, "stream": True}
+    try:
+        async with (
+            client_of(server.access, httpx.Timeout(_SILENCE, connect=PATIENCE), by_line=True) as client,
+            client.stream("POST", "/api/pull", json=body) as reply,
+        ):
+            async for text in reply.aiter_lines():
+                line = object_in(text)
+                if "error" in line or reply.status_code >= _REDIRECTIONS:
+                    why = refused(server, str(line.get("error", text)), last)
+                    break
+                if line.get("digest") and line.get("total"):
+                    layers[line["digest"]] = (line.get("completed") or 0, line["total"])
+                done, total = (sum(counts) for counts in zip(*layers.values(), strict=True)) if layers else (0, 0)
+                last = Progress(name=server.name, stage=str(line.get("status", "")), done=done, total=total or None)
+                yield last
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        why = server.down(reason(error))
+    except (httpx.HTTPError, UnreadableError) as error:
+        why = lost(server, str(error), last)
+    if why is None and last.stage != "success":
+        why = lost(server, "", last)
+    if why is not None:
+        yield why
+
+
+def refused(server: Server, words: str, reached: Progress) -> RunllmError:
+    """The error for what the server said of a download that failed."""
+    words = redact_text(words)[:_LONGEST_WORDS]
+    details: dict[str, Any] = {"model": server.endpoint.model, "base": server.base, "words": words}
+    if _NO_SUCH_MODEL.search(words):
+        return ModelNotFoundError(
+            f"there is no model `{server.name}` to download: {words}",
+            details=details,
+            hint="Check the spelling and the tag; ollama.com/library lists what there is.",
+        )
+    if _FULL.search(words):
+        return FileAccessError(
+            f"the Ollama server at {server.base} has no room for `{server.name}`{_so_far(reached)}: {words}",
+            details=details,
+            hint="Make room on the server's disk (`ollama list`, `ollama rm MODEL`), or move its models "
+            "with `OLLAMA_MODELS`; what was downloaded is kept.",
+        )
+    if _BROKEN.search(words):
+        return lost(server, words, reached)
+    return RequestRefusedError(
+        f"the Ollama server at {server.base} refused to download `{server.name}`: {words}",
+        details=details,
+        hint=f"Read the server's words, and try `{server.command}` by hand.",
+    )
+
+
+def lost(server: Server, words: str, reached: Progress) -> ProviderConnectionError:
+    """The error for a download that broke off."""
+    return ProviderConnectionError(
+        f"the download of `{server.name}` broke off{_so_far(reached)}{f': {words}' if words else ''}",
+        details={"model": server.endpoint.model, "base": server.base, "completed": reached.done},
+        hint="Run again: Ollama goes on where it stopped. If it stops again, check the server's own connection.",
+    )
+
+
+_NO_SUCH_MODEL = re.compile(r"(?i)manifest: (?:file does not exist|404|not found)|manifest unknown|invalid model name")
+_FULL = re.compile(
+    r"(?i)no space left|not enough (?:disk )?space|insufficient (?:disk )?space|disk quota|disk (?:is )?full"
+)
+_BROKEN = re.compile(
+    r"(?i)max retries|\bEOF\b|dial tcp|no such host|connection re(?:set|fused)|i/o timeout|TLS handshake|timed? ?out"
+)
+
+
+def _so_far(reached: Progress) -> str:
+    return f" after {in_bytes(reached.done)} of {in_bytes(reached.total)}" if reached.total else ""
+
+
+def in_bytes(count: float) -> str:
+    """A number of bytes for people, as storage is sold: `1.9 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - a thousand of each is one of the next
+            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,22 +1,22 @@
-"""Ask an Ollama server what it has: whether it is there, its models, and what it knows about one.
+"""An Ollama server: asked what it has, told to download a model, and to answer.
 
-What is asked here never makes a working server unusable: an answer that is not understood (a proxy that knows
+What is asked before a call never makes a working server unusable: an answer that is not understood (a proxy that knows
 the chat alone, a server that wants a key) leaves the judgement to the call itself.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import nearest
-from runllm.engines import traits
 from runllm.engines.access import Access, reach
 from runllm.engines.addresses import is_loopback, ollama_address, origin
-from runllm.engines.ollama_window import Facts
+from runllm.engines.ollama_request import Facts
 from runllm.errors import (
     ConfigError,
     ModelNotFoundError,
@@ -31,12 +31,18 @@ from runllm.values import frozen
 if TYPE_CHECKING:
     import httpx
 
+    from runllm.engines.failures import Failure
+
 PATIENCE = 10.0
 """Seconds for all that is asked about one model; reading about it takes a server some milliseconds."""
 
 _GLANCE = 1.0  # seconds to look for a model that nobody asked for
 _MOST_NAMED = 8
 _PARAMETERS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([BM])")
+_MISSING, _INVALID, _REDIRECTIONS = 404, 400, 300
+
+Fields = Mapping[str, Any]
+"""A JSON object."""
 
 
 @frozen
@@ -48,11 +54,14 @@ class Served:
     parameters: int | None = None
 
 
-_MISSING, _INVALID = 404, 400
-
-
 class Server:
-    """The Ollama server of an endpoint, asked about the endpoint's model."""
+    """The Ollama server of an endpoint, asked about the endpoint's model. Its errors have no context: that holds keys.
+
+    Attributes:
+        access: how it is reached.
+        base: its address.
+        name: the name that it knows the model by.
+    """
 
     def __init__(self, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
         self.endpoint = endpoint
@@ -61,46 +70,43 @@ class Server:
         self.name = name_of(endpoint.model)
         self.base = root(self.access)
 
-    async def facts(self) -> Facts | None:
+    # --- what it has -----------------------------------------------------------------------------
+
+    async def facts(self, timeout: float) -> Facts | None:
         """What the server knows about the model; None when it does not say.
 
         Raises:
             OllamaModelMissingError: it does not have the model.
             ModelNotFoundError: it takes no such name.
             ProviderConnectionError: it cannot be reached.
-            ProviderTimeoutError: it is silent.
+            ProviderTimeoutError: it is silent for `timeout` seconds.
             ConfigError: the proxies or certificates that the environment names cannot be used.
         """
         import asyncio  # imported by whoever runs this
 
-        import httpx  # 90 ms, which LiteLLM needs as well: only when a call is made
+        import httpx  # 90 ms: only when a call is made
 
         from runllm.engines.bodies import UnreadableError
 
         found: Facts | RunllmError | None
         try:
-            async with asyncio.timeout(PATIENCE), _client(self.access) as client:
-                found = await self._ask(client)
-        except TimeoutError:
-            found = self._silent()
+            async with asyncio.timeout(timeout), client_of(self.access, timeout) as client:
+                found = await self._about(client)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             found = self.down(reason(error))
-        except httpx.TimeoutException:
-            found = self._silent()
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            found = self.down(reason(error))
-        except (httpx.HTTPError, UnreadableError):
-            found = None  # no Ollama server answers like that: the call will tell
-        if isinstance(found, RunllmError):  # raised here, so that nothing of the client becomes its context
+        except (TimeoutError, httpx.TimeoutException):
+            found = self._silent(timeout)
+        except (httpx.HTTPError, httpx.InvalidURL, UnreadableError):
+            found = None  # the call will tell
+        if isinstance(found, RunllmError):
             raise found
         return found
 
-    async def _ask(self, client: httpx.AsyncClient) -> Facts | RunllmError | None:
+    async def _about(self, client: httpx.AsyncClient) -> Facts | RunllmError | None:
         status, shown = await _read(client, "POST", "/api/show", {"model": self.name})
         said = str(shown.get("error", ""))
         if status == _MISSING and "not found" in said:
-            _, listed = await _read(client, "GET", "/api/tags")
-            return self.missing(names_in(listed))
+            return self.missing(names_in((await _read(client, "GET", "/api/tags"))[1]))
         if status == _INVALID and "invalid model name" in said:
             return ModelNotFoundError(
                 f"`{self.name}` is no name of an Ollama model", details={"model": self.endpoint.model}
@@ -110,38 +116,77 @@ class Server:
         _, running = await _read(client, "GET", "/api/ps")
         return read_facts(shown, running, self.name, self.base)
 
+    # --- a call ----------------------------------------------------------------------------------
+
+    async def chat(self, body: Fields, timeout: float) -> Fields:
+        """What the server says to a chat, within `timeout` seconds.
+
+        Raises:
+            ProviderError: as the failure deserves.
+        """
+        import asyncio
+
+        import httpx
+
+        from runllm.engines.bodies import UnreadableError
+        from runllm.engines.failures import Failure, error_for, failed, observe
+
+        secrets = [self.access.api_key] if self.access.api_key else []
+        found: Fields | Failure | None = None
+        try:
+            async with asyncio.timeout(timeout), client_of(self.access, None) as client:
+                reply = await client.post("/api/chat", json=body)
+                found = failed(reply, secrets) if reply.status_code >= _REDIRECTIONS else object_in(reply.text)
+        except TimeoutError:
+            found = None
+        except (httpx.HTTPError, httpx.InvalidURL, UnreadableError) as error:
+            found = observe(error, secrets)
+        if isinstance(found, Failure):
+            if found.status == _MISSING and "model" in found.words:
+                raise self.missing(None)
+            raise error_for(found, endpoint=self.endpoint, access=self.access)
+        if found is None:
+            raise ProviderTimeoutError(
+                f"`{self.endpoint.model}` did not answer within {timeout:g} s",
+                details={"status": None, "provider": self.access.provider, "model": self.endpoint.model},
+            )
+        return found
+
+    # --- its errors ------------------------------------------------------------------------------
+
     @property
     def command(self) -> str:
-        """What to type to get the model."""
-        return pull_command(self.name, self.base, self.environment)
+        """What to type to get the model, safe to paste; it names the server where the command would ask another."""
+        own = ollama_address(self.environment.get("OLLAMA_HOST") or "127.0.0.1")
+        same = own.replace("localhost", "127.0.0.1") == self.base.replace("localhost", "127.0.0.1")
+        return ("" if same else f"OLLAMA_HOST={shlex.quote(self.base)} ") + f"ollama pull {shlex.quote(self.name)}"
 
-    def missing(self, installed: Sequence[str]) -> OllamaModelMissingError:
-        """The error for a model that the server does not have, with the command that gets it."""
-        short = [name.removesuffix(":latest") for name in installed]
+    def missing(self, installed: Sequence[str] | None) -> OllamaModelMissingError:
+        """The error for a model that the server does not have, with the command that gets it, and what there is."""
+        short = [name.removesuffix(":latest") for name in installed or ()]
         near = nearest(self.name, short)
         others = sorted(short, key=lambda name: (name != near, name))[:_MOST_NAMED]
         more = f" and {len(short) - len(others)} more" if len(short) > len(others) else ""
-        has = f"it has {', '.join(f'`{name}`' for name in others)}{more}" if others else "it has no model yet"
+        has = f"; it has {', '.join(f'`{name}`' for name in others)}{more}" if others else "; it has no model yet"
         instead = f", or choose `--model ollama/{near}`" if near else ""
         return OllamaModelMissingError(
-            f"the Ollama server at {self.base} does not have `{self.name}`; {has}",
-            details={"model": self.endpoint.model, "command": self.command, "installed": list(installed)},
+            f"the Ollama server at {self.base} does not have `{self.name}`{'' if installed is None else has}",
+            details={"model": self.endpoint.model, "command": self.command, "installed": list(installed or ())},
             hint=f"Run `{self.command}` (or allow the download with `--ollama-auto-pull`), then run again{instead}.",
         )
 
-    def down(self, reason: str) -> ProviderConnectionError:
+    def down(self, why: str) -> ProviderConnectionError:
         """The error for a server that cannot be reached."""
-        why = f": {reason}" if reason else ""
         start = "Start it with `ollama serve`" if is_loopback(self.base) else "Check that it runs and can be reached"
         return ProviderConnectionError(
-            f"no Ollama server answers at {self.base}{why}",
+            f"no Ollama server answers at {self.base}{f': {why}' if why else ''}",
             details={"model": self.endpoint.model, "base": self.base},
             hint=f"{start}, or set `OLLAMA_HOST` or `llm.api_base` to where it is.",
         )
 
-    def _silent(self) -> ProviderTimeoutError:
+    def _silent(self, timeout: float) -> ProviderTimeoutError:
         return ProviderTimeoutError(
-            f"the Ollama server at {self.base} did not say within {PATIENCE:g} s whether it has `{self.name}`",
+            f"the Ollama server at {self.base} did not say within {timeout:g} s whether it has `{self.name}`",
             details={"model": self.endpoint.model, "base": self.base},
             hint="The server hangs or is overloaded: look at its log, or start it again.",
         )
@@ -157,7 +202,56 @@ def reason(error: BaseException) -> str:
     return words
 
 
-def read_facts(shown: Mapping[str, Any], running: Mapping[str, Any], name: str, base: str) -> Facts:
+# --- the client ---------------------------------------------------------------------------------------
+
+
+def root(access: Access) -> str:
+    """The server's address, without the path of an API that a file may have written behind it."""
+    return (access.api_base or "").rstrip("/").removesuffix("/chat").removesuffix("/api")
+
+
+def client_of(access: Access, timeout: Any, *, by_line: bool = False) -> httpx.AsyncClient:
+    """A client for a server: with its key, and past any proxy when it is on this machine.
+
+    Args:
+        access: how it is reached.
+        timeout: as httpx takes it.
+        by_line: whether an answer may come for as long as it takes, line by line.
+
+    Raises:
+        ConfigError: the proxies or certificates that the process's environment names cannot be used.
+    """
+    import httpx  # 90 ms: only when a server is asked
+
+    from runllm.engines.bodies import ASYNC_HOOKS, LINE_HOOKS
+
+    base = root(access)
+    try:
+        return httpx.AsyncClient(
+            base_url=base,
+            headers={"Authorization": f"Bearer {access.api_key}"} if access.api_key else {},
+            timeout=timeout,
+            trust_env=not is_loopback(base),
+            verify=is_encrypted(base),
+            follow_redirects=False,
+            event_hooks=LINE_HOOKS if by_line else ASYNC_HOOKS,
+        )
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        raise ConfigError(
+            f"no connection to {origin(base)} can be prepared: {error}",
+            hint="Check the proxies (`HTTPS_PROXY`, `ALL_PROXY`) and `SSL_CERT_FILE` in the environment.",
+        ) from None
+
+
+def is_encrypted(base: str) -> bool:
+    """Whether certificates are needed: they take 20 ms to load, and no redirection leads to where they would be."""
+    return not base.lower().startswith("http:")
+
+
+# --- what it answers ----------------------------------------------------------------------------------
+
+
+def read_facts(shown: Fields, running: Fields, name: str, base: str) -> Facts:
     """The answers of `/api/show` and `/api/ps` as facts."""
     info = _mapping(shown.get("model_info"))
     window = info.get(f"{info.get('general.architecture', '')}.context_length")
@@ -181,67 +275,36 @@ def _positive(value: Any) -> int | None:
 
 async def _read(
     client: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
-) -> tuple[int, Mapping[str, Any]]:
+) -> tuple[int, Fields]:
     """The status and the JSON object of an answer; an empty one for anything else."""
     reply = await client.request(method, path, json=body)
-    return reply.status_code, _object(reply)
+    return reply.status_code, object_in(reply.text)
 
 
-def _object(reply: httpx.Response) -> Mapping[str, Any]:
+def object_in(text: str) -> Fields:
+    """The JSON object that a text is; an empty one for anything else."""
     try:
-        return _mapping(reply.json())
+        return _mapping(json.loads(text))
     except (ValueError, RecursionError):
         return {}
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+def _mapping(value: Any) -> Fields:
+    return cast("Fields", value) if isinstance(value, dict) else {}
 
 
-def _models(listed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _models(listed: Fields) -> list[Fields]:
     """The models in an answer of `/api/tags` or `/api/ps`."""
     models = listed.get("models")
     return [_mapping(found) for found in cast("list[Any]", models)] if isinstance(models, list) else []
 
 
-# --- addresses and names ------------------------------------------------------------------------------
+def names_in(listed: Fields) -> list[str]:
+    """The model names in an answer of `/api/tags`."""
+    return [str(found["name"]) for found in _models(listed) if found.get("name")]
 
 
-def root(access: Access) -> str:
-    """The server's address, without the path of an API that a file may have written behind it."""
-    return (access.api_base or "").rstrip("/").removesuffix("/chat").removesuffix("/api")
-
-
-def _client(access: Access, timeout: float = PATIENCE) -> httpx.AsyncClient:
-    """A client for the server.
-
-    Raises:
-        ConfigError: the proxies or certificates that the process's environment names cannot be used.
-    """
-    import httpx
-
-    try:
-        return httpx.AsyncClient(**client_options(access, timeout))
-    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-        from runllm.models.hub import unprepared
-
-        raise unprepared(origin(root(access)), error) from None
-
-
-def client_options(access: Access, timeout: Any = PATIENCE) -> dict[str, Any]:
-    """How an async HTTP client reaches the server: with its key, and past any proxy when it is on this machine."""
-    from runllm.engines.bodies import ASYNC_HOOKS  # it imports httpx, as those who ask for this do
-
-    base = root(access)
-    return {
-        "base_url": base,
-        "headers": {"Authorization": f"Bearer {access.api_key}"} if access.api_key else {},
-        "timeout": timeout,
-        "trust_env": not is_loopback(base),
-        "verify": not base.lower().startswith("http:"),  # certificates take 20 ms to load, and nothing is redirected
-        "follow_redirects": False,
-        "event_hooks": ASYNC_HOOKS,
-    }
+# --- names, and what is there ---------------------------------------------------------------------------
 
 
 def name_of(model: str) -> str:
@@ -253,39 +316,6 @@ def full(name: str) -> str:
     """A name with its tag, as Ollama compares it."""
     tagged = ":" in name.rpartition("/")[2]
     return (name if tagged else f"{name}:latest").lower()
-
-
-def names_in(listed: Mapping[str, Any]) -> list[str]:
-    """The model names in an answer of `/api/tags`."""
-    return [str(found["name"]) for found in _models(listed) if found.get("name")]
-
-
-def pull_command(name: str, base: str, environment: Mapping[str, str]) -> str:
-    """What to type to get a model, safe to paste; it names the server where the command would ask another."""
-    own = ollama_address(environment.get("OLLAMA_HOST") or "127.0.0.1")
-    same = own.replace("localhost", "127.0.0.1") == base.replace("localhost", "127.0.0.1")
-    return ("" if same else f"OLLAMA_HOST={shlex.quote(base)} ") + f"ollama pull {shlex.quote(name)}"
-
-
-# --- a model that could be used instead ---------------------------------------------------------------
-
-
-def _is_ollama(model: str) -> bool:
-    return traits(model).name == "ollama"
-
-
-def alternative(recommended: Iterable[str], installed: Iterable[str], failed_model: str) -> str | None:
-    """The first recommended Ollama model that is installed and is not the one that failed; None when there is none."""
-    there = {full(name) for name in installed}
-    failed = full(name_of(failed_model)) if _is_ollama(failed_model) else None
-    return next(
-        (
-            model
-            for model in recommended
-            if _is_ollama(model) and (name := full(name_of(model))) in there and name != failed
-        ),
-        None,
-    )
 
 
 def installed(access: Access) -> list[str]:
@@ -310,7 +340,7 @@ def available(environment: Mapping[str, str] = os.environ) -> list[Served]:
     ]
 
 
-def _glance(access: Access) -> Mapping[str, Any]:
+def _glance(access: Access) -> Fields:
     """What a server lists, if it does so within a second: all of it, however slowly the bytes come."""
     from runllm.engines.background import Background  # a loop can be left in the middle of a call
 
@@ -321,7 +351,7 @@ def _glance(access: Access) -> Mapping[str, Any]:
         calls.close()
 
 
-async def _listed(access: Access) -> Mapping[str, Any]:
+async def _listed(access: Access) -> Fields:
     import asyncio
 
     import httpx
@@ -329,7 +359,7 @@ async def _listed(access: Access) -> Mapping[str, Any]:
     from runllm.engines.bodies import UnreadableError
 
     try:
-        async with asyncio.timeout(_GLANCE), _client(access, _GLANCE) as client:
+        async with asyncio.timeout(_GLANCE), client_of(access, _GLANCE) as client:
             return (await _read(client, "GET", "/api/tags"))[1]
     except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, UnreadableError, ConfigError):
         return {}
@@ -339,19 +369,3 @@ def _millions(size: str) -> int | None:
     """`3.2B` or `134.52M` as millions; None for anything else."""
     found = _PARAMETERS.fullmatch(size)
     return None if found is None else round(float(found[1]) * (1000 if found[2] == "B" else 1))
-
-
-def suggestion(recommended: Sequence[str], failed_model: str, environment: Mapping[str, str]) -> str | None:
-    """What to try instead of a model that cannot be used; None when there is nothing to try.
-
-    Asks the user's own Ollama server, for a second at the most, and only when the file recommends a model of it.
-    """
-    candidates = [model for model in recommended if _is_ollama(model)]
-    if not candidates:
-        return None
-    try:
-        access = reach(Endpoint(model=candidates[0]), environment)
-    except RunllmError:
-        return None
-    found = alternative(candidates, installed(access), failed_model)
-    return None if found is None else f"The file recommends `{found}`, which is installed: run with `--model {found}`."

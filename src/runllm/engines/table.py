@@ -9,9 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from runllm.engines import traits
-from runllm.engines.addresses import is_at
-from runllm.pricing import FREE, Price, Rates
+from runllm.pricing import Price, Rates
 from runllm.results import Endpoint
 
 _PRICES = "model_prices_and_context_window_backup.json"
@@ -44,21 +42,11 @@ _THRESHOLD = re.compile(rf"(?:{_PROMPT}|{_COMPLETION}|{_CACHED}|{_WRITTEN})(_abo
 _SERVICES = {"flex": "flex", "balanced": "balanced", "priority": "priority", "fast": "priority"}
 _FROM_THE_THRESHOLD_ON = frozenset({"xai"})  # the others: from one token above it
 _CACHED_SHARE = {"fireworks_ai": 0.5}  # of the price of a prompt token, where the table lists no other
-_CLOUD = re.compile(r"[:-]cloud$")
 
 
 def price(endpoint: Endpoint) -> Price | None:
-    """What the model costs, None where that is not known.
-
-    A model in an Ollama server costs nothing, unless it is Ollama's own cloud that runs it.
-    """
-    if traits(endpoint.model).name == "ollama":
-        rented = _CLOUD.search(endpoint.model) or is_at(endpoint.api_base or "", ("ollama.com",))
-        return None if rented else FREE
-    return _price(_facts(endpoint.model))
-
-
-def _price(found: Mapping[str, Any]) -> Price | None:
+    """What the model costs, None where that is not known."""
+    found = _facts(endpoint.model)
     share, prompt = _CACHED_SHARE.get(family(found)), _number(found, _PROMPT)
     if share is not None and prompt is not None and _CACHED not in found:
         found = {**found, _CACHED: share * prompt}

@@ -1,4 +1,4 @@
-"""How large a context window Ollama is asked for, and whether it really held the prompt. Pure.
+"""What an Ollama server is asked: in which window, in which words; and whether the window really held the prompt. Pure.
 
 Ollama cuts a prompt that is longer than `num_ctx` and says nothing. So the window is made to fit, the server
 is told to refuse rather than cut (`truncate`, `shift`: understood from 0.12.6 on), and the tokens that it
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runllm.errors import ContextWindowExceededError, LLMParamValidationError
+from runllm.errors import ContextWindowExceededError, LLMParamValidationError, RequestRefusedError
 from runllm.results import Completion, Endpoint, Request
 from runllm.tokens import SMALLEST_ANSWER, estimate_messages, estimate_text
 from runllm.values import frozen
@@ -120,15 +120,6 @@ def bounded(request: Request, window: int | None) -> Request:
     return replace(request, params={**request.params, "max_tokens": longest})
 
 
-def with_window(request: Request, window: int | None) -> Request:
-    """The request with its window, and with the order to refuse a prompt rather than to cut it."""
-    params = request.endpoint.provider_params
-    sized = {} if window is None else {"num_ctx": window}
-    whole = {"extra_body": {"truncate": False, "shift": False}}
-    endpoint = replace(request.endpoint, provider_params={**params, **sized, **whole})
-    return replace(request, endpoint=endpoint)
-
-
 def judge(completion: Completion, request: Request, window: int | None) -> Completion:
     """The completion, with a note when the server seems not to have read the whole prompt.
 
@@ -190,3 +181,60 @@ def _answer(request: Request) -> int | None:
 
 def _step(tokens: int) -> int:
     return -(-tokens // STEP) * STEP
+
+
+# --- in Ollama's words --------------------------------------------------------------------------------
+
+_OPTIONS = {
+    "max_completion_tokens": "num_predict",
+    "max_tokens": "num_predict",
+    **{name: name for name in ("temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty")},
+}
+_UNHEARD = frozenset({"user", "safety_identifier", "store", "prompt_cache_key", "prompt_cache_retention",
+                      "drop_params", "additional_drop_params", "allowed_openai_params"})  # fmt: skip
+_BESIDE_OPTIONS = frozenset({"format", "keep_alive", "think", "tools"})
+_THINKS = frozenset({"low", "medium", "high"})
+
+
+def body(request: Request, window: int | None) -> dict[str, Any]:
+    """The request in Ollama's words, with the order to refuse a prompt that is too long rather than to cut it.
+
+    Raises:
+        RequestRefusedError: Ollama knows no such parameter.
+    """
+    name = request.endpoint.model.partition("/")[2]
+    asked = {key: value for key, value in request.params.items() if value is not None and key not in _UNHEARD}
+    options = {_OPTIONS[key]: asked.pop(key) for key in list(asked) if key in _OPTIONS}
+    beside: dict[str, Any] = {"format": request.schema} if request.schema is not None else {}
+    if "response_format" in asked:
+        beside |= {"format": _form(asked.pop("response_format"))}
+    if "reasoning_effort" in asked:
+        effort = asked.pop("reasoning_effort")
+        beside["think"] = effort if name.startswith("gpt-oss") else effort in _THINKS
+    if "format" in asked:
+        beside["format"] = asked.pop("format")
+    unable = [key for key, value in asked.items() if (key, value) != ("n", 1)]
+    if unable and not request.params.get("drop_params"):
+        raise RequestRefusedError(f"`{request.endpoint.model}` cannot take {', '.join(f'`{key}`' for key in unable)}")
+    for key, value in request.endpoint.provider_params.items():
+        (beside if key in _BESIDE_OPTIONS else options)[key] = value
+    return {
+        "model": name,
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "options": options if window is None else {**options, "num_ctx": window},
+        "stream": False,
+        "truncate": False,
+        "shift": False,
+        **{key: value for key, value in beside.items() if value is not None},
+    }
+
+
+def _form(asked: Any) -> Any:
+    """A `response_format` of OpenAI's as Ollama's `format`; None where it asks for none."""
+    match asked:
+        case {"type": "json_object"}:
+            return "json"
+        case {"type": "json_schema", "json_schema": {"schema": schema}}:
+            return schema
+        case _:
+            return None

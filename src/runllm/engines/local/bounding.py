@@ -16,8 +16,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from runllm.engines.closing import Closer, Form, Limits
-from runllm.engines.formats import PATTERNS
+from runllm.engines.local.closing import Closer, Form, Limits
+from runllm.engines.local.patterns import PATTERNS
 from runllm.schema import normal_form, subschemas
 from runllm.values import frozen
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runllm.engines.numbers import integer_pattern, number_pattern
+from runllm.engines.local.patterns import integer_pattern, number_pattern
 
 Form = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ def grammar(form: Form, *, by_characters: bool = False) -> str:
     """The grammar whose texts are the values of `form`, as compact JSON.
 
     Args:
-        form: a bounded form, as `runllm.engines.bounding` makes it.
+        form: a bounded form, as `runllm.engines.local.bounding` makes it.
         by_characters: bound free strings by characters instead of tokens. They may end in the middle of a
             sentence, but the decoder counts no tokens, which is where it has been seen to fail.
     """
