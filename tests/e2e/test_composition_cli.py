@@ -173,7 +173,15 @@ def test_a_price_below_a_cent_is_no_power_of_ten_and_one_run_is_one_run(top: Pat
         name="top", model="openai/m", times=1, runs=1, basis=Basis.MODEL, prompt_tokens=1, completion_tokens=pair
     )
     found = Forecast(
-        latency=pair, cost=pair, most_latency=1, most_cost=2, calls=pair, basis=Basis.MODEL, parts=(part,), notes=()
+        latency=pair,
+        cost=pair,
+        most_latency=1,
+        most_cost=2,
+        most_calls=9,
+        calls=pair,
+        basis=Basis.MODEL,
+        parts=(part,),
+        notes=(),
     )
     text = report(runllm.load(top), found)
     assert "cost   $0.000012, nine in ten under $0.50; at most $2.00" in text

@@ -262,6 +262,12 @@ def test_a_long_list_is_looked_at_in_part_and_counted_whole(project) -> None:
     assert found.most_latency == 3000 * 3 * 10
 
 
+def test_a_bound_counts_what_is_sent_again(project) -> None:
+    found = project(given={"text": "t"})
+    assert found.most_calls == 3
+    assert project(EACH, {"list": ["x", "y"]}).most_calls == 2 * 3
+
+
 def test_a_bound_is_told_only_where_the_number_of_runs_is_known(project) -> None:
     assert project(EACH, {"list": ["x", "y"]}).most_latency == 2 * 3 * 10
     assert project(EACH, None).most_latency is None

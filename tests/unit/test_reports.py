@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from runllm import quantities, reports
 from runllm.rendering import Paint
-from runllm.reports import wording
+from runllm.reports import columns
 from runllm.reports.columns import COLUMNS, best, cost
 from runllm.reports.data import as_csv, as_json
 from runllm.reports.page import as_page
@@ -80,8 +80,8 @@ def table(found: Summary, width: int = 200, *, colour: bool = False, blocks: boo
 @pytest.mark.parametrize(
     ("write", "value", "text"),
     [
-        (wording.moment, 1e300, "-"),
-        (wording.local_time, -1e300, "-"),
+        (columns.moment, 1e300, "-"),
+        (columns.local_time, -1e300, "-"),
     ],
 )
 def test_a_number_is_written_for_people(write, value: float | None, text: str) -> None:

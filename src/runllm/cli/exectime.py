@@ -10,7 +10,7 @@ import click
 from runllm import api
 from runllm.cli.inputs import given_input, input_options
 from runllm.cli.output import coloured, format_option
-from runllm.quantities import dollars, seconds, some
+from runllm.quantities import count, dollars, seconds, some
 from runllm.rendering import Paint, as_json, safe
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _as_json(found: Forecast) -> dict[str, Any]:
         "latency": _pair(found.latency),
         "cost": _pair(found.cost),
         "calls": _pair(found.calls),
-        "bound": {"latency": found.most_latency, "cost": found.most_cost},
+        "bound": {"latency": found.most_latency, "cost": found.most_cost, "calls": found.most_calls},
         "basis": found.basis.name.lower(),
         "parts": [
             {
@@ -99,7 +99,9 @@ def report(app: api.App, found: Forecast) -> str:
     else:
         most = "" if found.most_cost is None else f"; at most {dollars(found.most_cost)}"
         lines.append(f"cost   {dollars(found.cost.p50)}, nine in ten under {dollars(found.cost.p90)}{most}")
-    lines.append(f"calls  {found.calls.p50:.0f}, nine in ten under {found.calls.p90 + 1:.0f}")
+    lines.append(
+        f"calls  {found.calls.p50:.0f}, nine in ten under {found.calls.p90 + 1:.0f}; at most {count(found.most_calls)}"
+    )
     lines.append(f"from   {_BASIS[found.basis.name.lower()]}")
     lines += [f"       {_part(part)}" for part in found.parts]
     lines += [f"note   {safe(note)}" for note in found.notes]

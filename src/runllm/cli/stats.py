@@ -200,7 +200,7 @@ def _rendered(summary: Summary, title: str, asked: dict[str, str | float | None]
 
 def _nothing(store: Store, file: str | None, model: str | None, since: float | None) -> str:
     """What to say where there is no run: what there is instead."""
-    from runllm.reports.wording import shown
+    from runllm.reports.columns import shown
 
     known = store.summary()
     if not known.total.runs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runllm.executor.ahead import most_calls
 from runllm.forecast.adding import add_up
 from runllm.forecast.outline import Basis, Outline, Outliner
 from runllm.forecast.past import ENOUGH, Past
@@ -62,6 +63,7 @@ class Forecast:
         cost: US dollars; None where a price is not known.
         most_latency: seconds that the declared limits allow at the most; None where the number of runs is not known.
         most_cost: US dollars that the declared limits allow at the most; None as above, and where a price is not known.
+        most_calls: model calls that the declared limits and the budget allow at the most.
         calls: model calls, retries included.
         basis: the weakest of its parts.
         parts: each app of the tree that calls a model.
@@ -72,6 +74,7 @@ class Forecast:
     cost: Range | None
     most_latency: float | None
     most_cost: float | None
+    most_calls: int
     calls: Range
     basis: Basis
     parts: tuple[Part, ...]
@@ -103,7 +106,8 @@ def forecast(
         latency=_range(total.latency) if timed else None,
         cost=_range(total.cost) if priced else None,
         most_latency=outline.most_latency() if outliner.bounded else None,
-        most_cost=outline.most_cost() if priced and outliner.bounded else None,
+        most_cost=outline.most_cost() if outliner.bounded else None,
+        most_calls=most_calls(plan, given, options),
         calls=_range(total.calls),
         basis=max((node.call.basis for node in outline.nodes() if node.call), default=Basis.HISTORY),
         parts=parts,

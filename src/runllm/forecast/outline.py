@@ -17,7 +17,7 @@ from runllm.forecast.past import Past
 from runllm.pricing import Price
 from runllm.program import Dependency, Plan
 from runllm.project import build
-from runllm.results import DEFAULT_CONCURRENCY, Options
+from runllm.results import DEFAULT_CONCURRENCY, Endpoint, Options
 from runllm.runtime import Runtime
 from runllm.stats.speed import Lengths, Speed
 from runllm.values import frozen
@@ -54,7 +54,7 @@ class Call:
         price: what the tokens cost; None where not known.
         service: the `service_tier` that is asked for.
         most_seconds: what the declared limits allow for the whole run.
-        most_attempts: how many calls are allowed.
+        most_cost: what they allow it to cost; None where a price of a model that may be asked is not known.
         runs: how many recorded runs this rests on.
         basis: where the numbers come from.
     """
@@ -69,7 +69,7 @@ class Call:
     price: Price | None
     service: str | None
     most_seconds: float
-    most_attempts: int
+    most_cost: float | None
     runs: int
     basis: Basis
 
@@ -133,15 +133,12 @@ class Outline:
         counts = self.counts()
         return sum(counts[id(node)] * node.call.most_seconds for node in self.nodes() if node.call)
 
-    def most_cost(self) -> float:
-        """US dollars that the declared limits allow: every call with a full window."""
+    def most_cost(self) -> float | None:
+        """US dollars that the declared limits allow: every call with a full window; None where a price is missing."""
         counts = self.counts()
-        return sum(counts[id(node)] * _most_cost(node.call) for node in self.nodes() if node.call)
-
-
-def _most_cost(call: Call) -> float:
-    one = call.price.most(call.window, call.most_tokens or call.window, call.service) if call.price else 0.0
-    return call.most_attempts * one
+        found = [(counts[id(node)], node.call.most_cost) for node in self.nodes() if node.call]
+        known = [times * most for times, most in found if most is not None]
+        return sum(known) if len(known) == len(found) else None
 
 
 class Outliner:
@@ -272,7 +269,8 @@ class Outliner:
         """The calls of one app, from what was recorded and what is declared."""
         endpoint, conversation = run.endpoints[0], Conversation(run)
         past = self.past.record(_identity(run.plan), endpoint.model)
-        attempts = 1 + run.limits.max_retries
+        calls = (1 + run.limits.max_retries) * (1 + run.limits.num_retries)  # of each model that may be asked
+        most = [self.most(conversation, endpoint) for endpoint in run.endpoints]
         estimated = None
         if known:
             executor.settle(run.before(), run)
@@ -288,11 +286,18 @@ class Outliner:
             attempts=past.attempts,
             price=self.runtime.engine(endpoint).price(endpoint),
             service=conversation.asking(()).service,
-            most_seconds=attempts * (1 + run.limits.num_retries) * run.limits.timeout,
-            most_attempts=attempts,
+            most_seconds=calls * len(run.endpoints) * run.limits.timeout,
+            most_cost=None if None in most else calls * sum(one or 0.0 for one in most),
             runs=len(past.finished),
             basis=Basis.HISTORY if past.enough else Basis.MODEL if past.speed else Basis.LIMITS,
         )
+
+    def most(self, conversation: Conversation, endpoint: Endpoint) -> float | None:
+        """US dollars of a call to a model at the most; None where its price is not known."""
+        price = self.runtime.engine(endpoint).price(endpoint)
+        window = conversation.window(endpoint)
+        longest = tokens.longest_answer(conversation.program.params) or window
+        return price.most(window, longest, conversation.asking(()).service) if price else None
 
 
 def _identity(plan: Plan) -> str:

@@ -1,15 +1,20 @@
-"""The columns in which models and apps are compared, and which of them is best in each."""
+"""The columns in which models and apps are compared, which is best in each, and how words and times are written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Literal
 
 from runllm import quantities
+from runllm.errors import catalogue
+from runllm.quantities import UNKNOWN
+from runllm.rendering import safe
 from runllm.stats.summary import Bucket, Figures
 from runllm.values import frozen
 
 _FEWEST = 5  # runs with an answer below which chance would choose the best
+_MINUTE, _DAY, _MONTH = 60, 86_400, 2_592_000
 
 
 @frozen
@@ -130,3 +135,30 @@ def filled(column: Column, figures: Figures, groups: Mapping[str, Figures]) -> f
         return None
     top = max(values) if column.top == "largest" else column.top
     return min(1.0, value / top) if top > 0 else 0.0
+
+
+def shown(text: str) -> str:
+    """A foreign word: secrets masked, control characters made visible, lone surrogates too."""
+    return safe(text.encode("utf-8", "backslashreplace").decode()).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def moment(time: float, width: float = _MINUTE) -> str:
+    """A time in UTC, as exactly as a bucket of `width` seconds allows."""
+    form = "%b %Y" if width >= _MONTH else "%d %b %Y" if width >= _DAY else "%d %b %H:%M"
+    try:
+        return datetime.fromtimestamp(time, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):  # a clock that was set absurdly
+        return UNKNOWN
+
+
+def local_time(time: float) -> str:
+    """A time to the minute, where the reader is."""
+    try:
+        return datetime.fromtimestamp(time, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):  # as above
+        return UNKNOWN
+
+
+def error_names() -> Mapping[str, str]:
+    """The name of each error, by its code."""
+    return {cls.code: cls.__name__ for cls in catalogue()}

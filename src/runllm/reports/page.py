@@ -10,10 +10,8 @@ from pathlib import Path
 from runllm._version import __version__
 from runllm.quantities import count, dollars, percent, seconds, some
 from runllm.reports import columns, plots
-from runllm.reports.columns import COLUMNS, best
-from runllm.reports.markup import Markup, raw, tag
-from runllm.reports.plots import Series, Times
-from runllm.reports.wording import error_names, moment, shown
+from runllm.reports.columns import COLUMNS, best, error_names, moment, shown
+from runllm.reports.plots import Markup, Series, Times, raw, tag
 from runllm.stats.summary import Bucket, Figures, Summary
 
 _DAY = 86_400.0
