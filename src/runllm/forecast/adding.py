@@ -74,7 +74,13 @@ def side_by_side(jobs: Sequence[tuple[Spread, int]], most: int) -> Spread:
         idle = max(ends) - usual
     else:
         idle = 0.0
+    idle += sum(times * _lag(each, most) for each, times in jobs) / total
     return tuple(max(work / most + idle, least) for work, least in zip(summed, slowest, strict=True))
+
+
+def _lag(one: Spread, most: int) -> float:
+    """Seconds by which the last of so many that end together is behind a usual one: what the others wait for it."""
+    return (sum(_slowest(one, most)) - sum(one)) / POINTS
 
 
 def _slowest(one: Spread, times: int) -> Spread:

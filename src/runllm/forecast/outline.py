@@ -156,6 +156,7 @@ class Outliner:
         self.notes: list[str] = []
         self.bounded = True
         self._looked: Counter[Plan] = Counter()
+        self._prompts: dict[Plan, list[int]] = {}
         self._made: dict[tuple[Plan, int | None], Outline] = {}
 
     def outline(self, plan: Plan, given: Mapping[str, Any] | None) -> Outline:
@@ -276,6 +277,11 @@ class Outliner:
             executor.settle(run.before(), run)
             estimated = conversation.room(conversation.render()).prompt
         prompt = past.prompt_tokens if estimated is None else round(estimated * past.counted_by_estimated)
+        looked_at = self._prompts.setdefault(run.plan, [])
+        if known and prompt is not None:
+            looked_at.append(prompt)
+        elif looked_at and self._looked[run.plan] > LOOKED:  # one of many more: like those that were looked at
+            prompt = round(sum(looked_at) / len(looked_at))
         return Call(
             model=endpoint.model,
             prompt_tokens=prompt,
