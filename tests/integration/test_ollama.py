@@ -257,7 +257,7 @@ def test_a_missing_model_is_downloaded_with_consent_then_run(make, ask):
         ask(engine, asking(server))
         assert server.asked("/api/pull") == [{"model": "llama3.2", "insecure": False, "stream": True}]
     assert json.loads(got.text) == {"n": 1}
-    assert "downloaded `llama3.2` (4 kB)" in got.notes[0]
+    assert "downloaded `llama3.2` (4.1 kB)" in got.notes[0]
     assert [step.done for step in steps] == sorted(step.done for step in steps)
     assert (steps[-1].stage, steps[-1].done, steps[-1].total) == ("success", 4100, 4100)
 
@@ -281,9 +281,9 @@ def test_calls_that_need_the_same_model_download_it_once(make):
 
 NO_ROOM = "write /models/blobs/sha256-0-partial: no space left on device"
 FAILURES = {
-    "disk full": (Trouble(after=500, error=NO_ROOM), FileAccessError, "no room for `llama3.2` after 500 B of 1 kB"),
-    "cut": (Trouble(after=250), ProviderConnectionError, "broke off after 250 B of 1 kB"),
-    "quiet end": (Trouble(after=250, quiet=True), ProviderConnectionError, "broke off after 250 B of 1 kB"),
+    "disk full": (Trouble(after=500, error=NO_ROOM), FileAccessError, "no room for `llama3.2` after 500 B of 1.0 kB"),
+    "cut": (Trouble(after=250), ProviderConnectionError, "broke off after 250 B of 1.0 kB"),
+    "quiet end": (Trouble(after=250, quiet=True), ProviderConnectionError, "broke off after 250 B of 1.0 kB"),
     "its own line": (Trouble(after=250, error="max retries exceeded: EOF"), ProviderConnectionError, "broke off"),
     "too old": (Trouble(after=0, error="412: requires a newer version"), RequestRefusedError, "newer version"),
 }

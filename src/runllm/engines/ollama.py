@@ -41,6 +41,7 @@ from runllm.errors import (
     RunllmError,
 )
 from runllm.pricing import FREE, Price
+from runllm.quantities import size
 from runllm.redaction import redact_text
 from runllm.results import Completion, Endpoint, Request, Usage
 
@@ -213,7 +214,7 @@ class OllamaEngine(Engine):
                 return ()
             loaded = await pull(server, self._setup.progress)
             self._facts[key] = await server.facts(PATIENCE)
-            return (f"downloaded `{server.name}` ({in_bytes(loaded.total or 0)}) to {server.base}",)
+            return (f"downloaded `{server.name}` ({size(loaded.total or 0)}) to {server.base}",)
 
     def _turn(self, key: _Key) -> asyncio.Lock:
         import asyncio
@@ -344,13 +345,4 @@ _BROKEN = re.compile(
 
 
 def _so_far(reached: Progress) -> str:
-    return f" after {in_bytes(reached.done)} of {in_bytes(reached.total)}" if reached.total else ""
-
-
-def in_bytes(count: float) -> str:
-    """A number of bytes for people, as storage is sold: `1.9 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004 - a thousand of each is one of the next
-            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    return f" after {size(reached.done)} of {size(reached.total)}" if reached.total else ""
