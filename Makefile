@@ -7,6 +7,9 @@ help: ## print this help
 test: ## run the tests
 	$(RUN) pytest
 
+soak: ## run the tests that take long: every provider
+	$(RUN) pytest -m soak
+
 lint: ## check style, layout of the layers, types and pins
 	$(RUN) ruff check
 	$(RUN) ruff format --check
@@ -64,4 +67,4 @@ lock: ## pin what pyproject.toml asks for, and raise nothing
 raise: ## raise the pins, run `make check` on them, and keep those that it holds with
 	uv run tools/raise_pins.py
 
-.PHONY: help size test lint docs gen fix check fuzz audit site release-check bench peers lock raise
+.PHONY: help size test soak lint docs gen fix check fuzz audit site release-check bench peers lock raise

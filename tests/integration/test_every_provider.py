@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.every_provider import chosen
 
 from runllm.engines.addresses import is_host
 from runllm.engines.providers import PROVIDERS, facts, names, variable_named_like
@@ -31,7 +32,7 @@ SESSION = {
 
 
 @cache
-def calls(mode: str) -> list[Mapping[str, Any]]:
+def calls(mode: str, extent: str = "some") -> list[Mapping[str, Any]]:
     """What came of calling each provider; see `every_provider`."""
     environment = {
         name: os.environ[name]
@@ -39,21 +40,23 @@ def calls(mode: str) -> list[Mapping[str, Any]]:
         if name in os.environ
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.integration.every_provider", mode],
+        [sys.executable, "-m", "tests.integration.every_provider", mode, extent],
         capture_output=True, text=True, timeout=600, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {call["provider"] for call in found} == names(), done.stderr[-2000:]
+    assert {call["provider"] for call in found} == set(chosen(names(), extent)), done.stderr[-2000:]
     return found
 
 
 pytestmark = pytest.mark.timeout(900)
+extents = pytest.mark.parametrize("extent", ["some", pytest.param("all", marks=pytest.mark.soak)])
 
 
+@extents
 @pytest.mark.parametrize("mode", MODES)
-def test_every_host_is_the_providers_own(mode):
+def test_every_host_is_the_providers_own(mode, extent):
     """Looked up or called, in the model's call or beside it."""
-    for call in calls(mode):
+    for call in calls(mode, extent):
         own = (*facts(call["provider"]).hosts, *facts(call["provider"]).signs_in)
         mine = [base.format(SNOWFLAKE_ACCOUNT_ID="mine") for base in facts(call["provider"]).bases if "://" in base]
         hosts = {*call["looked_up"], *(sent["host"] for sent in call["sent"] if "://" not in sent["host"])}
@@ -61,10 +64,11 @@ def test_every_host_is_the_providers_own(mode):
         assert strange == [], call
 
 
+@extents
 @pytest.mark.parametrize("mode", MODES)
-def test_every_key_is_the_providers_own(mode):
+def test_every_key_is_the_providers_own(mode, extent):
     """LiteLLM without a key sends the one of OpenAI to 58 of them."""
-    for call in calls(mode):
+    for call in calls(mode, extent):
         row = facts(call["provider"])
         own = {*row.keys, *row.tokens, variable_named_like(call["provider"])} | (SESSION if row.session else set())
         own |= OPENAIS if call["provider"] == "openai" else set()
@@ -72,17 +76,19 @@ def test_every_key_is_the_providers_own(mode):
             assert set(sent["keys"]) <= own, call
 
 
+@pytest.mark.soak
 def test_what_was_called_is_most_of_them():
     """Else the others prove nothing."""
-    called = {call["provider"] for call in calls("proxy") if call["sent"]}
+    called = {call["provider"] for call in calls("proxy", "all") if call["sent"]}
     assert len(called) >= 100
     assert {"openai", "anthropic", "gemini", "bedrock", "mistral", "nano-gpt", "replicate", "sagemaker"} <= called
-    assert len({call["provider"] for call in calls("loopback") if call["sent"]}) >= 100
+    assert len({call["provider"] for call in calls("loopback", "all") if call["sent"]}) >= 100
 
 
-def test_an_address_on_this_machine_that_a_file_names_gets_everything_and_no_key():
+@extents
+def test_an_address_on_this_machine_that_a_file_names_gets_everything_and_no_key(extent):
     """The prompt arrives there, or the call is refused; no provider of it is signed in to, and none is asked beside."""
-    for call in calls("loopback"):
+    for call in calls("loopback", extent):
         assert call["looked_up"] == [], call
         assert [sent for sent in call["sent"] if sent["keys"] or "://" not in sent["host"]] == [], call
         row = PROVIDERS.get(call["provider"])
@@ -107,8 +113,9 @@ def test_a_host_that_is_made_of_a_models_name_is_told(model, place):
         assert place in call["said"]
 
 
-def test_a_provider_without_a_key_is_refused_by_name():
+@extents
+def test_a_provider_without_a_key_is_refused_by_name(extent):
     """The variable that would hold it is named, also for a provider that nothing is known of."""
-    for call in calls("direct"):
+    for call in calls("direct", extent):
         if call["outcome"] == "RLLM_012":
             assert variable_named_like(call["provider"]) in call["said"]
