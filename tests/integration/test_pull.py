@@ -201,6 +201,34 @@ def test_a_gated_repository_says_what_it_wants(hub, get, tmp_path, token):
     assert parts(tmp_path) == []
 
 
+def test_nothing_is_asked_but_for_the_model_and_no_word_is_sent_of_who_asks(hub, get, tmp_path):
+    """The library's telemetry, its stored tokens and its list of coding agents stay unused, whatever others have set."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "token").write_text("hf_token_that_another_program_stored")
+    get(environment={"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_TELEMETRY": "0", "AI_AGENT": "somebody"})
+    asked = [(request.to, request.method, request.path.partition("?")[0]) for request in hub.requests]
+    address = f"/{REPO}/resolve/{COMMIT}/{FILE}"
+    assert asked == [
+        ("hub", "GET", f"/api/models/{REPO}"), ("hub", "HEAD", address), ("hub", "GET", address),
+        ("files", "GET", f"/{REPO}/{FILE}"),
+    ]  # fmt: skip
+    for request in hub.requests:
+        assert "authorization" not in request.headers
+        assert request.headers["user-agent"].startswith("runllm/")
+        assert "agent/" not in request.headers["user-agent"]
+        assert not [name for name in request.headers if name.startswith("x-")]
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["token"], "the library keeps nothing of its own"
+
+
+def test_without_the_library_it_says_what_to_install(hub, get, tmp_path):
+    """And a model of the package index needs none of it: see below."""
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "huggingface_hub.py").write_text("raise ImportError('not here')")
+    with pytest.raises(EngineUnavailableError, match="huggingface_hub"):
+        get(environment={"PYTHONPATH": str(tmp_path / "path")})
+    assert hub.requests == []
+
+
 def test_a_password_in_the_address_is_written_nowhere(hub, get):
     got = get(environment={"HF_ENDPOINT": hub.endpoint.replace("//", "//me:password-of-mine@")})
     assert "password-of-mine" not in got.path.with_name(FILE + ".json").read_text()

@@ -107,7 +107,7 @@ class _Hub:
         """The files of a repository, its commit (`main` where the hub tells none), its licence (empty as well)."""
         from huggingface_hub import HfApi
 
-        api = HfApi(endpoint=self._endpoint, token=self._token)
+        api = HfApi(endpoint=self._endpoint, token=self._token, library_name="runllm", library_version=__version__)
         found = api.model_info(repo, token=self._token, timeout=_SILENCE)
         tags = [str(tag).removeprefix("license:") for tag in found.tags or () if str(tag).startswith("license:")]
         licence = getattr(found.card_data, "license", None) or next(iter(tags), "")
@@ -126,7 +126,10 @@ class _Hub:
         import huggingface_hub
 
         library: Any = huggingface_hub
-        found = library.get_hf_file_metadata(self._address(repo, revision, file), token=self._token, timeout=_SILENCE)
+        address = self._address(repo, revision, file)
+        found = library.get_hf_file_metadata(
+            address, token=self._token, timeout=_SILENCE, library_name="runllm", library_version=__version__
+        )
         if not found.size or not re.fullmatch("[0-9a-f]{64}", found.etag or ""):
             raise RequestRefusedError(
                 f"{self._host} tells no size and checksum of `{file}`, so a download could not be verified",
