@@ -15,10 +15,10 @@ from fuzz.specimens import specimens
 from runllm.diagnostics import errors_in
 from runllm.errors import TemplateError
 from runllm.schema import Contract, schema_problems
-from runllm.templates import evaluate, findings, form, references, render
-from runllm.templates.building import builds_values
-from runllm.templates.engine import check_source
-from runllm.templates.inference import infer
+from runllm.template import evaluate, findings, form, references, render
+from runllm.template.apart import builds_values
+from runllm.template.environment import check_source
+from runllm.template.types import infer
 
 TOKENS = (
     "\n---\n", "{{ ", " }}", "{% ", " %}", "{#", "#}", "{{-", "-}}", "{%+", "-%}", "input", "input.a",

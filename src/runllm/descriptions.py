@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from runllm import templates
+from runllm import template
 from runllm.diagnostics import pointer
 from runllm.errors import TemplateError
 from runllm.program import Dependency, Plan, Program, Section, ValueTemplate
@@ -95,7 +95,7 @@ def _wires(template: ValueTemplate) -> list[dict[str, Any]]:
 
 def _shown(value: Any) -> str:
     """A value as its author would say it: an expression without its braces, anything else as JSON."""
-    if isinstance(value, str) and templates.form(value) == "expression":
+    if isinstance(value, str) and template.form(value) == "expression":
         return expression(value)
     return json.dumps(value, ensure_ascii=False)
 
@@ -105,7 +105,7 @@ def _reads(sections: Iterable[Section | None]) -> list[str]:
     found: dict[str, None] = {}
     for section in sections:
         try:
-            references = templates.references(section.text) if section else []
+            references = template.references(section.text) if section else []
         except TemplateError:
             references = []
         for reference in references:

@@ -20,7 +20,7 @@ from tests.docs.sessions import Session, session
 import runllm
 from runllm.documents import read
 from runllm.parser import frontmatter_schema
-from runllm.templates.engine import check_source
+from runllm.template.environment import check_source
 
 INDEX = "needs the package index"
 INSTALLS = f"{INDEX}, and changes the environment it is typed in"

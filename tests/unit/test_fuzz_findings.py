@@ -12,8 +12,8 @@ from runllm.documents import DocumentError, read
 from runllm.parser import parse
 from runllm.project.check import analyse
 from runllm.schema import Contract, follow, object_of, schema_problems
-from runllm.templates import findings
-from runllm.templates.checking import MAX_FINDINGS
+from runllm.template import findings
+from runllm.template.findings import MAX_FINDINGS
 
 DIGITS = "9" * 5000  # more than Python makes an integer of
 

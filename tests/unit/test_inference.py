@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from runllm.errors import TemplateError
 from runllm.schema import Contract, resolve, schema_problems
-from runllm.templates.inference import infer
-from runllm.templates.rendering import evaluate_here
+from runllm.template.rendering import evaluate_here
+from runllm.template.types import infer
 
 NULL, STRING, INTEGER, NUMBER, BOOLEAN = ({"type": t} for t in ("null", "string", "integer", "number", "boolean"))
 NODE = {"type": "object", "properties": {"name": STRING, "next": {"$ref": "#"}}, "required": ["name"]}
@@ -113,19 +113,19 @@ def list_of(schema: dict, **more: object) -> dict:
         ("'a' if input.n", or_null({"const": "a"})),
         # Filters
         ("input.n | string | length", {**INTEGER, "minimum": 0}),
-        ("input.x | round", INTEGER),
+        ("input.x | round", NUMBER),
         ("input.x | round(1)", NUMBER),
         ("-input.n | abs", INTEGER),
-        ("input.some | sum", INTEGER),
+        ("input.some | sum", {}),
         ("input.text | int(default=none)", {"anyOf": [INTEGER, {"const": None}]}),
         ("input.some | sort | last", INTEGER),
-        ("input.pair | reverse | first", {"anyOf": [STRING, INTEGER]}),
+        ("input.pair | reverse | first", {}),
         ("input.list | map(attribute='a')", list_of(STRING)),
         ("input.list | map(attribute='b') | first", {"anyOf": [BOOLEAN, NULL]}),
         ("input.list | map(attribute='b', default=1)", list_of({"anyOf": [BOOLEAN, {"const": 1}]})),
         ("(input.list | first).a", or_null(STRING)),
         ("input.some | select('odd')", list_of(INTEGER)),
-        ("input.text | reverse", {"anyOf": [list_of(STRING), STRING]}),
+        ("input.text | reverse", {}),
         ("input.text | split", list_of(STRING)),
         ("input.inner | items", {"type": "array"}),
         ("input.maybe | default('a')", {"anyOf": [STRING, {"const": "a"}]}),
@@ -138,9 +138,6 @@ def list_of(schema: dict, **more: object) -> dict:
         ("input.some[0:1]", {}),
         ("range(3)", {}),
         ("f(input.n) | string", STRING),
-        ("f(input.n) | reverse", {"anyOf": [{"type": "array"}, STRING, NULL]}),
-        ("[input.maybe][0] | reverse", {"anyOf": [list_of(STRING), STRING, NULL]}),
-        ("[" * 40 + "1" + "]" * 40, {}),
     ],
 )  # fmt: skip
 def test_expressions(expression: str, schema: dict) -> None:

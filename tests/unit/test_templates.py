@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from runllm.errors import TemplateError
-from runllm.templates import Reference, evaluate, findings, references, render
-from runllm.templates.building import builds_values
-from runllm.templates.engine import FILTERS, FUNCTIONS, METHODS, TESTS, check_source, environment
+from runllm.template import Reference, evaluate, findings, references, render
+from runllm.template.apart import builds_values
+from runllm.template.environment import check_source, environment
+from runllm.template.signatures import FILTERS, FUNCTIONS, METHODS, TESTS
 
 INPUT = {
     "text": "a {{ b }} {% c %}",
@@ -318,9 +319,9 @@ SCOPE = {"input": SCHEMA, "vars": None, "uses.child": {"type": "object", "proper
         "{{ input.open.z }}{{ input.typed.foo.v }}{{ input.like.x_1 }}{{ input.free.a.b }}{{ input.any[3].c.d }}",
         "{% for k, v in input.typed.items() %}{{ k }}{{ v.v }}{% endfor %}{{ input.typed.items() }}",
         "{{ vars.anything.at[0] }}{{ uses.child.out }}{% for x in uses.child.out.split(',') %}{{ x.y }}{% endfor %}",
-        "{% macro f(a, b=input.n) %}{{ a.x }}{{ b }}{{ caller() }}{{ varargs }}{% endmacro %}{% call f(input.text) %}{% endcall %}",
+        "{% macro f(a, b=input.n) %}{{ a.x }}{{ b }}{{ caller() }}{% endmacro %}{% call f(input.text) %}{% endcall %}",
         "{{ f(1) }}{% macro f(a) %}{{ later }}{% endmacro %}{% set later = 1 %}",
-        "{{ dict(text=1) }}{{ input.text | replace(old='a', new='b') }}{{ input.n is divisibleby 2 }}{{ input.n is not none }}",
+        "{{ dict(text=1) }}{{ input.text | replace('a', 'b') }}{{ input.n is divisibleby 2 }}{{ input.n is not none }}",
         "{% raw %}{{ nope }}{% endraw %}{# {{ nope }} #}{{ '{{ nope }}' }}{{ input.text[nope:] if false }}".replace(
             "nope:", "1:"
         ),

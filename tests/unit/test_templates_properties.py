@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from runllm.errors import TemplateError
-from runllm.templates import evaluate, findings, references, render
-from runllm.templates.engine import environment
-from runllm.templates.reading import WORDS, read
-from runllm.templates.scanning import tags
+from runllm.template import evaluate, findings, references, render
+from runllm.template.environment import environment
+from runllm.template.lexer import tags
+from runllm.template.reads import WORDS, read
 
 PIECES = [
     "{{", "}}", "{%", "%}", "{#", "#}", "{{-", "-}}", "{%+", "-%}", " ", "\n", "é", "'", '"', "\\", "(", ")", "[", "]", "{", "}",

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from runllm import templates
+from runllm import template
 from runllm.blocks import checker, lacks
 from runllm.blocks.phases import returned
 from runllm.blocks.stubs import is_name, module
@@ -60,7 +60,7 @@ def _scope(program: Program, uses: Scope, before: Sequence[Block], block: Block)
 def _path_problems(program: Program, block: Block, scope: Scope) -> Iterator[Problem]:
     """Declared inputs that cannot exist, each at its place in the fence."""
     for path in block.inputs or ():
-        for finding in templates.findings(f"{{{{ {path} }}}}", scope):
+        for finding in template.findings(f"{{{{ {path} }}}}", scope):
             yield _at_fence(program, block, finding.message, "inputs", path, finding.hint)
 
 

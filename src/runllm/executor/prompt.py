@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
 
-from runllm import templates
+from runllm import template
 from runllm.errors import TemplateError
 from runllm.executor.recovery import DEFAULT_TEMPLATE
 from runllm.program import Program, Section
@@ -123,7 +123,7 @@ def recovery_message(program: Program, names: Names, facts: Names) -> str:
 def _render(program: Program, section: Section, names: Names) -> str:
     """Render a section; a failure is reported with its place in the file."""
     try:
-        return templates.render(section.text, names)
+        return template.render(section.text, names)
     except TemplateError as error:
         failed = error
-    raise templates.placed(failed, section, program.source)
+    raise template.placed(failed, section, program.source)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
-from runllm import templates
+from runllm import template
 from runllm.diagnostics import pointer
 from runllm.errors import DependencyResolutionError, TemplateError
 from runllm.program import Dependency, Source, ValueTemplate
@@ -92,13 +92,13 @@ class _Building:
         return built
 
     def text(self, at: str, text: str, where: Callable[[], Place]) -> Any:
-        form = templates.form(text)
+        form = template.form(text)
         if form == "literal":
             return text
         try:
             if form == "expression":
-                return templates.evaluate(text, self.names)
-            return read_text(templates.render(text, self.names), {"type": where().reads_text_as()}, {})
+                return template.evaluate(text, self.names)
+            return read_text(template.render(text, self.names), {"type": where().reads_text_as()}, {})
         except TemplateError as error:
             failed = error
-        raise templates.placed(failed, self.template.sections[at], self.source)
+        raise template.placed(failed, self.template.sections[at], self.source)

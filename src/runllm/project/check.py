@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runllm import templates, tokens
+from runllm import template, tokens
 from runllm.diagnostics import Problem, Span, in_order
 from runllm.parser import Parsed
 from runllm.program import Program, vars_schema
@@ -60,7 +60,7 @@ def _template_problems(parsed: Parsed, scope: Scope) -> Iterator[Problem]:
         "output_schema": {"type": "object"},
     }
     for name, section in parsed.sections.items():
-        for finding in templates.findings(section.text, recovery_scope if name == "RECOVERY" else scope):
+        for finding in template.findings(section.text, recovery_scope if name == "RECOVERY" else scope):
             line, column = section.place(finding.offset)
             yield Problem(
                 message=finding.message,

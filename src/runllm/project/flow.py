@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from runllm import templates
+from runllm import template
 from runllm.schema import (
     Contract,
     Schema,
@@ -20,7 +20,7 @@ from runllm.schema import (
     together,
     types_of,
 )
-from runllm.templates.inference import infer
+from runllm.template.types import infer
 from runllm.values import frozen
 
 _SCALARS = {"integer", "number", "boolean", "null"}
@@ -171,7 +171,7 @@ def flow(value: Any, scope: Scope, place: Place) -> Flow:
 def _is_literal(value: Any) -> bool:
     """Whether a value holds no template."""
     if isinstance(value, str):
-        return templates.form(value) == "literal"
+        return template.form(value) == "literal"
     if isinstance(value, dict | list):
         inside = cast("Any", value.values() if isinstance(value, dict) else value)
         return all(_is_literal(item) for item in inside)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, cast
 
-from runllm import templates
+from runllm import template
 from runllm.diagnostics import Problem, Span, clip, did_you_mean, pointer, steps
 from runllm.errors import TemplateError
 from runllm.program import Dependency, Program, Section, ValueTemplate
@@ -94,7 +94,7 @@ def cycle_problems(program: Program, found: Mapping[str, frozenset[str]]) -> Ite
 def _mentioned(dependency: Dependency) -> Iterator[str]:
     for section in sections(dependency).values():
         try:
-            found = templates.references(section.text)
+            found = template.references(section.text)
         except TemplateError:
             continue  # reported where templates are checked
         for reference in found:
@@ -192,9 +192,9 @@ class _Wires:
         return broken
 
     def section_problems(self, section: Section) -> Iterator[Problem]:
-        if templates.form(section.text) == "literal":
+        if template.form(section.text) == "literal":
             return
-        for finding in templates.findings(section.text, self.scope):
+        for finding in template.findings(section.text, self.scope):
             line, column = section.place(finding.offset)
             span = self.program.source.span(line, column, finding.length)
             hint = next((hint for start, hint in _NOT_HERE.items() if finding.message.startswith(start)), finding.hint)
@@ -270,7 +270,7 @@ class _Wires:
         """
         built = self.template is self.program.output
         inside = [section for path, section in self.template.sections.items() if f"{path}/".startswith(f"{at}/")]
-        roots = [reference.path[:2] for section in inside for reference in templates.references(section.text)]
+        roots = [reference.path[:2] for section in inside for reference in template.references(section.text)]
         return any(
             (built and root[0] == "vars")
             or self.scope.get(".".join(map(str, root)), {}) is None
@@ -300,7 +300,7 @@ class _Wires:
     def what(self, at: str) -> str:
         """What stands there, as an author would call it."""
         section = self.template.sections.get(at)
-        form = templates.form(section.text) if section else "literal"
+        form = template.form(section.text) if section else "literal"
         if section is None or form == "literal":
             return "this value"
         return "this text" if form == "text" else f"`{expression(section.text)}`"

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from runllm.diagnostics import Severity, did_you_mean
+from runllm.diagnostics import did_you_mean
 from runllm.errors import TemplateError
 from runllm.schema import Found, Impossible, Step, Undeclared, Unwritten, declared_types, enter, resolve
-from runllm.templates.engine import FILTERS, FUNCTIONS, METHODS, TESTS, check_source
-from runllm.templates.reading import Chain, Reading, read
-from runllm.templates.scanning import Token
+from runllm.template.environment import check_source
+from runllm.template.reads import Call, Chain, Reading, read
+from runllm.template.signatures import (
+    FUNCTIONS,
+    LOOP,
+    METHODS,
+    RECURSION,
+    Finding,
+    finding,
+    misgiven,
+    misused,
+    unknown,
+)
+from runllm.template.tree import Node
 from runllm.values import frozen
 
 MAX_FINDINGS = 100
 
 Scope = Mapping[str, Mapping[str, Any] | None]
-
-
-@frozen
-class Finding:
-    """Something wrong in a template.
-
-    Attributes:
-        offset: where it stands, in code points from the start of the source.
-        length: how many code points it covers; at least 1, unless the source is empty.
-        message: what is wrong, as one sentence.
-        hint: what to do about it.
-        severity: a `warning` never stops a run.
-    """
-
-    offset: int
-    length: int
-    message: str
-    hint: str = ""
-    severity: Severity = "error"
 
 
 @frozen
@@ -65,10 +57,9 @@ def references(source: str) -> list[Reference]:
     """
     found: list[Reference] = []
     for chain in read(check_source(source)).chains:
-        path = _written(chain.path)
-        if path:
-            offset, length = chain.span
-            found.append(Reference(path=path, offset=offset, length=length))
+        if path := _written(chain.path):
+            start, end = chain.marks[0].at, chain.marks[-1].end
+            found.append(Reference(path=path, offset=start, length=end - start))
     return found
 
 
@@ -91,12 +82,11 @@ def findings(source: str, scope: Scope) -> list[Finding]:
             `uses.child`, gives a property of a root a schema of its own, in which its `$ref`s are followed.
     """
     try:
-        reading = read(check_source(source))
+        tree = check_source(source)
     except TemplateError as error:
-        length = min(1, len(source))
-        where = {"offset": 0, "length": length} | error.details
+        where = {"offset": 0, "length": min(1, len(source))} | error.details
         return [Finding(offset=where["offset"], length=where["length"], message=error.message)]
-    found = islice(_Check(reading, scope).all(), MAX_FINDINGS)
+    found = islice(_Check(tree, read(tree), scope).all(), MAX_FINDINGS)
     return sorted(found, key=lambda finding: finding.offset)
 
 
@@ -105,35 +95,54 @@ _REFUSED = {
     **dict.fromkeys(("include", "import", "from", "extends"), _WHOLE),
     "autoescape": "A prompt is never escaped; write `| escape` where you want it.",
 }
-_BUILT_IN = (*FUNCTIONS, "caller", "kwargs", "loop", "self", "super", "varargs")
+_BUILT_IN = (*FUNCTIONS, "caller", "loop", "self")
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
+    tree: Node
     reading: Reading
     scope: Scope
 
     def all(self) -> Iterator[Finding]:
-        for statement in self.reading.statements:
-            if statement.text in _REFUSED:
-                message = f"`{{% {statement.text} %}}` is not available here"
-                yield _finding((statement.offset, len(statement.text)), message, _REFUSED[statement.text])
-        yield from _unknown("filter", self.reading.filters, FILTERS)
-        yield from _unknown("test", self.reading.tests, TESTS)
-        yield from _unknown("function", self.reading.calls, self.reading.assigned.union(_BUILT_IN), FUNCTIONS)
+        for node in self.tree.inside():
+            if node.kind in _REFUSED:
+                yield finding(node, f"`{{% {node.kind} %}}` is not available here", _REFUSED[node.kind])
+            elif node.kind in ("filter", "test"):
+                yield from misused(node)
+            elif node.kind == "chain" and node.parts[0].kind in ("constant", "array", "object"):
+                yield from _of_literal(node)
+        for call in self.reading.calls:
+            yield from self.call(call)
         for chain in self.reading.chains:
             yield from self.chain(chain)
         for chain in self.reading.loops:
             yield from self.loop(chain)
 
+    def call(self, call: Call) -> Iterator[Finding]:
+        name = call.name
+        if isinstance(call.bound, Node) and call.bound.kind == "macro":
+            yield from misgiven(name, _parameters_of(call.bound), call.arguments)
+        elif isinstance(call.bound, Node):
+            if all(part.kind != "recursive" for part in call.bound.parts):
+                yield finding(name, "this loop cannot call itself", "Write `recursive` at its end.")
+            yield from misgiven(name, RECURSION, call.arguments)
+        elif call.bound is None and name.text in FUNCTIONS:
+            yield from misgiven(name, FUNCTIONS[name.text], call.arguments)
+        elif call.bound is None:
+            yield from unknown("function", name, FUNCTIONS, self.reading.assigned.union(_BUILT_IN))
+
     def chain(self, chain: Chain) -> Iterator[Finding]:
+        if isinstance(chain.bound, Node) and chain.bound.kind == "for":
+            yield from _of_loop(chain)
         if not chain.path or self.is_bound(chain):
             return
         reached = self.follow(chain)
         if isinstance(reached, Finding):
             yield reached
         elif reached is not None and chain.method is not None:
-            yield from _method(chain, chain.method, *reached)
+            types = declared_types(*reached) - {"null"}
+            yield from _method(f"`{_spelt(chain.path)}`", types, chain.method, chain.arguments)
 
     def is_bound(self, chain: Chain) -> bool:
         """Whether the root is a name of the template itself, met where its binding is not in sight."""
@@ -143,8 +152,8 @@ class _Check:
     def loop(self, chain: Chain) -> Iterator[Finding]:
         reached = None if self.is_bound(chain) else self.follow(chain)
         if isinstance(reached, tuple) and isinstance(found := enter(*reached, Unwritten.ELEMENT), Impossible):
-            message = f"`{_spelt(chain.path)}` is {_one_of(found.types)}: a loop cannot run over it"
-            yield _finding(chain.span, message)
+            place = Node(kind="chain", at=chain.marks[0].at, end=chain.marks[-1].end)
+            yield finding(place, f"`{_spelt(chain.path)}` is {_one_of(found.types)}: a loop cannot run over it")
 
     def roots(self) -> list[str]:
         return list(dict.fromkeys(key.partition(".")[0] for key in self.scope))
@@ -185,10 +194,9 @@ class _Check:
             roots = self.roots()
             known = ", ".join(f"`{name}`" for name in roots)
             message = f"there is no `{step}` here" + (f": a template reads {known}" if known else "")
-            return _finding(chain.marks[0], message, self.where_else(step) or did_you_mean(step, roots))
+            return finding(chain.marks[0], message, self.where_else(step) or did_you_mean(step, roots))
         names = [key.split(".")[1] for key in self.scope if key.startswith(f"{chain.path[0]}.")]
-        message = f"`{chain.path[0]}` has no `{step}`"
-        return _finding(chain.marks[at - inherited], message, did_you_mean(step, names))
+        return finding(chain.marks[at - inherited], f"`{chain.path[0]}` has no `{step}`", did_you_mean(step, names))
 
     def where_else(self, name: str) -> str:
         """A hint for a property that is read without the root it stands under."""
@@ -198,11 +206,42 @@ class _Check:
         return ""
 
 
-def _unknown(kind: str, used: list[Token], known: Collection[str], named: Sequence[str] = ()) -> Iterator[Finding]:
-    for token in used:
-        if token.text not in known:
-            hint = did_you_mean(token.text, named or tuple(known))
-            yield _finding((token.offset, len(token.text)), f"there is no {kind} `{token.text}`", hint)
+def _parameters_of(macro: Node) -> str:
+    """What a macro takes, as the tables have it; it need not be given any of it."""
+    caller = any(node.kind == "name" and node.text == "caller" for node in macro.inside())
+    names = [f"{name}?" for bind in macro.parts[1:-1] for name in bind.names]
+    return " ".join([*names, *(["*", "caller?"] if caller else [])])
+
+
+def _of_literal(chain: Node) -> Iterator[Finding]:
+    """What is wrong with a method that is called on a literal."""
+    literal, key, *others = chain.parts
+    if key.kind == "key" and others and others[0].kind == "call":
+        kind = literal.text or literal.kind
+        yield from _method("this", {kind}, key, others[0].parts)
+
+
+def _of_loop(chain: Chain) -> Iterator[Finding]:
+    """What is wrong with a step from `loop`."""
+    if step := (*chain.marks[1:], *([chain.method] if chain.method else []))[:1]:
+        named = Node(kind="key", at=step[0].at, end=step[0].end, text=str(step[0].value))
+        if named.text not in LOOP:
+            yield finding(named, f"`loop` has no `{named.text}`", did_you_mean(named.text, tuple(LOOP)))
+        elif chain.method is step[0]:
+            yield from misgiven(named, LOOP[named.text], chain.arguments)
+
+
+def _method(owner: str, types: set[str], key: Node, given: Sequence[Node]) -> Iterator[Finding]:
+    """What is wrong with a call of a method of a value of these types, or of any."""
+    known = {
+        name: text for kind, table in METHODS.items() if not types or kind in types for name, text in table.items()
+    }
+    named = Node(kind="key", at=key.at, end=key.end, text=str(key.value))
+    if named.text in known:
+        yield from misgiven(named, known[named.text], given)
+    else:
+        what = f"{owner} is {_one_of(sorted(types))}: it has" if types else "there is"
+        yield finding(named, f"{what} no method `{named.text}`", did_you_mean(named.text, tuple(known)))
 
 
 def _broken(chain: Chain, index: int, verdict: Undeclared | Impossible) -> Finding:
@@ -211,24 +250,10 @@ def _broken(chain: Chain, index: int, verdict: Undeclared | Impossible) -> Findi
     if isinstance(verdict, Impossible):
         is_list = "array" in verdict.types and isinstance(step, str)
         hint = "Read one item with `[0]`, or loop over it." if is_list else ""
-        return _finding(mark, f"`{before}` is {_one_of(verdict.types)}: it has no `{step}`", hint)
+        return finding(mark, f"`{before}` is {_one_of(verdict.types)}: it has no `{step}`", hint)
     if isinstance(step, int):
-        return _finding(mark, f"`{before}` has no item {step}: it is not that long")
-    hint = did_you_mean(str(step), verdict.names)
-    return _finding(mark, f"`{before}` has no property `{step}`", hint)
-
-
-def _method(chain: Chain, method: Token, root: Mapping[str, Any], schema: Any) -> Iterator[Finding]:
-    types = declared_types(root, schema) - {"null"}
-    known = [name for kind, names in METHODS.items() if not types or kind in types for name in names]
-    if method.text not in known:
-        what = f"`{_spelt(chain.path)}` is {_one_of(sorted(types))}: it has" if types else "there is"
-        message = f"{what} no method `{method.text}`"
-        yield _finding((method.offset, len(method.text)), message, did_you_mean(method.text, known))
-
-
-def _finding(mark: tuple[int, int], message: str, hint: str = "") -> Finding:
-    return Finding(offset=mark[0], length=mark[1], message=message, hint=hint)
+        return finding(mark, f"`{before}` has no item {step}: it is not that long")
+    return finding(mark, f"`{before}` has no property `{step}`", did_you_mean(str(step), verdict.names))
 
 
 def _spelt(path: Sequence[Step]) -> str:

@@ -1,4 +1,4 @@
-"""JSON data as a template sees it: read-only, and its own properties before any method.
+"""JSON data as a template sees it, read-only, its own properties before any method; and as it is written.
 
 minijinja keeps a Python dict or list as it is, with every method it has: a template could `pop` from
 the caller's input, and `input.items` without such a property would be a bound method. A view shows the
@@ -210,3 +210,43 @@ def as_json(value: Any, indent: int | None = None) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
     except (TypeError, ValueError, RecursionError) as error:
         raise TemplateError(f"a value cannot be written as JSON: {str(error).lower()}") from None
+
+
+# --- filters of our own ---------------------------------------------------------------------------
+
+_MOST_SPACES = 16
+
+
+def written(value: Any) -> str:
+    """A value as an output tag writes it: text as it is, nothing for an absent value or null, JSON for the rest."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else as_json(hide(value))
+
+
+def tojson(value: Any, indent: int | None = None) -> str:
+    """A value as JSON, text in quotes and every sign as it is; the engine's own escapes some for HTML.
+
+    Raises:
+        TemplateError: the value is not JSON, or `indent` is no small number of spaces.
+    """
+    if indent is not None and not 0 <= indent <= _MOST_SPACES:
+        raise TemplateError(f"`tojson` indents by 0 to {_MOST_SPACES} spaces, not by {indent}")
+    return as_json(hide(value), indent)
+
+
+def truncate(value: Any, length: int = 255, killwords: bool = False, end: str = "...", leeway: int = 5) -> str:
+    """Text cut to `length` code points with `end`, at a space unless `killwords`; text longer by `leeway` stays whole.
+
+    The engine's own takes no argument without its name.
+
+    Raises:
+        TemplateError: there is no room for `end`.
+    """
+    text = written(value)
+    if len(text) <= length + leeway:
+        return text
+    if length < len(end):
+        raise TemplateError(f"`truncate` to {length} leaves no room for {len(end)} characters of `end`")
+    cut = text[: length - len(end)]
+    return (cut if killwords else cut.rsplit(" ", 1)[0]) + end

@@ -7,11 +7,14 @@ reads the same source, says what is wrong.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import takewhile
-from typing import Literal
+from typing import Literal, TypeVar
 
 from runllm.values import frozen
 
+T = TypeVar("T")
 Kind = Literal["name", "string", "integer", "number", "operator", "unknown"]
 
 
@@ -51,6 +54,8 @@ class Tag:
 MAX_TOKENS = 10_000
 """A tag is read no further than this."""
 
+_SHORT = 500
+"""Code points of a source that is read once and remembered."""
 _OPENING = re.compile(r"\{\{|\{%|\{#")
 _SPACE = r"[ \t\n\r\f]*"
 _RAW = re.compile(rf"\{{%[-+]?{_SPACE}raw{_SPACE}[-+]?%\}}")
@@ -73,7 +78,14 @@ _DIGITS = re.compile(r"[0-9][0-9_]*")
 _BALANCE = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
-def tags(source: str) -> list[Tag]:
+def remembered(read: Callable[[str], T]) -> Callable[[str], T]:
+    """A function that reads a source, and reads a short one once: wiring asks for it several times."""
+    kept = lru_cache(maxsize=256)(read)
+    return lambda source: kept(source) if len(source) <= _SHORT else read(source)
+
+
+@remembered
+def tags(source: str) -> Sequence[Tag]:
     """Every tag of a template, in order; comments and `{% raw %}` blocks are left out."""
     found: list[Tag] = []
     at = 0

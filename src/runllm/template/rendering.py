@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from runllm.errors import TemplateError
 from runllm.program import Section, Source
-from runllm.templates import isolation
-from runllm.templates.building import builds_values
-from runllm.templates.engine import MAX_OUTPUT, SHORT, check_source, environment, raise_ours, refuse_half_characters
-from runllm.templates.scanning import Tag, tags
-from runllm.templates.views import Meter, hide, show
+from runllm.template import apart
+from runllm.template.apart import builds_values
+from runllm.template.environment import MAX_OUTPUT, check_source, environment, raise_ours, refuse_half_characters
+from runllm.template.lexer import Tag, tags
+from runllm.template.views import Meter, hide, show
 
 
 def render(source: str, names: Mapping[str, Any]) -> str:
@@ -30,7 +30,7 @@ def render(source: str, names: Mapping[str, Any]) -> str:
         refuse_half_characters(source)
         return _bounded(source)
     if _needs_process(source):
-        return isolation.render(source, names)
+        return apart.render(source, names)
     return render_here(source, names)
 
 
@@ -38,7 +38,7 @@ def form(source: str) -> Literal["literal", "expression", "text"]:
     """What a source gives: itself where it has no tag, a value where it is one whole `{{ expression }}`, else text."""
     if not any(mark in source for mark in ("{{", "{%", "{#")):
         return "literal"
-    return "text" if _whole_expression(source) is None else "expression"
+    return "text" if only_expression(source) is None else "expression"
 
 
 def placed(error: TemplateError, section: Section, source: Source) -> TemplateError:
@@ -59,10 +59,10 @@ def evaluate(source: str, names: Mapping[str, Any]) -> Any:
     Raises:
         TemplateError: as for `render`, and where the value is not JSON.
     """
-    if _whole_expression(source) is None:
+    if only_expression(source) is None:
         return render(source, names)
     if _needs_process(source):
-        return isolation.evaluate(source, names)
+        return apart.evaluate(source, names)
     return evaluate_here(source, names)
 
 
@@ -82,7 +82,7 @@ def render_here(source: str, names: Mapping[str, Any]) -> str:
 
 def evaluate_here(source: str, names: Mapping[str, Any]) -> Any:
     """`evaluate` for a source that was checked, in this process whatever it does."""
-    tag = _whole_expression(source)
+    tag = only_expression(source)
     if tag is None:
         return render_here(source, names)
     start, end = tag.tokens[0].offset, tag.tokens[-1].end
@@ -94,17 +94,8 @@ def evaluate_here(source: str, names: Mapping[str, Any]) -> Any:
     return _bounded(value) if isinstance(value, str) else value
 
 
-def _whole_expression(source: str) -> Tag | None:
-    """The tag of a source that is nothing else; a short source, which wiring asks for often, is read once."""
-    return _short_expression(source) if len(source) <= SHORT else _only_tag(source)
-
-
-@lru_cache(maxsize=256)
-def _short_expression(source: str) -> Tag | None:
-    return _only_tag(source)
-
-
-def _only_tag(source: str) -> Tag | None:
+def only_expression(source: str) -> Tag | None:
+    """The tag of a source that is nothing else than one `{{ expression }}`, but for white space around it."""
     stripped = source.strip()
     if not (stripped.startswith("{{") and stripped.endswith("}}")):
         return None

@@ -3,7 +3,8 @@
 Jinja2 syntax, run by minijinja. Nothing else in runllm knows that library.
 """
 
-from runllm.templates.checking import Finding, Reference, findings, references
-from runllm.templates.rendering import evaluate, form, placed, render
+from runllm.template.findings import Reference, findings, references
+from runllm.template.rendering import evaluate, form, placed, render
+from runllm.template.signatures import Finding
 
 __all__ = ["Finding", "Reference", "evaluate", "findings", "form", "placed", "references", "render"]

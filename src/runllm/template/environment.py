@@ -11,42 +11,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Never
 
 from runllm.errors import TemplateError
-from runllm.templates.filters import tojson, truncate, written
-from runllm.templates.scanning import Tag, tags
+from runllm.template.lexer import Tag, remembered, tags
+from runllm.template.tree import Node, UnreadError, parse
+from runllm.template.views import tojson, truncate, written
 
 if TYPE_CHECKING:
     import minijinja
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-FILTERS = _words(
-    "abs attr batch bool capitalize chain count d default dictsort e escape filesizeformat first float format"
-    " groupby indent int items join last length lines list lower map max min pluralize reject rejectattr replace"
-    " reverse round safe select selectattr slice sort split string striptags sum title tojson trim truncate unique"
-    " upper urlencode wordwrap zip"
-)
-LIST_FILTERS = _words(
-    "batch chain dictsort groupby items lines list map reject rejectattr reverse select selectattr slice sort split"
-    " sum unique zip"
-)
-"""Those that give a list."""
-TESTS = _words(
-    "boolean defined divisibleby endingwith eq equalto escaped even false filter float ge greaterthan gt in int"
-    " integer iterable le lessthan lower lt mapping ne none number odd safe sameas sequence startingwith string"
-    " test true undefined upper"
-)
-FUNCTIONS = ("cycler", "dict", "joiner", "namespace", "range")
-METHODS = {
-    "object": ("get", "items", "keys", "values"),
-    "array": ("count",),
-    "string": _words(
-        "capitalize count endswith find format isalnum isalpha isascii isdigit islower isnumeric isspace isupper"
-        " join lower lstrip replace rfind rstrip split splitlines startswith strip title upper"
-    ),
-}
 _UNWANTED_FILTERS = ("pprint",)
 _UNWANTED_FUNCTIONS = ("debug",)  # it prints the state of the engine
 
@@ -59,8 +31,6 @@ _MOST_SIGNS = 1000
 _MOST_BRANCHES = 200
 _MOST_UNREAD = 4000
 """Code points behind what cannot be read: the engine says better what is wrong, and survives any tag that short."""
-SHORT = 500
-"""Code points of a source that is read once and remembered."""
 _PANIC = "Unknown"
 """The kind that the binding gives a failure of the engine itself."""
 
@@ -87,30 +57,25 @@ def environment() -> minijinja.Environment:
 # --- the source --------------------------------------------------------------------------------
 
 
-def check_source(source: str) -> Sequence[Tag]:
-    """The tags of a source that the engine can read. A short one is read once: wiring asks for it several times.
+@remembered
+def check_source(source: str) -> Node:
+    """The tree of a source that the engine can read.
 
     Raises:
         TemplateError: with `line` and `column` in its details, and `offset` and `length` where known.
     """
-    return _check_short(source) if len(source) <= SHORT else _check(source)
-
-
-@lru_cache(maxsize=256)
-def _check_short(source: str) -> Sequence[Tag]:
-    return _check(source)
-
-
-def _check(source: str) -> Sequence[Tag]:
     found = tags(source)
     refuse_half_characters(source)
     _refuse_long_tags(source, found)
-    unread = next((tag for tag in found if not tag.closed), None)
-    if unread is None or len(source) - unread.start <= _MOST_UNREAD:
+    unread = next((tag.start for tag in found if not tag.closed), None)
+    if unread is None or len(source) - unread <= _MOST_UNREAD:
         _compile(source)
-    if unread is not None:  # what the scanner does not read would go unchecked
-        raise _at(source, unread.start, 2, "this tag is not closed, or holds a character that cannot be read")
-    return found
+    if unread is None:
+        try:
+            return parse(found)
+        except UnreadError as error:
+            raise _at(source, error.offset, 1, "this is nested too deeply, or cannot be read") from None
+    raise _at(source, unread, 2, "this tag is not closed, or holds a character that cannot be read")
 
 
 def _compile(source: str) -> None:
