@@ -11,7 +11,7 @@ from tests.e2e.test_cli import RUNLLM, command
 from tests.integration.ollama_server import Model, OllamaServer, Trouble
 
 from runllm.engines.base import Setup
-from runllm.engines.local import LocalEngine
+from runllm.engines.local.engine import LocalEngine
 from runllm.errors import ModelNotFoundError
 from runllm.results import Endpoint
 

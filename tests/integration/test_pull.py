@@ -68,7 +68,7 @@ def test_a_file_comes_whole_with_its_facts_beside_it(hub, get, tmp_path):
     note = json.loads(got.path.with_name(FILE + ".json").read_text())
     assert note["sha256"] == hashlib.sha256(DATA).hexdigest()
     assert (note["revision"], note["source"], note["size"]) == (COMMIT, f"{hub.endpoint}/{REPO}", len(DATA))
-    assert (seen[-1].stage, seen[-1].done, seen[-1].total) == ("fetching", len(DATA), len(DATA))
+    assert (seen[-1].stage, seen[-1].done, seen[-1].total) == ("success", len(DATA), len(DATA))
     assert parts(tmp_path) == []
     assert (tmp_path / "models").stat().st_mode & 0o777 == 0o700
 
