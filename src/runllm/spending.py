@@ -147,12 +147,18 @@ class Budget:
 
 _AFTERWARDS = ("tokens", "cost", "seconds", "held")
 _WORDS = {
-    "calls": ("{:,} calls", "Raise it with `--max-calls`, or in your own settings, if you trust the file that much."),
+    "calls": (
+        "{:,} calls",
+        "Give it less to do, or raise `max_calls` of your program's `Options`, if you trust the file.",
+    ),
     "tokens": ("{:,} tokens", "Raise the bound on tokens of the budget that was given."),
-    "cost": ("{:,.6g} US dollars", "Raise it with `--max-cost`, or name a cheaper model with `--model`."),
-    "seconds": ("{:,.6g} seconds", "Raise it with `--max-time`, such as `--max-time 30m`."),
+    "cost": ("{:,.6g} US dollars", "Raise `max_cost` of its bounds, or name a cheaper model with `--model`."),
+    "seconds": ("{:,.6g} seconds", "Raise `max_seconds` of its bounds."),
     "held": ("{:,} bytes of inputs, prompts and answers", "Run it on fewer or smaller items at a time."),
-    "runs": ("{:,} runs of apps", "Raise `--max-calls`: ten runs may begin for each call."),
+    "runs": (
+        "{:,} runs of apps",
+        "Give it less to do, or raise `max_calls` of your program's `Options`: ten runs for each.",
+    ),
 }
 
 
@@ -171,6 +177,6 @@ def unpriced(model: str) -> BudgetExceededError:
     """The error for a model of unknown price where money is bounded."""
     return BudgetExceededError(
         f"the price of {model} is not known, so that a bound on its cost cannot be held",
-        hint="Leave `--max-cost` away, bound the calls with `--max-calls`, or give `--allow-unpriced`.",
+        hint="Bound the calls instead of the cost, or name a model whose price is known.",
         details={"bound": "cost", "model": model},
     )

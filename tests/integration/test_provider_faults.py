@@ -427,6 +427,7 @@ def test_all_of_it_takes_a_process_less_than_100_mib_more() -> None:
 
 _CANCELLED = """
 import asyncio, sys
+import litellm, runllm.engines.guard  # seconds that the first call would take
 from tests.integration import test_provider_faults as tests
 
 async def calls(engine, base):
