@@ -427,7 +427,6 @@ def test_all_of_it_takes_a_process_less_than_100_mib_more() -> None:
 
 _CANCELLED = """
 import asyncio, sys
-import litellm, runllm.engines.guard  # seconds that the first call would take
 from tests.integration import test_provider_faults as tests
 
 async def calls(engine, base):
@@ -440,6 +439,8 @@ async def calls(engine, base):
 
 with tests.FaultyServer(tests.faulty.silent) as server:
     engine = tests.NamedEngine()
+    with tests.Provider() as provider:  # what a first call imports takes seconds
+        engine.complete(tests.asking(provider.base, timeout=60))
     tests.fails(engine, server, "openai/m", timeout=1)
     asyncio.run(calls(engine, server.base))
     print(server.served > 0)
