@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runllm.api import App, Report, load, run, validate
+    from runllm.diagnostics import Problem, Span
     from runllm.errors import (
         AuthenticationError,
+        BudgetExceededError,
         ConfigError,
         ContextWindowExceededError,
         DependencyResolutionError,
@@ -44,34 +46,54 @@ if TYPE_CHECKING:
         StatsError,
         TemplateError,
     )
+    from runllm.executor import Preview
+    from runllm.forecast import Forecast
     from runllm.notices import SettingsWarning
-    from runllm.results import Attempt, ChildResult, Completion, Event, RunResult, Usage
+    from runllm.program import Plan, Program
+    from runllm.results import (
+        Attempt,
+        ChildResult,
+        Completion,
+        Event,
+        Message,
+        Options,
+        Request,
+        RunResult,
+        Usage,
+    )
     from runllm.runtime import Runtime
+    from runllm.spending import Bounds, Budget
 
 _HOMES = {
     "api": ("App", "Report", "load", "run", "validate"),
-    "results": ("Attempt", "ChildResult", "Completion", "Event", "RunResult", "Usage"),
+    "diagnostics": ("Problem", "Span"),
+    "executor": ("Preview",),
+    "forecast": ("Forecast",),
+    "program": ("Plan", "Program"),
+    "results": ("Attempt", "ChildResult", "Completion", "Event", "Message", "Options", "Request", "RunResult", "Usage"),
+    "spending": ("Bounds", "Budget"),
     "notices": ("SettingsWarning",),
     "runtime": ("Runtime",),
     "errors": (
-        "AuthenticationError", "ConfigError", "ContextWindowExceededError", "DependencyResolutionError",
-        "EngineUnavailableError", "FileAccessError", "IncompatibleVersionError", "InputSchemaError",
-        "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError",
-        "NotAllowedError", "OllamaModelMissingError", "OutputSchemaError", "ParseError", "ProviderConnectionError",
-        "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError", "RequestRefusedError",
-        "RetryExhaustedError", "RunllmError", "StatsError", "TemplateError",
+        "AuthenticationError", "BudgetExceededError", "ConfigError", "ContextWindowExceededError",
+        "DependencyResolutionError", "EngineUnavailableError", "FileAccessError", "IncompatibleVersionError",
+        "InputSchemaError", "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError",
+        "ModelNotFoundError", "NotAllowedError", "OllamaModelMissingError", "OutputSchemaError", "ParseError",
+        "ProviderConnectionError", "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError",
+        "RateLimitError", "RequestRefusedError", "RetryExhaustedError", "RunllmError", "StatsError", "TemplateError",
     ),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Attempt", "AuthenticationError", "ChildResult", "Completion", "ConfigError", "ContextWindowExceededError",
-    "DependencyResolutionError", "EngineUnavailableError", "Event", "FileAccessError", "IncompatibleVersionError",
-    "InputSchemaError", "LLMParamValidationError", "MetadataValidationError", "MissingCredentialError",
-    "ModelNotFoundError", "NotAllowedError", "OllamaModelMissingError", "OutputSchemaError", "ParseError",
+    "App", "Attempt", "AuthenticationError", "Bounds", "Budget", "BudgetExceededError", "ChildResult", "Completion",
+    "ConfigError", "ContextWindowExceededError", "DependencyResolutionError", "EngineUnavailableError", "Event",
+    "FileAccessError", "Forecast", "IncompatibleVersionError", "InputSchemaError", "LLMParamValidationError",
+    "Message", "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError", "NotAllowedError",
+    "OllamaModelMissingError", "Options", "OutputSchemaError", "ParseError", "Plan", "Preview", "Problem", "Program",
     "ProviderConnectionError", "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError",
-    "Report", "RequestRefusedError", "RetryExhaustedError", "RunResult", "RunllmError", "Runtime",
-    "SettingsWarning", "StatsError", "TemplateError", "Usage", "__version__", "load", "run", "validate",
+    "Report", "Request", "RequestRefusedError", "RetryExhaustedError", "RunResult", "RunllmError", "Runtime",
+    "SettingsWarning", "Span", "StatsError", "TemplateError", "Usage", "__version__", "load", "run", "validate",
 ]  # fmt: skip
 
 

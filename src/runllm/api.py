@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runllm import parser, project
-from runllm.diagnostics import Problem, errors_in
+from runllm.diagnostics import Problem, did_you_mean, errors_in
 from runllm.errors import InternalError, RunllmError, UsageError, class_of
 from runllm.machine import models, new_runtime, process_runtime, pull, remove_model, stats_store
 from runllm.notices import tell
@@ -71,75 +71,63 @@ def validate(path: str | Path, *, trust_python: bool = False, whole_tree: bool =
     return Report(path=str(path), problems=loaded.problems, plan=loaded.plan)
 
 
-def load(
-    path: str | Path,
-    *,
-    model: str | None = None,
-    max_retries: int | None = None,
-    timeout: float | None = None,
-    trust_python: bool = False,
-    whole_tree: bool = False,
-    concurrency: int | None = None,
-    stats: bool | None = None,
-    log_content: bool | None = None,
-    block_timeout: float | None = None,
-    block_memory: int | None = None,
-    allowed_bases: Sequence[str] = (),
-    runtime: Runtime | None = None,
-) -> App:
+def load(path: str | Path, options: Options | None = None, *, runtime: Runtime | None = None, **given: Any) -> App:
     """Read and check a `.rllm` file, ready to run.
 
     Args:
         path: the file.
-        model: used instead of the file's `llm.model`.
-        max_retries: how many attempts may follow a wrong answer; 2 by default.
-        timeout: seconds for one call.
-        trust_python: run the file's Python blocks as your own code, without a sandbox.
-        whole_tree: whether these four hold for the apps that the file uses as well.
-        concurrency: the most calls at a time, where it uses others; 8 by default.
-        stats: whether runs are recorded, where the runtime has a store; by default as the user has set.
-        log_content: whether the record holds what was sent and answered; by default as the user has set.
-        block_timeout: the most seconds a Python block may take, at most 300; 1 by default.
-        block_memory: the most MiB a Python block may use; 64 by default.
-        allowed_bases: addresses that the files may send calls and their key to, beside their providers' own.
+        options: what holds for its runs instead of what the file and the user's settings say.
         runtime: what the app reaches models through; the process's own by default.
+        given: single fields of `Options` by name, which win over `options`: `load(path, model="...", timeout=20)`.
 
     Raises:
         RunllmError: the file cannot be read, or has a problem; all of them are in `problems`.
         UsageError: an option can mean nothing.
     """
-    _check(
-        model=model,
-        max_retries=max_retries,
-        timeout=timeout,
-        concurrency=concurrency,
-        block_timeout=block_timeout,
-        block_memory=block_memory,
-    )
-    report = validate(path, trust_python=trust_python, whole_tree=whole_tree)
+    from runllm.results import Options
+
+    chosen = _chosen(options, given)
+    asked = Options(**chosen)
+    report = validate(path, trust_python=asked.trust_python, whole_tree=asked.whole_tree)
     if report.plan is None:
         raise _failure(report)
-    from runllm.results import Options
     from runllm.settings import load as read_settings  # a file that is only checked needs none
 
     configuration = read_settings(Path(path).parent)
-    settings, told = configuration.settings, (*configuration.warnings, *configuration.replaced(model))
+    told = (*configuration.warnings, *configuration.replaced(asked.model))
     tell(told)
-    options = Options(
-        model=settings.model if model is None else model,
-        max_retries=max_retries,
-        timeout=timeout,
-        trust_python=trust_python,
-        whole_tree=whole_tree,
-        concurrency=settings.concurrency if concurrency is None else concurrency,
-        stats=settings.stats if stats is None else stats,
-        log_content=settings.log_content if log_content is None else log_content,
-        configuration=configuration,
-        block_timeout=block_timeout,
-        block_memory=block_memory,
-        allowed_bases=_addresses(allowed_bases),
-    )
-    return App(report.plan, options=options, runtime=runtime, problems=(*report.problems, *told))
+    of_user: dict[str, Any] = {name: getattr(configuration.settings, name) for name in _OF_SETTINGS}
+    found = Options(**{**of_user, **chosen}, configuration=configuration)
+    return App(report.plan, options=found, runtime=runtime, problems=(*report.problems, *told))
+
+
+_OF_SETTINGS = ("model", "concurrency", "stats", "log_content", "max_cost", "max_time", "allow_unpriced")
+_CHECKED = (
+    "model", "max_retries", "timeout", "concurrency", "block_timeout", "block_memory",
+    "max_calls", "max_cost", "max_time",
+)  # fmt: skip
+
+
+def _chosen(options: Options | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller asks for: the fields of `options` that are not as they are by default, and those given.
+
+    Raises:
+        UsageError: there is no such option, or it can mean nothing.
+    """
+    from runllm.results import Options
+
+    usual, chosen = Options(), dict[str, Any]()
+    names = [one.name for one in dataclasses.fields(Options)]
+    unknown = next((name for name in given if name not in names), None)
+    if unknown is not None:
+        raise UsageError(f"`{unknown}` is no option", hint=did_you_mean(unknown, names) or None)
+    if options is not None:
+        chosen = {name: value for name in names if (value := getattr(options, name)) != getattr(usual, name)}
+    chosen |= {name: value for name, value in given.items() if value is not None}
+    if "allowed_bases" in chosen:
+        chosen["allowed_bases"] = _addresses(chosen["allowed_bases"])
+    _check(**{name: value for name, value in chosen.items() if name in _CHECKED})
+    return chosen
 
 
 def _check(**options: Any) -> None:
@@ -167,16 +155,13 @@ def _addresses(bases: Sequence[str]) -> tuple[str, ...]:
 def run(
     path: str | Path,
     given: Mapping[str, Any] | None = None,
+    options: Options | None = None,
     *,
-    model: str | None = None,
-    max_retries: int | None = None,
-    timeout: float | None = None,
-    listener: Listener | None = None,
     runtime: Runtime | None = None,
+    **changes: Any,
 ) -> RunResult:
     """Load a file and run it once; see `load` and `App.run`."""
-    app = load(path, runtime=runtime)
-    return app.run(given, model=model, max_retries=max_retries, timeout=timeout, listener=listener)
+    return load(path, options, runtime=runtime, **changes).run(given)
 
 
 class App:
@@ -225,52 +210,35 @@ class App:
         output = self.run({**(given or {}), **inputs}).output
         return {} if output is None else output
 
-    def run(
-        self,
-        given: Mapping[str, Any] | None = None,
-        *,
-        model: str | None = None,
-        max_retries: int | None = None,
-        timeout: float | None = None,
-        listener: Listener | None = None,
-    ) -> RunResult:
+    def run(self, given: Mapping[str, Any] | None = None, options: Options | None = None, **changes: Any) -> RunResult:
         """Run the app and wait.
 
         Args:
             given: the input, by name; values are never converted.
-            model: used instead of the file's model, for this run.
-            max_retries: how many attempts may follow a wrong answer.
-            timeout: seconds for one call.
-            listener: told of each step as it happens.
+            options: what holds for this run, beside what the app was loaded with.
+            changes: single fields of `Options` by name: `app.run(given, model="...", max_calls=10)`.
 
         Raises:
             RunllmError: the run failed; `error.result` holds its attempts, tokens and cost.
         """
         from runllm import executor
 
-        options = self._with(model=model, max_retries=max_retries, timeout=timeout, listener=listener)
-        return _succeeded(executor.run(self.plan, dict(given or {}), options, self.runtime))
+        return _succeeded(executor.run(self.plan, dict(given or {}), self._with(options, changes), self.runtime))
 
     async def arun(
-        self,
-        given: Mapping[str, Any] | None = None,
-        *,
-        model: str | None = None,
-        max_retries: int | None = None,
-        timeout: float | None = None,
-        listener: Listener | None = None,
+        self, given: Mapping[str, Any] | None = None, options: Options | None = None, **changes: Any
     ) -> RunResult:
         """As `run`, without blocking the event loop."""
         from runllm import executor
 
-        options = self._with(model=model, max_retries=max_retries, timeout=timeout, listener=listener)
-        return _succeeded(await executor.arun(self.plan, dict(given or {}), options, self.runtime))
+        chosen = self._with(options, changes)
+        return _succeeded(await executor.arun(self.plan, dict(given or {}), chosen, self.runtime))
 
     def preview(self, given: Mapping[str, Any] | None = None, *, model: str | None = None) -> Preview:
         """The messages a run would send, their estimated tokens and the price of one; calls no model."""
         from runllm import executor
 
-        return executor.preview(self.plan, dict(given or {}), self._with(model=model), self.runtime)
+        return executor.preview(self.plan, dict(given or {}), self._with(None, {"model": model}), self.runtime)
 
     def forecast(self, given: Mapping[str, Any] | None = None, *, model: str | None = None) -> Forecast:
         """What a run will take, in seconds and US dollars, from what was recorded. Calls no model.
@@ -284,7 +252,7 @@ class App:
         """
         from runllm.forecast import forecast
 
-        options = self._with(model=model)
+        options = self._with(None, {"model": model})
         return forecast(self.plan, given, options, self.runtime, self.runtime.store or stats_store())
 
     def read_input(
@@ -314,14 +282,14 @@ class App:
             found = from_text(read_file(path), contract, form=form_of(path), name=name)
         return {**found, **from_arguments(arguments, contract, literal)}
 
-    def _with(self, **changes: Any) -> Options:
+    def _with(self, options: Options | None, changes: Mapping[str, Any]) -> Options:
+        """What holds for a run: what the app was loaded with, but for what the caller asks for now."""
         from runllm.results import Options
 
-        _check(**{name: value for name, value in changes.items() if name != "listener"})
-        options = self._options or Options()
-        if changes["model"] is not None and options.configuration is not None:
-            tell(options.configuration.replaced(changes["model"]))
-        return replace(options, **{key: value for key, value in changes.items() if value is not None})
+        chosen, own = _chosen(options, changes), self._options or Options()
+        if "model" in chosen and own.configuration is not None:
+            tell(own.configuration.replaced(chosen["model"]))
+        return dataclasses.replace(own, **chosen)
 
 
 def read_pipe() -> str:

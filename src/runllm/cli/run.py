@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,23 @@ UNSANDBOXED = (
     "warning: --trust-python: the Python blocks of {file} run as your own code, without a sandbox: "
     "they can read your files, use your network and keys, and do all that you can do"
 )
+
+
+class _Duration(click.ParamType[float]):
+    """A length of time: a number of seconds, or hours, minutes and seconds with their letters."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s?)?", str(value))
+        try:
+            hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, 0.0)
+        except ValueError:
+            hours = minutes = seconds = 0.0
+        total = 3600 * hours + 60 * minutes + seconds
+        if total <= 0:
+            self.fail(f"{value!r} is not a length of time such as 90, 10m or 1h30m", param, ctx)
+        return total
 
 
 class _RunCommand(click.Command):
@@ -83,6 +101,12 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     is_flag=True,
     help="Let --model, --max-retries, --timeout and --trust-python hold for the apps that FILE uses as well.",
 )
+@click.option(
+    "--max-calls", type=click.IntRange(1), metavar="N", help="The most calls of the whole tree.  [default: 1000]"
+)
+@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="The most that all calls may cost.")
+@click.option("--max-time", type=_Duration(), metavar="TIME", help="The most that all may take: 90, 10m, 1h30m.")
+@click.option("--allow-unpriced", is_flag=True, help="Under --max-cost, call models whose price is not known as well.")
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="The most calls at a time.  [default: 8]")
 @click.option(
     "--block-timeout",
@@ -122,6 +146,10 @@ def command(
     target: str | None,
     trust_python: bool,
     whole_tree: bool,
+    max_calls: int | None,
+    max_cost: float | None,
+    max_time: float | None,
+    allow_unpriced: bool,
     concurrency: int | None,
     block_timeout: float | None,
     block_memory: int | None,
@@ -147,6 +175,12 @@ def command(
         model=model,
         trust_python=trust_python,
         whole_tree=whole_tree,
+        max_retries=max_retries,
+        timeout=timeout,
+        max_calls=max_calls,
+        max_cost=max_cost,
+        max_time=max_time,
+        allow_unpriced=allow_unpriced or None,
         concurrency=concurrency,
         stats=False if no_stats else None,
         log_content=log_content or None,
@@ -165,7 +199,7 @@ def command(
         return
     listener = partial(_trace, bar) if verbose else None
     try:
-        result = app.run(given, max_retries=max_retries, timeout=timeout, listener=listener)
+        result = app.run(given, listener=listener)
     finally:
         if bar:
             bar.clear()
@@ -181,7 +215,12 @@ def _trace(bar: Bar | None, event: Event) -> None:
     click.echo(event_line(event, Paint(colour=coloured(sys.stderr))), err=True, color=True)
 
 
-def _preview(found: Preview) -> dict[str, Any]:
+def _preview(found: Preview, way: str = "", shown_at: dict[int, str] | None = None) -> dict[str, Any]:
+    """A preview as JSON; a run that is the same as one before it names that one."""
+    shown_at = {} if shown_at is None else shown_at
+    if found.children and id(found) in shown_at:
+        return {"same_as": shown_at[id(found)]}
+    shown_at[id(found)] = way
     shown: dict[str, Any] = {}
     if found.request is not None and found.tokens is not None:
         room = found.tokens
@@ -203,5 +242,8 @@ def _preview(found: Preview) -> dict[str, Any]:
     if found.waits_for:
         shown["waits_for"] = list(found.waits_for)
     if found.children:
-        shown["uses"] = {name: _preview(child) for name, child in found.children.items()}
+        shown["uses"] = {
+            name: _preview(child, f"{way} > {name}" if way else name, shown_at)
+            for name, child in found.children.items()
+        }
     return shown

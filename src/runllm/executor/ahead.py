@@ -60,7 +60,7 @@ def bounds(plan: Plan, given: Any, options: Options) -> Bounds:
 def _lowered(calls: int, options: Options) -> int:
     """The bound on calls of the settings: the user's holds, a project's only where it is lower than `calls`."""
     configuration = options.configuration
-    found = getattr(configuration.settings, "max_calls", None) if configuration else None
+    found = configuration.settings.max_calls if configuration else None
     if configuration is None or found is None:
         return calls
     return min(calls, found) if configuration.origin("max_calls").kind == "project" else found
