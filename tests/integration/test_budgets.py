@@ -29,7 +29,7 @@ max_context_window: 100000
 input_schema: {{type: object, properties: {{text: {{type: string}}}}, required: [text], additionalProperties: false}}
 output_schema: {{type: object, properties: {{out: {{type: string}}}}, required: [out], additionalProperties: false}}
 """
-LLM = "llm: {model: openai/m}\n"
+LLM = "llm: {model: openai/m}\nllm_params: {temperature: 0}\n"
 ANSWER = '{"out": "x"}'
 
 
@@ -68,7 +68,7 @@ def millions(folder: Path) -> Path:
         more="output: {out: y}\n",
         body="",
     )
-    return write(folder, "top", use("middles", "middle", "{{ item }}", '"{{ range(3000) }}"'))
+    return write(folder, "top", use("middles", "middle", "n{{ item }}", '"{{ range(3000) }}"'))
 
 
 def exceeded(path: Path, engine: ScriptedEngine, **options: object) -> BudgetExceededError:

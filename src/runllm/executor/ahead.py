@@ -19,6 +19,9 @@ from runllm.routing import limits
 from runllm.runtime import Runtime
 from runllm.spending import DEFAULT_CALLS, DEFAULT_HELD, RUNS_PER_CALL, Bounds, Budget
 
+LOOKED_AT = 5_000
+"""Runs that are looked at before the first begins, which takes a fraction of a second; the budget sees to the rest."""
+
 UNKNOWN: Any = object()
 """A value that only a model's answer will decide."""
 
@@ -95,7 +98,7 @@ def foresee(plan: Plan, given: Any, budget: Budget) -> None:
             pass
     calls, seen = 0, set[Any]()
     stack: list[Iterator[tuple[Plan, Any]]] = [iter([(plan, given)])]
-    while stack:
+    while stack and len(seen) < LOOKED_AT:
         found = next(stack[-1], None)
         if found is None:
             stack.pop()

@@ -11,7 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from runllm.diagnostics import Problem
-from runllm.errors import ContextWindowExceededError, RetryExhaustedError, RunllmError, problem_as_json
+from runllm.errors import (
+    BudgetExceededError,
+    ContextWindowExceededError,
+    RetryExhaustedError,
+    RunllmError,
+    problem_as_json,
+)
 from runllm.results import DEFAULT_MAX_RETRIES, Attempt, Message, Outcome, Request, Verdict
 from runllm.values import frozen
 
@@ -63,6 +69,8 @@ def attempts(first: Request, policy: Policy) -> Generator[Request, Verdict, Outc
         number = len(made) + 1
         try:
             verdict = yield request
+        except BudgetExceededError as error:  # nothing was asked
+            return Outcome(value=None, attempts=tuple(made), error=error)
         except RunllmError as error:
             made.append(Attempt(number=number, request=request, notes=notes, error=error))
             return Outcome(value=None, attempts=tuple(made), error=error)
