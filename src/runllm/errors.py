@@ -28,6 +28,7 @@ RunllmError
 ├── StatsError                     RLLM_025   the statistics cannot be read or written
 ├── ConfigError                    RLLM_026   a setting is wrong
 ├── NotAllowedError                RLLM_027   the file asks for what the user has not allowed
+├── BudgetExceededError            RLLM_028   a run would spend more than it may
 └── InternalError                  RLLM_099   a bug in runllm
 
 A class says what never varies: code, exit status, hint. A raise says what happened. The payload has

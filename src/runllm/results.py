@@ -223,6 +223,11 @@ class Options:
         block_memory: the most MiB a Python block may ask for; 64 by default.
         allowed_bases: addresses that any file of the run may send calls and their key to, beside those in the settings.
         folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
+        max_calls: the most calls of the run and of all that it uses.
+        max_cost: the most US dollars of the same.
+        max_time: the most seconds of the same.
+        allow_unpriced: whether a model whose price is not known may be called although the cost is bounded.
+        budget: what several runs may spend together; the bounds of each run hold inside it.
         stats: whether the run is recorded.
         log_content: whether the record holds what was sent and answered.
         configuration: what the user has set for all runs: aliases, and how models are reached.

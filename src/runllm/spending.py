@@ -148,35 +148,42 @@ class Budget:
 _AFTERWARDS = ("tokens", "cost", "seconds", "held")
 _WORDS = {
     "calls": (
-        "{:,} calls",
-        "Give it less to do, or raise `max_calls` of your program's `Options`, if you trust the file.",
+        "{:,} on calls",
+        "Give it less to do, or allow more with `--max-calls` (`max_calls` in Python and in your settings).",
     ),
-    "tokens": ("{:,} tokens", "Raise the bound on tokens of the budget that was given."),
-    "cost": ("{:,.6g} US dollars", "Raise `max_cost` of its bounds, or name a cheaper model with `--model`."),
-    "seconds": ("{:,.6g} seconds", "Raise `max_seconds` of its bounds."),
-    "held": ("{:,} bytes of inputs, prompts and answers", "Run it on fewer or smaller items at a time."),
+    "tokens": ("{:,} on tokens", "Raise the bound on tokens of the budget that was given."),
+    "cost": (
+        "${:,.6g} on the cost",
+        "Allow more with `--max-cost` (`max_cost` in Python and in your settings), or name a cheaper model.",
+    ),
+    "seconds": ("{:,.6g} s on the time", "Allow more with `--max-time` (`max_time` in Python and in your settings)."),
+    "held": ("{:,} bytes on inputs, prompts and answers", "Run it on fewer or smaller items at a time."),
     "runs": (
-        "{:,} runs of apps",
-        "Give it less to do, or raise `max_calls` of your program's `Options`: ten runs for each.",
+        "{:,} on runs of apps",
+        "Give it less to do, or allow more with `--max-calls`: ten runs of apps come with each call.",
     ),
 }
 
 
 def _exceeded(bound: str, most: float, spent: Spent, needed: int) -> BudgetExceededError:
     words, hint = _WORDS[bound]
-    made = f"{spent.calls:,} calls, {spent.tokens:,} tokens, ${spent.cost:.6g} and {spent.seconds:.3g} s were spent"
-    said = f"it needs more: at least {needed:,}" if needed else made
+    made = f"{_many(spent.calls, 'call')}, {_many(spent.tokens, 'token')}, ${spent.cost:.6g} and {spent.seconds:.3g} s"
+    said = f"it needs more: at least {needed:,}" if needed else f"spent until then: {made}"
     return BudgetExceededError(
-        f"the budget of {words.format(most)} does not suffice; {said}",
+        f"the bound of {words.format(most)} does not suffice; {said}",
         hint=hint,
         details={"bound": bound, "most": most, "spent": asdict(spent), **({"needed": needed} if needed else {})},
     )
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def unpriced(model: str) -> BudgetExceededError:
     """The error for a model of unknown price where money is bounded."""
     return BudgetExceededError(
         f"the price of {model} is not known, so that a bound on its cost cannot be held",
-        hint="Bound the calls instead of the cost, or name a model whose price is known.",
+        hint="Bound the calls instead, name a model whose price is known, or let it be called with `--allow-unpriced`.",
         details={"bound": "cost", "model": model},
     )

@@ -165,5 +165,8 @@ PROVOCATIONS: Mapping[str, Provocation] = {
     ),
     "ConfigError": Provocation(environment={"RUNLLM_TIMEOUT": "soon"}),
     "NotAllowedError": Provocation(files=file(KEYED), environment={"COUNT_KEY": "secret"}),
+    "BudgetExceededError": Provocation(
+        arguments=("run", "app.rllm", "text=one two", "--max-calls", "1"), reply=answer('{"n": 0}')
+    ),
     "InternalError": Provocation(arguments=("schema",), broken="runllm.api.frontmatter_schema"),
 }

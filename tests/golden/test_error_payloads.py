@@ -24,6 +24,8 @@ VARYING = (
     (r"\[Errno \d+\]", "[Errno NUMBER]"),
     (r"\.py:\d+ in ", ".py:LINE in "),
     (r'"latency": [0-9.e-]+', '"latency": "SECONDS"'),
+    (r'"seconds": [0-9.e-]+', '"seconds": "SECONDS"'),
+    (r"(\$0) and [0-9.e-]+ s\b", r"\1 and SECONDS s"),
     (rf"runllm \({re.escape(__version__)}\)", "runllm (VERSION)"),
 )
 

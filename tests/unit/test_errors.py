@@ -20,7 +20,8 @@ CODES = {
     "RLLM_016": "AuthenticationError", "RLLM_017": "RequestRefusedError", "RLLM_018": "IncompatibleVersionError",
     "RLLM_019": "TemplateError", "RLLM_020": "ModelNotFoundError", "RLLM_021": "EngineUnavailableError",
     "RLLM_022": "UsageError", "RLLM_023": "FileAccessError", "RLLM_024": "InterruptedRunError",
-    "RLLM_025": "StatsError", "RLLM_026": "ConfigError", "RLLM_027": "NotAllowedError", "RLLM_099": "InternalError",
+    "RLLM_025": "StatsError", "RLLM_026": "ConfigError", "RLLM_027": "NotAllowedError",
+    "RLLM_028": "BudgetExceededError", "RLLM_099": "InternalError",
 }  # fmt: skip
 KEYS = [
     "error_code",

@@ -20,7 +20,7 @@ def test_the_last_call_is_allowed_and_the_next_is_not() -> None:
     one = budget(calls=2)
     one.call()
     one.call()
-    with pytest.raises(BudgetExceededError, match="budget of 2 calls") as caught:
+    with pytest.raises(BudgetExceededError, match="bound of 2 on calls") as caught:
         one.call()
     assert caught.value.exit_status == 10
     assert caught.value.code == "RLLM_028"
@@ -63,7 +63,7 @@ def test_time_runs_by_the_clock_that_is_given() -> None:
     clock.sleep(4)
     assert one.seconds_left == 6
     clock.sleep(6)
-    with pytest.raises(BudgetExceededError, match="10 seconds"):
+    with pytest.raises(BudgetExceededError, match="10 s on the time"):
         one.call()
 
 
