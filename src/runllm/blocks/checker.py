@@ -236,27 +236,23 @@ def outgoing(found: Diagnostic, name: str) -> Verdict | None:
 _Rule = Callable[[Diagnostic, ast.AST | None, Facts], bool]
 
 
-def _always(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
-    del found, node, facts
+def _always(_found: Diagnostic, _node: ast.AST | None, _facts: Facts) -> bool:
     return True
 
 
-def _reference(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
+def _reference(found: Diagnostic, _node: ast.AST | None, facts: Facts) -> bool:
     """A name that exists nowhere; the checker does not know all names that are built in."""
-    del node
     name = _first_name(found)
     return not (facts.runs_text or name in facts.shared or hasattr(builtins, name))
 
 
-def _key(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
+def _key(_found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
     """A constant key that is read and that the block sets nowhere: maps may be built up."""
-    del found
     return isinstance(node, ast.Constant) and id(node) in facts.reads and node.value not in facts.stored_keys
 
 
-def _operator(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
+def _operator(found: Diagnostic, node: ast.AST | None, _facts: Facts) -> bool:
     """Not where it is only guessed what a container holds."""
-    del facts
     if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Subscript):
         return False
     return len(re.findall(r"`list\[", found.message)) < 2  # noqa: PLR2004 - lists may always be added
@@ -271,9 +267,8 @@ def _attribute(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
     return node.attr not in _DICT_METHODS or not _OUR_CLASS.search(found.message)
 
 
-def _argument(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
+def _argument(found: Diagnostic, _node: ast.AST | None, facts: Facts) -> bool:
     """An argument of the wrong kind; but not of the block's own functions, and not what a container is to hold."""
-    del node
     if "`__getitem__`" in found.message:
         key, owner = re.findall(r"of type `([^`]+)`", found.message)[-2:]
         return _parts(owner)[0] in ("list", "str", "tuple") and _parts(key) != ["int"]
@@ -288,9 +283,8 @@ def _argument(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
     return not same and not _OUR_CLASS.search(types[1])
 
 
-def _overload(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
+def _overload(_found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
     """Only where all that is read comes with a type of its own: what came in, and no mixed values of a dict."""
-    del found
     return node is not None and all(
         sub.id in facts.given or hasattr(builtins, sub.id)
         if isinstance(sub, ast.Name)
@@ -299,15 +293,13 @@ def _overload(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
     )
 
 
-def _count(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
+def _count(found: Diagnostic, _node: ast.AST | None, _facts: Facts) -> bool:
     """`update` takes any keyword, and so may what has no name."""
-    del node, facts
     return "update" not in found.message and not found.message.endswith("does not match any known parameter")
 
 
-def _unpacking(found: Diagnostic, node: ast.AST | None, facts: Facts) -> bool:
+def _unpacking(found: Diagnostic, _node: ast.AST | None, _facts: Facts) -> bool:
     """Not a value that breaks the annotation of its name."""
-    del node, facts
     return "unpack" in found.message
 
 
