@@ -47,8 +47,8 @@ if TYPE_CHECKING:
         TemplateError,
     )
     from runllm.executor import Preview
-    from runllm.forecast import Forecast
     from runllm.notices import SettingsWarning
+    from runllm.predict import Forecast
     from runllm.program import Plan, Program
     from runllm.results import (
         Attempt,
@@ -68,7 +68,7 @@ _HOMES = {
     "api": ("App", "Report", "load", "run", "validate"),
     "diagnostics": ("Problem", "Span"),
     "executor": ("Preview",),
-    "forecast": ("Forecast",),
+    "predict": ("Forecast",),
     "program": ("Plan", "Program"),
     "results": ("Attempt", "ChildResult", "Completion", "Event", "Message", "Options", "Request", "RunResult", "Usage"),
     "spending": ("Bounds", "Budget"),

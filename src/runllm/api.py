@@ -18,7 +18,7 @@ from runllm.values import frozen
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.executor import Preview
-    from runllm.forecast import Forecast
+    from runllm.predict import Forecast
     from runllm.results import Event, Options, RunResult
     from runllm.runtime import Runtime
 
@@ -250,7 +250,7 @@ class App:
         Raises:
             RunllmError: the input is refused, or the statistics cannot be read.
         """
-        from runllm.forecast import forecast
+        from runllm.predict import forecast
 
         options = self._with(None, {"model": model})
         return forecast(self.plan, given, options, self.runtime, self.runtime.store or stats_store())

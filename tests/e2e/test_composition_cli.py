@@ -10,7 +10,7 @@ from tests.integration.provider import Provider, Reply, answer
 
 import runllm
 from runllm.cli.exectime import report
-from runllm.forecast import Basis, Forecast, Part, Range
+from runllm.predict import Basis, Forecast, Part, Range
 
 TOP = """---
 name: top

@@ -14,7 +14,7 @@ from runllm.quantities import count, dollars, seconds, some
 from runllm.rendering import Paint, as_json, safe
 
 if TYPE_CHECKING:
-    from runllm.forecast import Forecast, Part, Range
+    from runllm.predict import Forecast, Part, Range
 
 _BASIS = {
     "history": "earlier runs of this app with this model",

@@ -183,14 +183,14 @@ def _title(file: str | None, model: str | None) -> str:
 
 def _rendered(summary: Summary, title: str, asked: dict[str, str | float | None], form: str, *, plain: bool) -> str:
     if form == "html":
-        from runllm.reports.page import as_page
+        from runllm.report.page import as_page
 
         return as_page(summary, title, time.time()).rstrip("\n")
     if form != "table":
-        from runllm.reports.data import as_csv, as_json
+        from runllm.report.data import as_csv, as_json
 
         return as_csv(summary) if form == "csv" else as_json(summary, asked)
-    from runllm.reports.table import Look, as_table, has_blocks
+    from runllm.report.table import Look, as_table, has_blocks
 
     colour = coloured(sys.stdout) and not plain
     blocks = plain or has_blocks(getattr(sys.stdout, "encoding", None))
@@ -200,7 +200,7 @@ def _rendered(summary: Summary, title: str, asked: dict[str, str | float | None]
 
 def _nothing(store: Store, file: str | None, model: str | None, since: float | None) -> str:
     """What to say where there is no run: what there is instead."""
-    from runllm.reports.columns import shown
+    from runllm.report.columns import shown
 
     known = store.summary()
     if not known.total.runs:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from runllm.forecast.outline import Call, Outline
+from runllm.predict.outline import Call, Outline
 from runllm.results import Usage
 from runllm.stats.summary import quantile
 

@@ -13,7 +13,7 @@ from runllm import engines, executor, tokens
 from runllm.errors import RunllmError, StatsError
 from runllm.executor.core import Run, Tree
 from runllm.executor.talk import Conversation
-from runllm.forecast.past import Past
+from runllm.predict.past import Past
 from runllm.pricing import Price
 from runllm.program import Dependency, Plan
 from runllm.project import build

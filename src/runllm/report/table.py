@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from runllm.quantities import count, percent, seconds, some
 from runllm.rendering import Paint
-from runllm.reports.columns import COLUMNS, Column, best, cost, error_names, filled, local_time, shown
+from runllm.report.columns import COLUMNS, Column, best, cost, error_names, filled, local_time, shown
 from runllm.stats.summary import Figures, Summary
 from runllm.values import frozen
 

@@ -9,7 +9,7 @@ from tests.apps import leaf
 
 import runllm
 from runllm.errors import InputSchemaError, TemplateError
-from runllm.forecast import Basis, Forecast
+from runllm.predict import Basis, Forecast
 from runllm.pricing import Price, flat
 from runllm.results import Endpoint
 from runllm.runtime import Runtime

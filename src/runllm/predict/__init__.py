@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runllm.executor.ahead import most_calls
-from runllm.forecast.adding import add_up
-from runllm.forecast.outline import Basis, Outline, Outliner
-from runllm.forecast.past import ENOUGH, Past
+from runllm.predict.adding import add_up
+from runllm.predict.outline import Basis, Outline, Outliner
+from runllm.predict.past import ENOUGH, Past
 from runllm.program import Plan
 from runllm.results import Options
 from runllm.runtime import Runtime

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runllm import quantities, reports
+from runllm import quantities, report
 from runllm.rendering import Paint
-from runllm.reports import columns
-from runllm.reports.columns import COLUMNS, best, cost
-from runllm.reports.data import as_csv, as_json
-from runllm.reports.page import as_page
-from runllm.reports.plots import HEIGHT, Series, Times, bar_plot, line_plot
-from runllm.reports.table import Look, as_table, has_blocks
+from runllm.report import columns
+from runllm.report.columns import COLUMNS, best, cost
+from runllm.report.data import as_csv, as_json
+from runllm.report.page import as_page
+from runllm.report.plots import HEIGHT, Series, Times, bar_plot, line_plot
+from runllm.report.table import Look, as_table, has_blocks
 from runllm.stats.summary import Bucket, Figures, Summary
 
 SECRET = "sk-abcdefghijklmnop1234"
@@ -332,7 +332,7 @@ def test_bars_stand_on_each_other_and_a_few_are_not_broad() -> None:
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_words_and_bars_stand_out_from_what_is_behind_them(scheme: int) -> None:
     """The contrast that WCAG asks for at level AA: 4.5 for text, 3 for graphics; light and dark."""
-    style = Path(reports.__file__).with_name("page.css").read_text("utf-8")
+    style = Path(report.__file__).with_name("page.css").read_text("utf-8")
     colours = dict(re.findall(r"--(\w+): (#\w+);", re.findall(r":root \{(.*?)\}", style, re.DOTALL)[scheme]))
 
     def light(colour: str) -> float:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
-from runllm.reports.columns import moment
+from runllm.report.columns import moment
 from runllm.values import frozen
 
 HEIGHT = 170.0
