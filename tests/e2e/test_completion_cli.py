@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runllm.cli.completion.line import Line, bash_word, read_line
+from runllm.cli import cli
+from runllm.cli.completion import SHELLS as OFFERED
+from runllm.cli.completion import Bash
 
 BIN = Path(sys.executable).parent
 APP = """---
@@ -36,9 +38,7 @@ llm_params: {}
 Say {{ input.text }}.
 """
 # In the shells, `runllm` shows the words it gets, but for what the Tab key asks.
-SHOW_POSIX = (
-    'runllm() { if [ "$1" = completion ]; then command runllm "$@"; else printf "<%s>" "$@"; echo "<end>"; fi; }'
-)
+SHOW_POSIX = 'runllm() { printf "<%s>" "$@"; echo "<end>"; }'
 SHELLS = {
     "bash": (
         ["bash", "--norc", "--noprofile", "-i"],
@@ -170,15 +170,43 @@ def test_fish(line: str, folder: Path) -> None:
     assert (done.stderr, [row.partition("\t")[0] for row in done.stdout.splitlines()]) == ("", FISH_CASES[line])
 
 
+def asked(folder: Path, shell: str, *words: str, **more: str) -> subprocess.CompletedProcess:
+    """What a script of `shell` is told for these words, the last of which is being typed."""
+    said = {"COMP_WORDS": "\n".join(["runllm", *words[:-1]]), "COMP_CWORD": words[-1]}
+    known = {**environment(folder), "_RUNLLM_COMPLETE": f"{shell}_complete", **said, **more}
+    return subprocess.run([BIN / "runllm"], capture_output=True, text=True, cwd=folder, env=known)
+
+
+@pytest.mark.parametrize("shell", ["fish", "zsh", "powershell"])
 @pytest.mark.parametrize("line", [line for line in FISH_CASES if "\\\\" not in line])
-def test_what_fish_is_told(line: str, folder: Path) -> None:
-    """The same, where there is no fish."""
-    words = line.split(" ")[1:]
-    done = subprocess.run(
-        [BIN / "runllm", "completion", "fish", "--", *words],
-        capture_output=True, text=True, cwd=folder, env=environment(folder),
-    )  # fmt: skip
-    assert (done.stderr, [row.split("\t")[1] for row in done.stdout.splitlines()]) == ("", FISH_CASES[line])
+def test_what_a_shell_is_told(line: str, shell: str, folder: Path) -> None:
+    """The same, where there is no such shell."""
+    done = asked(folder, shell, *line.split(" ")[1:])
+    quoted = shell == "powershell"
+    words = [f"'{word}'" if quoted and {" ", "@"} & set(word) else word for word in FISH_CASES[line]]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [row.split("\t")[1] for row in done.stdout.splitlines() if row] == words
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (["vali"], ["plain", "validate", "Check FILES without calling a model."]),
+        (["stats", "pru"], ["plain", "prune", "Remove old runs, for good."]),
+        (["stats", "ap"], ["plain", "app.rllm", ""]),
+        (["stats", "--sin"], ["plain", "--since", "Only runs that began later: 30m, 12h, 7d or 2w ago, or a date such as"]),
+        (["stats", "export", "--format", "c"], ["plain", "csv", ""]),
+        (["app.rllm", "te"], ["open", "text=", "string: What to say: a word."]),
+        (["run", "fo"], ["open", "folder/", ""]),
+        (["run", "app.rllm", "-o", "no"], ["plain", "notes.txt", ""]),
+        (["config", "get", "max_ret"], ["plain", "max_retries", "How many attempts may follow a wrong answer."]),
+        (["pull", "smollm2-1"], ["plain", "smollm2-1.7b", "Apache-2.0"]),
+        (["--ver"], ["plain", "--version", "Show the version and exit."]),
+    ],
+)  # fmt: skip
+def test_a_word_is_told_with_what_it_means(words: list[str], first: list[str], folder: Path) -> None:
+    told = asked(folder, "zsh", *words).stdout.splitlines()[0].split("\t")
+    assert (told[:2], told[2].lower().startswith(first[2].lower())) == (first[:2], True), told
 
 
 @pytest.mark.parametrize(
@@ -191,40 +219,42 @@ def test_what_fish_is_told(line: str, folder: Path) -> None:
     ],
 )
 def test_what_is_wrong_disturbs_nobody(words: list[str], folder: Path) -> None:
-    known = {**environment(folder), "RUNLLM_TIMEOUT": "soon"}
-    done = subprocess.run(
-        [BIN / "runllm", "completion", "zsh", "--", *words], capture_output=True, text=True, cwd=folder, env=known
-    )
-    assert (done.returncode, done.stdout if words[0] == "run" else "", done.stderr) == (0, "", "")
+    done = asked(folder, "zsh", *words, RUNLLM_TIMEOUT="soon")
+    assert (done.returncode, done.stdout.strip() if words[0] == "run" else "", done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("quote", ["", '"', "'"])
 @pytest.mark.parametrize(
     "value", ["open air", "$(touch x)", "`touch x`", "it's", 'say "x"', "a\\b", "*;&|<>(){}[]#~?", "é ü"]
 )
-def test_what_a_file_lists_is_typed_as_text(value: str, quote: str, tmp_path: Path) -> None:
-    typed = f"{quote}{bash_word(value, Line(words=(), current='', quote=quote))}{quote}"
+def test_what_a_file_lists_is_typed_as_text(value: str, quote: str, tmp_path: Path, monkeypatch) -> None:
+    bash = Bash(cli, {}, "runllm", "_RUNLLM_COMPLETE")
+    bash.quote = quote
+    typed = f"{quote}{bash.typed(value)}{quote}"
     done = subprocess.run(["bash", "-c", f"printf %s {typed}"], capture_output=True, text=True, cwd=tmp_path)
     assert (done.stdout, done.stderr, [*tmp_path.iterdir()]) == (value, "", [])
-    assert read_line(f"runllm {typed} ", "") == Line(words=("runllm", value), current="")
+    monkeypatch.setenv("COMP_WORDS", f"runllm {typed} ")
+    monkeypatch.setenv("COMP_CWORD", "")
+    if quote != '"' or not {"$", "`"} & set(value):  # click leaves their backslash where it reads double quotes
+        assert bash.get_completion_args() == ([value], "")
 
 
 def test_a_key_press_imports_nothing_that_calls_a_model(folder: Path) -> None:
     code = """
-import sys
+import os, sys
 from runllm.cli import invoke
-for words in (["app.rllm", ""], ["run", "app.rllm", "--model", "l"], ["pull", ""]):
-    assert invoke(["completion", "zsh", "--", *words]) == 0
+for words in (["app.rllm"], ["run", "app.rllm", "--model"], ["pull"]):
+    os.environ |= {"COMP_WORDS": "\\n".join(["runllm", *words]), "COMP_CWORD": ""}
+    assert invoke([]) == 0
 print(*sorted({"litellm", "httpx", "asyncio", "xllamacpp", "rich", "ollama"} & set(sys.modules)), file=sys.stderr)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment(folder)
-    )
+    known = {**environment(folder), "_RUNLLM_COMPLETE": "zsh_complete"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=known)
     assert (done.returncode, done.stderr.strip()) == (0, "")
     assert "local/smollm2-135m" in done.stdout
 
 
-def test_powershell_is_said_not_to_be_there() -> None:
-    done = subprocess.run([BIN / "runllm", "completion", "powershell"], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "bash" in done.stderr
+@pytest.mark.parametrize("shell", OFFERED)
+def test_each_shell_has_a_script_that_asks_in_its_name(shell: str) -> None:
+    done = subprocess.run([BIN / "runllm", "completion", shell], capture_output=True, text=True)
+    assert (done.returncode, done.stderr, f"{shell}_complete" in done.stdout) == (0, "", True)

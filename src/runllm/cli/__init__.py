@@ -19,6 +19,8 @@ from runllm.terminal import guard
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
     "run": "Run FILE on an input and print its output.",
     "new": "Write a small app to FILE, ready to run and to change.",
@@ -33,6 +35,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of the frontmatter.",
     "completion": "Print the script that lets a shell complete `runllm` command lines.",
 }
+_ASKED = "_RUNLLM_COMPLETE"  # set by a shell whose Tab key is pressed
 BROKEN_PIPE_STATUS = 141
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) if hasattr(errno, "EDQUOT") else (errno.ENOSPC, errno.EIO)
 
@@ -72,6 +75,13 @@ class Commands(click.Group):
             raise UsageError(f"No such command '{name}'.", hint=hint)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands and the files that may be typed first; options, once their dash is there."""
+        from runllm.cli.offers import first_words
+
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return options or first_words(COMMANDS, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""
         del ctx
@@ -105,13 +115,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def invoke(arguments: list[str]) -> int:
     """Run one command line and return its exit status; every failure is rendered, none is raised."""
+    if _ASKED in os.environ:
+        from runllm.cli import completion
+
+        completion.listen()
     try:
         status = cli.main(args=with_run(arguments), prog_name="runllm", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except BrokenPipeError:
         return _broken_pipe()
-    except SystemExit:  # how click ends where it finds that the reader is gone, and nowhere else
-        return _broken_pipe()
+    except SystemExit as ended:  # how click ends what a shell asked, and where it finds that the reader is gone
+        return _broken_pipe() if ended.code else 0
     except (KeyboardInterrupt, click.exceptions.Abort):
         from runllm.errors import InterruptedRunError
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from runllm import settings
+from runllm.cli.offers import keys
 from runllm.cli.output import coloured, format_option, print_path
 from runllm.notices import tell
 from runllm.redaction import redact
@@ -44,7 +45,7 @@ def command(ctx: click.Context, form: str) -> None:
 
 
 @command.command(name="get")
-@click.argument("key", metavar="KEY")
+@click.argument("key", metavar="KEY", shell_complete=keys)
 def get(key: str) -> None:
     """Print the value of KEY alone: text as it is, tables and lists as JSON, nothing where it is not set."""
     found = settings.load()
@@ -55,7 +56,7 @@ def get(key: str) -> None:
 
 
 @command.command(name="set")
-@click.argument("key", metavar="KEY")
+@click.argument("key", metavar="KEY", shell_complete=keys)
 @click.argument("value", metavar="VALUE")
 @_project
 def set_(key: str, value: str, kind: FileKind | None) -> None:
@@ -69,7 +70,7 @@ def set_(key: str, value: str, kind: FileKind | None) -> None:
 
 
 @command.command(name="unset")
-@click.argument("key", metavar="KEY")
+@click.argument("key", metavar="KEY", shell_complete=keys)
 @_project
 def unset(key: str, kind: FileKind | None) -> None:
     """Take KEY out of your own file."""

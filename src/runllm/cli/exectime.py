@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
-from runllm.cli.inputs import given_input, input_options
+from runllm.cli.inputs import given_input, input_options, model_option
+from runllm.cli.offers import apps
 from runllm.cli.output import coloured, format_option
 from runllm.quantities import count, dollars, seconds, some
 from runllm.rendering import Paint, as_json, safe
@@ -24,9 +25,9 @@ _BASIS = {
 
 
 @click.command(name="exectime")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=apps)
 @input_options
-@click.option("-m", "--model", metavar="MODEL", help="Use this model instead of the file's.")
+@model_option
 @click.option("--whole-tree", is_flag=True, help="Let --model hold for the apps that FILE uses as well.")
 @format_option("text", "json", meaning="How to print it.")
 def command(

@@ -9,9 +9,15 @@ from typing import Any, TypeVar
 import click
 
 from runllm import api
+from runllm.cli import offers
 from runllm.errors import UsageError
 
 C = TypeVar("C", bound=Callable[..., Any])
+
+
+model_option = click.option(
+    "-m", "--model", metavar="MODEL", shell_complete=offers.models, help="Use this model instead of the file's."
+)
 
 
 def input_options(command: C) -> C:
@@ -22,6 +28,7 @@ def input_options(command: C) -> C:
             "--input-file",
             "path",
             metavar="PATH",
+            shell_complete=offers.files,
             help="Read the input from a .json, .yaml or text file; `-` is stdin.",
         ),
         click.option("-i", "--input", "text", metavar="TEXT", help="The input: JSON, YAML, or plain text."),
@@ -31,9 +38,10 @@ def input_options(command: C) -> C:
             type=(str, str),
             multiple=True,
             metavar="NAME VALUE",
+            shell_complete=offers.literal,
             help="An input: VALUE as it is, whatever it begins with. Give a variable of your shell this way.",
         ),
-        click.argument("arguments", metavar="[KEY=VALUE | KEY=@FILE]...", nargs=-1),
+        click.argument("arguments", metavar="[KEY=VALUE | KEY=@FILE]...", nargs=-1, shell_complete=offers.inputs),
     ):
         command = add(command)
     return command

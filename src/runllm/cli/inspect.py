@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from runllm import api
+from runllm.cli.offers import apps
 from runllm.cli.output import coloured, format_option
 from runllm.diagrams import mermaid, tree
 from runllm.quantities import some
@@ -17,7 +18,7 @@ from runllm.rendering import Paint, as_json, one_line, safe
 
 
 @click.command(name="inspect")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=apps)
 @format_option(
     "text", "json", "mermaid", meaning="How to print it; mermaid is a flow chart of FILE and the apps it uses."
 )

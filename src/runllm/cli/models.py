@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
+from runllm.cli.offers import pulled
 from runllm.cli.output import format_option, show_table
 from runllm.quantities import size
 from runllm.rendering import as_json, safe
@@ -33,7 +34,7 @@ def command(context: click.Context, form: str) -> None:
 
 
 @command.command(name="rm")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=pulled)
 def remove(names: tuple[str, ...]) -> None:
     """Delete pulled models, and what an interrupted pull of them left. Asks nothing."""
     for name in names:

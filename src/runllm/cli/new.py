@@ -9,14 +9,21 @@ from pathlib import Path
 import click
 
 from runllm import api
+from runllm.cli.offers import apps, models
 from runllm.cli.output import write
 from runllm.errors import FileAccessError, UsageError
 from runllm.terminal import harmless
 
 
 @click.command(name="new")
-@click.argument("file", metavar="FILE")
-@click.option("-m", "--model", metavar="MODEL", help="The model that it calls.  [default: local/smollm2-135m]")
+@click.argument("file", metavar="FILE", shell_complete=apps)
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    shell_complete=models,
+    help="The model that it calls.  [default: local/smollm2-135m]",
+)
 def command(file: str, model: str | None) -> None:
     """Write a small app to FILE, ready to run and to change.
 

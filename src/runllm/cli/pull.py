@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from runllm import api
+from runllm.cli.offers import pullable
 from runllm.cli.output import download_bar
 from runllm.errors import InterruptedRunError
 from runllm.quantities import size
@@ -12,7 +13,7 @@ from runllm.rendering import safe
 
 
 @click.command(name="pull")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=pullable)
 @click.option("--file", metavar="FILE", help="Which file of a repository: its name, or a quantisation such as Q8_0.")
 def command(name: str, file: str | None) -> None:
     """Fetch the local model NAME and print what to write under `llm.model`.

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
-from runllm.cli.inputs import given_input, input_options
+from runllm.cli.inputs import given_input, input_options, model_option
+from runllm.cli.offers import apps, files
 from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, write
 from runllm.rendering import Paint, as_json, event_line, output_text, safe
 from runllm.results import Event
@@ -78,9 +79,9 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 
 
 @click.command(name="run", cls=_RunCommand)
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=apps)
 @input_options
-@click.option("-m", "--model", metavar="MODEL", help="Use this model instead of the file's.")
+@model_option
 @click.option(
     "--max-retries",
     type=click.IntRange(0, 20),
@@ -94,7 +95,14 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     help="The most that one call may take.",
 )
 @format_option("json", "yaml", "text", meaning="How to print the output.")
-@click.option("-o", "--output", "target", metavar="PATH", help="Write the output to this file instead of stdout.")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="PATH",
+    shell_complete=files,
+    help="Write the output to this file instead of stdout.",
+)
 @click.option("--trust-python", is_flag=True, help="Run FILE's Python blocks WITHOUT a sandbox, as your own code.")
 @click.option(
     "--whole-tree",

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from runllm import api
+from runllm.cli import offers
 from runllm.cli.output import coloured, print_path, write
 from runllm.errors import UsageError
 from runllm.rendering import Paint
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from runllm.stats.store import Store
     from runllm.stats.summary import Summary
 
@@ -66,6 +69,12 @@ def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> flo
     )
 
 
+def _files(ctx: click.Context, param: click.Parameter, current: str) -> list[CompletionItem]:
+    """The apps; where no command of the group was typed, those as well."""
+    group = ctx.parent.command.shell_complete(ctx.parent, current) if ctx.parent and ctx.info_name == "show" else []
+    return [*group, *offers.apps(ctx, param, current)]
+
+
 def _selecting(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which runs are meant, the same for every command that takes them."""
     for decorate in (
@@ -73,15 +82,20 @@ def _selecting(function: Callable[..., Any]) -> Callable[..., Any]:
             "--since", metavar="TIME", callback=_moment,
             help="Only runs that began later: 30m, 12h, 7d or 2w ago, or a date such as 2026-11-01.",
         ),
-        click.option("-m", "--model", metavar="MODEL", help="Only runs on this model."),
-        click.argument("file", metavar="[FILE]", required=False),
+        click.option("-m", "--model", metavar="MODEL", shell_complete=offers.models, help="Only runs on this model."),
+        click.argument("file", metavar="[FILE]", required=False, shell_complete=_files),
     ):  # fmt: skip
         function = decorate(function)
     return function
 
 
 _target = click.option(
-    "-o", "--output", "target", metavar="PATH", help="Write to this file instead of stdout: whole, or not at all."
+    "-o",
+    "--output",
+    "target",
+    metavar="PATH",
+    shell_complete=offers.files,
+    help="Write to this file instead of stdout: whole, or not at all.",
 )
 
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 from runllm import api
+from runllm.cli.offers import apps
 from runllm.cli.output import coloured, format_option
 from runllm.diagnostics import Problem
 from runllm.errors import FileAccessError, problem_as_json
@@ -17,7 +18,7 @@ FAILED = 3
 
 
 @click.command(name="validate")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=apps)
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--trust-python", is_flag=True, help="Check for a run with --trust-python: no sandbox, any Python.")
 @click.option("--whole-tree", is_flag=True, help="Let --trust-python hold for the apps that FILES use as well.")

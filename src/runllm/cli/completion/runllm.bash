@@ -3,9 +3,9 @@ _runllm() {
     local kind value
     COMPREPLY=()
     while IFS=$'\t' read -r kind value _; do
-        COMPREPLY+=("$value")
+        [[ -n $value ]] && COMPREPLY+=("$value")
         # A folder and `key=` want more to be typed, so no space follows them.
         [[ $kind == open ]] && compopt -o nospace
-    done < <("$1" completion bash -- "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null)
+    done < <(env _RUNLLM_COMPLETE=bash_complete COMP_WORDS="${COMP_LINE:0:COMP_POINT}" COMP_CWORD="$2" "$1" 2>/dev/null)
 }
 complete -o nosort -F _runllm runllm

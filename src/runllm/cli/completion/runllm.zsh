@@ -2,20 +2,23 @@
 # Completion of `runllm` for zsh:  source <(runllm completion zsh)  or put this into a file `_runllm` on your fpath.
 _runllm() {
     local kind value help
-    local -a closed closed_help open open_help as_is
+    local -a plain plain_help open open_help as_is
+    local -a typed=("${(@Q)words[1,CURRENT-1]}")
     [[ $PREFIX == '~'* ]] && as_is=(-Q)  # or zsh would take the `~` for a letter
     while IFS=$'\t' read -r kind value help; do
+        [[ -n $value ]] || continue
         (( $#as_is )) && value="~${(q)value#\~}"
         if [[ $kind == open ]]; then
             open+=("$value")
             open_help+=("$value${help:+  -- $help}")
         else
-            closed+=("$value")
-            closed_help+=("$value${help:+  -- $help}")
+            plain+=("$value")
+            plain_help+=("$value${help:+  -- $help}")
         fi
-    done < <("${(Q)~words[1]}" completion zsh -- "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)
+    done < <(env _RUNLLM_COMPLETE=zsh_complete COMP_WORDS="${(F)typed}" COMP_CWORD="${(Q)PREFIX}" \
+        "${(Q)~words[1]}" 2>/dev/null)
     # A folder and `key=` want more to be typed, so no space follows them.
-    (( $#closed )) && compadd $as_is -V runllm -l -d closed_help -a closed
+    (( $#plain )) && compadd $as_is -V runllm -l -d plain_help -a plain
     (( $#open )) && compadd $as_is -V runllm-open -l -S '' -d open_help -a open
     return 0
 }
