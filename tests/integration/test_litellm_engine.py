@@ -21,7 +21,7 @@ from tests.apps import NamedEngine
 from tests.integration.provider import CUT, HTML, NO_CHOICES, Provider, Reply, answer, failure
 
 from runllm.engines import providers, table
-from runllm.engines.litellm import LiteLLMEngine, _close
+from runllm.engines.litellm import LiteLLMEngine, _close_clients
 from runllm.errors import (
     AuthenticationError,
     ContextWindowExceededError,
@@ -540,7 +540,7 @@ def test_every_client_is_closed_whatever_its_kind():
     async def scenario():
         for name, client in {"a": Client(), "b": Broken(), "c": Good()}.items():
             litellm.in_memory_llm_clients_cache.set_cache(name, client)
-        await _close()
+        await _close_clients()
 
     asyncio.run(scenario())
     assert closed == ["plain", "good"]
@@ -564,7 +564,7 @@ def test_a_program_may_use_litellm_beside_it(engine):
             model="openai/m", api_base=base, api_key="k", messages=[{"role": "user", "content": "x"}], stream=True
         )
         said = "".join([part.choices[0].delta.content or "" async for part in reply])
-        await _close()
+        await _close_clients()
         return said
 
     with Provider() as provider:

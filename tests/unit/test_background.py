@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -81,3 +83,68 @@ def test_what_belongs_to_the_loop_is_closed_in_it(background):
     with pytest.raises(InterruptedRunError):
         future.result(5)
     assert seen == ["cancelled", "last"]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_has_a_loop_of_its_own(background):
+    """A fork has no threads: what it runs begins anew, and closing ends nothing of its parent's."""
+    assert background.run(lambda: answer(1)) == 1
+    child = os.fork()
+    if child == 0:
+        found = 1
+        try:
+            background.close()
+            found = 0 if background.run(lambda: answer(2)) == 2 else 2
+        finally:
+            os._exit(found)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert background.run(lambda: answer(3)) == 3
+
+
+def test_closing_does_not_wait_for_a_thread_that_hangs(background):
+    """As one that looks up a host: nothing can end it."""
+    hanging, begun = threading.Event(), threading.Event()
+
+    def look_up():
+        begun.set()
+        hanging.wait(60)
+
+    future = background.start(lambda: asyncio.to_thread(look_up))
+    assert begun.wait(5)
+    started = time.monotonic()
+    background.close()
+    assert time.monotonic() - started < 20
+    hanging.set()
+    with pytest.raises(InterruptedRunError):
+        future.result(5)
+
+
+def test_a_call_is_answered_within_a_loop_that_waits_for_it(background):
+    """As in a notebook, where a loop runs already and the caller does not use it."""
+
+    async def cell():
+        return background.run(lambda: answer("here"))
+
+    assert asyncio.run(cell()) == "here"
+
+
+def test_cancelling_a_task_ends_its_work(background):
+    """At once for the one who waits, and soon in the loop."""
+    begun, ended = threading.Event(), threading.Event()
+
+    async def work():
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async def cancel():
+        task = asyncio.create_task(background.arun(work))
+        await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert ended.wait(5)

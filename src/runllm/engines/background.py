@@ -6,22 +6,23 @@ connections belong to the loop, so that they outlive each call and are closed on
 
 from __future__ import annotations
 
-import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runllm.errors import InterruptedRunError
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
 
-_CALL = "runllm-call"
 _PATIENCE = 2.0  # seconds that closing may take
 _SLICE = 0.25  # seconds: on Windows, Ctrl-C is noticed between two waits
 _YIELD = 1e-6  # seconds: as short as the system can sleep
@@ -32,7 +33,7 @@ class Background:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread, int] | None = None
+        self._loop: _Loop | None = None
 
     def run(self, work: Work[T]) -> T:
         """Run `work` and wait for its result; an exception in this thread cancels it."""
@@ -48,26 +49,23 @@ class Background:
 
     async def arun(self, work: Work[T]) -> T:
         """As `run`, for a caller in another event loop; its cancellation cancels the work."""
-        return await asyncio.wrap_future(self.start(work))
+        with self._lock:
+            portal = self._started().portal
+        return await portal.call_async(partial(_answered, work), abandon_on_cancel=True)
 
     def start(self, work: Work[T]) -> Future[T]:
         """Begin `work`; cancelling the future cancels it."""
-        future: Future[T] = Future()
         with self._lock:  # what is begun before the loop ends is ended with it, never forgotten
-            loop = self._started()
-            loop.call_soon_threadsafe(_begin, loop, work, future)
+            future = self._started().portal.start_task_soon(_answered, work)
+        # The waiting thread cannot run before the loop's lets go of the interpreter, and the library has more
+        # to do first: without this, an answer is half a millisecond late.
+        future.add_done_callback(lambda _: time.sleep(_YIELD))
         return future
 
-    def _started(self) -> asyncio.AbstractEventLoop:
-        if self._running is None or self._running[2] != os.getpid():  # a fork has no threads
-            loop = asyncio.new_event_loop()
-            # What a library leaves undone is its own affair: the default handler writes to stderr.
-            loop.set_exception_handler(lambda _loop, _context: None)
-            loop.set_default_executor(_InContext(thread_name_prefix="runllm-calls"))
-            thread = threading.Thread(target=_serve, args=(loop,), name="runllm-calls", daemon=True)
-            thread.start()
-            self._running = (loop, thread, os.getpid())
-        return self._running[0]
+    def _started(self) -> _Loop:
+        if self._loop is None or not self._loop.thread.is_alive():  # a fork has no threads
+            self._loop = _Loop()
+        return self._loop
 
     def close(self, last: Work[None] | None = None) -> None:
         """End the loop and what runs in it, at most a few seconds later. Safe to call twice.
@@ -76,12 +74,66 @@ class Background:
             last: run in the loop before it ends, to close what belongs to it.
         """
         with self._lock:
-            running, self._running = self._running, None
-        if running is None or running[2] != os.getpid():
-            return
-        loop, thread, _ = running
-        asyncio.run_coroutine_threadsafe(_finish(last), loop)
-        thread.join(_PATIENCE)
+            loop, self._loop = self._loop, None
+        if loop is not None and loop.thread.is_alive():
+            with suppress(RuntimeError):  # it has ended meanwhile
+                loop.end(last)
+            loop.thread.join(_PATIENCE)
+
+
+async def _answered(work: Work[T]) -> T:
+    """What `work` gives; the loop may end before it is answered."""
+    import asyncio
+
+    try:
+        return await work()
+    except asyncio.CancelledError:
+        raise InterruptedRunError("the call was cancelled before it was answered") from None
+
+
+class _Loop:
+    """An event loop that takes calls through its portal.
+
+    It is not made by `start_blocking_portal`, which waits without end for its thread, and closes nothing in the loop.
+    """
+
+    portal: BlockingPortal
+
+    def __init__(self) -> None:
+        opened: Future[None] = Future()
+        self.thread = threading.Thread(target=self._run, args=(opened,), name="runllm-calls", daemon=True)
+        self.thread.start()
+        opened.result()
+
+    def _run(self, opened: Future[None]) -> None:
+        import anyio  # with asyncio 30 ms: not for a key that is missing
+
+        try:
+            anyio.run(self._serve, opened)
+        except BaseException as error:
+            if not opened.done():
+                opened.set_exception(error)
+
+    async def _serve(self, opened: Future[None]) -> None:
+        import asyncio
+
+        import anyio
+        from anyio.from_thread import BlockingPortal
+
+        loop = asyncio.get_running_loop()
+        # What a library leaves undone is its own affair: the default handler writes to stderr.
+        loop.set_exception_handler(lambda _loop, _context: None)
+        loop.set_default_executor(_InContext(thread_name_prefix="runllm-calls"))
+        ending: asyncio.Future[Work[None] | None] = loop.create_future()
+        self.end = partial(loop.call_soon_threadsafe, ending.set_result)
+        last: Work[None] | None = None
+        async with BlockingPortal() as self.portal:
+            opened.set_result(None)
+            last = await ending
+            await self.portal.stop(cancel_remaining=True)
+        if last is not None:
+            with anyio.move_on_after(_PATIENCE / 2), suppress(Exception):  # closing is best effort
+                await last()
 
 
 class _InContext(ThreadPoolExecutor):
@@ -89,63 +141,3 @@ class _InContext(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         return super().submit(copy_context().run, fn, *args, **kwargs)
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-    finally:
-        loop.close()
-
-
-def _begin(loop: asyncio.AbstractEventLoop, work: Work[T], future: Future[T]) -> None:
-    if future.cancelled():
-        return
-    task = loop.create_task(_deliver(work, future), name=_CALL)
-
-    def withdraw(done: Future[T]) -> None:
-        if done.cancelled():
-            with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(task.cancel)
-
-    def interrupt(_: asyncio.Task[None]) -> None:
-        with suppress(InvalidStateError):  # answered, as it should be
-            future.set_exception(InterruptedRunError("the call was cancelled before it was answered"))
-
-    future.add_done_callback(withdraw)
-    task.add_done_callback(interrupt)
-
-
-async def _deliver(work: Work[T], future: Future[T]) -> None:
-    with suppress(InvalidStateError):  # nobody waits any more
-        try:
-            future.set_result(await work())
-        except Exception as error:
-            future.set_exception(error)
-    # The waiting thread cannot run before this one lets go of the interpreter, and the library has more
-    # to do first: without this, an answer is half a millisecond late.
-    time.sleep(_YIELD)  # noqa: ASYNC251 - it is the thread that must stop, not the task
-
-
-async def _finish(last: Work[None] | None) -> None:
-    """Cancel the calls, close what is held, stop the loop."""
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(_PATIENCE / 2):
-            await _cancel([task for task in asyncio.all_tasks() if task.get_name() == _CALL])
-            if last is not None:
-                await last()
-            await _cancel([task for task in asyncio.all_tasks() if task is not asyncio.current_task()])
-            await loop.shutdown_asyncgens()
-            await loop.shutdown_default_executor()
-    except Exception:  # noqa: S110 - closing is best effort; the thread must end in every case
-        pass
-    finally:
-        loop.stop()
-
-
-async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +13,7 @@ from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.engines import Traits
+    from runllm.engines.background import Background
     from runllm.errors import RunllmError
     from runllm.models import Progress
     from runllm.pricing import Price
@@ -89,3 +92,39 @@ class Engine(Protocol):
     def close(self) -> None:
         """Release what is held: connections, a loaded model, threads. Safe to call twice."""
         ...
+
+
+class Served(Engine):
+    """An engine that calls a server, in an event loop of its own, which begins with the first call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._background: Background | None = None
+
+    @abstractmethod
+    async def _answer(self, request: Request) -> Completion:
+        """Call the model once, within `request.timeout` seconds, in the engine's own loop."""
+
+    async def _close(self) -> None:
+        """Close what belongs to the loop, in it."""
+
+    def complete(self, request: Request) -> Completion:
+        """Call the model once and wait."""
+        return self._calls().run(lambda: self._answer(request))
+
+    async def acomplete(self, request: Request) -> Completion:
+        """As `complete`, without blocking the event loop; cancellation ends the call."""
+        return await self._calls().arun(lambda: self._answer(request))
+
+    def close(self) -> None:
+        """Cancel the calls under way, close the connections, end the loop. Safe to call twice."""
+        if self._background is not None:
+            self._background.close(self._close)
+
+    def _calls(self) -> Background:
+        from runllm.engines.background import Background  # concurrent.futures is 10 ms: not for a key that is missing
+
+        with self._lock:
+            if self._background is None:
+                self._background = Background()
+            return self._background

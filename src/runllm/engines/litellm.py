@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from runllm.engines import table
 from runllm.engines.access import Access, reach, refusals, stopped
-from runllm.engines.base import Engine, Setup
+from runllm.engines.base import Served, Setup
 from runllm.errors import EngineUnavailableError, ProviderTimeoutError, RunllmError
 from runllm.pricing import Price
 from runllm.results import Completion, Endpoint, Request
 
 if TYPE_CHECKING:
-    from runllm.engines.background import Background
     from runllm.engines.failures import Failure
 
 _SWITCHES = {
@@ -44,14 +43,14 @@ _MOST_REMEMBERED = 1000
 _BOOKKEEPING = 0.5  # seconds that LiteLLM gets to finish it
 
 
-class LiteLLMEngine(Engine):
+class LiteLLMEngine(Served):
     """Runs every model that LiteLLM knows. An `Engine`: see `runllm.engines.base`."""
 
     def __init__(self, setup: Setup | None = None) -> None:
         del setup
+        super().__init__()
         self._refused_forms: set[str] = set()
-        self._background: Background | None = None
-        self._lock = threading.Lock()
+        self._loaded = False
 
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless LiteLLM is installed and the endpoint has a provider, an address and a key."""
@@ -75,34 +74,22 @@ class LiteLLMEngine(Engine):
 
         return chat.bounded(request)
 
-    def complete(self, request: Request) -> Completion:
-        """Call the model once and wait, at most `request.timeout` seconds once LiteLLM is imported."""
-        asked, access = self.sent(request), _reach(request.endpoint)
-        return _unwrap(self._calls().run(lambda: self._call(asked, access)))
+    async def _answer(self, request: Request) -> Completion:
+        """One call. What goes wrong is raised where nothing of the library can become its context."""
+        outcome = await self._call(self.sent(request), _reach(request.endpoint))
+        if isinstance(outcome, RunllmError):
+            raise outcome
+        return outcome
 
-    async def acomplete(self, request: Request) -> Completion:
-        """As `complete`, without blocking the event loop; cancellation ends the call."""
-        asked, access = self.sent(request), _reach(request.endpoint)
-        return _unwrap(await self._calls().arun(lambda: self._call(asked, access)))
-
-    def close(self) -> None:
-        """Cancel the calls under way, close the connections, end the thread. Safe to call twice."""
-        if self._background is not None:
-            self._background.close(_close)
-
-    def _calls(self) -> Background:
-        from runllm.engines.background import Background  # asyncio is 30 ms: not for a key that is missing
-
-        with self._lock:
-            if self._background is None:
-                self._background = Background()
-            return self._background
+    async def _close(self) -> None:
+        await _close_clients()
 
     async def _call(self, request: Request, access: Access) -> Completion | RunllmError:
-        """One call. Its failure is returned, so that nothing of the library becomes its context."""
         import asyncio
 
-        library = _library()
+        # Two seconds: in a thread of the loop, which would hear nothing else meanwhile.
+        library = _library() if self._loaded else await asyncio.to_thread(_library)
+        self._loaded = True
         from runllm.engines import chat
         from runllm.engines.failures import error_for
         from runllm.engines.guard import guarding  # it imports LiteLLM
@@ -146,12 +133,6 @@ def _reach(endpoint: Endpoint) -> Access:
             hint="Run `pip install litellm`, or choose a local model with `--model local/smollm2-135m`.",
         )
     return reach(endpoint, os.environ)
-
-
-def _unwrap(outcome: Completion | RunllmError) -> Completion:
-    if isinstance(outcome, RunllmError):
-        raise outcome from None
-    return outcome
 
 
 def _late(request: Request, access: Access) -> ProviderTimeoutError:
@@ -218,7 +199,7 @@ async def _complete(library: Any, arguments: dict[str, Any], access: Access) -> 
         return None, observe(error, [access.api_key] if access.api_key else ())
 
 
-async def _close() -> None:
+async def _close_clients() -> None:
     """Close the clients that LiteLLM keeps for this event loop, and no others; let it finish its bookkeeping."""
     import asyncio
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from runllm.engines import traits
 from runllm.engines.access import reach, refusals
 from runllm.engines.addresses import is_at
-from runllm.engines.base import Engine, Setup
+from runllm.engines.base import Served, Setup
 from runllm.engines.ollama_request import Facts, asked, body, bounded, choose, judge, larger
 from runllm.engines.ollama_server import (
     PATIENCE,
@@ -48,7 +47,6 @@ from runllm.results import Completion, Endpoint, Request, Usage
 if TYPE_CHECKING:
     import asyncio
 
-    from runllm.engines.background import Background
     from runllm.models import Progress
 
 _Key: TypeAlias = tuple[str, str]
@@ -60,7 +58,7 @@ _CLOUD = re.compile(r"[:-]cloud$")
 _THOUGHT = re.compile(r"\A<(think|thinking|budget:thinking)>.*?</(?:think|thinking|budget:thinking)>", re.DOTALL)
 
 
-class OllamaEngine(Engine):
+class OllamaEngine(Served):
     """Runs `ollama/...` and `ollama_chat/...` models. An `Engine`: see `runllm.engines.base`."""
 
     def __init__(self, setup: Setup | None = None, *, environment: Mapping[str, str] = os.environ) -> None:
@@ -70,13 +68,12 @@ class OllamaEngine(Engine):
             setup: whether a model that is missing is downloaded, and who is told.
             environment: the process's variables.
         """
+        super().__init__()
         self._setup = setup or Setup()
         self._environment = environment
         self._facts: dict[_Key, Facts | None] = {}
         self._windows: dict[_Key, int] = {}
         self._turns: dict[tuple[_Key, int], asyncio.Lock] = {}
-        self._background: Background | None = None
-        self._lock = threading.Lock()
 
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless the call can be made, as far as that is known without asking the server."""
@@ -113,32 +110,18 @@ class OllamaEngine(Engine):
         rented = _CLOUD.search(endpoint.model) or is_at(endpoint.api_base or "", ("ollama.com",))
         return None if rented else FREE
 
-    def complete(self, request: Request) -> Completion:
-        """Call the model, once it is known to be there; a download takes none of `request.timeout`."""
-        return self._calls().run(lambda: self._answer(request))
-
-    async def acomplete(self, request: Request) -> Completion:
-        """As `complete`, without blocking the event loop; cancellation ends the call, and a download."""
-        return await self._calls().arun(lambda: self._answer(request))
-
     def close(self) -> None:
         """Stop what is asked or downloaded. Safe to call twice."""
-        if self._background is not None:
-            self._background.close()
+        super().close()
         self._turns.clear()
-
-    def _calls(self) -> Background:
-        from runllm.engines.background import Background  # asyncio is 30 ms: not for a file that is only checked
-
-        with self._lock:
-            if self._background is None:
-                self._background = Background()
-            return self._background
 
     # --- one call ------------------------------------------------------------------------------
 
     async def _answer(self, request: Request) -> Completion:
-        """One answer; a second call is made where the window turns out to be too small, and there is a larger one."""
+        """One answer; a second call is made where the window turns out to be too small, and there is a larger one.
+
+        The model is known to be there first; a download takes none of `request.timeout`.
+        """
         server = Server(request.endpoint, self._environment)
         key, notes = _key(server), await self._find(server, min(PATIENCE, request.timeout))
         facts, started = self._facts.get(key), time.monotonic()
