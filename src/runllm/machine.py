@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runllm.models import Listener as PullListener
-    from runllm.models import Model, Progress, Pulled, Removed
+    from runllm.models.folder import Held, Model
+    from runllm.models.pulling import Listener as PullListener
+    from runllm.models.pulling import Progress, Pulled
     from runllm.runtime import Runtime
     from runllm.settings import Settings
     from runllm.stats.store import Store
@@ -84,8 +85,8 @@ def _store_at(path: Path) -> Store:
 
 
 def pull(name: str, *, file: str | None = None, listener: PullListener = lambda _: None) -> Pulled:
-    """Fetch a local model, unless it is here: see `runllm.models.pull`."""
-    from runllm.models import pull as fetch
+    """Fetch a local model, unless it is here: see `runllm.models.pulling.pull`."""
+    from runllm.models.pulling import pull as fetch
 
     return fetch(name, file=file, listener=listener)
 
@@ -99,7 +100,7 @@ def models(*, served: bool = True) -> list[Model]:
     Raises:
         ConfigError: a setting is wrong.
     """
-    from runllm.models import inventory
+    from runllm.models.folder import inventory
 
     settings = _settings()
     named = [settings.model, *settings.aliases.values(), *(name for name in settings.models if "*" not in name)]
@@ -108,7 +109,7 @@ def models(*, served: bool = True) -> list[Model]:
 
 def _served() -> list[Model]:
     from runllm.engines.ollama_server import available
-    from runllm.models import Model
+    from runllm.models.folder import Model
 
     return [
         Model(name=f"ollama/{one.name}", where="ollama", size=one.size, parameters=one.parameters)
@@ -116,8 +117,8 @@ def _served() -> list[Model]:
     ]
 
 
-def remove_model(name: str) -> list[Removed]:
-    """Delete a pulled model: see `runllm.models.remove`."""
-    from runllm.models import remove
+def remove_model(name: str) -> list[Held]:
+    """Delete a pulled model: see `runllm.models.folder.remove`."""
+    from runllm.models.folder import remove
 
     return remove(name)

@@ -21,12 +21,12 @@ from runllm.results import Endpoint
 
 if TYPE_CHECKING:
     from runllm.blocks.phases import Runner
-    from runllm.models import Progress
+    from runllm.models.pulling import Progress
     from runllm.stats.store import Store
 
 
 def _pull(name: str, listener: Callable[[Progress], None] | None) -> object:
-    from runllm.models import pull
+    from runllm.models.pulling import pull
 
     return pull(name, listener=listener or (lambda _: None))
 

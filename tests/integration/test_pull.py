@@ -28,8 +28,11 @@ from runllm.errors import (
     RateLimitError,
     RequestRefusedError,
 )
-from runllm.models import KNOWN, KnownModel, PackagedModel, inventory, pull, pulling, remove
+from runllm.models import pulling
+from runllm.models.folder import inventory, remove
 from runllm.models.hub import Remote
+from runllm.models.known import KNOWN, KnownModel, PackagedModel
+from runllm.models.pulling import pull
 from runllm.results import Endpoint
 
 REPO, FILE = "org/repo-GGUF", "model-Q4_K_M.gguf"

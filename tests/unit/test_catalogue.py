@@ -8,8 +8,8 @@ import pytest
 
 from runllm.engines.local.engine import locate
 from runllm.errors import ModelNotFoundError
-from runllm.models import KNOWN
 from runllm.models.gguf import control_tokens, trained_window
+from runllm.models.known import KNOWN
 from runllm.results import Endpoint
 
 

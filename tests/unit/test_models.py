@@ -9,10 +9,9 @@ import pytest
 from tests.integration.hub_server import gguf, text
 
 from runllm.errors import ModelNotFoundError
-from runllm.models import KNOWN, HubModel, Model, inventory, models_folder, remove
-from runllm.models.folder import Note, Store
+from runllm.models.folder import Model, Note, Store, inventory, models_folder, remove
 from runllm.models.gguf import flaw, licence
-from runllm.models.known import choose, quantisation, source_of
+from runllm.models.known import KNOWN, HubModel, choose, quantisation, source_of
 
 
 @pytest.mark.parametrize(
@@ -157,7 +156,7 @@ def test_removing_names_one_model(store):
     assert "`local/hf:org/repo:a-Q4_0.gguf`" in caught.value.recovery_hint
     (store.root / "hf" / "org" / "repo" / "a-Q8_0.gguf.123.part").write_bytes(b"1234")
     assert sorted(gone.size for gone in remove("hf:org/repo:Q8_0", folder=store.root)) == [4, len(SOUND)]
-    assert [gone.name for gone in remove("local/hf:org/repo", folder=store.root)] == ["local/hf:org/repo:a-Q4_0.gguf"]
+    assert [gone.name for gone in remove("local/hf:org/repo", folder=store.root)] == ["hf:org/repo:a-Q4_0.gguf"]
     assert list(store.root.rglob("*")) == []
     with pytest.raises(ModelNotFoundError, match="has not been pulled"):
         remove("hf:org/repo", folder=store.root)

@@ -18,7 +18,7 @@ from runllm.errors import (
     ProviderConnectionError,
     RequestRefusedError,
 )
-from runllm.models import Progress
+from runllm.models.pulling import Progress
 from runllm.results import Completion, Endpoint, Message, Request, Usage
 
 

@@ -13,7 +13,7 @@ from runllm.quantities import size
 from runllm.rendering import as_json, safe
 
 if TYPE_CHECKING:
-    from runllm.models import Model
+    from runllm.models.folder import Model
 
 _HEADINGS = ("MODEL", "WHERE", "SIZE", "PARAMETERS", "WINDOW", "LICENCE")
 _BILLION = 1000
@@ -39,7 +39,7 @@ def remove(names: tuple[str, ...]) -> None:
     """Delete pulled models, and what an interrupted pull of them left. Asks nothing."""
     for name in names:
         for gone in api.remove_model(name):
-            click.echo(safe(f"removed {gone.name}: {gone.size:,} bytes, {gone.path}"))
+            click.echo(safe(f"removed local/{gone.name}: {gone.size:,} bytes, {gone.path}"))
 
 
 def _as_json(model: Model) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from runllm.terminal import harmless
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runllm.models import Progress
+    from runllm.models.pulling import Progress
 
 C = TypeVar("C", bound=Callable[..., Any])
 _STAGES = {

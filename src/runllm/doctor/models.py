@@ -88,7 +88,7 @@ def local_models(environment: Mapping[str, str]) -> Iterator[Check]:
     """The models that are here, and whether there is an engine to run them."""
     from importlib.util import find_spec
 
-    from runllm.models import inventory
+    from runllm.models.folder import inventory
 
     every = inventory(environment=environment)
     here = [model.name for model in every if model.where in ("embedded", "pulled")]

@@ -84,7 +84,7 @@ def folder_of_models(environment: Mapping[str, str]) -> Iterator[Check]:
     """Whether models can be pulled: the right to write, and the room."""
     import shutil
 
-    from runllm.models import models_folder
+    from runllm.models.folder import models_folder
 
     folder = models_folder(environment)
     reason = _unwritable(folder)

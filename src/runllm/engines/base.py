@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runllm.engines import Traits
     from runllm.engines.background import Background
     from runllm.errors import RunllmError
-    from runllm.models import Progress
+    from runllm.models.pulling import Progress
     from runllm.pricing import Price
 
 

@@ -47,7 +47,7 @@ from runllm.results import Completion, Endpoint, Request, Usage
 if TYPE_CHECKING:
     import asyncio
 
-    from runllm.models import Progress
+    from runllm.models.pulling import Progress
 
 _Key: TypeAlias = tuple[str, str]
 _SHORTEST_CALL = 0.1
@@ -235,7 +235,7 @@ async def pull(server: Server, tell: Callable[[Progress], None] | None = None) -
         ProviderConnectionError: the server cannot be reached, or was lost on the way.
         RequestRefusedError: the server refuses.
     """
-    from runllm.models import Progress
+    from runllm.models.pulling import Progress
 
     last = Progress(name=server.name, stage="")
     async with aclosing(_follow(server)) as steps:
@@ -253,7 +253,7 @@ async def _follow(server: Server) -> AsyncGenerator[Progress | RunllmError, None
     import httpx
 
     from runllm.engines.bodies import UnreadableError
-    from runllm.models import Progress
+    from runllm.models.pulling import Progress
 
     last, layers = Progress(name=server.name, stage=""), dict[str, tuple[int, int]]()
     why: RunllmError | None = None

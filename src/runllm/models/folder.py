@@ -8,7 +8,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from runllm.diagnostics import did_you_mean
 from runllm.errors import FileAccessError, ModelNotFoundError
@@ -126,11 +126,10 @@ class Store:
 
     def keep(self, name: str, part: Path, path: Path, note: Note) -> Held:
         """Make a finished part the model's file: the note first, so that no file is ever without one."""
-        text = json.dumps(asdict(note), ensure_ascii=False, indent=2) + "\n"
-        fresh = path.with_name(path.name + _NOTE + ".new")
         with writing(path):
-            fresh.write_text(text, encoding="utf-8")
-            fresh.replace(path.with_name(path.name + _NOTE))
+            beside = Path(str(part) + _NOTE)
+            beside.write_text(json.dumps(asdict(note), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            beside.replace(str(path) + _NOTE)
             part.replace(path)
         return Held(name=name, path=path, size=note.size, note=note)
 
@@ -139,7 +138,7 @@ class Store:
         with writing(held.path):
             held.path.unlink(missing_ok=True)
             if held.whole:
-                held.path.with_name(held.path.name + _NOTE).unlink(missing_ok=True)
+                Path(str(held.path) + _NOTE).unlink(missing_ok=True)
         for folder in held.path.parents:
             if folder == self.root:
                 break
@@ -177,11 +176,9 @@ def _held(name: str, path: Path, *, whole: bool = True) -> Held | None:
 
 def _note(path: Path) -> Note | None:
     try:
-        said: Any = json.loads(path.with_name(path.name + _NOTE).read_text(encoding="utf-8"))
-        fields = cast("dict[str, Any]", said)
-        texts = {key: str(fields[key]) for key in ("source", "revision", "sha256", "licence", "pulled_at")}
-        return Note(**texts, size=int(fields["size"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        said: dict[str, Any] = json.loads(Path(str(path) + _NOTE).read_text(encoding="utf-8"))
+        return Note(**said)
+    except (OSError, ValueError, TypeError):  # lost, or no note
         return None
 
 
@@ -214,15 +211,6 @@ class Model:
     parameters: int | None = None
     path: Path | None = None
     configured: bool = False
-
-
-@frozen
-class Removed:
-    """A file that is gone: of which model, where it was, and its size in bytes."""
-
-    name: str
-    path: Path
-    size: int
 
 
 def inventory(
@@ -288,7 +276,7 @@ def _of_file(held: Held) -> Model:
     )
 
 
-def remove(name: str, *, folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> list[Removed]:
+def remove(name: str, *, folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> list[Held]:
     """Delete a pulled model and what an interrupted download of it left.
 
     Args:
@@ -313,7 +301,7 @@ def remove(name: str, *, folder: Path | None = None, environment: Mapping[str, s
         )
     for one in meant:
         store.remove(one)
-    return [Removed(name=PREFIX + one.name, path=one.path, size=one.size) for one in meant]
+    return meant
 
 
 def _meant(store: Store, name: str, held: list[Held]) -> list[Held]:

@@ -337,7 +337,7 @@ def locate(endpoint: Endpoint) -> Path:
 
     Raises:
         ModelNotFoundError: no such name, no such file, or not a GGUF file. For a model that can be pulled and has
-            not been, `details["pull"]` is the name to give to `runllm.models.pull`.
+            not been, `details["pull"]` is the name to give to `runllm.models.pulling.pull`.
     """
     name = endpoint.model.removeprefix(PREFIX)
     if name in KNOWN or name.startswith(HUB):
