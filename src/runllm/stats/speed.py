@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import statistics  # 5 ms, for whoever asks for a prediction
 from collections.abc import Sequence
-from itertools import combinations
 
 from runllm.stats.summary import quantile
 from runllm.values import frozen
@@ -21,7 +20,7 @@ _MANY = 8  # samples from which prompt and answer can be told apart
 _OUTLYING = 3 * 1.4826  # three median deviations, in units of a standard deviation of normal noise
 _MOST_DROPPED = 0.2
 _CORRELATED = 0.5
-_SINGULAR = 1e-9
+_ROUNDS, _STILL = 5000, 1e-12  # most rounds of fitting, and a change that is none
 
 
 @frozen
@@ -138,43 +137,24 @@ def _without_outliers(points: Sequence[_Point], fit: _Terms) -> list[_Point]:
 def _least_squares(points: Sequence[_Point], allowed: Sequence[int]) -> _Terms:
     """The coefficients, none below zero, with the least sum of squared errors.
 
-    The best such line is the plain least-squares line over some subset of the terms, and there are at most
-    seven subsets: all are tried.
+    One coefficient after the other is set to the best value beside the others, or to zero where that is below it, until
+    nothing moves: for a sum of squares this leads to the best line. Each term is scaled to its largest value.
     """
-    best, least = (0.0, 0.0, 0.0), sum(latency**2 for _, latency in points)
-    for size in range(1, len(allowed) + 1):
-        for chosen in combinations(allowed, size):
-            solved = _solve(points, chosen)
-            if solved is None or min(solved) < 0:
-                continue
-            error = sum((latency - _line(solved, terms)) ** 2 for terms, latency in points)
-            if error < least:
-                best, least = solved, error
-    return best
-
-
-def _solve(points: Sequence[_Point], chosen: Sequence[int]) -> _Terms | None:
-    """Plain least squares over the chosen terms; None where they do not determine it.
-
-    Gaussian elimination on the normal equations, each term scaled to its largest value.
-    """
-    scale = [max((terms[i] for terms, _ in points), default=0.0) for i in chosen]
-    if not points or min(scale) <= 0:
-        return None
-    columns = [[terms[i] / s for terms, _ in points] for i, s in zip(chosen, scale, strict=True)]
-    latencies = [latency for _, latency in points]
-    rows = [[_dot(a, b) for b in (*columns, latencies)] for a in columns]
-    for pivot, row in enumerate(rows):
-        if row[pivot] < _SINGULAR * len(points):
-            return None
-        for other in (r for r in rows if r is not row):
-            factor = other[pivot] / row[pivot]
-            other[:] = [b - factor * a for a, b in zip(row, other, strict=True)]
+    largest = [max((terms[at] for terms, _ in points), default=0.0) for at in range(3)]
+    used = [at for at in allowed if largest[at] > 0]
+    products = {(at, by): _sum(points, largest, at, by) for at in used for by in used}
+    aims = {at: sum(terms[at] / largest[at] * latency for terms, latency in points) for at in used}
     found = [0.0, 0.0, 0.0]
-    for pivot, (i, s) in enumerate(zip(chosen, scale, strict=True)):
-        found[i] = rows[pivot][-1] / rows[pivot][pivot] / s
-    return found[0], found[1], found[2]
+    for _ in range(_ROUNDS):
+        moved = 0.0
+        for at in used:
+            rest = aims[at] - sum(products[at, by] * found[by] for by in used if by != at)
+            best = max(0.0, rest / products[at, at])
+            moved, found[at] = max(moved, abs(best - found[at])), best
+        if moved <= _STILL * max(found):
+            break
+    return found[0] / (largest[0] or 1), found[1] / (largest[1] or 1), found[2] / (largest[2] or 1)
 
 
-def _dot(left: Sequence[float], right: Sequence[float]) -> float:
-    return sum(a * b for a, b in zip(left, right, strict=True))
+def _sum(points: Sequence[_Point], largest: Sequence[float], at: int, by: int) -> float:
+    return sum(terms[at] * terms[by] for terms, _ in points) / largest[at] / largest[by]
