@@ -302,7 +302,7 @@ def test_samples_are_the_newest_answered_calls_of_a_model(store: Store) -> None:
         store.record(run(attempt(completion_tokens=tokens), attempt(2, model="other")))
         store.record(DOWN)
     assert [sample.completion_tokens for sample in store.samples("openai/m", limit=2)] == [30, 20]
-    assert store.samples("openai/m", app="another") == []
+    assert store.samples("openai/m", app="another") == ()
 
 
 # --- removing and exporting --------------------------------------------------------------------

@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from runllm.stats.speed import Sample, fit_lengths, fit_speed
+from runllm.stats.rows import AttemptRow
+from runllm.stats.speed import fit_lengths, fit_speed
 from runllm.stats.summary import quantile
 
 
-def call(prompt: int, completion: int, latency: float) -> Sample:
-    return Sample(prompt_tokens=prompt, completion_tokens=completion, latency=latency)
+def call(prompt: int, completion: int, latency: float) -> AttemptRow:
+    return AttemptRow(number=1, model="m", prompt_tokens=prompt, completion_tokens=completion, latency=latency)
 
 
-def calls(count: int, base: float, per_prompt: float, per_completion: float, noise: float = 0.0) -> list[Sample]:
+def calls(count: int, base: float, per_prompt: float, per_completion: float, noise: float = 0.0) -> list[AttemptRow]:
     """Calls of a model of known speed; the noise is the standard deviation of a factor."""
     chance = random.Random(7)  # noqa: S311 - the same noise each time
     made = []
@@ -74,7 +75,7 @@ def test_a_few_calls_that_hung_do_not_bend_the_line() -> None:
     ],
 )
 def test_few_or_equal_samples_tell_fewer_coefficients(
-    samples: list[Sample], expected: tuple[float, ...] | None
+    samples: list[AttemptRow], expected: tuple[float, ...] | None
 ) -> None:
     fit = fit_speed(samples)
     if expected is not None:

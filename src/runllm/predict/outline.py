@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runllm import engines, executor, tokens
 from runllm.errors import RunllmError, StatsError
 from runllm.executor.core import Run, Tree
 from runllm.executor.talk import Conversation
-from runllm.predict.past import Past
+from runllm.predict.past import Past, Record
 from runllm.pricing import Price
 from runllm.program import Dependency, Plan
 from runllm.project import build
 from runllm.results import DEFAULT_CONCURRENCY, Endpoint, Options
 from runllm.runtime import Runtime
-from runllm.stats.speed import Lengths, Speed
 from runllm.values import frozen
 
 LOOKED = 50
@@ -28,50 +26,31 @@ UNKNOWN: Any = object()
 """A value that only a model's answer will decide."""
 
 
-class Basis(IntEnum):
-    """Where numbers come from, the best evidence first."""
-
-    HISTORY = 0
-    """Earlier runs of this app with this model."""
-    MODEL = 1
-    """The model's speed with other apps."""
-    LIMITS = 2
-    """Nothing was recorded: only the declared limits."""
-
-
 @frozen
 class Call:
     """The calls of one run of one app.
 
     Attributes:
         model: what is called.
+        past: what is known of earlier ones.
         prompt_tokens: of the first request; None where nothing is known.
         most_tokens: the longest answer that is allowed; None without a limit.
         window: tokens that prompt and answer may take together.
-        speed: of the model; None where nothing is known.
-        lengths: of the app's answers; None where nothing is known.
-        attempts: how many calls each earlier run took.
         price: what the tokens cost; None where not known.
         service: the `service_tier` that is asked for.
         most_seconds: what the declared limits allow for the whole run.
         most_cost: what they allow it to cost; None where a price of a model that may be asked is not known.
-        runs: how many recorded runs this rests on.
-        basis: where the numbers come from.
     """
 
     model: str
+    past: Record
     prompt_tokens: int | None
     most_tokens: int | None
     window: int
-    speed: Speed | None
-    lengths: Lengths | None
-    attempts: tuple[int, ...]
     price: Price | None
     service: str | None
     most_seconds: float
     most_cost: float | None
-    runs: int
-    basis: Basis
 
     @property
     def local(self) -> bool:
@@ -94,14 +73,12 @@ class Outline:
     """
 
     name: str
-    call: Call | None = None
-    overhead: float = 0.0
-    children: Mapping[str, tuple[tuple[Outline, int], ...]] = field(
-        default_factory=dict[str, "tuple[tuple[Outline, int], ...]"]
-    )
-    once: bool = False
-    needs: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
-    concurrency: int = 1
+    call: Call | None
+    overhead: float
+    children: Mapping[str, tuple[tuple[Outline, int], ...]]
+    once: bool
+    needs: Mapping[str, frozenset[str]]
+    concurrency: int
 
     def nodes(self) -> Iterator[Outline]:
         """Every run of the tree once, what is used first."""
@@ -190,11 +167,10 @@ class Outliner:
         if known:
             run.names["uses"] = outputs
         call = None if plan.program.output is not None else self.call(run, known=known)
-        past = self.past.record(_identity(plan), call.model) if call and not plan.children else None
         return Outline(
             name=" > ".join(trail) or plan.program.name,
             call=call,
-            overhead=past.overhead if past else 0.0,
+            overhead=call.past.overhead if call and not plan.children else 0.0,
             children=children,
             once=given is not UNKNOWN,
             needs=plan.needs,
@@ -284,18 +260,14 @@ class Outliner:
             prompt = round(sum(looked_at) / len(looked_at))
         return Call(
             model=endpoint.model,
+            past=past,
             prompt_tokens=prompt,
             most_tokens=tokens.longest_answer(run.program.params),
             window=conversation.window(endpoint),
-            speed=past.speed,
-            lengths=past.lengths,
-            attempts=past.attempts,
             price=self.runtime.engine(endpoint).price(endpoint),
             service=conversation.asking(()).service,
             most_seconds=calls * len(run.endpoints) * run.limits.timeout,
             most_cost=None if None in most else calls * sum(one or 0.0 for one in most),
-            runs=len(past.finished),
-            basis=Basis.HISTORY if past.enough else Basis.MODEL if past.speed else Basis.LIMITS,
         )
 
     def most(self, conversation: Conversation, endpoint: Endpoint) -> float | None:

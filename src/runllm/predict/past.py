@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from enum import IntEnum
 
 from runllm.stats.rows import RunRow
 from runllm.stats.speed import Lengths, Speed, fit_lengths, fit_speed
@@ -14,19 +15,30 @@ ENOUGH = 5
 _NEWEST = 200
 
 
+class Basis(IntEnum):
+    """Where numbers come from, the best evidence first."""
+
+    HISTORY = 0
+    """Earlier runs of this app with this model."""
+    MODEL = 1
+    """The model's speed with other apps."""
+    LIMITS = 2
+    """Nothing was recorded: only the declared limits."""
+
+
 @frozen
 class Record:
     """What is known of one app with one model.
 
     Attributes:
         finished: the runs of the app that asked the model, newest first.
-        enough: whether the app's own calls are evidence enough.
+        basis: the evidence that this is.
         speed: of the model, with this app where that was often enough, else with any; None where nothing is known.
         lengths: of the app's answers; None where it has given none.
     """
 
     finished: tuple[RunRow, ...] = ()
-    enough: bool = False
+    basis: Basis = Basis.LIMITS
     speed: Speed | None = None
     lengths: Lengths | None = None
 
@@ -81,10 +93,11 @@ class Past:
             return Record()
         own = store.samples(model, app=app)
         enough = len(own) >= ENOUGH
+        speed = fit_speed(own if enough else store.samples(model))
         return Record(
             finished=tuple(run for run in store.runs(app=app, model=model, limit=_NEWEST) if run.asked),
-            enough=enough,
-            speed=fit_speed(own if enough else store.samples(model)),
+            basis=Basis.HISTORY if enough else Basis.MODEL if speed else Basis.LIMITS,
+            speed=speed,
             lengths=fit_lengths(own),
         )
 

@@ -1,6 +1,6 @@
 """Predict how long a call takes and how long its answer is, from earlier calls of the same model.
 
-Pure arithmetic on `Sample`s: no database, no chance. The model of a call is
+Pure arithmetic on attempts: no database, no chance. The model of a call is
 
     latency ≈ base + per_prompt_token · prompt tokens + per_completion_token · completion tokens
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import statistics  # 5 ms, for whoever asks for a prediction
 from collections.abc import Sequence
 
+from runllm.stats.rows import Attempts
 from runllm.stats.summary import quantile
 from runllm.values import frozen
 
@@ -21,21 +22,6 @@ _OUTLYING = 3 * 1.4826  # three median deviations, in units of a standard deviat
 _MOST_DROPPED = 0.2
 _CORRELATED = 0.5
 _ROUNDS, _STILL = 5000, 1e-12  # most rounds of fitting, and a change that is none
-
-
-@frozen
-class Sample:
-    """One answered call, for predicting the next.
-
-    Attributes:
-        prompt_tokens: what was sent.
-        completion_tokens: what came back.
-        latency: seconds.
-    """
-
-    prompt_tokens: int
-    completion_tokens: int
-    latency: float
 
 
 @frozen
@@ -78,7 +64,7 @@ class Lengths:
         return tokens if most is None else min(tokens, float(most))
 
 
-def fit_speed(samples: Sequence[Sample]) -> Speed | None:
+def fit_speed(samples: Attempts) -> Speed | None:
     """The line through the samples, with no coefficient below zero; None where no call took any time.
 
     One or two samples give a time for each completion token; up to seven a base as well; more also a time for
@@ -96,7 +82,7 @@ def fit_speed(samples: Sequence[Sample]) -> Speed | None:
     return Speed(base=found[0], per_prompt_token=found[1], per_completion_token=found[2], ratios=tuple(ratios))
 
 
-def fit_lengths(samples: Sequence[Sample]) -> Lengths | None:
+def fit_lengths(samples: Attempts) -> Lengths | None:
     """The completion tokens of the samples; None without one.
 
     From eight samples on they may follow the prompt's length in a straight line, where the two correlate by more

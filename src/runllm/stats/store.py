@@ -20,10 +20,9 @@ from weakref import WeakSet
 
 from runllm.errors import StatsError
 from runllm.stats.database import Selection, connect, failure, transaction
-from runllm.stats.rows import AttemptRow, RunRow, columns, restored, storable, stored
+from runllm.stats.rows import AttemptRow, Attempts, RunRow, columns, restored, storable, stored
 
 if TYPE_CHECKING:
-    from runllm.stats.speed import Sample
     from runllm.stats.summary import Summary
 
 Form = Literal["jsonl", "csv"]
@@ -98,7 +97,7 @@ class Store:
             rows = db.execute("SELECT * FROM runs WHERE parent_id = ? ORDER BY id", (parent,))
             return [restored(RunRow, row) for row in rows]
 
-    def samples(self, model: str, *, app: str | None = None, limit: int = 400) -> list[Sample]:
+    def samples(self, model: str, *, app: str | None = None, limit: int = 400) -> Attempts:
         """The newest answered calls of a model, the newest first.
 
         Args:
@@ -109,17 +108,14 @@ class Store:
         Raises:
             StatsError: the store cannot be read.
         """
-        from runllm.stats.speed import Sample  # a run that is recorded predicts nothing
-
         selection = Selection(app=app)
         query = f"""
-            SELECT attempts.prompt_tokens, attempts.completion_tokens, attempts.latency
-            FROM attempts JOIN runs ON runs.id = attempts.run_id
+            SELECT attempts.* FROM attempts JOIN runs ON runs.id = attempts.run_id
             WHERE attempts.model = :called AND attempts.completion_tokens > 0 AND {selection.matching}
             ORDER BY attempts.run_id DESC, attempts.number DESC LIMIT :limit"""
         with self._using() as db:
             rows = db.execute(query, selection.parameters | {"called": storable(model), "limit": limit})
-            return [Sample(prompt_tokens=prompt, completion_tokens=answer, latency=s) for prompt, answer, s in rows]
+            return tuple(restored(AttemptRow, row) for row in rows)
 
     def summary(
         self, *, app: str | None = None, model: str | None = None, since: float | None = None, buckets: int = 60
