@@ -9,7 +9,6 @@ import pytest
 from tests.integration.ollama_server import Model, OllamaServer
 
 from runllm.doctor import Check, examine
-from runllm.doctor.libraries import satisfies
 from runllm.engines.providers import PROVIDERS
 from runllm.stats.database import APPLICATION
 from runllm.stats.store import Store
@@ -47,19 +46,6 @@ def test_a_bare_machine_has_nothing_wrong_and_is_left_as_it_is(environment):
     assert {"Python", "runllm", "litellm", "configuration", "keys", "Ollama", "statistics"} <= {c.name for c in checks}
     assert all(check.fix for check in checks if check.status != "ok")
     assert list(Path(environment["HOME"]).iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("version", "fits"),
-    [
-        ("1.105.0", True), ("1.105", True), ("1.110.2", True), ("1.108.4", True), ("1.110.0rc1", True),
-        ("1.104.9", False), ("1.106.0", False), ("1.106.10", False), ("1.107.0", False), ("1.108.0", False),
-        ("1.108.3", False), ("2.0.0", False), ("1.83.0", False),
-    ],
-)  # fmt: skip
-def test_a_release_of_litellm_that_is_refused_is_known(version, fits):
-    bounds = ">=1.105.0,!=1.106.*,!=1.107.*,!=1.108.0,!=1.108.1,!=1.108.2,!=1.108.3,<2"
-    assert satisfies(version, bounds) is fits
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from runllm.doctor import libraries, machine, models, settings, storage
-from runllm.doctor.check import Check, Status, guarded
+from runllm.doctor import user
+from runllm.doctor.machine import Check, Status, blocks, guarded, libraries, python, terminal
 from runllm.redaction import MASK, redact_text
 
 __all__ = ["Check", "Status", "examine"]
@@ -31,20 +31,20 @@ def examine(environment: Mapping[str, str] = os.environ, folder: Path | None = N
     Returns:
         What was found, in the order in which it is best read. Nothing is raised: a part that fails is `wrong`.
     """
-    configuration, problems = settings.configured(environment, folder)
+    configuration, problems = user.configured(environment, folder)
     parts: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
-        ("Python", machine.python),
-        ("libraries", libraries.libraries),
-        ("Python blocks", machine.blocks),
+        ("Python", python),
+        ("libraries", libraries),
+        ("Python blocks", blocks),
         ("configuration", lambda: iter(problems)),
-        ("variables", lambda: settings.variables(environment)),
-        ("keys", lambda: settings.keys(environment, configuration)),
-        ("Ollama", lambda: models.ollama(environment, configuration)),
-        ("local models", lambda: models.local_models(environment)),
-        ("models folder", lambda: storage.folder_of_models(environment)),
-        ("statistics", lambda: storage.statistics(configuration)),
-        ("home folder", storage.home),
-        ("terminal", machine.terminal),
+        ("variables", lambda: user.variables(environment)),
+        ("keys", lambda: user.keys(environment, configuration)),
+        ("Ollama", lambda: user.ollama(environment, configuration)),
+        ("local models", lambda: user.local_models(environment)),
+        ("models folder", lambda: user.folder_of_models(environment)),
+        ("statistics", lambda: user.statistics(configuration)),
+        ("home folder", user.home),
+        ("terminal", terminal),
     )
     found = [check for name, part in parts for check in guarded(name, part)]
     return tuple(

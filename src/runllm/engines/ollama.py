@@ -25,7 +25,6 @@ from runllm.engines.ollama_server import (
     Server,
     client_of,
     full,
-    installed,
     name_of,
     object_in,
     reason,
@@ -90,10 +89,10 @@ class OllamaEngine(Served):
         if not candidates:
             return None
         try:
-            access = reach(Endpoint(model=candidates[0]), self._environment)
+            here = Server(Endpoint(model=candidates[0]), self._environment).models()
         except RunllmError:
             return None
-        found = alternative(candidates, installed(access), failed)
+        found = alternative(candidates, [model.name for model in here], failed)
         return f"The file recommends `{found}`, which is installed: run with `--model {found}`." if found else None
 
     def window(self, endpoint: Endpoint) -> int | None:

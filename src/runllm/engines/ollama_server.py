@@ -10,8 +10,8 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from runllm.diagnostics import nearest
 from runllm.engines.access import Access, reach
@@ -41,6 +41,7 @@ _MOST_NAMED = 8
 _PARAMETERS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([BM])")
 _MISSING, _INVALID, _REDIRECTIONS = 404, 400, 300
 
+T = TypeVar("T")
 Fields = Mapping[str, Any]
 """A JSON object."""
 
@@ -82,22 +83,68 @@ class Server:
             ProviderTimeoutError: it is silent for `timeout` seconds.
             ConfigError: the proxies or certificates that the environment names cannot be used.
         """
+        return await self._asked(self._about, timeout, f"whether it has `{self.name}`")
+
+    def models(self) -> list[Served]:
+        """The models that it has. It is given a second for all of them, however slowly the bytes come.
+
+        Raises:
+            RunllmError: as `facts`.
+        """
+        from runllm.engines.background import Background  # a loop can be left in the middle of a call
+
+        if is_loopback(self.base):
+            self._knock()
+
+        async def tags(client: httpx.AsyncClient) -> Fields:
+            return (await _read(client, "GET", "/api/tags"))[1]
+
+        calls = Background()
+        try:
+            listed = calls.run(lambda: self._asked(tags, _GLANCE, "what it has")) or {}
+        finally:
+            calls.close()
+        return [
+            Served(
+                name=str(found["name"]),
+                size=found["size"] if isinstance(found.get("size"), int) else None,
+                parameters=_millions(str(_mapping(found.get("details")).get("parameter_size", ""))),
+            )
+            for found in _models(listed)
+            if found.get("name")
+        ]
+
+    def _knock(self) -> None:
+        """Raise where nothing listens on this machine: most users have no server, and need no client to learn it."""
+        import socket
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(self.base)
+        try:
+            socket.create_connection((parts.hostname or "", parts.port or 80), timeout=_GLANCE).close()
+        except (OSError, ValueError) as error:
+            raise self.down(getattr(error, "strerror", None) or str(error)) from None
+
+    async def _asked(
+        self, ask: Callable[[httpx.AsyncClient], Awaitable[T | RunllmError]], timeout: float, what: str
+    ) -> T | None:
+        """What `ask` finds out; None where the answer is not understood, for the call will tell."""
         import asyncio  # imported by whoever runs this
 
         import httpx  # 90 ms: only when a call is made
 
         from runllm.engines.bodies import UnreadableError
 
-        found: Facts | RunllmError | None
+        found: T | RunllmError | None
         try:
             async with asyncio.timeout(timeout), client_of(self.access, timeout) as client:
-                found = await self._about(client)
+                found = await ask(client)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             found = self.down(reason(error))
         except (TimeoutError, httpx.TimeoutException):
-            found = self._silent(timeout)
+            found = self._silent(timeout, what)
         except (httpx.HTTPError, httpx.InvalidURL, UnreadableError):
-            found = None  # the call will tell
+            found = None
         if isinstance(found, RunllmError):
             raise found
         return found
@@ -184,9 +231,9 @@ class Server:
             hint=f"{start}, or set `OLLAMA_HOST` or `llm.api_base` to where it is.",
         )
 
-    def _silent(self, timeout: float) -> ProviderTimeoutError:
+    def _silent(self, timeout: float, what: str) -> ProviderTimeoutError:
         return ProviderTimeoutError(
-            f"the Ollama server at {self.base} did not say within {timeout:g} s whether it has `{self.name}`",
+            f"the Ollama server at {self.base} did not say within {timeout:g} s {what}",
             details={"model": self.endpoint.model, "base": self.base},
             hint="The server hangs or is overloaded: look at its log, or start it again.",
         )
@@ -318,51 +365,12 @@ def full(name: str) -> str:
     return (name if tagged else f"{name}:latest").lower()
 
 
-def installed(access: Access) -> list[str]:
-    """The names of the models a server has; none when it does not answer at once."""
-    return names_in(_glance(access))
-
-
 def available(environment: Mapping[str, str] = os.environ) -> list[Served]:
     """The models of the user's own server, with their sizes; none when it does not answer at once."""
     try:
-        access = reach(Endpoint(model="ollama/any"), environment)
+        return Server(Endpoint(model="ollama/any"), environment).models()
     except RunllmError:
         return []
-    return [
-        Served(
-            name=str(found["name"]),
-            size=found["size"] if isinstance(found.get("size"), int) else None,
-            parameters=_millions(str(_mapping(found.get("details")).get("parameter_size", ""))),
-        )
-        for found in _models(_glance(access))
-        if found.get("name")
-    ]
-
-
-def _glance(access: Access) -> Fields:
-    """What a server lists, if it does so within a second: all of it, however slowly the bytes come."""
-    from runllm.engines.background import Background  # a loop can be left in the middle of a call
-
-    calls = Background()
-    try:
-        return calls.run(lambda: _listed(access))
-    finally:
-        calls.close()
-
-
-async def _listed(access: Access) -> Fields:
-    import asyncio
-
-    import httpx
-
-    from runllm.engines.bodies import UnreadableError
-
-    try:
-        async with asyncio.timeout(_GLANCE), client_of(access, _GLANCE) as client:
-            return (await _read(client, "GET", "/api/tags"))[1]
-    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, UnreadableError, ConfigError):
-        return {}
 
 
 def _millions(size: str) -> int | None:
