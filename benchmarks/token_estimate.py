@@ -61,7 +61,7 @@ def _lowest(guesses: list[int], counted: list[int]) -> float:
 
 def _unknown_stems(tokenizers: dict[str, Count]) -> Iterator[str]:
     """The estimate takes each of its words for one token; name a tokenizer where that is not so."""
-    stems = tokens._STEMS.split()  # noqa: SLF001 - the list that is checked
+    stems = tokens.known_stems()
     for name, count in tokenizers.items():
         if count(" " + " ".join(stems)) > len(stems):
             yield f"{name} splits " + ", ".join([stem for stem in stems if count(f" {stem}") > 1])

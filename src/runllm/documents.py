@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -24,6 +24,7 @@ MAX_POINTERS = 64 * 2**20
 """Characters that the JSON Pointers of all values may have together: every one may be written out."""
 MAX_INTEGER_DIGITS = 4000
 _MOST_INDEX_DIGITS = 9
+_NOT_ALLOWED = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Mark(NamedTuple):
@@ -117,26 +118,20 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
     import yaml  # 13 ms: only when a document is read
 
     loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    if found := _NOT_ALLOWED.search(text):
+        line = text.count("\n", 0, found.start())
+        column = found.start() - (text.rfind("\n", 0, found.start()) + 1)
+        raise DocumentError(f"the character U+{ord(found[0]):04X} is not allowed in YAML", Mark(line, column, 1))
     stand_ins = _stand_ins(text)
-    written = text.translate(stand_ins)
     builder = _Builder(text, {code: char for char, code in stand_ins.items()})
     try:
-        root = builder.build(cast("Iterator[Any]", yaml.parse(written, Loader=loader)))  # pyright: ignore[reportUnknownMemberType]
+        events = yaml.parse(text.translate(stand_ins), Loader=loader)  # pyright: ignore[reportUnknownMemberType]
+        root = builder.build(cast("Iterator[Any]", events))
+    except DocumentError:
+        raise
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error) from None
-    except yaml.reader.ReaderError as error:
-        # libyaml counts bytes
-        at = (
-            len(written.encode()[: error.position].decode(errors="ignore")) if yaml.__with_libyaml__ else error.position
-        )
-        line = text.count("\n", 0, at)
-        column = at - (text.rfind("\n", 0, at) + 1)
-        code = ord(error.character) if isinstance(error.character, str) else error.character
-        message = f"the character U+{code:04X} is not allowed in YAML"
-        raise DocumentError(message, Mark(line, max(0, column), 1)) from None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DocumentError):
-            raise
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise DocumentError("the text cannot be read as YAML", Mark(0, 0, 1)) from None
     return root, builder.problems
 
@@ -166,15 +161,6 @@ def _syntax_error(error: yaml.MarkedYAMLError) -> DocumentError:
     return DocumentError(f"{problem}{context}", mark, hint)
 
 
-class _Anchored(NamedTuple):
-    """A node that aliases may repeat: how many values it holds, how long their pointers in it are, how deep it is."""
-
-    node: Node
-    nodes: int
-    pointers: int
-    depth: int
-
-
 class _Builder:
     """Turns a stream of parser events into nodes, with every bound applied as it goes."""
 
@@ -182,10 +168,9 @@ class _Builder:
         self.lines: list[str] = text.split("\n")
         self.restored = restored
         self.problems: list[DocumentError] = []
-        self.anchors: dict[str, _Anchored] = {}
+        self.anchors: dict[str, Node] = {}
         self.nodes = 0
         self.pointers = 0
-        self.deepest = 0  # level of the values since the last node with an anchor began
 
     def build(self, events: Iterator[Any]) -> Node:
         root = Node(None, Mark(0, 0, 1))
@@ -209,14 +194,10 @@ class _Builder:
     def _node(self, event: Any, events: Iterator[Any], depth: int, width: int) -> Node:
         """The node that begins with this event; `width` is the length of its pointer."""
         mark = self._mark(event)
-        before = self.nodes, self.pointers, self.deepest
-        self._count(1, width, mark)
-        self._descend(depth, mark)
+        self._count(depth, width, mark)
         kind = type(event).__name__
         if kind == "AliasEvent":
             return self._alias(event, mark, depth, width)
-        if event.anchor:
-            self.deepest = depth
         if kind != "ScalarEvent" and event.tag not in _COLLECTION_TAGS:
             raise _refused(event.tag, mark)
         if kind == "ScalarEvent":
@@ -226,32 +207,34 @@ class _Builder:
         else:
             node = self._mapping(events, mark, depth, width)
         if event.anchor:
-            nodes = self.nodes - before[0]
-            pointers = self.pointers - before[1] - nodes * width
-            self.anchors[event.anchor] = _Anchored(node, nodes, pointers, self.deepest - depth)
-            self.deepest = max(self.deepest, before[2])
+            self.anchors[event.anchor] = node
         return node
 
-    def _count(self, nodes: int, pointers: int, mark: Mark) -> None:
-        self.nodes += nodes
-        self.pointers += pointers
+    def _count(self, depth: int, width: int, mark: Mark) -> None:
+        """Count a value at a depth whose pointer is so long."""
+        self.nodes += 1
+        self.pointers += width
         if self.nodes > MAX_NODES:
             raise DocumentError(f"the document holds more than {MAX_NODES:,} values, aliases included", mark)
         if self.pointers > MAX_POINTERS:
             raise DocumentError("the keys of the document are too long for so many values", mark)
-
-    def _descend(self, depth: int, mark: Mark) -> None:
-        self.deepest = max(self.deepest, depth)
         if depth > MAX_DEPTH:
             raise DocumentError(f"the document nests deeper than {MAX_DEPTH} levels", mark)
 
     def _alias(self, event: Any, mark: Mark, depth: int, width: int) -> Node:
-        if event.anchor not in self.anchors:
+        found = self.anchors.get(event.anchor)
+        if found is None:
             raise DocumentError(f"`*{event.anchor}` refers to nothing before it", mark)
-        found = self.anchors[event.anchor]
-        self._count(found.nodes, found.pointers + found.nodes * width, mark)
-        self._descend(depth + found.depth, mark)
-        return found.node
+        waiting = [(found, depth, width)]
+        while waiting:  # ends where there are too many: each is counted again
+            node, below, wide = waiting.pop()
+            for step, child in node.children.items():
+                inner = wide + len(str(step)) + 1
+                self._count(below + 1, inner, mark)
+                if isinstance(step, str):
+                    self._count(below + 1, inner, mark)  # a key is a value, too
+                waiting.append((child, below + 1, inner))
+        return found
 
     def _sequence(self, events: Iterator[Any], mark: Mark, depth: int, width: int) -> Node:
         node = Node([], mark)
@@ -274,7 +257,7 @@ class _Builder:
                 raise DocumentError("a key must be a text", key_mark)
             key: str = event.value.translate(self.restored)
             inner = width + len(key) + 1
-            self._count(1, inner, key_mark)
+            self._count(depth + 1, inner, key_mark)
             child = self._node(next(events), events, depth + 1, inner)
             if key in node.keys:
                 self.problems.append(DocumentError(f"the key `{key}` stands twice", key_mark, earlier=node.keys[key]))
@@ -286,8 +269,10 @@ class _Builder:
 
     def _scalar(self, event: Any, mark: Mark) -> Node:
         text: str = event.value.translate(self.restored)
-        plain = event.style in (None, "")
-        value = _resolve(text, mark) if plain and event.tag is None else _tagged(text, event.tag, mark)
+        if event.tag not in (None, *_TEXT_TAGS, *_PLAIN_TAGS):
+            raise _refused(event.tag, mark)
+        plain = event.style in (None, "") if event.tag is None else event.tag in _PLAIN_TAGS
+        value = _resolve(text, mark) if plain else text
         return Node(value, mark, literal=self._literal(event.style, text, mark))
 
     def _literal(self, style: str | None, text: str, mark: Mark) -> Mark | None:
@@ -340,27 +325,11 @@ def _integer(text: str, mark: Mark) -> int:
     return int(text[2:] if base != 10 else text, base)  # noqa: PLR2004 - the base of plain digits
 
 
-_TAGS: dict[str, Callable[[str, Mark], Any]] = {
-    "tag:yaml.org,2002:str": lambda text, _: text,
-    "tag:yaml.org,2002:null": _resolve,
-    "tag:yaml.org,2002:bool": _resolve,
-    "tag:yaml.org,2002:int": _resolve,
-    "tag:yaml.org,2002:float": _resolve,
-    "!": lambda text, _: text,
-}
-
-
-_COLLECTION_TAGS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_CORE = "tag:yaml.org,2002:"
+_TEXT_TAGS = ("!", f"{_CORE}str")
+_PLAIN_TAGS = (f"{_CORE}null", f"{_CORE}bool", f"{_CORE}int", f"{_CORE}float")
+_COLLECTION_TAGS = (None, "!", f"{_CORE}map", f"{_CORE}seq")
 
 
 def _refused(tag: str, mark: Mark) -> DocumentError:
     return DocumentError(f"the tag `{tag}` is not allowed", mark, "Remove the tag: a value's type is its meaning.")
-
-
-def _tagged(text: str, tag: str | None, mark: Mark) -> Any:
-    if tag is None:
-        return text
-    reader = _TAGS.get(tag)
-    if reader is None:
-        raise _refused(tag, mark)
-    return reader(text, mark)

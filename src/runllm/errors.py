@@ -42,7 +42,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from runllm.diagnostics import Problem, Span
-from runllm.redaction import redact, redact_text
+from runllm.redaction import excerpt, redact, redact_text
 
 _LONGEST_SOURCE = 2000
 _CATALOGUE: dict[str, type[RunllmError]] = {}
@@ -56,8 +56,7 @@ class RunllmError(Exception):
         exit_status: what the command line returns.
         hint: what to do about it, unless the raise knows better.
         retryable: whether the same call may succeed later, unchanged.
-        result: of the run that failed with it, the `RunResult`; None where none ran. (Results name errors, so its type
-            cannot stand here.)
+        result: of the run that failed with it, the `RunResult`, which names errors itself; None where none ran.
     """
 
     code: ClassVar[str]
@@ -140,7 +139,6 @@ class RunllmError(Exception):
 
 def problem_as_json(problem: Problem) -> dict[str, Any]:
     """A problem as a JSON object, without its empty parts."""
-    span = problem.span
     found: dict[str, Any] = {
         "message": problem.message,
         "path": problem.pointer,
@@ -149,7 +147,7 @@ def problem_as_json(problem: Problem) -> dict[str, Any]:
         "error_type": problem.kind,
         "severity": problem.severity,
     }
-    if span is not None:
+    if span := problem.span:
         found |= {"file": span.file, "line": span.line, "column": span.column, "source": _source(span)}
     return {key: value for key, value in found.items() if value != "" or key == "path"}
 
@@ -158,8 +156,6 @@ def _source(span: Span) -> str:
     """The line of a place; of a very long one what stands around it."""
     if len(span.text) <= _LONGEST_SOURCE:
         return span.text
-    from runllm.redaction import excerpt  # nearly no line is so long
-
     return excerpt(span, _LONGEST_SOURCE).text
 
 

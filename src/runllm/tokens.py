@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 from operator import add
+from pathlib import Path
 from typing import Any, cast
 
 from runllm.values import frozen
@@ -254,10 +255,15 @@ class _English:
         )
 
 
+def known_stems() -> list[str]:
+    """Words that every common vocabulary holds as one token; `benchmarks/token_estimate.py` checks them."""
+    return Path(__file__).with_name("stems.txt").read_text(encoding="ascii").split()
+
+
 @cache
 def _english() -> _English:
     """The stems, and every two and three letters in a row in them; built once, when first needed."""
-    stems = _STEMS.split()
+    stems = known_stems()
     row = f" {' '.join(stems)} "
     pairs = list(map(add, row, row[1:]))  # half the time of slices
     parts = frozenset([*pairs, *map(add, pairs, row[2:])])
@@ -268,102 +274,3 @@ _ENDINGS = (
     ("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ied", "y"), ("ing", ""), ("ing", "e"),
     ("er", ""), ("er", "e"), ("ers", ""), ("ers", "e"), ("ly", ""),
 )  # fmt: skip
-
-# Words that every common vocabulary holds as one token; `benchmarks/token_estimate.py` checks them.
-_STEMS = """
-ability able about above abstract accept access accident according account achieve acid across action active
-activity actor actually add additional address adult advantage afraid after afternoon again against agree
-agreement air airport algorithm all allow almost along already also alternative although always amount an
-analysis ancient and anger angry animal annual another answer any anything api apology apparently append
-application approximately architecture archive are args argue argument army around array arrive art article as
-ask assert assigned assignment assistant associated association async at atom attack attention attribute
-audience aunt authentication author automatically autumn available average await away baby back background
-backup bacteria bake bank based battery battle be beautiful became because become been before began beginning
-behavior being belief believe below beneath benefit best better between beyond big binary biology bird birth
-birthday bit blame block blood board boat body boil bomb bone book bool boolean borrow boss both boy brain
-brave bread break breakfast bridge bright broken brother budget buffer build bullet burn business but button
-buy by byte cache call callback came campaign can cancel cannot capacity car carbon career carefully carry
-case cat catch category cell central certain certificate challenge change chapter char character cheap
-checking chemistry child children choose church citizen city class classify clean clear click client climate
-close cloud club cmd coach coal coast code coffee cold colleague collections color column com combine come
-command comment commit committee common communication community company compare comparison compatible compiled
-complain complaint complete complex compound compression concentration condition confidence config
-configuration connect connection consequently considered const constant contact contain content context
-continue contract control conversion convert cook cookie cool copper copy copyright correctly correlation cost
-could council count country couple course court cousin create crime cruel cry crystal culture current custom
-cut daily damage dance danger dark data database date datetime daughter day deal death debt debug decide
-decimal decision declare decode deep def default defend define definition delete delivery demand density
-department depending deprecated describe description descriptor design despite destination destroy details
-determine develop development dict dictionary did difference different digits dinner dioxide directly
-directory dirty disabled discount discussion disease display dispute distribution div divide division do
-doctor documentation does doesn dog doing domain done dose double doubt down draft draw dream drink drive drop
-drug dry dump duplicate during duty dynamic each early earn earth easily east eat ecology economic education
-effect efficiency effort either election electric electron element elif else email emission employee employer
-empty enabled encode end enemy energy engine engineer english enough enter entirely entry environment equal
-equivalent error escape especially essentially established europe evaluate evaluation even event ever every
-everyone everything evidence evolution exactly example except exception excuse executable execute execution
-exist exit expand expected expensive experience experiment experimental explain explicit export expression
-extended extension extra extract eyes factor fail failure faith fall false familiar family famous far farm
-father fault favor fear feature feedback feel feet few field fight figure file filename film final financial
-find fire first fish five fix flag flight float flow fmt folder followed following follows food foolish for
-force forest forget form format formatted found four frame framework free freedom freeze frequency frequently
-fresh friend from fruit full function fund funny future gain galaxy game garden gas gender gene general
-generate generation generator generic gentle get getting gift give given glass global go goal god going gold
-good got government grandmother gravity great group grow growth guest habit had half hand handle happy harbor
-hard has hash hate have head health hear heard heart heat heavy height hello help her here hero hex hide high
-him himself his history hit holiday home honest hope horse hospital host hotel hours house how however html
-http human hungry hunt husband hydrogen hypothesis id idea identifier if ignore image imagine immediately
-immigrant implement implementation import important improve in include income increase increasingly indeed
-index indicates indicating individual industry infection info information initialize input insert install
-installation instance instead instruction insurance int integer interactive interest interface internal
-international interview into invest invite invoice io ip iron is isinstance island iso issue it item iterator
-its itself job join joy json judge jump just keep key keyboard keyword kick kind king kitchen knew know
-knowledge known kwargs label lambda land language large laser last late laugh law lawyer leader leading league
-learn leave left legal len lend length less let letter level library license life lift light like line link
-liquid list listen little live load loan local locale location lock log logging logical long look lookup loop
-lose loud love low lunch machine made main major make man manage management many map mapping march market
-marriage mask mass match material mathematics maximum may mayor me mean measure meat median medical meet melt
-member membrane memory men merely message metal method might miles military mind minister minutes missing
-mistake mix mode model modern modify module molecule money month more moreover morning most mother motion
-motor mountain move movie msg much multiple muscle museum music must my name namespace narrow national natural
-nature navy near necessary need negative neighbor neighbour network neutral never nevertheless new next night
-no node noise none normal north not note notebook nothing notice now nuclear null number numeric nurse obj
-object observed obviously ocean of off office offset often oil old on once one only open operation operator
-opinion opportunity option optional or orbit order org organization original os other otherwise our out
-outline output outside over overflow override owe own oxygen package page paid pain paint paper paragraph
-parameter parent parse part particle particular party pass password past path patients pattern pay payment
-peace people percent performance perhaps permission personal phone physical physics picture place planet plant
-plastic platform play please plugin point police policy polite political poor population port pos position
-positional positive possible pour power practice precision prefer prefix president pressure previous price
-prince print priority prison private prize probably problem process produced product production profit program
-project promise property proportion protect protein protocol provide proxy public published pull push put
-python quality queen query question queue quickly quiet quite quote race radiation rain raise range rarely
-rate rather ratio reaction read readable ready real reason received recent recognized recommended record
-recover reduce ref reference refund refuse regex region register registry regular related relationship
-relative release religion remember remote remove repair replace replacement reply report repository represent
-representation request required requires res research resolution resource resp respectively response
-responsibility restaurant result resume return review reward rewrite rich right rise risk road room root rough
-row rude rules run running runtime rural sad said salary sale salt same sample save saw say school science
-scientist scope score script sea search season second secret section security see seek seen segment select
-self sell semantics sense sent sentence sentiment separate sequence serious server service set setting several
-shallow shape share sharp she shell shift shipping shop short should shout show shown shrink side signal
-signature significant silly silver similar simple simply since sing single sister sit site size skill skin
-skip sleep slice slowly small smart smell smile smooth snow so social society socket soft software solar
-soldier solid solution some someone something sometimes son song soon sorry soul sound source south space span
-special species specific specify speed spend spirit split sport spring src stack stage stand standard star
-start state statement static station statistic status still stone stop store story str strange stream street
-strict strong structure student study style sub subject subscription subsequently successful such suffer
-suffix sugar suggest summarize summary summer sun supply support sure surface survey survive switch symbol
-syntax system table take taken talent target task taste tax teacher team technology teenager tell temperature
-template temporary test text than thank that the their them themselves then theoretical theory there therefore
-thermal these they thick thin think this those thought thread threat three through throughout throw ticket
-time timeout tired tissue title tmp to today together token told tomorrow tone tonight too took tool top topic
-total touch toward trace trade tradition traffic train transaction translate translation travel treatment tree
-trip true try tuple turned two type typically ugly unable uncle under underlying unique universe university
-unknown unless until up update upgrade urban url us usage use useful usually utf utils uuid vaccine valid
-value variable variation various velocity version very via victim victory view village virtual virus visible
-visit void volume vote wake walk wall want war warm warn was watch water wave way we weapon wear weather web
-wedding week well went were west wet what wheel when where whether which while whisper white who whole why
-wide width wife will win wind window wine winter wise with within without witness women wonder wood word work
-world would wrapper write written www xml year yes yesterday yet yield you young your zero zone
-"""
