@@ -16,7 +16,7 @@ from pathlib import Path
 
 from runllm import project
 from runllm.executor import run
-from runllm.results import Options
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 

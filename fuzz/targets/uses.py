@@ -25,7 +25,8 @@ from runllm import project as projects
 from runllm.diagnostics import errors_in
 from runllm.errors import FileAccessError, InternalError, RunllmError, catalogue, class_of
 from runllm.program import Plan
-from runllm.results import Options, Request, RunResult
+from runllm.results import Request, RunResult
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.schema import Contract
 from runllm.testing import ScriptedEngine

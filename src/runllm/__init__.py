@@ -56,11 +56,11 @@ if TYPE_CHECKING:
         Completion,
         Event,
         Message,
-        Options,
         Request,
         RunResult,
         Usage,
     )
+    from runllm.routing import Options
     from runllm.runtime import Runtime
     from runllm.spending import Bounds, Budget
 
@@ -70,9 +70,10 @@ _HOMES = {
     "executor": ("Preview",),
     "predict": ("Forecast",),
     "program": ("Plan", "Program"),
-    "results": ("Attempt", "ChildResult", "Completion", "Event", "Message", "Options", "Request", "RunResult", "Usage"),
+    "results": ("Attempt", "ChildResult", "Completion", "Event", "Message", "Request", "RunResult", "Usage"),
     "spending": ("Bounds", "Budget"),
     "notices": ("SettingsWarning",),
+    "routing": ("Options",),
     "runtime": ("Runtime",),
     "errors": (
         "AuthenticationError", "BudgetExceededError", "ConfigError", "ContextWindowExceededError",

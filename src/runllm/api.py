@@ -19,7 +19,8 @@ from runllm.values import frozen
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.executor import Preview
     from runllm.predict import Forecast
-    from runllm.results import Event, Options, RunResult
+    from runllm.results import Event, RunResult
+    from runllm.routing import Options
     from runllm.runtime import Runtime
 
 __all__ = [
@@ -84,7 +85,7 @@ def load(path: str | Path, options: Options | None = None, *, runtime: Runtime |
         RunllmError: the file cannot be read, or has a problem; all of them are in `problems`.
         UsageError: an option can mean nothing.
     """
-    from runllm.results import Options
+    from runllm.routing import Options
 
     chosen = _chosen(options, given)
     asked = Options(**chosen)
@@ -114,7 +115,7 @@ def _chosen(options: Options | None, given: Mapping[str, Any]) -> dict[str, Any]
     Raises:
         UsageError: there is no such option, or it can mean nothing.
     """
-    from runllm.results import Options
+    from runllm.routing import Options
 
     usual, chosen = Options(), dict[str, Any]()
     names = [one.name for one in dataclasses.fields(Options)]
@@ -284,7 +285,7 @@ class App:
 
     def _with(self, options: Options | None, changes: Mapping[str, Any]) -> Options:
         """What holds for a run: what the app was loaded with, but for what the caller asks for now."""
-        from runllm.results import Options
+        from runllm.routing import Options
 
         chosen, own = _chosen(options, changes), self._options or Options()
         if "model" in chosen and own.configuration is not None:

@@ -125,8 +125,8 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
     stand_ins = _stand_ins(text)
     builder = _Builder(text, {code: char for char, code in stand_ins.items()})
     try:
-        events = yaml.parse(text.translate(stand_ins), Loader=loader)  # pyright: ignore[reportUnknownMemberType]
-        root = builder.build(cast("Iterator[Any]", events))
+        events: Any = yaml.parse(text.translate(stand_ins), Loader=loader)  # pyright: ignore[reportUnknownMemberType]
+        root = builder.build(events)
     except DocumentError:
         raise
     except yaml.MarkedYAMLError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,8 +12,6 @@ from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.errors import RunllmError
-    from runllm.settings import Configuration
-    from runllm.spending import Budget
 
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_NUM_RETRIES = 2
@@ -43,12 +41,6 @@ class Endpoint:
         allowed_bases: the addresses that the user lets the call go to, beside the provider's own.
         key_allowed: whether the user lets the key of `api_key_env`, or else the provider's own, go there.
         provider_params: what only this provider knows, sent as it is.
-        max_calls: the most calls of the run and the apps it uses; by default 1,000, and those that the elements of the
-            input's own lists need.
-        max_cost: US dollars that they may cost together.
-        max_time: seconds that they may take together.
-        allow_unpriced: whether a model whose price is not known may be called under `max_cost`.
-        budget: one around this run's own, such as that of many runs together.
         folder: where a relative `local/<path>.gguf` starts.
         within: the folder that such a path may not leave, links followed; None where a user named it.
     """
@@ -206,53 +198,6 @@ class Event:
     message: str
     elapsed: float
     trail: tuple[str, ...] = ()
-
-
-@frozen
-class Options:
-    """What a caller may override for a run; None leaves the file's own value.
-
-    Attributes:
-        model: used instead of `llm.model`; the file's fallbacks are then not used.
-        max_retries: how many attempts may follow a wrong answer.
-        timeout: seconds for one call.
-        trust_python: run the file's Python blocks in real Python, without a sandbox.
-        whole_tree: whether all of these hold for the apps that the file uses as well, and for those that they use.
-        concurrency: the most calls at a time.
-        block_timeout: the most seconds a Python block may ask for; 1 by default.
-        block_memory: the most MiB a Python block may ask for; 64 by default.
-        allowed_bases: addresses that any file of the run may send calls and their key to, beside those in the settings.
-        folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
-        max_calls: the most calls of the run and of all that it uses.
-        max_cost: the most US dollars of the same.
-        max_time: the most seconds of the same.
-        allow_unpriced: whether a model whose price is not known may be called although the cost is bounded.
-        budget: what several runs may spend together; the bounds of each run hold inside it.
-        stats: whether the run is recorded.
-        log_content: whether the record holds what was sent and answered.
-        configuration: what the user has set for all runs: aliases, and how models are reached.
-        listener: told of each step as it happens.
-    """
-
-    model: str | None = None
-    max_retries: int | None = None
-    timeout: float | None = None
-    trust_python: bool = False
-    whole_tree: bool = False
-    concurrency: int | None = None
-    block_timeout: float | None = None
-    block_memory: int | None = None
-    allowed_bases: tuple[str, ...] = ()
-    folder: Path | None = None
-    max_calls: int | None = None
-    max_cost: float | None = None
-    max_time: float | None = None
-    allow_unpriced: bool = False
-    budget: Budget | None = None
-    stats: bool = True
-    log_content: bool = False
-    configuration: Configuration | None = None
-    listener: Callable[[Event], None] | None = None
 
 
 @frozen

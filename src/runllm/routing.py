@@ -1,7 +1,8 @@
-"""Which models a run may call, in order, how to reach each, and how long and how often."""
+"""What a caller may override for a run, and what follows: which models it may call, how to reach each, how often."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -9,11 +10,59 @@ from typing import TYPE_CHECKING, TypeVar
 from runllm.engines.addresses import is_covered
 from runllm.errors import UsageError
 from runllm.program import ModelSettings, Program
-from runllm.results import DEFAULT_MAX_RETRIES, DEFAULT_NUM_RETRIES, DEFAULT_TIMEOUT, Endpoint, Options
+from runllm.results import DEFAULT_MAX_RETRIES, DEFAULT_NUM_RETRIES, DEFAULT_TIMEOUT, Endpoint, Event
 from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.settings import Configuration
+    from runllm.spending import Budget
+
+
+@frozen
+class Options:
+    """What a caller may override for a run; None leaves the file's own value.
+
+    Attributes:
+        model: used instead of `llm.model`; the file's fallbacks are then not used.
+        max_retries: how many attempts may follow a wrong answer.
+        timeout: seconds for one call.
+        trust_python: run the file's Python blocks in real Python, without a sandbox.
+        whole_tree: whether all of these hold for the apps that the file uses as well, and for those that they use.
+        concurrency: the most calls at a time.
+        block_timeout: the most seconds a Python block may ask for; 1 by default.
+        block_memory: the most MiB a Python block may ask for; 64 by default.
+        allowed_bases: addresses that any file of the run may send calls and their key to, beside those in the settings.
+        folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
+        max_calls: the most calls of the run and of all that it uses.
+        max_cost: the most US dollars of the same.
+        max_time: the most seconds of the same.
+        allow_unpriced: whether a model whose price is not known may be called although the cost is bounded.
+        budget: what several runs may spend together; the bounds of each run hold inside it.
+        stats: whether the run is recorded.
+        log_content: whether the record holds what was sent and answered.
+        configuration: what the user has set for all runs: aliases, and how models are reached.
+        listener: told of each step as it happens.
+    """
+
+    model: str | None = None
+    max_retries: int | None = None
+    timeout: float | None = None
+    trust_python: bool = False
+    whole_tree: bool = False
+    concurrency: int | None = None
+    block_timeout: float | None = None
+    block_memory: int | None = None
+    allowed_bases: tuple[str, ...] = ()
+    folder: Path | None = None
+    max_calls: int | None = None
+    max_cost: float | None = None
+    max_time: float | None = None
+    allow_unpriced: bool = False
+    budget: Budget | None = None
+    stats: bool = True
+    log_content: bool = False
+    configuration: Configuration | None = None
+    listener: Callable[[Event], None] | None = None
 
 
 @frozen

@@ -12,7 +12,7 @@ from runllm.errors import PythonBlockExecutionError, RetryExhaustedError
 from runllm.parser import parse
 from runllm.program import Plan
 from runllm.project.check import analyse
-from runllm.results import Options
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 

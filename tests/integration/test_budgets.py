@@ -12,7 +12,8 @@ import pytest
 import runllm
 from runllm.errors import BudgetExceededError
 from runllm.executor import ahead
-from runllm.results import Options, Request
+from runllm.results import Request
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
 

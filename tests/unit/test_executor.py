@@ -19,7 +19,8 @@ from runllm.errors import (
 )
 from runllm.parser import parse
 from runllm.program import Plan
-from runllm.results import Completion, Options, Usage
+from runllm.results import Completion, Usage
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.testing import FakeClock, ScriptedEngine
 

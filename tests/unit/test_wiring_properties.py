@@ -23,7 +23,8 @@ from runllm.errors import (
 )
 from runllm.program import Plan
 from runllm.project.wire import needs
-from runllm.results import Completion, Endpoint, Options, Request, RunResult, Usage
+from runllm.results import Completion, Endpoint, Request, RunResult, Usage
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.schema import Contract, schema_problems
 from runllm.testing import ScriptedEngine

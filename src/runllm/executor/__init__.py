@@ -17,7 +17,8 @@ from runllm.executor.driver import adrive, drive, drive_tree
 from runllm.executor.effects import Effect
 from runllm.executor.talk import Conversation
 from runllm.program import Plan
-from runllm.results import Options, Request, RunResult, Usage
+from runllm.results import Request, RunResult, Usage
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.tokens import Room
 from runllm.values import frozen

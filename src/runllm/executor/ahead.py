@@ -14,8 +14,7 @@ from typing import Any, cast
 from runllm.errors import RunllmError
 from runllm.program import Dependency, Plan
 from runllm.project import build
-from runllm.results import Options
-from runllm.routing import limits
+from runllm.routing import Options, limits
 from runllm.runtime import Runtime
 from runllm.spending import DEFAULT_CALLS, DEFAULT_HELD, RUNS_PER_CALL, Bounds, Budget
 

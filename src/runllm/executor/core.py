@@ -31,8 +31,8 @@ from runllm.executor.effects import Effect, Steps, Work
 from runllm.executor.recording import recorded
 from runllm.executor.talk import Conversation, money
 from runllm.program import Plan, ValueTemplate
-from runllm.results import ChildResult, Endpoint, Event, Options, Outcome, RunResult
-from runllm.routing import Limits, endpoints, limits
+from runllm.results import ChildResult, Endpoint, Event, Outcome, RunResult
+from runllm.routing import Limits, Options, endpoints, limits
 from runllm.runtime import Runtime
 from runllm.spending import unpriced
 from runllm.values import frozen

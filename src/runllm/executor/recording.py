@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runllm.errors import StatsError
-from runllm.results import Event, Options, RunResult
+from runllm.results import Event, RunResult
+from runllm.routing import Options
 from runllm.runtime import Runtime
 
 

@@ -19,7 +19,8 @@ from runllm.executor.ahead import most_calls
 from runllm.predict.outline import Call, Outline, Outliner
 from runllm.predict.past import ENOUGH, Basis, Past
 from runllm.program import Plan
-from runllm.results import Options, Usage
+from runllm.results import Usage
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.stats.store import Store
 from runllm.stats.summary import quantile

@@ -16,7 +16,8 @@ from runllm.predict.past import Past, Record
 from runllm.pricing import Price
 from runllm.program import Dependency, Plan
 from runllm.project import build
-from runllm.results import DEFAULT_CONCURRENCY, Endpoint, Options
+from runllm.results import DEFAULT_CONCURRENCY, Endpoint
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.values import frozen
 

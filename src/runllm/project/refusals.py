@@ -16,7 +16,7 @@ from runllm.notices import tell
 from runllm.program import ModelSettings, Program
 
 if TYPE_CHECKING:
-    from runllm.results import Options
+    from runllm.routing import Options
 
 
 def refusals(program: Program) -> Iterator[Problem]:
@@ -28,7 +28,7 @@ def refusals(program: Program) -> Iterator[Problem]:
     settings = program.model
     if settings is None or program.output is not None or _is_at_hand(settings):
         return
-    from runllm.results import Options
+    from runllm.routing import Options
 
     if not _refused(program, settings, Options()):
         return
