@@ -123,10 +123,10 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
         column = found.start() - (text.rfind("\n", 0, found.start()) + 1)
         raise DocumentError(f"the character U+{ord(found[0]):04X} is not allowed in YAML", Mark(line, column, 1))
     stand_ins = _stand_ins(text)
+    written = text.translate(stand_ins)
     builder = _Builder(text, {code: char for char, code in stand_ins.items()})
     try:
-        events: Any = yaml.parse(text.translate(stand_ins), Loader=loader)  # pyright: ignore[reportUnknownMemberType]
-        root = builder.build(events)
+        root = builder.build(cast("Iterator[Any]", yaml.parse(written, Loader=loader)))  # pyright: ignore[reportUnknownMemberType]
     except DocumentError:
         raise
     except yaml.MarkedYAMLError as error:
