@@ -275,21 +275,6 @@ def test_an_error_among_many_warnings_is_told_first(project: Path) -> None:
     assert "`d30`: there is no file `gone.rllm`" in problems[0].message
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [("with: {text: a}", "with: {text: a}", True), ("with: {text: a}", "with: {text: b}", False),
-     ("for_each: [a]", "for_each: [a]", True), ("for_each: [1]", "for_each: [true]", False)],
-)  # fmt: skip
-def test_two_entries_are_the_same_only_on_the_same_input(project: Path, one: str, other: str, same: bool) -> None:
-    leaf(project, "leaf")
-    top = user(project, "top", "leaf.rllm", "leaf.rllm", "leaf.rllm", fed="    HERE\n")
-    text = top.read_text(encoding="utf-8").replace("HERE", "with: {text: z}", 1)
-    top.write_text(text.replace("HERE", one, 1).replace("HERE", other, 1), encoding="utf-8")
-    found = [p.message for p in projects.load(top).problems]
-    assert any("`d2`: is the same as `d1`" in message for message in found) == same
-    assert len(found) == same
-
-
 # --- between the check and the reading -------------------------------------------------------------
 
 

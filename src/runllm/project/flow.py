@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +13,8 @@ from runllm.schema import (
     Schema,
     Scope,
     Value,
+    mapping_in,
+    reachable,
     resolve,
     side_by_side,
     standalone,
@@ -93,37 +95,17 @@ class Place:
 
     def is_settled(self) -> bool:
         """Whether defaults that are filled in here and below never change whether a value fits."""
-        nodes = list(_filled(self.root, self.filling, set()))
-        if not any(_defaults(self.root, node) for node in nodes):
+        nodes = list(reachable(self.root, *self.filling))
+        if not any("default" in node for node in nodes):
             return True
         return self.plain and all(_is_plain(node) and _is_harmless(self.root, node) for node in nodes)
 
 
-def _filled(root: Schema, schemas: Iterable[Any], seen: set[Any]) -> Iterator[Schema]:
-    """Every part that `Contract.with_defaults` fills in, or that holds one, once."""
-    for schema in schemas:
-        reference = cast("Schema", schema).get("$ref") if isinstance(schema, Mapping) else None
-        if reference in seen:
-            continue
-        seen |= {reference} if reference else set()
-        node = resolve(root, schema)
-        parts = [*node.get("allOf", ()), *node.get("properties", {}).values(), node.get("items")]
-        inner: list[Any] = [part for part in parts if isinstance(part, Mapping)]
-        if inner:
-            yield node
-            yield from _filled(root, inner, seen)
-
-
-def _defaults(root: Schema, node: Schema) -> dict[str, Any]:
-    declared = {name: resolve(root, sub) for name, sub in node.get("properties", {}).items()}
-    return {name: sub["default"] for name, sub in declared.items() if "default" in sub}
-
-
 def _is_harmless(root: Schema, node: Schema) -> bool:
     """Whether the defaults of an object's properties fit, and are of such as need not be there."""
-    found = _defaults(root, node)
-    return not found.keys() & set(node.get("required", ())) and all(
-        Contract(standalone(root, node["properties"][name])).accepts(value) for name, value in found.items()
+    found = {name: sub for name, sub in mapping_in(node, "properties").items() if "default" in resolve(root, sub)}
+    return found.keys().isdisjoint(node.get("required", ())) and all(
+        Contract(standalone(root, sub)).accepts(resolve(root, sub)["default"]) for sub in found.values()
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -132,7 +131,6 @@ class _Loader:
                 if child is not None:
                     plans[dependency.name] = child
             self.chain.pop()
-            found += _duplicates(parsed.program, plans)
         trusted = self.trust_python and (self.whole_tree or not self.chain)
         if parsed.program is not None:
             program = parsed.program
@@ -257,20 +255,3 @@ def _problem(
         hint=hint,
         severity=severity,
     )
-
-
-def _duplicates(program: Program, plans: dict[str, Plan]) -> Iterator[Problem]:
-    """Entries that say the same: the same file with the same input."""
-    for index, dependency in enumerate(program.uses):
-        for other in program.uses[:index]:
-            same = plans.get(dependency.name) is not None and plans.get(dependency.name) is plans.get(other.name)
-            if same and _input(dependency) == _input(other):
-                message = f"is the same as `{other.name}`: the same file with the same input, which runs once"
-                yield _problem(dependency, message, f"Read `uses.{other.name}` instead.", "unique", "warning")
-                break
-
-
-def _input(dependency: Dependency) -> str:
-    """What an entry says of its input, as text: for Python, true is 1."""
-    over = dependency.for_each.value if dependency.for_each else None
-    return json.dumps([dependency.arguments.value, over], sort_keys=True)

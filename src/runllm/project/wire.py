@@ -18,7 +18,6 @@ from runllm.errors import TemplateError
 from runllm.program import Dependency, Program, Section, ValueTemplate
 from runllm.project.flow import Flow, Place, expression, flow, types_given
 from runllm.schema import (
-    UNKNOWN,
     Fit,
     Found,
     Schema,
@@ -326,7 +325,7 @@ class _Wires:
 
 
 def _doubt(what: str, given: Flow, found: Fit) -> str:
-    if found.example is not UNKNOWN:
+    if found.reason:
         return f"{what} may be {_json(found.example)}{_reason(found)}"
     if not given.known:
         return f"what {what} gives is known only when it runs"

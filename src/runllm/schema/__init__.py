@@ -4,7 +4,7 @@
 near it, `contract` holds values against one, `fit` one schema against another, `words` says them.
 """
 
-from runllm.schema.contract import MAX_PROBLEMS, Contract, read_text, schema_problems
+from runllm.schema.contract import Contract, read_text, schema_problems
 from runllm.schema.facts import (
     Found,
     Impossible,
@@ -24,7 +24,7 @@ from runllm.schema.facts import (
     types_of,
     union,
 )
-from runllm.schema.fit import UNKNOWN, Fit, fit, normal_form
+from runllm.schema.fit import Fit, fit, normal_form
 from runllm.schema.walk import (
     Schema,
     Scope,
@@ -34,6 +34,7 @@ from runllm.schema.walk import (
     list_in,
     mapping_in,
     object_of,
+    reachable,
     resolve,
     side_by_side,
     standalone,
@@ -41,13 +42,12 @@ from runllm.schema.walk import (
     together,
     type_of,
 )
-from runllm.schema.weigh import parts_of
 from runllm.schema.words import described
 
 __all__ = [
-    "MAX_PROBLEMS", "UNKNOWN", "Contract", "Fit", "Found", "Impossible", "Known", "Schema", "Scope", "Step",
+    "Contract", "Fit", "Found", "Impossible", "Known", "Schema", "Scope", "Step",
     "Undeclared", "Unwritten", "Value", "branches", "declared_properties", "declared_types", "defaults", "described",
     "enter", "fit", "follow", "is_named", "list_in", "listed", "mapping_in", "normal_form", "object_of",
-    "parts_of", "read_text", "resolve", "schema_at", "schema_problems", "side_by_side", "standalone", "stated",
+    "reachable", "read_text", "resolve", "schema_at", "schema_problems", "side_by_side", "standalone", "stated",
     "step_from", "subschemas", "together", "type_of", "types_of", "union",
 ]  # fmt: skip

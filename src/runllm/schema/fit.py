@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from runllm.schema.contract import Contract
 from runllm.schema.facts import listed
@@ -16,7 +16,7 @@ from runllm.values import frozen
 if TYPE_CHECKING:
     from jsonschema_rs import CanonicalSchema
 
-Verdict = Literal["fits", "never", "maybe"]
+Relation = Literal["fits", "never", "maybe"]
 
 # Measured limits: beyond them the library takes from tens of milliseconds to minutes.
 _MOST_CASES = 64  # that one schema may split into: its canonical form multiplies them out
@@ -33,29 +33,18 @@ _FORMATS = frozenset({
 """The formats that a contract checks; it ignores any other."""
 
 
-class _Unknown:
-    """The type of `UNKNOWN`."""
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-
-UNKNOWN: Final = _Unknown()
-"""Stands for an example that is not known: null would be one."""
-
-
 @frozen
 class Fit:
     """How the values of one schema fit another.
 
     Attributes:
         verdict: `fits` when every value does, `never` when none does, `maybe` when that is not known or some may not.
-        example: of a schema that lists its values, one that the other refuses; else UNKNOWN.
-        reason: what the other says of the example, with the place inside it; empty without one.
+        example: of a schema that lists its values, one that the other refuses; nothing without a `reason`.
+        reason: what the other says of the example, with the place inside it.
     """
 
-    verdict: Verdict
-    example: Any = UNKNOWN
+    verdict: Relation
+    example: Any = None
     reason: str = ""
 
 
@@ -80,11 +69,11 @@ def _fit_of_values(values: list[Any], source: Contract, target: Contract) -> Fit
     refused = [value for value in admitted if not target.accepts(value)]
     if not refused:
         return Fit(verdict="fits")
-    verdict: Verdict = "never" if len(refused) == len(admitted) else "maybe"
+    verdict: Relation = "never" if len(refused) == len(admitted) else "maybe"
     return Fit(verdict=verdict, example=refused[0], reason=str(next(iter(target.problems(refused[0])), "")))
 
 
-def _compared(source: Schema, target: Schema) -> Verdict:
+def _compared(source: Schema, target: Schema) -> Relation:
     from jsonschema_rs.canonical import Containment, Satisfiability
 
     cases = [most_cases(schema) for schema in (source, target)]

@@ -153,6 +153,19 @@ def places(schema: Any) -> Iterator[tuple[Schema, tuple[str | int, ...]]]:
             yield cast("Schema", sub), path
 
 
+def reachable(root: Schema, *schemas: Any) -> Iterator[Schema]:
+    """Every mapping in these parts of a schema that may be used as one, also what a reference finds, each once."""
+    waiting = list(schemas)
+    seen: set[int] = set()
+    for start in waiting:  # grows on the way
+        if id(start) not in seen:
+            for place, _ in places(start):
+                if id(place) not in seen:
+                    seen.add(id(place))
+                    yield place
+                    waiting.extend(follow(root, target) for target in targets(place))
+
+
 def together(root: Schema, schema: Any, depth: int = 0) -> Iterator[Schema]:
     """The schema itself and what it combines by `allOf`, references followed: all of these hold for a value."""
     node = resolve(root, schema)

@@ -12,7 +12,18 @@ from math import prod
 from typing import Any, cast
 
 from runllm.schema.facts import listed, named_types
-from runllm.schema.walk import Schema, follow, list_in, mapping_in, places, resolve, subschemas, targets, type_of
+from runllm.schema.walk import (
+    Schema,
+    follow,
+    list_in,
+    mapping_in,
+    places,
+    reachable,
+    resolve,
+    subschemas,
+    targets,
+    type_of,
+)
 
 _ENDLESS = 10**6
 _MOST_CASES = 2_048  # of all places: at 1,024 `if`s a canonical form takes 0.15 s and 35 MB, at 4,096 0.6 s and 145 MB
@@ -37,7 +48,7 @@ def intricacy(schema: Schema) -> str:
         if _is_obvious(schema):
             return ""
         weight = _Weight(schema)
-        for place in _used(schema):
+        for place in reachable(schema, schema):
             if place is not schema and "$id" in place and any(any(targets(inner)) for inner, _ in places(place)):
                 return "a part has an `$id`, which changes what the references inside it mean"
             weight.of(place)
@@ -51,19 +62,6 @@ def intricacy(schema: Schema) -> str:
 def _is_obvious(schema: Schema) -> bool:
     """Whether a schema is small and only names types, properties and bounds, as nearly every contract does."""
     return all(count < _OBVIOUS and place.keys() <= _HARMLESS for count, (place, _) in enumerate(places(schema)))
-
-
-def _used(root: Schema) -> Iterator[Schema]:
-    """Every mapping of a schema that may be used as one, also what a reference finds elsewhere, each once."""
-    waiting: list[Any] = [root]
-    seen: set[int] = set()
-    for start in waiting:  # grows on the way
-        if id(start) not in seen:
-            for place, _ in places(start):
-                if id(place) not in seen:
-                    seen.add(id(place))
-                    yield place
-                    waiting.extend(follow(root, target) for target in targets(place))
 
 
 def _beside(root: Schema, node: Schema) -> Iterator[Any]:
@@ -126,14 +124,14 @@ def _cases_of_places(schema: Schema) -> list[int]:
             return []
         if intricacy(schema) or _height(schema) > _TALLEST:
             return [_ENDLESS]
-        return [_cases(schema, place, known) for place in _used(schema)]
+        return [_cases(schema, place, known) for place in reachable(schema, schema)]
     except RecursionError:
         return [_ENDLESS]
 
 
 def _height(schema: Schema) -> int:
     """The most steps that a way down may have which follows each reference once."""
-    named = {target for place in _used(schema) for target in targets(place) if target != "#"}
+    named = {target for place in reachable(schema, schema) for target in targets(place) if target != "#"}
     parts = chain([schema], (follow(schema, target) for target in islice(named, _TALLEST + 1)))
     return sum(1 + max(len(path) for _, path in subschemas(part)) for part in parts)
 

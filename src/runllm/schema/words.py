@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 LONGEST = 300
 """Characters of a message."""
 _DESCRIBED = 80
-_MANY = 10**6  # items
 _NAMED = 4  # properties, values and alternatives that a description names
 
 
@@ -96,51 +95,42 @@ def _typed(name: str, root: Schema, node: Schema, depth: int) -> str:
         more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
         return "an object" + (f" with {_listing([*shown, *more], 'and')}" if names else "")
     if name == "array":
-        return _list(root, node, depth)
+        return _list_of(_words(root, node.get("items", True), depth=depth + 1), node)
     return "null" if name == "null" else f"a {name}"
 
 
 def _text(node: Schema) -> str:
-    least, most = node.get("minLength", 0), node.get("maxLength")
     if "format" in node:
         return f"a string with the format `{clip(str(node['format']), 20)}`"
     if "pattern" in node:
         return f"a string that matches `{clip(str(node['pattern']), 40)}`"
-    if most is not None:
-        return f"a string of {f'{least} to' if least else 'at most'} {most} characters"
-    return (
-        "a string" if least == 0 else "a non-empty string" if least == 1 else f"a string of at least {least} characters"
-    )
+    least, most = node.get("minLength", 0), node.get("maxLength")
+    if least == 1 and most is None:
+        return "a non-empty string"
+    said = _between(least or None, most).replace("from", "of")
+    return f"a string {said} characters" if said else "a string"
 
 
 def _range(node: Schema) -> str:
-    low, high = node.get("minimum"), node.get("maximum")
-    above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
-    step = f"in steps of {node['multipleOf']}" if "multipleOf" in node else ""
-    bounds = [
-        f"from {low} to {high}" if low is not None and high is not None else "",
-        f"of at least {low}" if low is not None and high is None else "",
-        f"of at most {high}" if high is not None and low is None else "",
-        f"above {above}" if above is not None else "",
-        f"below {below}" if below is not None else "",
+    said = [
+        _between(node.get("minimum"), node.get("maximum")),
+        f"above {node['exclusiveMinimum']}" if "exclusiveMinimum" in node else "",
+        f"below {node['exclusiveMaximum']}" if "exclusiveMaximum" in node else "",
     ]
-    return " ".join(filter(None, (" and ".join(filter(None, bounds)), step)))
+    step = f"in steps of {node['multipleOf']}" if "multipleOf" in node else ""
+    return " ".join(filter(None, (" and ".join(filter(None, said)), step)))
 
 
-def _list(root: Schema, node: Schema, depth: int) -> str:
-    if resolve(root, node.get("items", True)) != {"not": {}}:
-        return _list_of(_words(root, node.get("items", True), depth=depth + 1))
-    most = min(len(node.get("prefixItems", ())), node.get("maxItems", _MANY))
-    least = node.get("minItems", 0)
-    if most == 0:
-        return "an empty list"
-    count = f"{most}" if least == most else f"at most {most}" if least == 0 else f"{least} to {most}"
-    return f"a list of {count} item{'s' if most > 1 else ''}"
+def _between(low: Any, high: Any) -> str:
+    if low is not None and high is not None:
+        return f"of {low}" if low == high else f"from {low} to {high}"
+    return f"of at least {low}" if low is not None else f"of at most {high}" if high is not None else ""
 
 
-def _list_of(item: str) -> str:
-    if item == "anything":
-        return "a list"
+def _list_of(item: str, node: Schema) -> str:
+    if item in ("anything", "nothing"):
+        said = _between(node.get("minItems") or None, node.get("maxItems")).replace("from", "of")
+        return f"a list {said} items" if said else "a list"
     article, _, rest = item.partition(" ")
     kind = next((word for word in _KINDS if word in rest.split()), "")
     if not kind or article not in ("a", "an") or " or " in item:
