@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from runllm.diagnostics import Span
+from runllm.diagnostics import Problem, Severity, Span
 from runllm.schema import Contract
 from runllm.values import frozen
 
@@ -44,6 +44,13 @@ class Source:
     def span(self, line: int, column: int = 1, length: int = 1) -> Span:
         """A stretch of this text; line and column count from 1."""
         return Span(file=self.name, line=line, column=column, length=length, text=self.line(line))
+
+    def problem(
+        self, line: int, said: str, keyword: str, hint: str = "", kind: str = "ParseError", severity: Severity = "error"
+    ) -> Problem:
+        """What is wrong with a whole line of this text."""
+        span = self.span(line, 1, len(self.line(line)) or 1)
+        return Problem(message=said, keyword=keyword, kind=kind, span=span, hint=hint, severity=severity)
 
 
 @frozen

@@ -97,7 +97,7 @@ class _Parser:
         found = check(header) if header else Findings()
         problems += found.problems
         if header is not None:
-            problems += self._across(header, body, body_line)
+            problems += _across(header, body, body_line)
             problems += self._secret_lines(header, found, body_line)
         program = self._program(header, body) if header and not errors_in(problems) else None
         return Parsed(
@@ -123,33 +123,6 @@ class _Parser:
             problems.append(Problem(message=error.message, keyword=keyword, kind="ParseError", span=span, hint=hint))
         return Frontmatter(self.source, first_line, root) if root else None
 
-    def _across(self, header: Frontmatter, body: Body, body_line: int) -> list[Problem]:
-        """What only frontmatter and body together can get wrong."""
-        problems: list[Problem] = []
-        recovery = body.sections.get("RECOVERY")
-        if recovery is not None and "recovery_prompt" in header.values:
-            span = self.source.span(recovery.places[0][0] - 1, 1, len("<<<RECOVERY>>>"))
-            problems.append(
-                Problem(
-                    message="there is a `<<<RECOVERY>>>` section and a `recovery_prompt` key",
-                    keyword="section",
-                    kind="MetadataValidationError",
-                    span=span,
-                    hint="Both are the recovery prompt: keep one.",
-                )
-            )
-        if "USER" not in body.sections and "output" not in header.values:
-            problems.append(
-                Problem(
-                    message="the prompt is empty",
-                    keyword="section",
-                    kind="ParseError",
-                    span=self.source.span(body_line - 1, 1, 3),
-                    hint="Write the prompt below the second `---` line.",
-                )
-            )
-        return problems
-
     def _secret_lines(self, header: Frontmatter, found: Findings, body_line: int) -> Iterator[Problem]:
         """Lines that hold a secret in the body, in a comment of the frontmatter or in one of its keys."""
         secrets = [problem.span.line for problem in found.problems if problem.keyword == "secret" and problem.span]
@@ -158,13 +131,8 @@ class _Parser:
             if len(line) < _SHORTEST_SECRET or not looks_secret(line):
                 continue
             if number >= body_line or line.startswith("#") or header.key_at(number) not in told:
-                yield Problem(
-                    message="this line holds what looks like a secret",
-                    keyword="secret",
-                    span=self.source.span(number),
-                    kind="MetadataValidationError",
-                    hint="Take it out; a key belongs in an environment variable.",
-                )
+                said, hint = "this line holds what looks like a secret", "A key belongs in an environment variable."
+                yield self.source.problem(number, said, "secret", hint, "MetadataValidationError")
 
     def _program(self, header: Frontmatter, body: Body) -> Program:
         values = header.values
@@ -191,6 +159,18 @@ class _Parser:
             tags=tuple(values.get("tags", ())),
             recommended_models=tuple(values.get("recommended_models", ())),
         )
+
+
+def _across(header: Frontmatter, body: Body, body_line: int) -> Iterator[Problem]:
+    """What only frontmatter and body together can get wrong."""
+    recovery = body.sections.get("RECOVERY")
+    if recovery is not None and "recovery_prompt" in header.values:
+        said = "there is a `<<<RECOVERY>>>` section and a `recovery_prompt` key"
+        hint = "Both are the recovery prompt: keep one."
+        yield header.source.problem(recovery.places[0][0] - 1, said, "section", hint, "MetadataValidationError")
+    if "USER" not in body.sections and "output" not in header.values:
+        hint = "Write the prompt below the second `---` line."
+        yield header.source.problem(body_line - 1, "the prompt is empty", "section", hint)
 
 
 def _sections(header: Frontmatter | None, body: Body) -> dict[str, Section]:

@@ -85,24 +85,14 @@ def split(source: Source) -> tuple[tuple[int, str] | None, int, list[Problem]]:
         start += 1
     if start == len(lines) or lines[start].rstrip() != "---":
         line = min(start + 1, len(lines))
-        problem = Problem(
-            message="the file must begin with `---` and the YAML frontmatter",
-            keyword="frontmatter",
-            kind="ParseError",
-            span=source.span(line, 1, len(source.line(line)) or 1),
-            hint="Put the contract between two `---` lines, then the prompt.",
-        )
-        return None, line, [problem]
+        said = "the file must begin with `---` and the YAML frontmatter"
+        hint = "Put the contract between two `---` lines, then the prompt."
+        return None, line, [source.problem(line, said, "frontmatter", hint)]
     end = next((n for n in range(start + 1, len(lines)) if lines[n].rstrip() == "---"), None)
     if end is None:
-        problem = Problem(
-            message="the frontmatter is not closed: there is no second `---` line",
-            keyword="frontmatter",
-            kind="ParseError",
-            span=source.span(start + 1, 1, 3),
-            hint="Write `---` on a line of its own after the last key.",
-        )
-        return None, len(lines) + 1, [problem]
+        said = "the frontmatter is not closed: there is no second `---` line"
+        hint = "Write `---` on a line of its own after the last key."
+        return None, len(lines) + 1, [source.problem(start + 1, said, "frontmatter", hint)]
     return (start + 2, "\n".join(lines[start + 1 : end])), end + 2, []
 
 
@@ -172,12 +162,8 @@ class _Reader:
         end = next((n for n in range(number, len(lines)) if closing.fullmatch(lines[n])), None)
         header = self._header(fence[2], number)
         if end is None:
-            self._report(
-                number,
-                "the Python block is not closed",
-                "fence",
-                f'Close it with "{mark}" on a line of its own.',
-            )
+            hint = f'Close it with "{mark}" on a line of its own.'
+            self._report(number, "the Python block is not closed", "fence", hint)
             return len(lines)
         if header is not None:
             self.counts[header.phase] += 1
@@ -223,5 +209,4 @@ class _Reader:
             self._report(number, f"two inputs of the Python block would both be named `{twice}`", "fence")
 
     def _report(self, number: int, message: str, keyword: str, hint: str = "") -> None:
-        span = self.source.span(number, 1, len(self.source.line(number)) or 1)
-        self.problems.append(Problem(message=message, keyword=keyword, kind="ParseError", span=span, hint=hint))
+        self.problems.append(self.source.problem(number, message, keyword, hint))

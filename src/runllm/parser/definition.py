@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 from runllm._version import __version__
-from runllm.diagnostics import Problem, did_you_mean, errors_in
+from runllm.diagnostics import Problem, did_you_mean, errors_in, steps
 from runllm.parser.frontmatter import Frontmatter
 from runllm.redaction import looks_secret
-from runllm.schema import Contract, resolve, schema_problems
+from runllm.schema import Contract, Schema, declared_properties, resolve, schema_problems, stated
 
 FORMAT_VERSION = "0.1"
 
@@ -110,8 +109,8 @@ class _Checker:
 
     def _check_definition(self) -> None:
         for problem in _contract().problems(self.values):
-            if self._has_own_check(problem):
-                continue
+            if problem.pointer == "/rllm" and self.values["rllm"] is not None:
+                continue  # `_check_versions` says more of it
             if problem.keyword == "additionalProperties":
                 self._unknown_keys(problem.pointer)
             elif problem.keyword == "required":
@@ -121,12 +120,6 @@ class _Checker:
             else:
                 self._wrong_value(problem)
         self._check_provider_params()
-
-    def _has_own_check(self, problem: Problem) -> bool:
-        """Whether `_check_versions` says more of it."""
-        if problem.pointer == "/rllm":
-            return self.values["rllm"] is not None
-        return problem.pointer == "/runllm_compat" and problem.keyword != "additionalProperties"
 
     def _wrong_value(self, problem: Problem) -> None:
         value = self._value(problem.pointer)
@@ -142,7 +135,7 @@ class _Checker:
 
     def _unknown_keys(self, path: str) -> None:
         definition = self._definition(path)
-        known = list(definition.get("properties", {}))
+        known = list(declared_properties(definition, definition))
         owned: dict[str, dict[str, str]] = definition.get("x-owned", {})
         noun = "parameter" if path == "/llm_params" else "key"
         for key in cast("dict[str, Any]", self._value(path)):
@@ -176,13 +169,11 @@ class _Checker:
         node = self.root.at(path)
         return None if node is None else node.value
 
-    def _definition(self, path: str) -> Mapping[str, Any]:
+    def _definition(self, path: str) -> Schema:
         """The part of the definition that describes the value at a JSON Pointer."""
-        root = frontmatter_schema()
-        node: Mapping[str, Any] = root
-        for step in path.split("/")[1:]:
-            inner = node.get("properties", {}).get(step, node.get("items", {}))
-            node = resolve(root, inner)
+        node: Schema = frontmatter_schema()
+        for step in steps(path):
+            node = resolve(frontmatter_schema(), stated(node, int(step) if step.isdecimal() else step))
         return node
 
     def _describe(self, path: str) -> str:
@@ -203,14 +194,10 @@ class _Checker:
             )
         compat = self.values.get("runllm_compat")
         if not isinstance(compat, dict):
-            if compat is not None:
-                self.report("`runllm_compat` must be a mapping with `min`", "/runllm_compat", keyword="type")
             return
         bounds = {key: str(value) for key, value in cast("dict[str, Any]", compat).items()}
         here = _numbers(__version__)
-        if "min" not in bounds:
-            self.report("`runllm_compat` needs `min`", "/runllm_compat", keyword="required")
-        elif here < _numbers(bounds["min"]):
+        if here < _numbers(bounds.get("min", "")):
             self._incompatible(f"{bounds['min']} or later", "Upgrade runllm.")
         if bounds.get("max_exclusive", "")[:1].isdecimal() and here >= _numbers(bounds["max_exclusive"]):
             self._incompatible(

@@ -1,8 +1,7 @@
 """From a path to a `Plan`: a file and those that it uses, each read once, wired and checked.
 
-`loading` reads them, `check` finds what is wrong with each, `refusals` what a run would be refused of its models,
-`wire` holds what flows between apps against the contracts it must fit, as `flow` types it, and `build` makes it when
-they run.
+`loading` reads them, `check` finds what is wrong with each, and what a run would be refused of its models, `wire` holds
+what flows between apps against the contracts it must fit, as `flow` types it, and `build` makes it when they run.
 """
 
 from runllm.project.loading import Loaded, load, project_root

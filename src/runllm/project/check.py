@@ -1,16 +1,26 @@
-"""Everything that can be known of a program before it runs: templates against schemas, tokens against windows."""
+"""Everything that can be known of a program before it runs: templates against schemas, tokens against windows.
+
+Last what a run would be refused of the models that a file names: unknown names, foreign addresses, keys. Those are
+warnings: whoever runs the file may name another model, or allow what it asks for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runllm import template, tokens
+from runllm import engines, template, tokens
 from runllm.diagnostics import Problem, Span, in_order
+from runllm.errors import ModelNotFoundError, RunllmError
+from runllm.models.known import KNOWN, PREFIX
+from runllm.notices import tell
 from runllm.parser import Parsed
-from runllm.program import Program, vars_schema
+from runllm.program import ModelSettings, Program, vars_schema
 from runllm.project.wire import uses_scope
 from runllm.schema import Scope
+
+if TYPE_CHECKING:
+    from runllm.routing import Options
 
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",
@@ -75,15 +85,10 @@ def _template_problems(parsed: Parsed, scope: Scope) -> Iterator[Problem]:
 def _unsent_problems(program: Program) -> Iterator[Problem]:
     """A prompt beside an `output`: nobody would ever read it."""
     if program.output is not None and program.prompt.text.strip():
-        line, column = program.prompt.place(0)
-        yield Problem(
-            message="this prompt is never sent: `output` builds the result without a model",
-            keyword="output",
-            kind="MetadataValidationError",
-            span=program.source.span(line, column, len(program.source.line(line))),
-            hint="Take out the prompt, or `output`.",
-            severity="warning",
-        )
+        line, _ = program.prompt.place(0)
+        said = "this prompt is never sent: `output` builds the result without a model"
+        hint = "Take out the prompt, or `output`."
+        yield program.source.problem(line, said, "output", hint, "MetadataValidationError", "warning")
 
 
 def _window_problems(program: Program) -> Iterator[Problem]:
@@ -122,3 +127,56 @@ def _key_span(program: Program, key: str) -> Span:
         if line.startswith(f"{key}:"):
             return program.source.span(number, 1, len(key))
     return program.source.span(1)
+
+
+# --- what a run would be refused ---------------------------------------------------------------------
+
+
+def refusals(program: Program) -> Iterator[Problem]:
+    """A warning at each place of the `llm` mapping for which a run would end before its first call.
+
+    Raises:
+        ConfigError: something is wrong in the user's settings, which are read only where they could matter.
+    """
+    settings = program.model
+    if settings is None or program.output is not None or _is_at_hand(settings):
+        return
+    from runllm.routing import Options
+
+    if not _refused(program, settings, Options()):
+        return
+    from runllm.settings import load
+
+    configuration = load(program.path.parent if program.path else None)
+    tell(configuration.warnings)
+    for place, error in _refused(program, settings, Options(configuration=configuration)).items():
+        yield Problem(
+            message=error.message,
+            keyword=place.split("/")[1],
+            kind=type(error).__name__,
+            span=settings.spans[place],
+            hint=error.recovery_hint,
+            severity="warning",
+        )
+
+
+def _is_at_hand(settings: ModelSettings) -> bool:
+    """Whether only local models of the catalogue are named: the usual case, which needs nothing of what follows."""
+    names = settings.models.values()
+    return all(name.startswith(PREFIX) and name.removeprefix(PREFIX) in KNOWN for name in names)
+
+
+def _refused(program: Program, settings: ModelSettings, options: Options) -> dict[str, RunllmError]:
+    """The first error at each place in the `llm` mapping, by JSON Pointer."""
+    from runllm.engines.base import Setup
+    from runllm.routing import endpoints
+
+    found: dict[str, RunllmError] = {}
+    for place, endpoint in zip(settings.models, endpoints(program, options), strict=True):
+        try:
+            for error in engines.make(engines.traits(endpoint.model), Setup()).refusals(endpoint):
+                found.setdefault(error.details["place"], error)
+        except ModelNotFoundError as error:
+            if "pull" not in error.details:  # else it is only not here yet
+                found[place] = error
+    return found

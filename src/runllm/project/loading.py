@@ -14,8 +14,7 @@ from runllm.errors import FileAccessError
 from runllm.notices import tell
 from runllm.ownership import doubt
 from runllm.program import Dependency, Plan, Program
-from runllm.project.check import analyse
-from runllm.project.refusals import refusals
+from runllm.project.check import analyse, refusals
 from runllm.values import frozen
 
 MAX_DEPTH = 32

@@ -52,9 +52,9 @@ def extract(text: str, schema: Mapping[str, Any] | Contract, *, finish_reason: s
     """
     contract = schema if isinstance(schema, Contract) else Contract(schema)
     if finish_reason == "length":
-        from runllm.reading import complaints
+        from runllm.reading.search import TOKEN_LIMIT, refusal
 
-        raise complaints.refusal(text, contract, [complaints.TOKEN_LIMIT])
+        raise refusal(text, contract, [TOKEN_LIMIT])
     try:
         found, unusual = strict.whole(text)
     except ValueError:

@@ -162,7 +162,7 @@ class _Scanner:
         if self._tried > MAX_VALUES:
             self._result.crowded = True
             return False
-        found = _value_at(self._text, start, self._fence) if plausible else _prose_at(self._text, start)
+        found = value_at(self._text, start, self._fence) if plausible else _prose_at(self._text, start)
         fault = found.fault
         if fault and found.end < 0:  # it never closes
             self._result.stray.append(start)
@@ -201,7 +201,8 @@ class _Scanner:
             self._at = following
 
 
-def _value_at(text: str, at: int, fence: int) -> Found:
+def value_at(text: str, at: int, fence: int = -1) -> Found:
+    """The value that starts at an offset, read as JSON, else by the wider grammar."""
     try:
         value, end = strict.starting_at(text, at)
         return Found(start=at, end=end, value=value, fence=fence)

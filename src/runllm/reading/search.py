@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
-from runllm.reading import Extraction, candidates, complaints, strict
-from runllm.reading.candidates import Found, Scan
+from runllm.reading import Extraction, candidates, strict
+from runllm.reading.candidates import MAX_VALUES, Found, Scan
 from runllm.reading.coerce import Coercer
 from runllm.reading.tolerant import BrokenError, Reader
 from runllm.schema import Contract
@@ -18,6 +18,22 @@ from runllm.values import frozen
 _MAX_REPAIRS = 50
 _COMPARED = 8
 _ENCODED = "double-encoded"
+_LONGEST_RECEIVED = 4_000
+
+TOKEN_LIMIT = Problem(message="the answer was cut off at the token limit", keyword="truncated")
+EMPTY = Problem(message="the answer is empty", keyword="syntax")
+NO_JSON = Problem(message="the answer holds no JSON: write the JSON value and nothing else", keyword="syntax")
+CROWDED = Problem(
+    message=f"the answer holds more than {MAX_VALUES:,} bracketed values: write one JSON value", keyword="ambiguous"
+)
+SEVERAL = Problem(
+    message="the answer holds several different values that fit the schema: write one", keyword="ambiguous"
+)
+NO_FIT = Problem(message="the answer does not fit the schema", keyword="schema")
+HALF_CHARACTER = Problem(
+    message="a string holds half of a surrogate pair (`\\ud800` to `\\udfff`), which is not a character",
+    keyword="unicode",
+)
 
 
 @frozen
@@ -49,21 +65,21 @@ class Reading:
         """Look for the value in the text."""
         scan = candidates.scan(self._text)
         if scan.cut:
-            raise self._refusal([complaints.cut(self._text, scan.cut)])
+            raise self._refusal([_cut(self._text, scan.cut)])
         if scan.crowded:
-            raise self._refusal([complaints.CROWDED])
+            raise self._refusal([CROWDED])
         pool = scan.pool() or self._scalar(scan)
         judged = self._judge_all(scan, [found for found in pool if not found.fault])
         fitting = {strict.canonical(one.value): one for one in judged if one.fits}
         if len(fitting) > 1:
-            raise self._refusal([complaints.SEVERAL])
+            raise self._refusal([SEVERAL])
         # A broken attempt at JSON may have been the answer: what stands beside it is not taken for it.
-        if broken := [complaints.broken(self._text, found.fault) for found in pool if found.fault]:
+        if broken := [_broken(self._text, found.fault) for found in pool if found.fault]:
             raise self._refusal(broken[:_COMPARED])
         if not fitting:
             near = judged if len(judged) <= _COMPARED else judged[: _COMPARED // 2] + judged[-_COMPARED // 2 :]
             problems = [self._problems(one) for one in near] or [[self._nothing(scan)]]
-            raise self._refusal(complaints.nearest(problems))
+            raise self._refusal(_nearest(problems))
         return self._accept(next(iter(fitting.values())))
 
     def _scalar(self, scan: Scan) -> list[Found]:
@@ -108,48 +124,98 @@ class Reading:
         if coerced.repairs and self._contract.accepts(coerced.value):
             return _Judged(value=coerced.value, repairs=repairs + coerced.repairs, fits=True)
         if isinstance(value, str) and _ENCODED not in repairs and (inner := _whole(value)):
-            again = self._judge(inner[0], (*repairs, _ENCODED, *inner[1]))
+            again = self._judge(inner.value, (*repairs, _ENCODED, *inner.syntax))
             if again.fits:
                 return again
         return _Judged(value=coerced.value, repairs=repairs, fits=False)
 
     def _accept(self, judged: _Judged) -> Extraction:
         if not strict.is_unicode(self._text, judged.value):
-            raise self._refusal([complaints.HALF_CHARACTER])
-        repairs = [complaints.printable(name) for name in dict.fromkeys(judged.repairs)]
+            raise self._refusal([HALF_CHARACTER])
+        repairs = [_printable(name) for name in dict.fromkeys(judged.repairs)]
         if len(repairs) > _MAX_REPAIRS:
             repairs[_MAX_REPAIRS:] = [f"{len(repairs) - _MAX_REPAIRS} more"]
         return Extraction(value=judged.value, repairs=tuple(repairs))
 
     def _problems(self, judged: _Judged) -> Sequence[Problem]:
-        return judged.inexact or self._contract.problems(judged.value) or [complaints.NO_FIT]
+        return judged.inexact or self._contract.problems(judged.value) or [NO_FIT]
 
     def _nothing(self, scan: Scan) -> Problem:
         """What to say where no value was found at all."""
         begin = len(self._text) - len(self._text[scan.start :].lstrip())
         if begin == len(self._text):
-            return complaints.EMPTY
+            return EMPTY
         if self._text[begin] in "{[":
             try:
                 Reader(self._text).read(begin)
             except BrokenError as fault:
-                return complaints.broken(self._text, fault)
-        return complaints.stray(self._text, scan.stray[0]) if scan.stray else complaints.NO_JSON
+                return _broken(self._text, fault)
+        return _stray(self._text, scan.stray[0]) if scan.stray else NO_JSON
 
     def _refusal(self, problems: Sequence[Problem]) -> OutputSchemaError:
-        return complaints.refusal(self._text, self._contract, problems)
+        return refusal(self._text, self._contract, problems)
 
 
-def _whole(text: str) -> tuple[Any, tuple[str, ...]] | None:
-    """The value that a string holds as its whole text, and the repairs it took."""
-    text = text.strip()
-    try:
-        return strict.whole(text)[0], ()
-    except ValueError:
-        pass
-    reader = Reader(text)
-    try:
-        value, end = reader.read(0)
-    except BrokenError:
-        return None
-    return (value, tuple(reader.repairs)) if end == len(text) else None
+def _whole(text: str) -> Found | None:
+    """The value that a string holds as its whole text."""
+    found = candidates.value_at(text.strip(), 0)
+    return found if found.end == len(text.strip()) and not found.fault else None
+
+
+# --- what is wrong with an answer, in words that its writer can act on -----------------------------------
+
+
+def _cut(text: str, fault: BrokenError) -> Problem:
+    """The text ends inside a value."""
+    what = "cut off" if fault.cut else "broken, and never closed"
+    return Problem(message=f"the JSON is {what}: {_at(text, fault)}", keyword="truncated")
+
+
+def _broken(text: str, fault: BrokenError) -> Problem:
+    """A value cannot be read."""
+    return Problem(message=f"the JSON is broken: {_at(text, fault)}", keyword="syntax")
+
+
+def _stray(text: str, at: int) -> Problem:
+    """Nothing was found, and a bracket of the prose may hide it."""
+    message = f"no JSON can be told from the prose: the bracket at {_position(text, at)} is never closed"
+    return Problem(message=message, keyword="syntax")
+
+
+def _at(text: str, fault: BrokenError) -> str:
+    return f"{_position(text, fault.at)}: {fault.message}"
+
+
+def _position(text: str, at: int) -> str:
+    return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
+
+
+def _nearest(readings: Iterable[Sequence[Problem]]) -> Sequence[Problem]:
+    """The problems of the value that comes nearest: the right kind of value, then the fewest violations."""
+
+    def distance(problems: Sequence[Problem]) -> tuple[bool, int]:
+        return any(not p.pointer and p.keyword == "type" for p in problems), len(problems)
+
+    return min(readings, key=distance)
+
+
+def refusal(text: str, contract: Contract, problems: Iterable[Problem]) -> OutputSchemaError:
+    """The error for an answer that cannot be used."""
+    told = [
+        replace(one, **{name: _printable(getattr(one, name)) for name in ("message", "pointer", "hint")})
+        for one in problems
+    ]
+    received = text[:_LONGEST_RECEIVED]
+    if len(text) > len(received):
+        received += f" … [{len(text) - len(received):,} more characters]"
+    return OutputSchemaError(
+        f"the answer cannot be used: {told[0]}",
+        problems=told,
+        expected_schema=contract.schema,
+        received=_printable(received),
+    )
+
+
+def _printable(text: str) -> str:
+    """`text` in characters that can be written as UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
