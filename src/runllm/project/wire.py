@@ -74,20 +74,12 @@ def cycle_problems(program: Program, found: Mapping[str, frozenset[str]]) -> Ite
         TopologicalSorter(found).prepare()
     except CycleError as error:
         chain: list[str] = error.args[1]
-        by_name = {dependency.name: dependency for dependency in program.uses}
-        alone = len(set(chain)) == 1
-        message = (
-            f"`{chain[0]}` is made of its own output"
-            if alone
-            else "these dependencies wait for each other: " + " → ".join(f"`{name}`" for name in chain)
-        )
-        yield Problem(
-            message=message,
-            keyword="cycle",
-            kind="DependencyResolutionError",
-            span=by_name[chain[-1]].span,
-            hint="A dependency's `with` may only mention those that can run before it.",
-        )
+        said = f"`{chain[0]}` is made of its own output"
+        if len(set(chain)) > 1:
+            said = "these dependencies wait for each other: " + " → ".join(f"`{name}`" for name in chain)
+        span = next(dependency.span for dependency in program.uses if dependency.name == chain[-1])
+        hint = "A dependency's `with` may only mention those that can run before it."
+        yield Problem(message=said, keyword="cycle", kind="DependencyResolutionError", span=span, hint=hint)
 
 
 def _mentioned(dependency: Dependency) -> Iterator[str]:

@@ -45,7 +45,7 @@ _MARGIN = 80
 
 
 @frozen
-class Found:
+class Candidate:
     """A bracketed value in a text: read, or broken.
 
     Attributes:
@@ -80,12 +80,12 @@ class Scan:
     """
 
     start: int
-    found: list[Found] = field(default_factory=list["Found"])
+    found: list[Candidate] = field(default_factory=list["Candidate"])
     cut: BrokenError | None = None
     crowded: bool = False
     stray: list[int] = field(default_factory=list[int])
 
-    def pool(self) -> list[Found]:
+    def pool(self) -> list[Candidate]:
         """The values that may be the answer: those in fences, where there are any."""
         return [f for f in self.found if f.fence >= 0] or self.found
 
@@ -197,28 +197,28 @@ class _Scanner:
             if language and not language.startswith("json"):
                 self._at = following  # code in another language
         else:
-            self._result.found.append(Found(start=line.end(), end=following, value=value, fence=line.start()))
+            self._result.found.append(Candidate(start=line.end(), end=following, value=value, fence=line.start()))
             self._at = following
 
 
-def value_at(text: str, at: int, fence: int = -1) -> Found:
+def value_at(text: str, at: int, fence: int = -1) -> Candidate:
     """The value that starts at an offset, read as JSON, else by the wider grammar."""
     try:
         value, end = strict.starting_at(text, at)
-        return Found(start=at, end=end, value=value, fence=fence)
+        return Candidate(start=at, end=end, value=value, fence=fence)
     except ValueError:
         pass
     reader = Reader(text)
     try:
         value, end = reader.read(at)
     except BrokenError as fault:
-        return Found(start=at, end=-1 if fault.cut else _closing(text, fault), fault=fault, fence=fence)
-    return Found(start=at, end=end, value=value, syntax=tuple(reader.repairs), fence=fence)
+        return Candidate(start=at, end=-1 if fault.cut else _closing(text, fault), fault=fault, fence=fence)
+    return Candidate(start=at, end=end, value=value, syntax=tuple(reader.repairs), fence=fence)
 
 
-def _prose_at(text: str, at: int) -> Found:
+def _prose_at(text: str, at: int) -> Candidate:
     fault = BrokenError("brackets are opened here and never closed", at=at + 1)
-    return Found(start=at, end=_closing(text, fault), fault=fault)
+    return Candidate(start=at, end=_closing(text, fault), fault=fault)
 
 
 def _closing(text: str, fault: BrokenError) -> int:
@@ -247,7 +247,7 @@ def _resume(text: str, at: int, line: re.Match[str] | None) -> int:
     return max(at, min(ends))
 
 
-def _member(text: str, found: Found) -> Found:
+def _member(text: str, found: Candidate) -> Candidate:
     """`found`, marked as broken if it is the value of a key whose object has lost its beginning."""
     before = text[max(0, found.start - _MARGIN) : found.start]
     if not (_MEMBER_BEFORE.search(before) and _MEMBER_AFTER.match(text, found.end)):
@@ -256,13 +256,13 @@ def _member(text: str, found: Found) -> Found:
         "this value belongs to a key, and the beginning of its object is missing",
         at=found.start, depth=1, cut=False, named=True, begun=True,
     )  # fmt: skip
-    return Found(start=found.start, end=found.end, fault=fault)
+    return Candidate(start=found.start, end=found.end, fault=fault)
 
 
 # --- what stood around a value -------------------------------------------------------------------
 
 
-def envelope(text: str, start: int, found: Found) -> Iterator[str]:
+def envelope(text: str, start: int, found: Candidate) -> Iterator[str]:
     """The names of what was taken off around a value, from the outside in."""
     if text.startswith("\ufeff"):
         yield "bom"

@@ -70,38 +70,16 @@ class Shape:
     together: tuple[Schema, ...] = ()
     required: frozenset[str] = frozenset()
 
-
-class Shapes:
-    """The shapes of one contract's parts, each worked out once; parts are known by their identity. Not thread-safe."""
-
-    def __init__(self, contract: Contract) -> None:
-        self.contract = contract
-        self._shapes: dict[int, tuple[Any, Shape]] = {}  # each with its part: an identity is taken as long as it lives
-
-    def of(self, part: Any) -> Shape:
-        """The shape of a part of the contract's schema."""
-        known = self._shapes.get(id(part))
-        if known is None:
-            known = self._shapes[id(part)] = (part, _shape(self.contract.schema, part))
-        return known[1]
-
-    def accepts(self, part: Any, value: Any) -> bool:
-        """Whether a part by itself takes `value`."""
-        return self.contract.part(part).accepts(value)
-
-    def admitting(self, union: tuple[Any, ...], value: Any) -> list[Any]:
-        """The alternatives that may take `value`, as far as types, required keys and constants tell."""
-        return [part for part in union if part is not False and self._may_take(self.of(part), value)]
-
-    def _may_take(self, shape: Shape, value: Any) -> bool:
-        if shape.types and type_of(value) not in shape.types:
+    def may_take(self, value: Any) -> bool:
+        """Whether `value` may be meant for this part, as far as types, required keys and constants tell."""
+        if self.types and type_of(value) not in self.types:
             return False
         if not isinstance(value, dict):
             return True
         known = cast("dict[str, Any]", value)
-        return shape.required <= known.keys() and all(
+        return self.required <= known.keys() and all(
             not isinstance(text := known.get(name), str) or _fold(text) in spellings
-            for name, spellings in shape.tags.items()
+            for name, spellings in self.tags.items()
         )
 
 
@@ -152,18 +130,21 @@ class Coerced:
         value: the value after the changes; the one given is never changed in place.
         repairs: each change with its place, without repetition, in the order made.
         inexact: whole floats too large to be handed on as integers without guessing.
+        fits: whether it was held against the contract, and fits.
     """
 
     value: Any
     repairs: tuple[str, ...] = ()
     inexact: tuple[Problem, ...] = ()
+    fits: bool = False
 
 
 class Coercer:
     """Changes values towards one contract. Not thread-safe."""
 
     def __init__(self, contract: Contract) -> None:
-        self._shapes = Shapes(contract)
+        self._contract = contract
+        self._shapes: dict[int, tuple[Any, Shape]] = {}  # each with its part: an identity is taken as long as it lives
         self._steps = 0
         self._unions = 0
         self._changes: list[tuple[str, Path]] = []
@@ -173,7 +154,7 @@ class Coercer:
         """`value` with every change that the contract asks for; it may still not fit."""
         self._changes, self._inexact, self._unions = [], [], 0
         try:
-            changed = self._value(value, self._shapes.contract.schema, ())
+            changed = self._value(value, self._contract.schema, ())
         except (_TooMuchError, RecursionError):
             return Coerced(value=value)
         repairs = dict.fromkeys(_named(change, path) for change, path in self._changes)
@@ -183,7 +164,7 @@ class Coercer:
         self._steps += 1
         if self._steps > _MAX_STEPS:
             raise _TooMuchError
-        shape = self._shapes.of(schema)
+        shape = self._shape(schema)
         if isinstance(value, str):
             return self._text(value, shape, path)
         if isinstance(value, float):
@@ -191,6 +172,12 @@ class Coercer:
         if not isinstance(value, dict | list):
             return value
         return self._container(cast("Any", value), shape, path)
+
+    def _shape(self, part: Any) -> Shape:
+        known = self._shapes.get(id(part))
+        if known is None:
+            known = self._shapes[id(part)] = (part, _shape(self._contract.schema, part))
+        return known[1]
 
     # --- scalars -------------------------------------------------------------------------------
 
@@ -257,13 +244,13 @@ class Coercer:
         return nearest(key, absent) is not None
 
     def _never_null(self, schema: Any) -> bool:
-        types = self._shapes.of(schema).types
+        types = self._shape(schema).types
         return bool(types) and "null" not in types
 
     def _one_of(self, value: Any, union: tuple[Any, ...], path: Path) -> Any:
         """`value` changed towards the one alternative that then takes it; unchanged if several would differ."""
         self._steps += len(union)
-        fitting = self._shapes.admitting(union, value)
+        fitting = [part for part in union if part is not False and self._shape(part).may_take(value)]
         if len(fitting) == 1:
             return self._value(value, fitting[0], path)  # whether it then fits, the whole contract says
         if not fitting or self._unions == _MAX_UNIONS:
@@ -288,7 +275,7 @@ class Coercer:
 
     def _accepts(self, part: Any, value: Any) -> bool:
         self._steps += _HEAVY**2 * self._unions  # one alternative inside another is looked at many times
-        return self._shapes.accepts(part, value)
+        return self._contract.part(part).accepts(value)
 
 
 def _read(text: str) -> int | float | None:

@@ -9,11 +9,10 @@ from typing import Any
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
 from runllm.reading import Extraction, candidates, strict
-from runllm.reading.candidates import MAX_VALUES, Found, Scan
-from runllm.reading.coerce import Coercer
+from runllm.reading.candidates import MAX_VALUES, Candidate, Scan
+from runllm.reading.coerce import Coerced, Coercer
 from runllm.reading.tolerant import BrokenError, Reader
 from runllm.schema import Contract
-from runllm.values import frozen
 
 _MAX_REPAIRS = 50
 _COMPARED = 8
@@ -34,16 +33,6 @@ HALF_CHARACTER = Problem(
     message="a string holds half of a surrogate pair (`\\ud800` to `\\udfff`), which is not a character",
     keyword="unicode",
 )
-
-
-@frozen
-class _Judged:
-    """A value changed to fit as far as it goes, and what that took."""
-
-    value: Any
-    repairs: tuple[str, ...]
-    fits: bool
-    inexact: tuple[Problem, ...] = ()
 
 
 class Reading:
@@ -82,7 +71,7 @@ class Reading:
             raise self._refusal(_nearest(problems))
         return self._accept(next(iter(fitting.values())))
 
-    def _scalar(self, scan: Scan) -> list[Found]:
+    def _scalar(self, scan: Scan) -> list[Candidate]:
         """The number, string or other scalar that is the whole text but for reasoning and unusual space."""
         rest = self._text[scan.start :].strip().strip("\ufeff\u200b\u2060").strip()
         try:
@@ -90,12 +79,12 @@ class Reading:
         except ValueError:
             return []
         start = self._text.index(rest, scan.start)
-        return [Found(start=start, end=start + len(rest), value=value)]
+        return [Candidate(start=start, end=start + len(rest), value=value)]
 
-    def _judge_all(self, scan: Scan, found: Sequence[Found]) -> list[_Judged]:
+    def _judge_all(self, scan: Scan, found: Sequence[Candidate]) -> list[Coerced]:
         """Each different value, judged; once two that differ fit, the rest does not matter."""
         seen: set[str] = set()
-        judged: list[_Judged] = []
+        judged: list[Coerced] = []
         fitting: set[str] = set()
         for one in found:
             key = strict.canonical(one.value)
@@ -110,26 +99,24 @@ class Reading:
             judged.append(result)
         return judged
 
-    def _judge(self, value: Any, repairs: tuple[str, ...] = ()) -> _Judged:
+    def _judge(self, value: Any, repairs: tuple[str, ...] = ()) -> Coerced:
         """Hold one value against the contract, coerced where that is needed."""
         coerced = self._coercer.coerce(value)
         if coerced.inexact:
-            return _Judged(value=value, repairs=repairs, fits=False, inexact=coerced.inexact)
-        if self._contract.accepts(value):
-            # It fits as it is: only the form of a whole number may change.
-            same = coerced.repairs and coerced.value == value and self._contract.accepts(coerced.value)
-            return _Judged(
-                value=coerced.value if same else value, repairs=repairs + (coerced.repairs if same else ()), fits=True
-            )
-        if coerced.repairs and self._contract.accepts(coerced.value):
-            return _Judged(value=coerced.value, repairs=repairs + coerced.repairs, fits=True)
+            return Coerced(value=value, repairs=repairs, inexact=coerced.inexact)
+        fits = self._contract.accepts(value)
+        # Where it fits as it is, only the form of a whole number may change.
+        if coerced.repairs and (not fits or coerced.value == value) and self._contract.accepts(coerced.value):
+            return Coerced(value=coerced.value, repairs=repairs + coerced.repairs, fits=True)
+        if fits:
+            return Coerced(value=value, repairs=repairs, fits=True)
         if isinstance(value, str) and _ENCODED not in repairs and (inner := _whole(value)):
             again = self._judge(inner.value, (*repairs, _ENCODED, *inner.syntax))
             if again.fits:
                 return again
-        return _Judged(value=coerced.value, repairs=repairs, fits=False)
+        return Coerced(value=coerced.value, repairs=repairs)
 
-    def _accept(self, judged: _Judged) -> Extraction:
+    def _accept(self, judged: Coerced) -> Extraction:
         if not strict.is_unicode(self._text, judged.value):
             raise self._refusal([HALF_CHARACTER])
         repairs = [_printable(name) for name in dict.fromkeys(judged.repairs)]
@@ -137,7 +124,7 @@ class Reading:
             repairs[_MAX_REPAIRS:] = [f"{len(repairs) - _MAX_REPAIRS} more"]
         return Extraction(value=judged.value, repairs=tuple(repairs))
 
-    def _problems(self, judged: _Judged) -> Sequence[Problem]:
+    def _problems(self, judged: Coerced) -> Sequence[Problem]:
         return judged.inexact or self._contract.problems(judged.value) or [NO_FIT]
 
     def _nothing(self, scan: Scan) -> Problem:
@@ -156,7 +143,7 @@ class Reading:
         return refusal(self._text, self._contract, problems)
 
 
-def _whole(text: str) -> Found | None:
+def _whole(text: str) -> Candidate | None:
     """The value that a string holds as its whole text."""
     found = candidates.value_at(text.strip(), 0)
     return found if found.end == len(text.strip()) and not found.fault else None
