@@ -227,8 +227,10 @@ class _Wires:
             if found:
                 return
         given = flow(value, self.scope, place)
-        if given.read:
-            yield self.unread(at, place.target)
+        if given.read:  # a text that must be read as a number, say
+            takes = f"{self.called(at)} must be {described(place.target)}"
+            said = f"{takes}; whether this text can be read so is known only when it runs"
+            yield self.problem(said, self.template.spans[at], "wiring", _AT_RUN_TIME, severity="warning")
         else:
             yield from self.held(at, given, place, or_none=or_none and isinstance(value, str))
 
@@ -302,12 +304,6 @@ class _Wires:
             if schema and name in declared_properties(schema, schema):
                 return f'Write `{name}: "{{{{ {root}.{name} }}}}"`.'
         return ""
-
-    def unread(self, at: str, target: Schema) -> Problem:
-        """A text that must be read as a number, say, which only the values in it decide."""
-        takes = f"{self.called(at)} must be {described(target)}"
-        message = f"{takes}; whether this text can be read so is known only when it runs"
-        return self.problem(message, self.template.spans[at], "wiring", _AT_RUN_TIME, severity="warning")
 
     def problem(
         self, message: str, span: Span, keyword: str, hint: str = "", severity: Literal["error", "warning"] = "error"

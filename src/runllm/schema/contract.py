@@ -17,13 +17,13 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem, clip, did_you_mean, pointer
-from runllm.schema.facts import declared_properties, declared_types, stated
+from runllm.schema.facts import ALL_TYPES, declared_properties, declared_types, stated
 from runllm.schema.walk import (
     Schema,
-    leads_nowhere,
     list_in,
     mapping_in,
     places,
+    referred,
     resolve,
     standalone,
     targets,
@@ -45,7 +45,6 @@ _HINT = "Nest it less, or give the schema's alternatives a property with a `cons
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"true": True, "false": False}
-_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 
 
 class Contract:
@@ -330,7 +329,7 @@ def _metaschema_problems(schema: dict[str, Any]) -> list[Problem]:
     for error in jsonschema_rs.Draft202012Validator(draft, validate_formats=True, offline=True).iter_errors(schema):
         message = clip(error.message, LONGEST)
         if error.instance_path[-1:] == ["type"] and isinstance(error.instance, str):
-            hint = did_you_mean(error.instance, _TYPES)
+            hint = did_you_mean(error.instance, sorted(ALL_TYPES))
             message = f"`{error.instance}` is not a JSON Schema type. {hint}".strip()
         at = pointer(error.instance_path)
         found.setdefault(at, Problem(message=message, keyword=error.kind.name, pointer=at))
@@ -345,7 +344,7 @@ def _reference_problems(schema: dict[str, Any]) -> Iterator[Problem]:
             if not target.startswith("#"):
                 message = f"`{target}` is remote: only a local reference is followed"
                 hint = "Copy the schema under `$defs` and refer to `#/$defs/NAME`."
-            elif keyword == "$ref" and leads_nowhere(schema, target):
+            elif keyword == "$ref" and referred(schema, target) is None:
                 message = f"`{target}` refers to nothing in this schema"
                 hint = did_you_mean(target, [f"#/$defs/{name}" for name in mapping_in(schema, "$defs")])
             if message:

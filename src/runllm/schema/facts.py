@@ -34,7 +34,7 @@ Known: TypeAlias = "Schema | bool"
 _ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly"}
 )
-_ALL_TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
+ALL_TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 _STRING = {"type": "string"}
 _MOST_BRANCHES = 32
 _MOST_PATTERNS = 100
@@ -189,7 +189,7 @@ class _Sure:
         if schema is False:
             return _Facts(frozenset(), inner=False, there=True)
         if not isinstance(schema, Mapping) or self.left < 0 or depth > self._DEEPEST:
-            return _Facts(_ALL_TYPES)
+            return _Facts(ALL_TYPES)
         node = cast("Schema", schema)
         parts = [self.own(node)]
         if isinstance(node.get("$ref"), str) and not self.is_named:
@@ -210,7 +210,7 @@ class _Sure:
         return _Facts(types, True if said is None else said, there)
 
     def all_of(self, parts: list[_Facts]) -> _Facts:
-        types = _ALL_TYPES.intersection(*(part.types for part in parts))
+        types = ALL_TYPES.intersection(*(part.types for part in parts))
         there = any(part.there for part in parts)
         if any(part.inner is False for part in parts):
             return _Facts(types, inner=False, there=there)
@@ -223,7 +223,7 @@ class _Sure:
 
 
 def _sure_types(node: Schema) -> frozenset[str]:
-    types = frozenset(named_types(node)) if "type" in node else _ALL_TYPES
+    types = frozenset(named_types(node)) if "type" in node else ALL_TYPES
     for values in ([node["const"]] if "const" in node else None, node.get("enum")):
         if values is not None:
             types &= _with_integer(frozenset(map(type_of, values)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from runllm.diagnostics import steps
+
 Schema = Mapping[str, Any]
 Scope = dict[str, Schema | None]
 """Names that a template or a block may read, each with the schema of what it holds; None for anything."""
@@ -77,23 +79,22 @@ def targets(node: Schema) -> Iterator[str]:
 
 def follow(root: Schema, reference: str) -> Any:
     """What a local reference (`#/$defs/x`, `#name`) refers to; `{}` where it leads nowhere."""
-    found = _referred(root, reference)
+    found = referred(root, reference)
     return {} if found is None else found
 
 
-def leads_nowhere(root: Schema, reference: str) -> bool:
-    """Whether a reference is not local, or refers to nothing."""
-    return _referred(root, reference) is None
-
-
-def _referred(root: Schema, reference: str) -> Any:
+def referred(root: Schema, reference: str) -> Any:
+    """What a reference refers to; None where it is not local, or leads nowhere."""
     if not reference.startswith("#"):
         return None
     if reference != "#" and not reference.startswith("#/"):
         return _anchored(root, reference[1:])
     node: Any = root
-    for step in reference[2:].split("/") if reference != "#" else ():
-        key = _unescaped(step)
+    if "%" in reference:
+        from urllib.parse import unquote  # some milliseconds that hardly any schema needs
+
+        reference = unquote(reference)
+    for key in steps(reference):
         if isinstance(node, Mapping) and key in node:
             node = cast("Schema", node)[key]
         elif isinstance(node, list) and _is_index(key, cast("list[Any]", node)):
@@ -101,15 +102,6 @@ def _referred(root: Schema, reference: str) -> Any:
         else:
             return None
     return node
-
-
-def _unescaped(step: str) -> str:
-    """A step of a JSON Pointer in a fragment as the key that it names."""
-    if "%" in step:
-        from urllib.parse import unquote  # some milliseconds that hardly any schema needs
-
-        step = unquote(step)
-    return step.replace("~1", "/").replace("~0", "~")
 
 
 def _is_index(key: str, items: list[Any]) -> bool:
