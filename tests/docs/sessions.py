@@ -25,6 +25,7 @@ from fuzz.specimens import specimens
 from tests.docs.pages import ROOT
 from tests.integration.ollama_server import Model, OllamaServer
 from tests.integration.provider import Provider, Received, answer
+from tests.warm import RUNLLM
 
 from runllm.schema import Contract
 
@@ -134,7 +135,9 @@ def session(folder: Path) -> Iterator[Session]:
     with Provider(_OBLIGING) as provider, OllamaServer(models) as ollama:
         environment = {
             **kept,
-            "PATH": os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join(
+                [str(tools), str(Path(RUNLLM).parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+            ),
             "HOME": str(home),
             "NO_COLOR": "1",
             "TERM": "xterm",

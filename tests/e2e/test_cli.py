@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from tests.integration.provider import Provider, answer, failure
+from tests.warm import RUNLLM
 
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
 APP = """#!/usr/bin/env -S runllm run
 ---
 name: echo

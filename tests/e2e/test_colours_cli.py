@@ -1,13 +1,12 @@
 """Colours: on a terminal, and nowhere for those who do not want them."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from tests.docs.sessions import on_a_terminal
+from tests.warm import RUNLLM
 
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
 EXAMPLE = str(Path(__file__).parent.parent.parent / "examples" / "subject.rllm")
 COMMANDS = [["validate", EXAMPLE], ["inspect", EXAMPLE], ["config"], ["doctor"], ["exectime", EXAMPLE]]
 COMMANDS += [["run", EXAMPLE, "message=@@none", "--max-retries", "0", "--model", "local/none", "-v"]]

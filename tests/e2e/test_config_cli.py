@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
+from tests.warm import RUNLLM
 
 
 class Shell:

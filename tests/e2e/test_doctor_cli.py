@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.integration.ollama_server import Model, OllamaServer
+from tests.warm import RUNLLM
 
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
 KEY = "sk-planted0123456789abcdef"
 
 

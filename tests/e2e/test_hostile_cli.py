@@ -6,14 +6,13 @@ import pty
 import re
 import select
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from tests.integration.provider import Provider, answer, failure
+from tests.warm import RUNLLM
 
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
 # Erase, title, link, clipboard, C1 CSI and OSC, bell, backspace, carriage return, hidden text, override, isolate.
 HOSTILE = (
     "a\x1b[2J\x1b]0;owned\x07\x1b]8;;http://evil/\x1b\\link\x1b]52;c;ZXZpbA==\x07\x9b31m\x9d0;x\x9c\x07\x08\x08\rover\x1b[8mhidden\x1b[0m"

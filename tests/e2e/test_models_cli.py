@@ -16,9 +16,9 @@ import pytest
 from tests.apps import leaf
 from tests.docs import sessions
 from tests.integration.hub_server import Fault, HubServer, gguf
+from tests.warm import RUNLLM
 
 ROOT = Path(__file__).parents[2]
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
 NAME = "hf:org/tiny-GGUF:tiny-Q4_K_M.gguf"
 DATA = gguf(400_000, window=1024)
 

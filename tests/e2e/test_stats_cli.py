@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from tests.integration.provider import Provider, answer
+from tests.warm import RUNLLM
 
 from runllm.cli import cli
 from runllm.errors import UsageError
 
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
 APP = """---
 name: echo
 description: Say it again.

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.apps import leaf
 from tests.integration.provider import Provider, answer
+from tests.warm import INSTALLED
 
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
 MALLORY, VICTIM = 1234, 1235
 # Another user, who may still read this interpreter where it lies in a closed folder.
 AS_VICTIM = [
@@ -55,7 +55,7 @@ class Shared:
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [*AS_VICTIM, RUNLLM, *arguments], capture_output=True, text=True, timeout=100, cwd=self.work,
+            [*AS_VICTIM, INSTALLED, *arguments], capture_output=True, text=True, timeout=100, cwd=self.work,
             stdin=subprocess.DEVNULL, env={**self.environment, **environment},
         )  # fmt: skip
 

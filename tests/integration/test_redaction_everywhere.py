@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import subprocess
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from tests.integration.provider import Provider, Received, Reply, answer
+from tests.warm import RUNLLM
 
 import runllm
 from runllm import redaction
@@ -24,7 +24,6 @@ from runllm.rendering import Paint, error_json, error_report
 from runllm.runtime import Runtime
 from runllm.stats.store import Store
 
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
 KEY = 'Zq7"\\ü/+Wk2=%Pn9#Lx4&Rt6'  # of no known shape, with what every encoding changes
 KEYS = {
     "OPENAI_API_KEY": "Aa1PlantedOpenaiKeyBb2",

@@ -5,7 +5,6 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +13,11 @@ import pytest
 from tests.apps import at, leaf
 from tests.integration.provider import Provider, answer
 from tests.moments import at_opening
+from tests.warm import RUNLLM
 
 from runllm import files
 from runllm.errors import FileAccessError
 from runllm.files import open_resolved
-
-RUNLLM = str(Path(sys.executable).with_name("runllm"))
 
 
 @pytest.fixture
