@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_cli import RUNLLM
 from tests.integration.provider import Provider, answer
+from tests.warm import INSTALLED, RUNLLM
 
 HEAD = """---
 name: {name}
@@ -67,13 +67,15 @@ class Home:
             text=True,
             timeout=TIMES * 2,
             cwd=self.folder,
-            env=self.environment(R=RUNLLM, **more),
+            env=self.environment(**{"R": RUNLLM, **more}),
             stdin=subprocess.DEVNULL,
         )
 
-    def start(self, *arguments: str, before: Callable[[], object] | None = None, **more: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, before: Callable[[], object] | None = None, program: str = RUNLLM, **more: str
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [RUNLLM, *arguments],
+            [program, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
@@ -159,7 +161,7 @@ def test_a_signal_in_the_middle_of_a_call_ends_the_run_cleanly_and_recorded(
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 @pytest.mark.parametrize("how", [[], ["--trust-python"]], ids=["sandboxed", "trusted"])
 def test_a_signal_in_a_block_leaves_no_process(home: Home, how: list[str]) -> None:
-    process = home.start("run", "block.rllm", "text=x", "--block-timeout", "5", *how)
+    process = home.start("run", "block.rllm", "text=x", "--block-timeout", "5", *how, program=INSTALLED)
     until(lambda: below(process.pid))
     children = below(process.pid)
     time.sleep(0.5)  # so that the block has begun
@@ -347,7 +349,7 @@ def test_in_a_folder_that_is_gone_it_runs_what_it_can_find(home: Home) -> None:
 
 @pytest.mark.parametrize("limit", ["-n 8", "-v 200000", "-u 1", "-t 20"])
 def test_with_little_of_everything_it_runs(home: Home, limit: str) -> None:
-    done = home.shell(f"ulimit {limit}; exec $R plain.rllm text=x")
+    done = home.shell(f"ulimit {limit}; exec $R plain.rllm text=x", R=INSTALLED)
     assert (done.returncode, json.loads(done.stdout)) == (0, {"answer": "x"})
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.docs.sessions import on_a_terminal
-from tests.e2e.test_cli import RUNLLM, command
+from tests.e2e.test_cli import command
 from tests.integration.ollama_server import Model, OllamaServer, Trouble
+from tests.warm import RUNLLM
 
 from runllm.engines.base import Setup
 from runllm.engines.local.engine import LocalEngine

@@ -16,17 +16,23 @@ SIZE = 8  # bytes of a number on the line
 
 
 def ask(folder, python, installed, arguments):
-    """Run the command line, and end as it ends."""
-    closed = any_closed()  # before anything is opened in their place
-    if not os.path.exists(f"{folder}/socket"):
-        start(folder, python)
-    if closed or not is_plain(folder):
+    """Run the command line, and end as it ends; really start it where only that shows what is asked for."""
+    line = None
+    try:
+        plain = has_three_streams()  # before anything is opened in their place
+        if not os.path.exists(f"{folder}/socket"):
+            start(folder, python)
+        os.umask(umask := os.umask(0))
+        given = marshal.dumps((installed, arguments, os.getcwd(), dict(os.environ), umask))
+        if plain and is_plain(folder):
+            line = socket.socket(socket.AF_UNIX)
+            line.connect(f"{folder}/socket")
+            socket.send_fds(line, [len(given).to_bytes(SIZE, "big")], [0, 1, 2])
+            line.sendall(given)
+    except OSError:  # limits, a folder that is gone
+        line = None
+    if line is None:
         os.execv(installed, [installed, *arguments])
-    line = socket.socket(socket.AF_UNIX)
-    line.connect(f"{folder}/socket")
-    given = marshal.dumps((installed, arguments, os.getcwd(), dict(os.environ), os.umask(0o77)))
-    socket.send_fds(line, [len(given).to_bytes(SIZE, "big")], [0, 1, 2])
-    line.sendall(given)
     pid = int.from_bytes(line.recv(SIZE), "big")
     for number in PASSED_ON:
         signal.signal(number, lambda number, _: os.kill(pid, number))
@@ -55,14 +61,9 @@ def start(folder, python):
         process.stdout.readline()
 
 
-def any_closed():
-    """Whether one of the three streams is closed."""
-    try:
-        for number in (0, 1, 2):
-            os.fstat(number)
-    except OSError:
-        return True
-    return False
+def has_three_streams():
+    """Whether those are open, and nothing else is that a fork would not have."""
+    return sorted(map(int, os.listdir("/dev/fd")))[:-1] == [0, 1, 2]  # the last one is of this look itself
 
 
 def is_plain(folder):

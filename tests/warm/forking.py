@@ -80,7 +80,7 @@ def listen(folder: Path, owner: int) -> Asked:
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(folder / "socket.made"))
     server.listen(64)
-    (folder / "facts").write_text(asking.facts())
+    (folder / "facts").write_text(asking.facts(), encoding="utf-8")
     (folder / "socket.made").replace(folder / "socket")
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -99,19 +99,11 @@ def listen(folder: Path, owner: int) -> Asked:
                     woken.recv(4096)
                     _reap(running, selector)
                 elif key.fileobj is server:
-                    line, _ = server.accept()
-                    asked = _receive(line)
-                    if not (pid := os.fork()):
-                        signal.set_wakeup_fd(-1)
-                        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                        for other in (server, woken, wakes, line, *running.values()):
+                    asked = _forked(server.accept()[0], running, selector)
+                    if asked is not None:
+                        for other in (server, woken, wakes, *running.values()):
                             other.close()
                         return asked
-                    for stream in asked.streams:
-                        os.close(stream)
-                    running[pid] = line
-                    line.sendall(pid.to_bytes(asking.SIZE, "big"))
-                    selector.register(line, selectors.EVENT_READ, pid)
                 else:  # whoever asked is gone
                     selector.unregister(key.fileobj)
                     with suppress(ProcessLookupError):
@@ -119,6 +111,26 @@ def listen(folder: Path, owner: int) -> Asked:
     for pid in running:
         os.kill(pid, signal.SIGKILL)
     os._exit(0)
+
+
+def _forked(line: socket.socket, running: dict[int, socket.socket], selector: selectors.BaseSelector) -> Asked | None:
+    """Fork for the command that stands on the line: what it asks in the fork, None in this process."""
+    try:
+        asked = _receive(line)
+    except (OSError, EOFError, ValueError):  # whoever asked is gone already
+        line.close()
+        return None
+    if not (pid := os.fork()):
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        line.close()
+        return asked
+    for stream in asked.streams:
+        os.close(stream)
+    running[pid] = line
+    line.sendall(pid.to_bytes(asking.SIZE, "big"))
+    selector.register(line, selectors.EVENT_READ, pid)
+    return None
 
 
 def _alive(pid: int) -> bool:
