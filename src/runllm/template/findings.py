@@ -16,11 +16,14 @@ from runllm.template.signatures import (
     FUNCTIONS,
     LOOP,
     METHODS,
-    RECURSION,
     Finding,
     finding,
+    function,
+    macro,
+    method_of,
     misgiven,
     misused,
+    of_loop,
     unknown,
 )
 from runllm.template.tree import Node
@@ -86,7 +89,7 @@ def findings(source: str, scope: Scope) -> list[Finding]:
     except TemplateError as error:
         where = {"offset": 0, "length": min(1, len(source))} | error.details
         return [Finding(offset=where["offset"], length=where["length"], message=error.message)]
-    found = islice(_Check(tree, read(tree), scope).all(), MAX_FINDINGS)
+    found = islice(_Check(source, tree, read(tree), scope).all(), MAX_FINDINGS)
     return sorted(found, key=lambda finding: finding.offset)
 
 
@@ -100,6 +103,7 @@ _BUILT_IN = (*FUNCTIONS, "caller", "loop", "self")
 
 @dataclass(frozen=True, slots=True)
 class _Check:
+    source: str
     tree: Node
     reading: Reading
     scope: Scope
@@ -108,10 +112,11 @@ class _Check:
         for node in self.tree.inside():
             if node.kind in _REFUSED:
                 yield finding(node, f"`{{% {node.kind} %}}` is not available here", _REFUSED[node.kind])
-            elif node.kind in ("filter", "test"):
-                yield from misused(node)
+            elif node.kind == "pipe":
+                for value, use in zip(node.parts, node.parts[1:], strict=False):
+                    yield from misused(use, value, self.source)
             elif node.kind == "chain" and node.parts[0].kind in ("constant", "array", "object"):
-                yield from _of_literal(node)
+                yield from self.of_literal(node)
         for call in self.reading.calls:
             yield from self.call(call)
         for chain in self.reading.chains:
@@ -119,38 +124,73 @@ class _Check:
         for chain in self.reading.loops:
             yield from self.loop(chain)
 
+    def of_literal(self, chain: Node) -> Iterator[Finding]:
+        """What is wrong with a call of a literal, or of its method."""
+        literal, key, *others = chain.parts
+        if key.kind == "call":
+            yield finding(literal, "this is no function")
+        elif key.kind == "key" and others and others[0].kind == "call":
+            yield from self.method("this", {literal.text or literal.kind}, key, others[0].parts)
+
     def call(self, call: Call) -> Iterator[Finding]:
-        name = call.name
-        if isinstance(call.bound, Node) and call.bound.kind == "macro":
-            yield from misgiven(name, _parameters_of(call.bound), call.arguments)
-        elif isinstance(call.bound, Node):
-            if all(part.kind != "recursive" for part in call.bound.parts):
+        name, bound = call.name, call.bound
+        if isinstance(bound, Node) and bound.kind == "macro":
+            yield from misgiven(macro(bound, block=call.block), name, call.arguments, self.source)
+        elif isinstance(bound, Node) and bound.kind == "for" and name.text == "loop":
+            if all(part.kind != "recursive" for part in bound.parts):
                 yield finding(name, "this loop cannot call itself", "Write `recursive` at its end.")
-            yield from misgiven(name, RECURSION, call.arguments)
-        elif call.bound is None and name.text in FUNCTIONS:
-            yield from misgiven(name, FUNCTIONS[name.text], call.arguments)
-        elif call.bound is None:
-            yield from unknown("function", name, FUNCTIONS, self.reading.assigned.union(_BUILT_IN))
+            yield from misgiven(of_loop(""), name, call.arguments, self.source)
+        elif bound is None and name.text in FUNCTIONS:
+            yield from misgiven(function(name.text, block=call.block), name, call.arguments, self.source)
+        elif bound is None:
+            yield from unknown("function", name, FUNCTIONS, self.reading.assigned)
+        elif isinstance(bound, Node) or (bound and not self.is_own(bound[0])):
+            yield finding(name, f"`{name.text}` is no function")
 
     def chain(self, chain: Chain) -> Iterator[Finding]:
-        if isinstance(chain.bound, Node) and chain.bound.kind == "for":
-            yield from _of_loop(chain)
-        if not chain.path or self.is_bound(chain):
+        if isinstance(chain.bound, Node) and chain.bound.kind == "for" and chain.marks[0].text == "loop":
+            yield from self.of_loop(chain)
+        elif chain.marks[0].text == "self" and len(chain.marks) == 1 and chain.method is not None:
+            yield from unknown("block", _named(chain.method), self.blocks())
+        if not chain.path or self.is_own(chain.path[0]):
             return
         reached = self.follow(chain)
         if isinstance(reached, Finding):
             yield reached
         elif reached is not None and chain.method is not None:
             types = declared_types(*reached) - {"null"}
-            yield from _method(f"`{_spelt(chain.path)}`", types, chain.method, chain.arguments)
+            yield from self.method(f"`{_spelt(chain.path)}`", types, chain.method, chain.arguments)
 
-    def is_bound(self, chain: Chain) -> bool:
-        """Whether the root is a name of the template itself, met where its binding is not in sight."""
-        root = chain.path[0]
+    def blocks(self) -> set[str]:
+        return {node.parts[0].names[0] for node in self.tree.inside() if node.kind == "block"}
+
+    def of_loop(self, chain: Chain) -> Iterator[Finding]:
+        """What is wrong with a step from `loop`."""
+        if step := (*chain.marks[1:], *([chain.method] if chain.method else []))[:1]:
+            named = _named(step[0])
+            if named.text not in LOOP:
+                yield finding(named, f"`loop` has no `{named.text}`", did_you_mean(named.text, tuple(LOOP)))
+            elif chain.method is step[0]:
+                yield from misgiven(of_loop(named.text), named, chain.arguments, self.source)
+
+    def method(self, owner: str, types: set[str], key: Node, given: Sequence[Node]) -> Iterator[Finding]:
+        """What is wrong with a call of a method of a value of these types, or of any."""
+        named = _named(key)
+        tables = {kind: table for kind, table in METHODS.items() if not types or kind in types}
+        if kinds := [kind for kind, table in tables.items() if named.text in table]:
+            if named.text != "format":  # a text may name any arguments
+                yield from misgiven(method_of(kinds, named.text), named, given, self.source)
+        else:
+            what = f"{owner} is {_one_of(sorted(types))}: it has" if types else "there is"
+            known = [name for table in tables.values() for name in table]
+            yield finding(named, f"{what} no method `{named.text}`", did_you_mean(named.text, known))
+
+    def is_own(self, root: Step) -> bool:
+        """Whether a root is a name of the template itself, met where its binding is not in sight."""
         return (root in self.reading.assigned or root in _BUILT_IN) and root not in self.roots()
 
     def loop(self, chain: Chain) -> Iterator[Finding]:
-        reached = None if self.is_bound(chain) else self.follow(chain)
+        reached = None if self.is_own(chain.path[0]) else self.follow(chain)
         if isinstance(reached, tuple) and isinstance(found := enter(*reached, Unwritten.ELEMENT), Impossible):
             place = Node(kind="chain", at=chain.marks[0].at, end=chain.marks[-1].end)
             yield finding(place, f"`{_spelt(chain.path)}` is {_one_of(found.types)}: a loop cannot run over it")
@@ -206,42 +246,9 @@ class _Check:
         return ""
 
 
-def _parameters_of(macro: Node) -> str:
-    """What a macro takes, as the tables have it; it need not be given any of it."""
-    caller = any(node.kind == "name" and node.text == "caller" for node in macro.inside())
-    names = [f"{name}?" for bind in macro.parts[1:-1] for name in bind.names]
-    return " ".join([*names, *(["*", "caller?"] if caller else [])])
-
-
-def _of_literal(chain: Node) -> Iterator[Finding]:
-    """What is wrong with a method that is called on a literal."""
-    literal, key, *others = chain.parts
-    if key.kind == "key" and others and others[0].kind == "call":
-        kind = literal.text or literal.kind
-        yield from _method("this", {kind}, key, others[0].parts)
-
-
-def _of_loop(chain: Chain) -> Iterator[Finding]:
-    """What is wrong with a step from `loop`."""
-    if step := (*chain.marks[1:], *([chain.method] if chain.method else []))[:1]:
-        named = Node(kind="key", at=step[0].at, end=step[0].end, text=str(step[0].value))
-        if named.text not in LOOP:
-            yield finding(named, f"`loop` has no `{named.text}`", did_you_mean(named.text, tuple(LOOP)))
-        elif chain.method is step[0]:
-            yield from misgiven(named, LOOP[named.text], chain.arguments)
-
-
-def _method(owner: str, types: set[str], key: Node, given: Sequence[Node]) -> Iterator[Finding]:
-    """What is wrong with a call of a method of a value of these types, or of any."""
-    known = {
-        name: text for kind, table in METHODS.items() if not types or kind in types for name, text in table.items()
-    }
-    named = Node(kind="key", at=key.at, end=key.end, text=str(key.value))
-    if named.text in known:
-        yield from misgiven(named, known[named.text], given)
-    else:
-        what = f"{owner} is {_one_of(sorted(types))}: it has" if types else "there is"
-        yield finding(named, f"{what} no method `{named.text}`", did_you_mean(named.text, tuple(known)))
+def _named(key: Node) -> Node:
+    """A key as a name."""
+    return Node(kind="name", at=key.at, end=key.end, text=str(key.value))
 
 
 def _broken(chain: Chain, index: int, verdict: Undeclared | Impossible) -> Finding:

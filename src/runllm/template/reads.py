@@ -7,7 +7,7 @@ A walk over the tree keeps the names that each block binds. A name bound to a ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from runllm.schema import Step, Unwritten
@@ -16,7 +16,8 @@ from runllm.values import frozen
 
 Path: TypeAlias = "tuple[Step, ...]"
 Bound: TypeAlias = "Path | Node"
-"""What a local name stands for: a path, empty where it is not known; the `for` that it is the `loop` of; a `macro`."""
+"""What a local name stands for: a path, empty where it is not known; the `for` that it is the `loop` of; a `macro`;
+other parts whose value is no function."""
 
 
 @frozen
@@ -41,11 +42,12 @@ class Chain:
 
 @frozen
 class Call:
-    """A call of a name, which stands for `bound` if it is the template's own."""
+    """A call of a name, which stands for `bound` if it is the template's own; in a `call` block with its body."""
 
     name: Node
     bound: Bound | None
     arguments: tuple[Node, ...]
+    block: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class Reading:
 
 _LONGEST_BOUND = 64  # steps that a local name may stand for; in `x = x.a`, again and again, each has one more
 _UNKNOWN: Path = ()
+_GIVE_ITEMS = frozenset({"attr", "d", "default", "first", "last", "max", "min", "sum"})
+"""Filters that may give what they were given, a macro say."""
 
 
 def read(tree: Node) -> Reading:
@@ -107,6 +111,8 @@ class _Walk:
             self.reading.loops.append(over)
         if over is not None and len(bind.names) == (1 if step is Unwritten.ELEMENT else 2):
             scope[bind.names[-1]] = (*over.path, step)
+        elif len(bind.names) == 1 and _has_plain_items(bind.parts[0]):
+            scope[bind.names[0]] = bind.parts[0]
         self.scoped({**scope, "loop": node}, *inner)
         self.scoped({}, otherwise)
 
@@ -144,7 +150,9 @@ class _Walk:
         chain = self.whole(bind.parts[0]) if bind.parts and len(bind.names) == 1 else None
         known = chain is not None and len(chain.path) <= _LONGEST_BOUND
         self.reading.assigned.update(bind.names)
-        self.scopes[-1] |= dict.fromkeys(bind.names, chain.path if chain and known else _UNKNOWN)
+        plain = len(bind.names) == 1 and bool(bind.parts) and _is_no_function(bind.parts[0])
+        stands_for = chain.path if chain and known else bind.parts[0] if plain else _UNKNOWN
+        self.scopes[-1] |= dict.fromkeys(bind.names, stands_for)
 
     def on_macro(self, node: Node) -> None:
         name, *binds, body = node.parts
@@ -154,7 +162,10 @@ class _Walk:
 
     def on_call_block(self, node: Node) -> None:
         *binds, call, body = node.parts
+        before = len(self.reading.calls)
         self.visit(call)
+        if call.kind == "chain" and [part.kind for part in call.parts] == ["name", "call"]:
+            self.reading.calls[before] = replace(self.reading.calls[before], block=True)
         self.with_parameters(binds, {}, body)
 
     def with_parameters(self, binds: Sequence[Node], scope: dict[str, Bound], body: Node) -> None:
@@ -162,7 +173,7 @@ class _Walk:
         self.scoped(scope | {name: _UNKNOWN for bind in binds for name in bind.names}, body)
 
     def on_block(self, node: Node) -> None:
-        self.scoped({"super": _UNKNOWN}, *node.parts)
+        self.scoped({}, *node.parts)
 
     def on_filter_block(self, node: Node) -> None:
         self.visit(node.parts[0])
@@ -211,3 +222,20 @@ class _Walk:
 
     def lookup(self, name: str) -> Bound | None:
         return next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
+
+
+def _is_no_function(node: Node) -> bool:
+    """Whether what an expression gives can surely not be called."""
+    last = node.parts[-1] if node.parts else node
+    return (
+        node.kind in ("constant", "array", "object")
+        or (node.kind == "operation" and not {"and", "or"}.intersection(node.names))
+        or (node.kind == "pipe" and not (last.kind == "filter" and last.text in _GIVE_ITEMS))
+    )
+
+
+def _has_plain_items(node: Node) -> bool:
+    """Whether a loop over an expression gives items that can surely not be called."""
+    if node.kind == "chain" and [part.kind for part in node.parts] == ["name", "call"]:
+        return node.parts[0].text == "range"
+    return node.is_literal

@@ -1,17 +1,19 @@
 """What filters, tests, functions and methods take, and what is wrong with what they are given.
 
-The tables were measured against the engine: a wrong name or number of arguments fails there in every run, and what
-it accepts is accepted here (`tests/unit/test_signatures.py` goes over all of them).
+The engine is the judge. A use is tried on a value of each kind, with its arguments as they are written and with many
+values for those that are not plain; it is wrong where it fails for all of them, and would fail in every run.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 
 from runllm.diagnostics import Severity, did_you_mean
+from runllm.template.environment import environment
 from runllm.template.tree import Node
+from runllm.template.views import Meter, show
 from runllm.values import frozen
 
 
@@ -39,113 +41,79 @@ def finding(node: Node, message: str, hint: str = "", severity: Severity = "erro
     return Finding(offset=node.at, length=node.end - node.at, message=message, hint=hint, severity=severity)
 
 
+# --- how they are written ------------------------------------------------------------------------
+
+
 def _table(lines: str) -> dict[str, str]:
-    """The parameters of each name, in the order of the alphabet."""
+    """What each name is given, as it is written, in the order of the alphabet."""
     parts = [line.partition(":") for line in lines.strip().splitlines()]
     return dict(sorted((name, text.strip()) for names, _, text in parts for name in names.split()))
 
 
-# Parameters as Python writes them: `/` behind those that are given by place alone, `*` before those that are given by
-# name alone, `?` on what may be left out, `...` on what may be given many times, `**` where any name may be given.
 FILTERS = _table("""
     abs bool capitalize count e escape first items last length lines list lower reverse safe string striptags title:
     upper urlencode:
-    attr: name /
-    batch slice: count:integer fill? /
-    chain zip: other... /
-    d default: other? boolean? /
-    dictsort: * case_sensitive:boolean? by:string? reverse:boolean?
-    filesizeformat: binary:boolean? /
-    float: default?
-    format: value... **
-    groupby: attribute:string * default? case_sensitive:boolean?
-    indent: width:integer? first:boolean? blank:boolean?
-    int: default? base:integer?
-    join: d? attribute:string?
-    map: filter:filter argument... **
-    max min unique: * attribute:string? case_sensitive:boolean?
-    pluralize: singular? plural? /
-    reject select: test:test? argument... /
-    rejectattr selectattr: attribute test:test? argument... /
-    replace: old new / count:integer?
-    round: precision:integer? method:string?
-    sort: * attribute:string? case_sensitive:boolean? reverse:boolean?
-    split: separator:string? maxsplit:integer? /
-    sum: attribute:string? start?
-    tojson: indent:integer?
-    trim: chars? /
-    truncate: length:integer? killwords? end? leeway:integer?
-    wordwrap: * width:integer? break_long_words:boolean? wrapstring:string? break_on_hyphens:boolean?
+    attr: name
+    batch slice: count, fill
+    chain zip: other, ...
+    d default: other, boolean
+    dictsort: case_sensitive=, by=, reverse=
+    filesizeformat: binary
+    float: default
+    format: value, ...
+    groupby: attribute, default=, case_sensitive=
+    indent: width, first, blank
+    int: default, base
+    join: d, attribute
+    map: filter, argument, ...
+    max min unique: attribute=, case_sensitive=
+    pluralize: singular, plural
+    reject select: test, argument
+    rejectattr selectattr: attribute, test, argument
+    replace: old, new, count
+    round: precision, method
+    sort: attribute=, case_sensitive=, reverse=
+    split: separator, maxsplit
+    sum: attribute, start
+    tojson: indent
+    trim: chars
+    truncate: length, killwords, end, leeway
+    wordwrap: width=, break_long_words=, wrapstring=, break_on_hyphens=
 """)
-_MAPPED_ATTRIBUTE = "* attribute default?"
 TESTS = _table("""
     boolean defined escaped even false filter float int integer iterable lower mapping none number odd safe sequence:
     string test true undefined upper:
-    divisibleby endingwith eq equalto ge greaterthan gt in le lessthan lt ne sameas startingwith: other /
+    divisibleby endingwith eq equalto ge greaterthan gt in le lessthan lt ne sameas startingwith: other
 """)
-_SIGNS = dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), "other /")
-"""Tests by another name, which only `select` and its like know."""
 FUNCTIONS = _table("""
-    cycler: items:list /
-    dict namespace: values? / **
-    joiner: separator? /
-    range: start:integer stop:integer? step:integer? /
+    cycler: items
+    dict namespace: values
+    joiner: separator
+    range: start, stop, step
 """)
 METHODS = {
     "object": _table("""
-        get: key default? /
+        get: key, default
         items keys values:
     """),
-    "array": _table("count: value /"),
+    "array": _table("count: value"),
     "string": _table("""
         capitalize isalnum isalpha isascii isdigit islower isnumeric isspace isupper lower title upper:
-        count find rfind: part:string /
-        endswith startswith: part /
-        format: value... **
-        join: items /
-        lstrip rstrip strip: chars:string? /
-        replace: old:string new:string count:integer? /
-        split: separator:string? maxsplit:integer? /
-        splitlines: keepends:boolean? /
+        count find rfind: part
+        endswith startswith: part
+        format: value, ...
+        join: items
+        lstrip rstrip strip: chars
+        replace: old, new, count
+        split: separator, maxsplit
+        splitlines: keepends
     """),
 }
 LOOP = _table("""
     depth depth0 first index index0 last length nextitem previtem revindex revindex0:
-    changed: value... /
-    cycle: item value... /
+    changed: value, ...
+    cycle: item, ...
 """)
-RECURSION = "items /"
-
-
-@frozen
-class _Parameter:
-    name: str
-    kind: str
-    required: bool
-    many: bool
-    place: bool
-    keyword: bool
-
-
-_WRITTEN = re.compile(r"(\w+)(?::(\w+))?(\?|\.\.\.)?")
-
-
-@lru_cache(maxsize=256)
-def _parameters(text: str) -> tuple[_Parameter, ...]:
-    parts = text.split()
-    slash, star = (parts.index(sign) if sign in parts else -1 for sign in "/*")
-    return tuple(
-        _Parameter(
-            name=found[1],
-            kind=found[2] or "",
-            required=not found[3],
-            many=found[3] == "...",
-            place=star < 0 or at < star,
-            keyword=at > slash and found[3] != "...",
-        )
-        for at, part in enumerate(parts)
-        if (found := _WRITTEN.fullmatch(part))
-    )
 
 
 def unknown(what: str, node: Node, known: Collection[str], also: Collection[str] = ()) -> Iterator[Finding]:
@@ -154,132 +122,161 @@ def unknown(what: str, node: Node, known: Collection[str], also: Collection[str]
         yield finding(node, f"there is no {what} `{node.text}`", did_you_mean(node.text, tuple(known)))
 
 
-def misused(node: Node) -> Iterator[Finding]:
-    """What is wrong with a `filter` or `test`: its name, or what it is given."""
+# --- what is tried -------------------------------------------------------------------------------
+
+
+@frozen
+class Use:
+    """A way to use something, as a template around a value and around arguments.
+
+    Attributes:
+        before: the template up to the value.
+        between: from the value to the arguments.
+        after: the rest.
+        owners: what stands for the value, one after the other.
+        written: the arguments that there are, as an author writes them.
+    """
+
+    before: str = "{% set it = ("
+    between: str = ""
+    after: str = " %}"
+    owners: tuple[str, ...] = ("",)
+    written: str = ""
+
+
+_VALUES = ("'a b'", "['b', 'a']", "{'a': 1}", "3", "'1'", "1.5", "true", "none", "[1]", "[[1, 2]]", "[{'a': 1}]")
+"""A value of each kind that a filter or test may be given."""
+_ARGUMENTS = ("2", "'upper'", "true", "['a']", "'eq'", "'key'", "'floor'", "{'a': 1}")
+"""Among them is one for every parameter: numbers, texts, names of filters and tests, words that are options."""
+_OWNERS = {"object": ("{'a': 1}", "object"), "array": ("['a']", "array"), "string": ("'a b'",)}
+"""Values with methods: of a template's own making, and of its data."""
+_OF_NAMES = frozenset({"map", "reject", "select"})
+_MOST_TRIED = 1200
+
+
+def method_of(kinds: Collection[str], name: str) -> Use:
+    """A method of a value of one of these types."""
+    owners = tuple(owner for kind in kinds for owner in _OWNERS[kind])
+    written = next(METHODS[kind][name] for kind in kinds)
+    return Use(between=f").{name}", owners=owners, written=written)
+
+
+def function(name: str, *, block: bool = False) -> Use:
+    """A function of the engine, called in an expression or by a `call` block."""
+    return _called(name, FUNCTIONS[name], block=block)
+
+
+def macro(node: Node, *, block: bool = False) -> Use:
+    """A macro of the template, called in an expression or by a `call` block."""
+    name, *binds, body = node.parts
+    names = [name for bind in binds for name in bind.names]
+    caller = any(part.kind == "name" and part.text == "caller" for part in body.inside())
+    made = f"{{% macro {name.names[0]}({', '.join(names)}) %}}{{{{ {'caller' if caller else 0} }}}}{{% endmacro %}}"
+    return _called(name.names[0], ", ".join(names), block=block, before=made)
+
+
+def _called(name: str, written: str, *, block: bool, before: str = "") -> Use:
+    if block:
+        return Use(before=f"{before}{{% call ", between=name, after=" %}{% endcall %}", written=written)
+    return Use(before=f"{before}{{% set it = ", between=name, written=written)
+
+
+def of_loop(name: str) -> Use:
+    """What `loop` has; without a name its call."""
+    if name:
+        before = "{% for it in [1, 2] %}{% set it = "
+        return Use(before=before, between=f"loop.{name}", after=" %}{% endfor %}", written=LOOP[name])
+    before = "{% for it in [1] recursive %}{% if loop.first and loop.depth < 2 %}{% set it = "
+    return Use(before=before, between="loop", after=" %}{% endif %}{% endfor %}", written="items")
+
+
+def misused(node: Node, value: Node, source: str) -> Iterator[Finding]:
+    """What is wrong with a `filter` or `test` of a value: its name, or what it is given."""
+    name, given = node.text, node.parts
     known = FILTERS if node.kind == "filter" else TESTS
     yield from unknown(node.kind, node, known)
-    if node.text == "map" and any(argument.text == "attribute" for argument in node.parts):
-        yield from misgiven(node, _MAPPED_ATTRIBUTE, node.parts)
-    elif node.text in known:
-        yield from misgiven(node, known[node.text], node.parts)
-    if node.text == "map" and node.parts and not node.parts[0].text:
-        for argument in node.parts:
+    if name not in known or (name == "format" and not value.is_literal):  # a text may name any arguments
+        return
+    owners = (source[value.at : value.end],) if value.is_literal else _VALUES
+    if not value.is_literal and name in ("selectattr", "rejectattr") and given[1:]:
+        name, given = "select", given[1:]  # as that does to what the attribute holds
+    if not value.is_literal and name in _OF_NAMES:  # those look at nothing where there is no item
+        owners = tuple(f"[{owner}]" for owner in _VALUES)
+    between = f")|{name}" if node.kind == "filter" else f") is {name}"
+    after = "|list %}" if name == "chain" else " %}"  # that looks at nothing before it is read
+    yield from misgiven(Use(between=between, after=after, owners=owners, written=known[name]), node, given, source)
+    if name == "map" and given and not given[0].text:
+        for argument in given:
             if argument.text.isidentifier() and argument.text != "attribute":
                 message = f"`map` hands no arguments on by name: `{argument.text}` has no effect"
                 yield finding(argument, message, "Give it by place, or use a loop.", "warning")
 
 
-def misgiven(node: Node, text: str, given: Sequence[Node]) -> Iterator[Finding]:
-    """What is wrong with arguments for these parameters; with unpacked ones among them, nothing is known.
+def misgiven(use: Use, name: Node, given: Sequence[Node], source: str) -> Iterator[Finding]:
+    """What is wrong with arguments; with unpacked ones among them, nothing is known.
 
     Args:
-        node: what they are given to.
-        text: its parameters, as the tables have them.
+        use: what they are given to.
+        name: its name, where it is used.
         given: the arguments.
+        source: the template.
     """
     if any(argument.text.startswith("*") for argument in given):
         return
-    found = _parameters(text)
-    by_place = [argument for argument in given if not argument.text]
-    places = [parameter for parameter in found if parameter.place]
-    while places and places[-1].many and len(places) < len(by_place):
-        places.append(places[-1])
-    if len(by_place) > len(places):
-        yield _too_many(node, by_place[len(places)], found)
-    pairs = list(zip(places, by_place, strict=False))
-    if node.text == "namespace" and by_place and len(given) > len(by_place):
-        yield finding(node, "`namespace` takes one object, or names, not both")
-    yield from _by_name(node, text, given[len(by_place) :], pairs)
-    for parameter in found:
-        if parameter.required and all(parameter is not other for other, _ in pairs):
-            yield finding(node, f"`{node.text}` needs `{parameter.name}`", f"Write `{_shown(node, found)}`.")
-    for parameter, argument in pairs:
-        yield from _of_wrong_type(node, parameter, argument.parts[0])
-        if parameter.kind in ("filter", "test"):
-            yield from _named(parameter.kind, argument.parts[0], by_place[by_place.index(argument) + 1 :])
+    texts = [_text(argument, source) for argument in given]
+    why = _refusal(use, tuple(texts))
+    if not why:
+        return
+    called = str(name.value or name.text)
+    known = {"unknown filter": FILTERS, "unknown test": TESTS}.get(why, ())
+    for value in (argument.parts[0] for argument in given if known):
+        if isinstance(value.value, str) and value.value not in FILTERS and value.value not in TESTS:
+            named = Node(kind="name", at=value.at, end=value.end, text=value.value)
+            yield from unknown(why.removeprefix("unknown "), named, known)
+            return
+    place = name
+    for at in reversed(range(len(given))):
+        before, after = texts[:at], texts[at + 1 :]
+        if not (_refusal(use, (*before, (texts[at][0], ""), *after)) and _refusal(use, (*before, *after))):
+            place = given[at]
+            break
+    yield finding(place, f"`{called}` fails like this: {why}", f"It is written `{called}({use.written})`.")
 
 
-def _by_name(node: Node, text: str, given: Sequence[Node], pairs: list[tuple[_Parameter, Node]]) -> Iterator[Finding]:
-    """What is wrong with arguments that are given by name; those that are right join the `pairs`."""
-    found = _parameters(text)
-    for argument in given:
-        meant = next((one for one in found if one.keyword and one.name == argument.text), None)
-        if meant and all(parameter is not meant for parameter, _ in pairs):
-            pairs.append((meant, argument))
-        elif meant:
-            yield finding(argument, f"`{node.text}` is given `{argument.text}` twice")
-        elif "**" not in text:
-            yield _unnamed(node, argument, found)
+def _text(argument: Node, source: str) -> tuple[str, str]:
+    """How an argument is introduced, and its value as it is written; that is empty where it may be anything."""
+    value = argument.parts[0]
+    before = f"{argument.text}=" if argument.text else ""
+    return before, source[value.at : value.end] if value.is_literal else ""
 
 
-def _named(kind: str, name: Node, given: Sequence[Node]) -> Iterator[Finding]:
-    """What is wrong with a filter or test that is named by a text, and with what it is handed."""
-    known = FILTERS if kind == "filter" else TESTS
-    if name.kind == "constant" and isinstance(name.value, str):
-        named = Node(kind=kind, at=name.at, end=name.end, text=name.value)
-        yield from unknown(kind, named, known, _SIGNS if kind == "test" else ())
-        if text := {**_SIGNS, **known}.get(name.value):
-            yield from misgiven(named, text, given)
+@lru_cache(maxsize=2048)
+def _refusal(use: Use, given: tuple[tuple[str, str], ...]) -> str:
+    """What the engine says where it renders with none of the values; empty where it does with one, or may.
+
+    Args:
+        use: what is tried.
+        given: each argument, as from `_text`.
+    """
+    tried, said = 0, ""
+    for chosen in product(*([text] if text else _ARGUMENTS for _, text in given)):
+        written = ", ".join(name + text for (name, _), text in zip(given, chosen, strict=True))
+        for owner in use.owners:
+            said, tried = _said(f"{use.before}{owner}{use.between}({written}){use.after}"), tried + 1
+            if not said or tried > _MOST_TRIED:
+                return ""
+    return said
 
 
-def _too_many(node: Node, argument: Node, found: Sequence[_Parameter]) -> Finding:
-    if not found:
-        return finding(argument, f"`{node.text}` takes no arguments")
-    most = sum(parameter.place for parameter in found)
-    if most:
-        how_many = f"{most} argument{'s' if most > 1 else ''}"
-        return finding(argument, f"`{node.text}` takes no more than {how_many}", f"Write `{_shown(node, found)}`.")
-    hint = f"Write `{found[0].name}=` before it, say: it takes {', '.join(f'`{one.name}`' for one in found)}."
-    return finding(argument, f"`{node.text}` takes arguments by name only", hint)
+def _said(source: str) -> str:
+    """What the engine says against a template; empty where it renders."""
+    import minijinja
 
-
-def _unnamed(node: Node, argument: Node, found: Sequence[_Parameter]) -> Finding:
-    known = [parameter.name for parameter in found if parameter.keyword]
-    if any(parameter.name == argument.text for parameter in found) or (found and not known):
-        hint = f"Write `{_shown(node, found)}`, without names."
-        return finding(argument, f"`{node.text}` does not take `{argument.text}` by name", hint)
-    return finding(argument, f"`{node.text}` takes no `{argument.text}`", did_you_mean(argument.text, known))
-
-
-def _shown(node: Node, found: Sequence[_Parameter]) -> str:
-    """How a call is written, with all that it may be given."""
-    shown = ", ".join(one.name if one.place else f"{one.name}=" for one in found)
-    return f"{node.text}({shown})"
-
-
-_PLAIN = {
-    "array": "a list",
-    "object": "an object",
-    "string": "text",
-    "integer": "a number",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "none",
-}
-_NAME = ("integer", "number", "boolean", "array", "object")
-_REFUSES = {
-    "integer": ("string", "array", "object"),
-    "boolean": ("string", "integer", "number", "array", "object"),
-    "string": _NAME,
-    "filter": _NAME,
-    "test": _NAME,
-    "array": ("integer", "number", "boolean"),
-    "list": ("integer", "number", "boolean", "string", "null"),
-}
-_WANTED = {
-    **_PLAIN,
-    "integer": "a whole number",
-    "list": "a list",
-    "filter": "the name of a filter",
-    "test": "the name of a test",
-}
-
-
-def _of_wrong_type(node: Node, parameter: _Parameter, value: Node) -> Iterator[Finding]:
-    """A literal that the engine takes for nothing that a parameter could be."""
-    kind = value.text if value.kind == "constant" else value.kind
-    refused = _REFUSES.get(parameter.kind, ())
-    if kind in refused or (kind == "null" and refused and parameter.required):
-        yield finding(
-            value, f"`{parameter.name}` of `{node.text}` must be {_WANTED[parameter.kind]}, not {_PLAIN[kind]}"
-        )
+    data = {"object": show({"a": 1}, Meter()), "array": show(["a"], Meter())}
+    try:
+        environment().render_str(source, **data)
+    except minijinja.TemplateError as error:
+        return error.detail or error.message.partition(" (in ")[0]
+    except Exception as error:
+        return str(error)
+    return ""

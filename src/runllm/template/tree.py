@@ -73,6 +73,13 @@ class Node:
         for part in self.parts:
             yield from part.inside()
 
+    @property
+    def is_literal(self) -> bool:
+        """Whether it is a value that is written out."""
+        if self.kind in ("array", "object") or (self.kind == "operation" and self.names == ("-",)):
+            return all(part.is_literal for part in self.parts)
+        return self.kind == "constant"
+
 
 class UnreadError(Exception):
     """A tag says what the parser does not know, or is nested too deeply, at `offset`."""
