@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,13 +12,13 @@ from runllm.schema import (
     Schema,
     Scope,
     Value,
+    filling,
     mapping_in,
     reachable,
     resolve,
     side_by_side,
     standalone,
     step_from,
-    together,
     types_of,
 )
 from runllm.template.types import infer
@@ -61,13 +60,9 @@ class Place:
         """The place at a key or an index of a value that is here."""
         kind = "array" if isinstance(step, int) else "object"
         inner = step_from(self.root, Value({"allOf": [self.schema, {"type": kind}]}), step).schema
-        nodes = [node for schema in self.filling for node in together(self.root, schema)]
-        if isinstance(step, int):
-            filling = [node["items"] for node in nodes if isinstance(node.get("items"), Mapping)]
-        else:
-            filling = [node["properties"][step] for node in nodes if step in node.get("properties", {})]
         plain = self.plain and _is_plain(resolve(self.root, self.schema))
-        return Place(self.root, {} if inner is True else inner, tuple(filling), plain)
+        filled = tuple(filling(self.root, self.filling, step))
+        return Place(self.root, {} if inner is True else inner, filled, plain)
 
     def takes(self, kind: str) -> bool:
         """Whether a value of this JSON type may fit here."""

@@ -17,6 +17,7 @@ from runllm.schema.facts import (
     declared_types,
     defaults,
     enter,
+    filling,
     listed,
     schema_at,
     stated,
@@ -47,7 +48,7 @@ from runllm.schema.words import described
 __all__ = [
     "Contract", "Fit", "Found", "Impossible", "Known", "Schema", "Scope", "Step",
     "Undeclared", "Unwritten", "Value", "branches", "declared_properties", "declared_types", "defaults", "described",
-    "enter", "fit", "follow", "is_named", "list_in", "listed", "mapping_in", "normal_form", "object_of",
+    "enter", "filling", "fit", "follow", "is_named", "list_in", "listed", "mapping_in", "normal_form", "object_of",
     "reachable", "read_text", "resolve", "schema_at", "schema_problems", "side_by_side", "standalone", "stated",
     "step_from", "subschemas", "together", "type_of", "types_of", "union",
 ]  # fmt: skip

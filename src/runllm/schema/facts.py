@@ -147,12 +147,17 @@ def defaults(root: Schema, schemas: Iterable[Any], step: str | int) -> tuple[boo
 
     A default is taken as it stands: what it leaves out inside stays out.
     """
+    found = filling(root, schemas, step)
+    given = isinstance(step, str) and any("default" in resolve(root, sub) for sub in found)
+    return given, [] if given else found
+
+
+def filling(root: Schema, schemas: Iterable[Any], step: str | int) -> list[Any]:
+    """The schemas whose defaults are filled in at a property or an item of a value for which these fill them in."""
     nodes = [node for schema in schemas for node in together(root, schema)]
     if isinstance(step, int):
-        return False, [node["items"] for node in nodes if isinstance(node.get("items"), Mapping)]
-    found = [declared[step] for node in nodes if step in (declared := mapping_in(node, "properties"))]
-    given = any("default" in resolve(root, sub) for sub in found)
-    return given, [] if given else found
+        return [node["items"] for node in nodes if isinstance(node.get("items"), Mapping)]
+    return [declared[step] for node in nodes if step in (declared := mapping_in(node, "properties"))]
 
 
 class _Facts(NamedTuple):
