@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runllm.diagnostics import Problem, Severity, Span
-from runllm.schema import Contract
+from runllm.schema import Contract, Schema, object_of
 from runllm.values import frozen
 
 Phase = Literal["pre", "check", "post"]
@@ -121,18 +121,12 @@ class Block:
     line: int
 
 
-def vars_schema(blocks: Iterable[Block]) -> dict[str, Any] | None:
+def vars_schema(blocks: Iterable[Block]) -> Schema | None:
     """The schema of `vars` after these blocks: their `pre` outputs; None where one does not declare them."""
     before = [block for block in blocks if block.phase == "pre"]
     if any(block.outputs is None and block.inputs is None for block in before):
         return None
-    names = [name for block in before for name in block.outputs or ()]
-    return {
-        "type": "object",
-        "properties": {name: {} for name in names},
-        "required": names,
-        "additionalProperties": False,
-    }
+    return object_of({name: {} for block in before for name in block.outputs or ()})
 
 
 @frozen
