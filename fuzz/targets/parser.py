@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from fuzz.harness import HERE
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import class_of, problem_as_json
+from runllm.notices import excerpt
 from runllm.parser import Parsed, parse
 from runllm.project.check import analyse
-from runllm.redaction import excerpt
 
 TOKENS = (
     "---\n", "name: x\n", "version: 1.0.0\n", "max_context_window: 100\n", "input_schema: ", "output_schema: ",

@@ -42,7 +42,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from runllm.diagnostics import Problem, Span
-from runllm.redaction import excerpt, redact, redact_text
+from runllm.notices import excerpt
+from runllm.redaction import redact, redact_text
 
 _LONGEST_SOURCE = 2000
 _CATALOGUE: dict[str, type[RunllmError]] = {}

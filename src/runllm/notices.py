@@ -1,13 +1,51 @@
-"""What a user must hear of that stops nothing, told once in a process by Python's own warnings."""
+"""What a user is shown of a problem: the line where it stands, and of what stops nothing, one warning in a process."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from runllm.diagnostics import Problem
+from runllm.diagnostics import Problem, Span
+from runllm.redaction import redact_text
+from runllm.terminal import harmless
+from runllm.values import frozen
+
+LONGEST = 160
+"""Characters of a line that are shown, see `excerpt`."""
+_MARGIN = 10_000  # a line may be the whole file: so far on each side a secret is looked for, of which a part is shown
+
+
+@frozen
+class Excerpt:
+    """A line, or what stands around the place in a long one.
+
+    Attributes:
+        text: what is shown, `…` where it was cut.
+        start: where the place begins in it, counted from 0.
+        length: how many of its characters the place takes; at least 1.
+    """
+
+    text: str
+    start: int
+    length: int
+
+
+def excerpt(span: Span, most: int = LONGEST) -> Excerpt:
+    """The line of a span; of a long one `most` characters, a third of them before the place."""
+    column = span.column - 1
+    left = max(0, column - _MARGIN)
+    line = span.text[left : column + _MARGIN]
+    shown, start = _harmless(line), len(_harmless(line[: column - left]))
+    stretch = max(1, len(_harmless(line[column - left : column - left + span.length])))
+    if len(shown) > most:
+        first = max(0, min(start - most // 3, len(shown) - most))
+        before, after = "…" if first or left else "", "…" if first + most < len(shown) else ""
+        shown, start = f"{before}{shown[first : first + most]}{after}", start - first + len(before)
+    return Excerpt(text=shown, start=min(start, len(shown)), length=max(1, min(stretch, len(shown) - start)))
+
+
+def _harmless(text: str) -> str:
+    return harmless(redact_text(text))
 
 
 class SettingsWarning(UserWarning):
@@ -32,8 +70,6 @@ def tell(problems: Iterable[Problem]) -> None:
 @cache
 def _tell(problem: Problem) -> None:
     import warnings
-
-    from runllm.redaction import redact_text
 
     said = redact_text(f"{problem.message}. {problem.hint}".rstrip())
     warnings.warn(SettingsWarning(said, problem), stacklevel=4)

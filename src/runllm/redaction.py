@@ -14,13 +14,7 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any, cast
 
-from runllm.diagnostics import Span
-from runllm.terminal import harmless
-from runllm.values import frozen
-
 MASK = "[redacted]"
-LONGEST = 160
-"""Characters of a line that are shown, see `excerpt`."""
 
 # Compiled when they are first used, and kept by `re`: every command imports this, and few show anything.
 _NAMED_LIKE_ONE = r"""(?ix)
@@ -31,7 +25,6 @@ _NAMED_LIKE_ONE = r"""(?ix)
       (?! .* (?: file | path | id | env | name | url | arn ) $ )
     """
 _SHORTEST_SECRET = 8
-_MARGIN = 10_000  # a line may be the whole file: so far on each side a secret is looked for, of which a part is shown
 _LONGEST_NAME = 100  # of a longer one, which a model may have made, the end
 _PLAIN = r"[^\\\"'/\x00-\x1f]*"
 _CUT_OFF = 8  # characters of a secret that are taken for its beginning where a text ends
@@ -223,36 +216,3 @@ def _in_base64(raw: bytes, encode: Any) -> Iterator[str]:
         text = encode(b"\0" * before + raw).decode().rstrip("=")
         clean = (before + len(raw)) % 3 == 0
         yield text[(0, 2, 3)[before] : len(text) if clean else -1]
-
-
-@frozen
-class Excerpt:
-    """A line, or what stands around the place in a long one.
-
-    Attributes:
-        text: what is shown, `…` where it was cut.
-        start: where the place begins in it, counted from 0.
-        length: how many of its characters the place takes; at least 1.
-    """
-
-    text: str
-    start: int
-    length: int
-
-
-def excerpt(span: Span, most: int = LONGEST) -> Excerpt:
-    """The line of a span; of a long one `most` characters, a third of them before the place."""
-    column = span.column - 1
-    left = max(0, column - _MARGIN)
-    line = span.text[left : column + _MARGIN]
-    shown, start = _harmless(line), len(_harmless(line[: column - left]))
-    stretch = max(1, len(_harmless(line[column - left : column - left + span.length])))
-    if len(shown) > most:
-        first = max(0, min(start - most // 3, len(shown) - most))
-        before, after = "…" if first or left else "", "…" if first + most < len(shown) else ""
-        shown, start = f"{before}{shown[first : first + most]}{after}", start - first + len(before)
-    return Excerpt(text=shown, start=min(start, len(shown)), length=max(1, min(stretch, len(shown) - start)))
-
-
-def _harmless(text: str) -> str:
-    return harmless(redact_text(text))

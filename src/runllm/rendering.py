@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem, clip
-from runllm.redaction import excerpt, redact, redact_text
+from runllm.notices import excerpt
+from runllm.redaction import redact, redact_text
 from runllm.terminal import harmless
 
 if TYPE_CHECKING:

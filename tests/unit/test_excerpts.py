@@ -1,4 +1,4 @@
-"""`runllm.redaction.excerpt`: what is shown of the line that a problem stands in."""
+"""`runllm.notices.excerpt`: what is shown of the line that a problem stands in."""
 
 import json
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from runllm.diagnostics import Problem, Span
 from runllm.errors import problem_as_json
-from runllm.redaction import LONGEST, excerpt
+from runllm.notices import LONGEST, excerpt
 from runllm.rendering import Paint, problem_report
 
 KEY = "sk-proj-0123456789abcdefghijklmnop"
