@@ -182,9 +182,9 @@ def chosen(known: Iterable[str], extent: str) -> list[str]:
 def main(mode: str, extent: str = "all") -> None:
     """Call each, and print."""
     watch = Watch()  # before anything of runllm's, so that nothing is refused before it is seen
-    from runllm.engines import providers, table
+    from runllm.engines import providers
 
-    os.environ.update(planted({*variables(table.folder()), *OF_THE_SDK}) | ACCOUNTS)
+    os.environ.update(planted({*variables(providers.folder()), *OF_THE_SDK}) | ACCOUNTS)
     os.environ["OPENAI_CUSTOM_HEADERS"] = "X-Gateway: planted.OPENAI_CUSTOM_HEADERS.value"
     listener = Listener(_authority() if mode == "proxy" else None)
     if mode == "proxy":

@@ -20,7 +20,7 @@ import pytest
 from tests.apps import NamedEngine
 from tests.integration.provider import CUT, HTML, NO_CHOICES, Provider, Reply, answer, failure
 
-from runllm.engines import providers, table
+from runllm.engines import providers
 from runllm.engines.litellm import LiteLLMEngine, _close_clients
 from runllm.errors import (
     AuthenticationError,
@@ -416,12 +416,12 @@ def test_tests_cannot_reach_out(ask, base):
 def test_litellm_is_not_installed(engine, environment):
     """The error says what to install."""
     environment.setitem(sys.modules, "litellm", None)
-    table.folder.cache_clear()
+    providers.folder.cache_clear()
     try:
         with pytest.raises(EngineUnavailableError, match="not installed"):
             engine.ready(Endpoint(model="openai/gpt-4o"))
     finally:
-        table.folder.cache_clear()
+        providers.folder.cache_clear()
 
 
 # --- the whole process ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.test_cli import command
 from tests.integration.provider import Provider, Reply, answer
 
-from runllm.engines import litellm, table
+from runllm.engines import litellm, providers
 from runllm.results import Endpoint, Usage
 
 APP = """---
@@ -42,7 +42,7 @@ _USAGES = ({}, {"cached_tokens": 40, "reasoning_tokens": 5}, {"written_tokens": 
 
 def _chats(library: Any) -> Iterator[tuple[str, str]]:
     for name, entry in library.model_cost.items():
-        provider = table.family(entry)
+        provider = providers.family(entry)
         if entry.get("mode") in ("chat", "completion", "responses") and provider not in _OWN_WAY:
             yield name, provider
 
@@ -69,10 +69,10 @@ def _theirs(library: Any, name: str, provider: str, usage: Usage, service: str |
 def test_every_chat_model_costs_what_litellm_says_at_and_around_each_threshold(service, monkeypatch):
     """Those without a price, which LiteLLM gives for nothing, are unknown here."""
     library = litellm._library()
-    monkeypatch.setattr(table, "entry", library.model_cost.get)  # the same table: else it is searched 3,700 times
+    monkeypatch.setattr(providers, "entry", library.model_cost.get)  # the same table: else it is searched 3,700 times
     wrong, compared, tiered = [], 0, 0
     for name, provider in _chats(library):
-        price = table.price(Endpoint(model=name))
+        price = providers.price(Endpoint(model=name))
         if price is None or "off_peak_pricing" in library.model_cost[name]:
             continue
         if service and (service not in price.services or provider == "fireworks_ai"):  # there LiteLLM forgets it

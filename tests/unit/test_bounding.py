@@ -7,9 +7,8 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from runllm.engines.local.bounding import BudgetTooSmallError, bounded
-from runllm.engines.local.grammar import grammar
-from runllm.engines.local.patterns import PATTERNS, integer_pattern, number_form, number_pattern
+from runllm.engines.local.bounding import PATTERNS, BudgetTooSmallError, bounded
+from runllm.engines.local.grammar import grammar, integer_pattern, number_form, number_pattern
 from runllm.schema import Contract
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "spec" / "schemas.yaml").read_text(encoding="utf-8"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 
 from runllm.engines.access import Access
-from runllm.engines.chat import arguments, form, is_strict
+from runllm.engines.chat import Forms, arguments, is_strict
 from runllm.results import Endpoint, Message, Request
 
 ACCESS = Access(provider="openai", api_base=None, api_key=None)
@@ -44,9 +45,19 @@ def test_strict_only_where_openai_takes_it(schema, strict):
 def test_providers_that_take_no_schema():
     """Get what they do take."""
     asked = Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
-    for provider, expected in (("deepseek", {"type": "json_object"}), ("cohere_chat", None)):
+    for provider, expected in (("deepseek", {"response_format": {"type": "json_object"}}), ("cohere_chat", {})):
         access = Access(provider=provider, api_base=None, api_key=None)
-        assert form(asked, access) == expected
+        assert Forms().of(asked, access) == expected
+
+
+def test_a_refused_form_is_not_asked_for_again():
+    """For this schema at this endpoint alone."""
+    forms, asked = Forms(), Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
+    assert forms.of(asked, ACCESS)["response_format"]["json_schema"]["strict"]
+    forms.refused(asked)
+    assert forms.of(asked, ACCESS) == {}
+    assert forms.of(replace(asked, schema=closed({})), ACCESS) != {}
+    assert forms.of(replace(asked, endpoint=Endpoint(model="other")), ACCESS) != {}
 
 
 def test_nothing_the_caller_holds_is_shared():
@@ -60,10 +71,12 @@ def test_nothing_the_caller_holds_is_shared():
         schema=closed(N),
     )
     before = copy.deepcopy((params, native, asked.schema))
-    made, wished = arguments(asked, ACCESS), form(asked, ACCESS)
+    forms = Forms()
+    made, wished = arguments(asked, ACCESS), forms.of(asked, ACCESS)
     made["logit_bias"]["1"] = made["options"]["a"] = None
-    wished["json_schema"]["schema"]["properties"].clear()
+    wished["response_format"]["json_schema"]["schema"]["properties"].clear()
     assert (params, native, asked.schema) == before
+    assert forms.of(asked, ACCESS)["response_format"]["json_schema"]["schema"] == asked.schema
 
 
 def test_the_runtime_has_the_last_word():

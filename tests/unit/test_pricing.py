@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runllm.engines import table
+from runllm.engines import providers
 from runllm.engines.ollama import OllamaEngine
 from runllm.pricing import FREE, Price, Rates, flat
 from runllm.results import Endpoint, Usage
@@ -51,7 +51,7 @@ def test_the_most_is_no_less_than_any_call_that_fills_the_window():
 
 def test_each_call_may_cost_beside_its_tokens():
     """Some models that search take so much for each question."""
-    price = table.price(Endpoint(model="perplexity/sonar-small-online"))
+    price = providers.price(Endpoint(model="perplexity/sonar-small-online"))
     assert price is not None
     assert price.cost(Usage(prompt_tokens=10, completion_tokens=10)) == pytest.approx(0.005 + 10 * 2.8e-7)
 
@@ -78,13 +78,13 @@ def test_what_the_users_own_machine_runs_is_free_and_a_cloud_is_not_known():
     ],
 )
 def test_a_price_that_no_table_tells_is_none_and_not_zero(model):
-    assert table.price(Endpoint(model=model)) is None
+    assert providers.price(Endpoint(model=model)) is None
 
 
 def test_a_route_before_the_name_does_not_hide_the_price():
-    bare = table.price(Endpoint(model="bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0"))
+    bare = providers.price(Endpoint(model="bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0"))
     assert bare is not None
-    assert table.price(Endpoint(model="bedrock/converse/us.anthropic.claude-haiku-4-5-20251001-v1:0")) == bare
+    assert providers.price(Endpoint(model="bedrock/converse/us.anthropic.claude-haiku-4-5-20251001-v1:0")) == bare
 
 
 def test_a_flat_price():

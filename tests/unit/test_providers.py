@@ -6,8 +6,7 @@ import pytest
 
 from runllm.engines.access import PLACEHOLDER_KEY, reach
 from runllm.engines.addresses import is_covered, is_loopback, ollama_address, origin
-from runllm.engines.providers import provider_of
-from runllm.engines.table import price, window
+from runllm.engines.providers import price, provider_of, window
 from runllm.errors import MissingCredentialError, ModelNotFoundError, ProviderConnectionError
 from runllm.results import Endpoint, Usage
 

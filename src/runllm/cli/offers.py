@@ -120,9 +120,10 @@ def pulled(_ctx: click.Context, _param: click.Parameter, current: str) -> list[C
 
 def _models_in(places: tuple[str, ...], current: str) -> list[CompletionItem]:
     from runllm import api
+    from runllm.models.known import bare
 
     found = [model for model in api.models(served=False) if model.where in places]
-    return _items(current, [(model.name.removeprefix("local/"), model.licence or "") for model in found])
+    return _items(current, [(bare(model.name), model.licence or "") for model in found])
 
 
 def keys(_ctx: click.Context, _param: click.Parameter, current: str) -> list[CompletionItem]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from runllm.values import frozen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runllm.engines.base import Engine, Setup
 
 
@@ -59,3 +61,8 @@ def file_named(model: str) -> str | None:
     """The path in the name of a model that is a file, as `local/PATH.gguf` is; None for every other model."""
     path = model.removeprefix("local/")
     return path if path != model and path.lower().endswith(".gguf") and not path.startswith("hf:") else None
+
+
+def name_of_file(path: Path | str) -> str:
+    """The name of the model that is this file: what `file_named` reads."""
+    return f"local/{path}"

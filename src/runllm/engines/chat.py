@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from runllm import tokens
-from runllm.engines import table
+from runllm.engines import providers
 from runllm.engines.access import Access
 from runllm.engines.failures import Failure
 from runllm.errors import ContextWindowExceededError, ProviderError, RequestRefusedError, RunllmError
@@ -50,21 +50,46 @@ def arguments(request: Request, access: Access) -> dict[str, Any]:
 # --- the form of the answer ---------------------------------------------------------------------------
 
 
-def form(request: Request, access: Access) -> dict[str, Any] | None:
-    """The `response_format` for the request's schema; None where there is none, or the author chose one."""
-    chosen = {**request.endpoint.provider_params, **request.params}
-    if request.schema is None or "response_format" in chosen or "format" in chosen:  # `format` is Ollama's
-        return None
-    if access.provider in _WEAKER_FORMS:
-        return _WEAKER_FORMS[access.provider]
-    schema = copy.deepcopy(dict(request.schema))
-    strict = {"strict": True} if is_strict(schema) else {}
-    return {"type": "json_schema", "json_schema": {"name": "output", "schema": schema, **strict}}
+class Forms:
+    """How each answer is held to its schema: by the schema itself, as any JSON, or by the words of the prompt alone.
+
+    It is decided once for a schema at an endpoint; where a provider refuses the form, it is words alone from then on.
+    """
+
+    def __init__(self) -> None:
+        self._decided: dict[str, dict[str, Any] | None] = {}
+
+    def of(self, request: Request, access: Access) -> dict[str, Any]:
+        """What to ask for beside the `arguments` of the call: a `response_format`, or nothing."""
+        chosen = {**request.endpoint.provider_params, **request.params}
+        if request.schema is None or "response_format" in chosen or "format" in chosen:  # the author's own
+            return {}
+        key = _identity(request)
+        if key not in self._decided:
+            self._remember(key, _form(request.schema, access.provider))
+        form = self._decided.get(key)
+        return {"response_format": copy.deepcopy(form)} if form else {}  # LiteLLM changes what it is given
+
+    def refused(self, request: Request) -> None:
+        """Keep in mind that the form for this request is not taken."""
+        self._remember(_identity(request), None)
+
+    def _remember(self, key: str, form: dict[str, Any] | None) -> None:
+        if len(self._decided) >= _MOST_REMEMBERED:
+            self._decided.clear()
+        self._decided[key] = form
 
 
-def form_identity(request: Request) -> str:
-    """What a refusal of the form holds for: this schema at this endpoint."""
+def _identity(request: Request) -> str:
     return json.dumps([request.endpoint.model, request.endpoint.api_base, request.schema], sort_keys=True)
+
+
+def _form(schema: Mapping[str, Any], provider: str) -> dict[str, Any] | None:
+    """The form that a provider is known to take; LiteLLM makes a tool of it for those who have no other."""
+    if provider in _WEAKER_FORMS:
+        return _WEAKER_FORMS[provider]
+    strict = {"strict": True} if is_strict(schema) else {}
+    return {"type": "json_schema", "json_schema": {"name": "output", "schema": dict(schema), **strict}}
 
 
 _COMPLAINT = re.compile(
@@ -87,6 +112,7 @@ _STRICT_KEYWORDS = frozenset(
 _SAYS_TYPE = frozenset({"type", "enum", "const", "anyOf", "$ref"})
 _MOST_PROPERTIES = 100
 _MOST_TOKENS = 10**9  # a server that counts more of them does not count
+_MOST_REMEMBERED = 1000
 _DEEPEST = 12  # path steps: five nested objects
 
 
@@ -189,9 +215,9 @@ def _cost(reply: Any, usage: Usage, request: Request, access: Access) -> float |
         told = cast("Mapping[str, Any]", told).get("total_cost")
     if access.provider in _TELL_COST and isinstance(told, int | float) and 0 <= told < math.inf:
         return float(told)
-    price = table.price(request.endpoint)
+    price = providers.price(request.endpoint)
     if price is None and access.provider in _DEPLOYED and isinstance(model := getattr(reply, "model", None), str):
-        price = table.price(replace(request.endpoint, model=f"{access.provider}/{model}"))
+        price = providers.price(replace(request.endpoint, model=f"{access.provider}/{model}"))
     served: Any = getattr(reply, "service_tier", None)
     return price.cost(usage, served if isinstance(served, str) else request.service) if price else None
 
@@ -241,7 +267,7 @@ def bounded(request: Request) -> Request:
     asked = _asked(endpoint, params)
     if request.window is None or asked is None or tokens.longest_answer(params) is not None:
         return request
-    longest = min(asked, _room(request, request.window), table.longest_answer(endpoint) or asked)
+    longest = min(asked, _room(request, request.window), providers.longest_answer(endpoint) or asked)
     thought = _thought(endpoint, params)
     if thought >= longest:
         raise ContextWindowExceededError(
@@ -255,7 +281,7 @@ def bounded(request: Request) -> Request:
 
 def _room(request: Request, window: int) -> int:
     """Tokens that the prompt leaves of the window, the model's own if that is smaller; a few in every case."""
-    own = table.window(request.endpoint) or window
+    own = providers.window(request.endpoint) or window
     found = tokens.check(
         [message.content for message in request.messages],
         schema=request.schema,
@@ -273,12 +299,12 @@ def _asked(endpoint: Endpoint, params: Mapping[str, Any]) -> int | None:
     thought = _thought(endpoint, params)
     if thought:
         return thought + _BESIDE_THINKING
-    return _ASKED.get(provider) or table.longest_answer(endpoint) or _UNKNOWN_LIMIT
+    return _ASKED.get(provider) or providers.longest_answer(endpoint) or _UNKNOWN_LIMIT
 
 
 def _thought(endpoint: Endpoint, params: Mapping[str, Any]) -> int:
     """The tokens set aside for thinking; 0 where there are none, or the model decides by itself."""
-    if table.adapts_thinking(endpoint):
+    if providers.adapts_thinking(endpoint):
         return 0
     effort = params.get("reasoning_effort")
     if isinstance(effort, dict):

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from runllm.diagnostics import clip
 from runllm.engines.access import PLACEHOLDER_KEY, Access, allowing
@@ -29,7 +29,7 @@ from runllm.errors import (
     RunllmError,
 )
 from runllm.redaction import MASK, redact_text
-from runllm.results import Endpoint
+from runllm.results import Endpoint, Request
 from runllm.values import frozen
 
 _DEEPEST_CAUSE = 12
@@ -72,43 +72,24 @@ class Failure:
     retry_after: float | None = None
 
 
-@frozen
-class _Rule:
-    """A failure is of this class when its status, a kind or its words say so."""
+class _Rule(NamedTuple):
+    """A failure is of this class when its status, a kind or its words say so; `answered`: only with or without HTTP."""
 
     error: type[RunllmError]
     says: str
-    statuses: frozenset[int]
-    kinds: frozenset[str]
-    words: str
-    answered: bool | None
+    statuses: tuple[int, ...] = ()
+    kinds: str = ""
+    words: str = ""
+    answered: bool | None = None
 
     def holds(self, failure: Failure) -> bool:
         if self.answered is not None and self.answered != (failure.status is not None):
             return False
         return (
             failure.status in self.statuses
-            or not self.kinds.isdisjoint(failure.kinds)
+            or not failure.kinds.isdisjoint(self.kinds.split())
             or (self.words != "" and re.search(self.words, failure.words) is not None)
         )
-
-
-def _rule(
-    error: type[RunllmError],
-    says: str,
-    *statuses: int,
-    kinds: str = "",
-    words: str = "",
-    answered: bool | None = None,
-) -> _Rule:
-    return _Rule(
-        error=error,
-        says=says,
-        statuses=frozenset(statuses),
-        kinds=frozenset(kinds.split()),
-        words=words,
-        answered=answered,
-    )
 
 
 _NO_COMPLETION = "`{model}` answered with something that is not a completion"
@@ -130,36 +111,37 @@ _MISREAD = (
 
 # The first rule that holds decides.
 _RULES = (
-    _rule(ContextWindowExceededError, "the prompt does not fit the context window of `{model}`",
+    _Rule(ContextWindowExceededError, "the prompt does not fit the context window of `{model}`",
           kinds="ContextWindowExceededError", words=_TOO_LONG),
-    _rule(EngineUnavailableError, "`{model}` needs a Python package that is not installed",
+    _Rule(EngineUnavailableError, "`{model}` needs a Python package that is not installed",
           kinds="ModuleNotFoundError ImportError", answered=False),
-    _rule(ProviderError, _NO_COMPLETION, kinds="NotJsonError UnknownEncodingError DecodingError", answered=False),
-    _rule(ProviderError, "`{model}` answered with something that is not HTTP", answered=False,
+    _Rule(ProviderError, _NO_COMPLETION, kinds="NotJsonError UnknownEncodingError DecodingError", answered=False),
+    _Rule(ProviderError, "`{model}` answered with something that is not HTTP", answered=False,
           kinds="BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError"),
-    _rule(RateLimitError, "`{model}` refused the call: too many, or the quota is used up", 429, kinds="RateLimitError"),
-    _rule(MissingCredentialError, "`{model}` needs a key and none is set", words=_NO_KEY, answered=False,
+    _Rule(RateLimitError, "`{model}` refused the call: too many, or the quota is used up", (429,),
+          kinds="RateLimitError"),
+    _Rule(MissingCredentialError, "`{model}` needs a key and none is set", words=_NO_KEY, answered=False,
           kinds="NoCredentialsError CredentialRetrievalError DefaultCredentialsError"),
-    _rule(AuthenticationError, "`{model}` refused the key", 401, 403, words=_BAD_KEY,
+    _Rule(AuthenticationError, "`{model}` refused the key", (401, 403), words=_BAD_KEY,
           kinds="AuthenticationError PermissionDeniedError"),
-    _rule(ModelNotFoundError, "there is no `{model}`{at}", 404, words=_NO_MODEL,
+    _Rule(ModelNotFoundError, "there is no `{model}`{at}", (404,), words=_NO_MODEL,
           kinds="NotFoundError LiteLLMUnknownProvider"),
-    _rule(ProviderTimeoutError, "`{model}` did not answer in time", 408, 504,
+    _Rule(ProviderTimeoutError, "`{model}` did not answer in time", (408, 504),
           kinds="Timeout APITimeoutError ReadTimeout WriteTimeout ConnectTimeout PoolTimeout"),
-    _rule(ProviderConnectionError, "the server of `{model}`{at} redirects, which is not followed",
+    _Rule(ProviderConnectionError, "the server of `{model}`{at} redirects, which is not followed",
           kinds="RedirectRefusedError"),
-    _rule(ProviderError, "the answer of `{model}` is too large to be read", kinds="AnswerTooLargeError"),
-    _rule(ProviderConnectionError, "the server of `{model}`{at} cannot be reached, or closed the connection",
+    _Rule(ProviderError, "the answer of `{model}` is too large to be read", kinds="AnswerTooLargeError"),
+    _Rule(ProviderConnectionError, "the server of `{model}`{at} cannot be reached, or closed the connection",
           kinds=_UNREACHED, answered=False),
-    _rule(RequestRefusedError, "`{model}` refused the request",
-          400, 402, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451,
+    _Rule(RequestRefusedError, "`{model}` refused the request",
+          (400, 402, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451),
           kinds="UnsupportedParamsError ContentPolicyViolationError RejectedRequestError"),
-    _rule(ProviderError, _NO_COMPLETION, kinds=_MISREAD, answered=False,
+    _Rule(ProviderError, _NO_COMPLETION, kinds=_MISREAD, answered=False,
           words=r"(?i)invalid response from LLM endpoint|unable to get json response"),
-    _rule(RequestRefusedError, "`{model}` cannot take the request", answered=False,
+    _Rule(RequestRefusedError, "`{model}` cannot take the request", answered=False,
           kinds="BadRequestError UnprocessableEntityError"),
 )  # fmt: skip
-_OTHERWISE = _rule(ProviderError, "`{model}` failed")
+_OTHERWISE = _Rule(ProviderError, "`{model}` failed")
 
 
 def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> RunllmError:
@@ -175,6 +157,15 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> Runllm
     withheld = rule.error is AuthenticationError and access.api_key == PLACEHOLDER_KEY and endpoint.api_base
     hint = f"No key was sent, for only the file names the address. {allowing(withheld)}" if withheld else None
     return rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details, hint=hint)
+
+
+def late(request: Request, provider: str) -> ProviderTimeoutError:
+    """The error for a call that was not answered in time."""
+    model = request.endpoint.model
+    return ProviderTimeoutError(
+        f"`{model}` did not answer within {request.timeout:g} s",
+        details={"status": None, "provider": provider, "model": model, "timeout": request.timeout},
+    )
 
 
 # --- reading an exception ---------------------------------------------------------------------------

@@ -17,14 +17,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from runllm.engines import table
+from runllm.engines import providers
 from runllm.engines.access import Access, reach, refusals, stopped
 from runllm.engines.base import Served, Setup
-from runllm.errors import EngineUnavailableError, ProviderTimeoutError, RunllmError
+from runllm.errors import EngineUnavailableError, RunllmError
 from runllm.pricing import Price
 from runllm.results import Completion, Endpoint, Request
 
 if TYPE_CHECKING:
+    from runllm.engines.chat import Forms
     from runllm.engines.failures import Failure
 
 _SWITCHES = {
@@ -39,7 +40,6 @@ _COMPLAINTS: dict[type[Warning], str] = {  # each is a line on stderr that tells
     RuntimeWarning: r"coroutine '\w+\.\w*completion\w*' was never awaited",
 }
 _importing = threading.Lock()
-_MOST_REMEMBERED = 1000
 _BOOKKEEPING = 0.5  # seconds that LiteLLM gets to finish it
 
 
@@ -49,7 +49,7 @@ class LiteLLMEngine(Served):
     def __init__(self, setup: Setup | None = None) -> None:
         del setup
         super().__init__()
-        self._refused_forms: set[str] = set()
+        self._forms: Forms | None = None
         self._loaded = False
 
     def ready(self, endpoint: Endpoint) -> None:
@@ -62,11 +62,11 @@ class LiteLLMEngine(Served):
 
     def window(self, endpoint: Endpoint) -> int | None:
         """The context window in tokens, from the price table that LiteLLM ships."""
-        return table.window(endpoint)
+        return providers.window(endpoint)
 
     def price(self, endpoint: Endpoint) -> Price | None:
         """What the model costs, from the same table."""
-        return table.price(endpoint)
+        return providers.price(endpoint)
 
     def sent(self, request: Request) -> Request:
         """The request, its answer bounded where LiteLLM would ask for one of a length of its own."""
@@ -91,7 +91,7 @@ class LiteLLMEngine(Served):
         library = _library() if self._loaded else await asyncio.to_thread(_library)
         self._loaded = True
         from runllm.engines import chat
-        from runllm.engines.failures import error_for
+        from runllm.engines.failures import error_for, late
         from runllm.engines.guard import guarding  # it imports LiteLLM
 
         start = time.perf_counter()
@@ -100,9 +100,9 @@ class LiteLLMEngine(Served):
                 async with asyncio.timeout(request.timeout) as clock:
                     reply, failure = await self._ask(library, request, access)
         except TimeoutError:
-            return _late(request, access)
+            return late(request, access.provider)
         if clock.expired():
-            return _late(request, access)
+            return late(request, access.provider)
         if failure is not None and refused and "AddressRefusedError" in failure.kinds:
             return stopped(request.endpoint, access, refused[-1], os.environ)
         if failure is not None:
@@ -113,34 +113,23 @@ class LiteLLMEngine(Served):
         """The reply or the failure; sent again without the schema where a server knows no schemas."""
         from runllm.engines import chat
 
-        arguments = chat.arguments(request, access)
-        form = chat.form(request, access)
-        if form is None or (self._refused_forms and chat.form_identity(request) in self._refused_forms):
-            return await _complete(library, arguments, access)
-        reply, failure = await _complete(library, arguments | {"response_format": form}, access)
-        if failure is None or not chat.rejects_form(failure):
+        self._forms = self._forms or chat.Forms()
+        form = self._forms.of(request, access)
+        reply, failure = await _complete(library, chat.arguments(request, access) | form, access)
+        if not form or failure is None or not chat.rejects_form(failure):
             return reply, failure
-        if len(self._refused_forms) < _MOST_REMEMBERED:
-            self._refused_forms.add(chat.form_identity(request))
+        self._forms.refused(request)
         return await _complete(library, chat.arguments(request, access), access)
 
 
 def _reach(endpoint: Endpoint) -> Access:
-    if table.folder() is None:
+    if providers.folder() is None:
         raise EngineUnavailableError(
             f"`{endpoint.model}` runs through LiteLLM, which is not installed",
             details={"model": endpoint.model},
             hint="Run `pip install litellm`, or choose a local model with `--model local/smollm2-135m`.",
         )
     return reach(endpoint, os.environ)
-
-
-def _late(request: Request, access: Access) -> ProviderTimeoutError:
-    model = request.endpoint.model
-    return ProviderTimeoutError(
-        f"`{model}` did not answer within {request.timeout:g} s",
-        details={"status": None, "provider": access.provider, "model": model, "timeout": request.timeout},
-    )
 
 
 # --- the library ------------------------------------------------------------------------------------

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -143,7 +142,7 @@ class OllamaEngine(Served):
         facts = self._facts.get(key)
         if window is not None:
             self._windows[key] = window
-        reply = await server.chat(body(bounded(request, window), window), request.timeout)
+        reply = await server.chat(body(bounded(request, window), window), request)
         found = self._read(server, request, reply, time.monotonic() - started)
         trusted = facts is not None and not facts.remote
         judged = judge(found, request, window if trusted else None)
@@ -234,21 +233,6 @@ async def pull(server: Server, tell: Callable[[Progress], None] | None = None) -
         ProviderConnectionError: the server cannot be reached, or was lost on the way.
         RequestRefusedError: the server refuses.
     """
-    from runllm.models.pulling import Progress
-
-    last = Progress(name=server.name, stage="")
-    async with aclosing(_follow(server)) as steps:
-        async for step in steps:
-            if isinstance(step, RunllmError):
-                raise step
-            last = step
-            if tell is not None:
-                tell(step)
-    return last
-
-
-async def _follow(server: Server) -> AsyncGenerator[Progress | RunllmError, None]:
-    """Each step of the download, and at the end why it failed, if it did."""
     import httpx
 
     from runllm.engines.bodies import UnreadableError
@@ -271,7 +255,8 @@ async def _follow(server: Server) -> AsyncGenerator[Progress | RunllmError, None
                     layers[line["digest"]] = (line.get("completed") or 0, line["total"])
                 done, total = (sum(counts) for counts in zip(*layers.values(), strict=True)) if layers else (0, 0)
                 last = Progress(name=server.name, stage=str(line.get("status", "")), done=done, total=total or None)
-                yield last
+                if tell is not None:
+                    tell(last)
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         why = server.down(reason(error))
     except (httpx.HTTPError, UnreadableError) as error:
@@ -279,7 +264,8 @@ async def _follow(server: Server) -> AsyncGenerator[Progress | RunllmError, None
     if why is None and last.stage != "success":
         why = lost(server, "", last)
     if why is not None:
-        yield why
+        raise why
+    return last
 
 
 def refused(server: Server, words: str, reached: Progress) -> RunllmError:

@@ -25,7 +25,7 @@ from runllm.errors import (
     ProviderTimeoutError,
     RunllmError,
 )
-from runllm.results import Endpoint
+from runllm.results import Endpoint, Request
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -165,8 +165,8 @@ class Server:
 
     # --- a call ----------------------------------------------------------------------------------
 
-    async def chat(self, body: Fields, timeout: float) -> Fields:
-        """What the server says to a chat, within `timeout` seconds.
+    async def chat(self, body: Fields, request: Request) -> Fields:
+        """What the server says to a chat, within `request.timeout` seconds.
 
         Raises:
             ProviderError: as the failure deserves.
@@ -176,28 +176,25 @@ class Server:
         import httpx
 
         from runllm.engines.bodies import UnreadableError
-        from runllm.engines.failures import Failure, error_for, failed, observe
+        from runllm.engines.failures import Failure, error_for, failed, late, observe
 
         secrets = [self.access.api_key] if self.access.api_key else []
         found: Fields | Failure | None = None
         try:
-            async with asyncio.timeout(timeout), client_of(self.access, None) as client:
+            async with asyncio.timeout(request.timeout), client_of(self.access, None) as client:
                 reply = await client.post("/api/chat", json=body)
                 found = failed(reply, secrets) if reply.status_code >= _REDIRECTIONS else object_in(reply.text)
         except TimeoutError:
             found = None
         except (httpx.HTTPError, httpx.InvalidURL, UnreadableError) as error:
             found = observe(error, secrets)
-        if isinstance(found, Failure):
-            if found.status == _MISSING and "model" in found.words:
-                raise self.missing(None)
-            raise error_for(found, endpoint=self.endpoint, access=self.access)
         if found is None:
-            raise ProviderTimeoutError(
-                f"`{self.endpoint.model}` did not answer within {timeout:g} s",
-                details={"status": None, "provider": self.access.provider, "model": self.endpoint.model},
-            )
-        return found
+            raise late(request, self.access.provider)
+        if not isinstance(found, Failure):
+            return found
+        if found.status == _MISSING and "model" in found.words:
+            raise self.missing(None)
+        raise error_for(found, endpoint=self.endpoint, access=self.access)
 
     # --- its errors ------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from runllm import engines, template, tokens
 from runllm.diagnostics import Problem, Span, in_order
 from runllm.errors import ModelNotFoundError, RunllmError
-from runllm.models.known import KNOWN, PREFIX
+from runllm.models.known import KNOWN, bare
 from runllm.notices import tell
 from runllm.parser import Parsed
 from runllm.program import ModelSettings, Program, vars_schema
@@ -163,7 +163,7 @@ def refusals(program: Program) -> Iterator[Problem]:
 def _is_at_hand(settings: ModelSettings) -> bool:
     """Whether only local models of the catalogue are named: the usual case, which needs nothing of what follows."""
     names = settings.models.values()
-    return all(name.startswith(PREFIX) and name.removeprefix(PREFIX) in KNOWN for name in names)
+    return all(engines.traits(name).local and bare(name) in KNOWN for name in names)
 
 
 def _refused(program: Program, settings: ModelSettings, options: Options) -> dict[str, RunllmError]:

@@ -14,7 +14,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from runllm.engines import file_named
+from runllm.engines import file_named, name_of_file
 from runllm.ownership import ANY
 from runllm.schema import Contract, read_text, resolve, standalone
 from runllm.values import frozen
@@ -99,7 +99,7 @@ def _from_home(path: str) -> str:
 def _model(name: str, folder: Path | None) -> str:
     """A model's name; a relative `local/PATH.gguf` in a file starts at the folder of that file."""
     path = file_named(name)
-    return name if path is None or folder is None or path.startswith("~") else f"local/{folder / path}"
+    return name if path is None or folder is None or path.startswith("~") else name_of_file(folder / path)
 
 
 def _setting(key: str, entry: Mapping[str, Any], environment: str = "") -> Setting:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from runllm.diagnostics import Problem
+from runllm.engines import file_named, name_of_file
 from runllm.errors import ConfigError, FileAccessError
 from runllm.files import read_bytes, replacing
 from runllm.ownership import doubt
@@ -122,9 +123,8 @@ def _as_written(value: Any, kept: Any, folder: Path, kind: FileKind) -> Any:
     """
     if not isinstance(value, str) or str(kept) == value or value.startswith("~"):
         return value
-    if kind == "project":
-        return "local/" + os.path.relpath(str(kept).removeprefix("local/"), folder)
-    return str(kept)
+    path = file_named(str(kept))
+    return name_of_file(os.path.relpath(path, folder)) if path and kind == "project" else str(kept)
 
 
 def _change(target: _Target, path: KeyPath, edit: Callable[[TOMLDocument], None], value: Any) -> None:

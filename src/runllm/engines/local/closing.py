@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from string import ascii_lowercase
 from typing import Any, cast
 
-from runllm.engines.local.patterns import number_form
+from runllm.engines.local.grammar import number_form
 from runllm.schema import Contract, resolve
 from runllm.values import frozen
 

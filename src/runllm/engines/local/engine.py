@@ -160,20 +160,20 @@ class LocalEngine(Engine):
         self, request: Request, body: dict[str, Any], model: LoadedModel, window: int, cancelled: threading.Event
     ) -> Completion:
         started = time.monotonic()
-        usage = Usage()
-        call = Call(deadline=started + request.timeout, cancelled=cancelled)
+        usage, text, reason = Usage(), "", ""
         notes: tuple[str, ...] = ()
         for again in (False, True):
             plan = _plan(request, body, window, distinct=again)
-            constraint = _constraint(plan, body, again=again)
-            call = self._generate(model, body | constraint, started + request.timeout, cancelled, request)
-            usage += call.usage
-            if plan is None or _fits(request.schema, "".join(call.pieces)):
+            call = Call(deadline=started + request.timeout, cancelled=cancelled)
+            model.generate(body | _constraint(plan, body, again=again), call)
+            _raise_for(call, request)
+            usage, text, reason = usage + call.usage, "".join(call.pieces), call.finish_reason
+            if plan is None or _fits(request.schema, text):
                 break
             notes = ("decoded a second time: the first answer did not satisfy the schema",)
         return Completion(
-            text="".join(call.pieces).replace("\ufffd", "") if request.schema else "".join(call.pieces),
-            finish_reason=call.finish_reason or "stop",
+            text=text.replace("\ufffd", "") if request.schema else text,
+            finish_reason=reason or "stop",
             usage=usage,
             model=request.endpoint.model,
             cost=FREE.cost(usage),
@@ -197,15 +197,6 @@ class LocalEngine(Engine):
             if key not in self._models:
                 self._models[key] = LoadedModel(path, options)
             return self._models[key], window
-
-    @staticmethod
-    def _generate(
-        model: LoadedModel, body: dict[str, Any], deadline: float, cancelled: threading.Event, request: Request
-    ) -> Call:
-        call = Call(deadline=deadline, cancelled=cancelled)
-        model.generate(body, call)
-        _raise_for(call, request)
-        return call
 
 
 def _raise_for(call: Call, request: Request) -> None:

@@ -34,7 +34,6 @@ class Call:
     usage: Usage = field(default_factory=Usage)
     error: Mapping[str, Any] | None = None
     failure: BaseException | None = None
-    unavailable: bool = False
 
     def receive(self, event: Any) -> bool:
         """Take one event from llama.cpp; True ends the generation. It must not raise: that is swallowed."""
