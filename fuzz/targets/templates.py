@@ -16,8 +16,8 @@ from runllm.diagnostics import errors_in
 from runllm.errors import TemplateError
 from runllm.schema import Contract, schema_problems
 from runllm.template import evaluate, findings, form, references, render
-from runllm.template.apart import builds_values
 from runllm.template.environment import check_source
+from runllm.template.rendering import builds_values
 from runllm.template.types import infer
 
 TOKENS = (

@@ -305,15 +305,15 @@ WRONG = [
     ("import json\nx = json.load_s('1')", "2:10", "the sandbox has no `json.load_s`"),
     ("x = (1, 2)[5]", "1:5", "index 5 is out of bounds for tuple `tuple[int, int]` with length 2"),
     ("with 3: pass", "1:6", "`int` cannot be used with `with`"),
-    ("def f():\n    yield 1", "2:5", "the sandbox has no `yield`"),
-    ("d = {'a': 1}\nif d:\n    del d['a']", "3:5", "the sandbox has no `del`"),
-    ("d = [1]\ndel d[0:1]", "2:1", "the sandbox has no `del`"),
-    ("x = 1\ndel x", "2:1", "the sandbox has no `del`"),
-    ("class A: pass\nclass B(A): pass", "2:9", "the sandbox has no class inheritance (`B`)"),
-    ("class TooLong(Exception):\n    pass", "1:15", "the sandbox has no class inheritance (`TooLong`)"),
-    ("from enum import Enum\nclass Color(Enum):\n    RED = 1", "2:13", "the sandbox has no class inheritance (`Color`)"),
-    ("class A:\n    @property\n    def x(self): return 1", "2:6", "the sandbox has no method decorators (`@property`)"),
-    ("class A:\n    @staticmethod\n    def x(): return 1", "2:6", "the sandbox has no method decorators (`@staticmethod`)"),
+    ("def f():\n    yield 1", "2:5", "the sandbox does not support yield expressions"),
+    ("d = {'a': 1}\nif d:\n    del d['a']", "3:5", "the sandbox does not support the 'del' statement"),
+    ("d = [1]\ndel d[0:1]", "2:1", "the sandbox does not support the 'del' statement"),
+    ("x = 1\ndel x", "2:1", "the sandbox does not support the 'del' statement"),
+    ("class A: pass\nclass B(A): pass", "2:1", "the sandbox does not support class inheritance"),
+    ("class TooLong(Exception):\n    pass", "1:1", "the sandbox does not support class inheritance"),
+    ("from enum import Enum\nclass Color(Enum):\n    RED = 1", "2:1", "the sandbox does not support class inheritance"),
+    ("class A:\n    @property\n    def x(self): return 1", "2:5", "the sandbox does not support method decorators"),
+    ("class A:\n    @staticmethod\n    def x(): return 1", "2:5", "the sandbox does not support method decorators"),
     ("class A:\n    class B: pass", "2:5", "the sandbox does not support class bodies containing anything other than methods and simple class variables"),
     ("import re\nx = re.sub('a', lambda m: m.group().upper(), 'abc')", "2:17", "the sandbox's `re.sub` takes a text, not a function"),
     ("import re\ndef up(m): return 'x'\nx = re.compile('a').sub(up, 'abc')", "3:25", "the sandbox's `re.sub` takes a text, not a function"),
@@ -336,7 +336,7 @@ WRONG = [
     ("from math import *", "1:1", "Wildcard imports (`from ... import *`) are not supported"),
     ("import requests", "1:8", "the sandbox has no module `requests`"),
     ("import nosuchmodule", "1:8", "the sandbox has no module `nosuchmodule`"),
-    ("x = [i async for i in y]", "1:18", "the sandbox has no asynchronous comprehensions"),
+    ("x = [i async for i in y]", "1:8", "the sandbox does not support async comprehensions"),
     ("a = 1\na @= 2", "2:1", "matrix multiplication augmented assignment (@=) is not yet supported"),
     ("x = 'abc", "1:5", "not Python"),
     ("x = (1 + 2\ny = 3", "1:5", "not Python"),
@@ -414,7 +414,7 @@ def test_output_that_is_missing_or_of_the_wrong_type(
         ("d = {}\ndel d['a']", "Use `d.pop(key)`, or build what is left: `{k: v for k, v in d.items() if k != key}`."),
         ("import re\nx = re.sub('a', lambda m: 'b', 'a')", "Loop over `re.finditer(...)` and join the pieces."),
         ("import statistics", "Write it out: `sum(xs) / len(xs)`, `sorted(xs)[len(xs) // 2]`."),
-        ("class Bad(Exception): pass", "Raise a built-in one: `raise ValueError('Bad: ...')`."),
+        ("class Bad(Exception): pass", "Leave the base out, and raise a built-in error: `raise ValueError('...')`."),
         ("x = json.dumps(1)", "Write `import json` first."),
         ("x = input['maybe'] + 1", "Test it first: `if x is not None:`."),
         ("x = input.text", "A key is read as `input['text']`."),
@@ -501,7 +501,7 @@ def test_strange_code_is_answered_in_time(code: str, capfd: pytest.CaptureFixtur
         assert finding.column >= 1
         assert finding.length >= 1
         assert 0 < len(finding.message) <= 300
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     assert capfd.readouterr() == ("", "")
 
 
@@ -551,7 +551,7 @@ SCRIPT = """
 import os, sys
 {before}
 from runllm.blocks.check import check
-found = check("del x\\nx = [1].push(1)", {{}}, {{"y": None}}, name="n")
+found = check("open('a')\\nx = [1].push(1)", {{}}, {{"y": None}}, name="n")
 print(sorted({{f.message for f in found}}))
 {after}
 """
@@ -564,7 +564,7 @@ def script(before: str = "", after: str = "") -> "subprocess.CompletedProcess[st
 
 def test_without_the_sandbox_only_the_syntax_tree_speaks() -> None:
     done = script(before="sys.modules['pydantic_monty'] = None")
-    assert "has no `del`" in done.stdout
+    assert "cannot open files" in done.stdout
     assert "`y` is an output" in done.stdout
     assert "no attribute `push`" not in done.stdout
     assert done.stderr == ""
@@ -585,7 +585,7 @@ def test_where_no_worker_starts_only_the_syntax_tree_speaks() -> None:
         "except EngineUnavailableError as error: print(error.message)\n"
     )
     done = script(before="os.environ['MONTY_BIN'] = '/no/such/program'", after=after)
-    assert "has no `del`" in done.stdout
+    assert "cannot open files" in done.stdout
     assert "the sandbox cannot run: failed to spawn" in done.stdout
     assert done.stderr == ""
 
@@ -633,7 +633,7 @@ def test_fork_after_a_check_does_not_hang() -> None:
     after = (
         "sys.stdout.flush()\n"
         "pid = os.fork()\n"
-        "again = check('del x', {}, {}, name='n')\n"
+        "again = check('open(1); [1].push(1)', {}, {}, name='n')\n"
         "print(len(again), flush=True)\n"
         "os._exit(0) if pid == 0 else os.waitpid(pid, 0)\n"
     )

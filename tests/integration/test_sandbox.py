@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from runllm.blocks import BlockFailure, Limits, Sandbox, run_block
-from runllm.blocks.outcome import values_of
+from runllm.blocks.phases import values_of
 from runllm.errors import PythonBlockExecutionError
 
 CASES = yaml.safe_load((Path(__file__).parent.parent / "spec" / "hostile.yaml").read_text(encoding="utf-8"))

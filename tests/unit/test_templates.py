@@ -9,8 +9,8 @@ import pytest
 
 from runllm.errors import TemplateError
 from runllm.template import Reference, evaluate, findings, references, render
-from runllm.template.apart import builds_values
 from runllm.template.environment import check_source, environment
+from runllm.template.rendering import builds_values
 from runllm.template.signatures import FILTERS, FUNCTIONS, METHODS, TESTS
 
 INPUT = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runllm.blocks.outcome import BlockFailure, Kind, LimitName, Limits, Ran, result_of
+from runllm.blocks.phases import BlockFailure, Kind, LimitName, Limits, Ran, result_of
 from runllm.blocks.sandbox import Sandbox
 from runllm.errors import EngineUnavailableError, PythonBlockExecutionError
 

@@ -25,6 +25,13 @@ MAX_CODE = 64 * 1024
 MAX_FINDINGS = 20
 _LONGEST_MESSAGE = 300
 _RESULT = {"type": "object"}
+_INSTEAD = {
+    "yield": "Collect the values in a list and return it.",
+    "'del'": "Use `d.pop(key)`, or build what is left: `{k: v for k, v in d.items() if k != key}`.",
+    "inheritance": "Leave the base out, and raise a built-in error: `raise ValueError('...')`.",
+    "method decorators": "Make it a method and call it, or a function outside of the class.",
+}
+"""What to write instead of syntax that the sandbox refuses, by its words."""
 _GIVE = "give_output_"  # takes an output, as its schema does
 _GIVEN = "given_"  # an input that the block binds anew
 
@@ -209,15 +216,16 @@ class _Block:
         facts = checker.Facts(tree, names, self._names)
         places = _bindings(tree.body)
         reads = list(lacks.reads(tree, names))
-        found = [self._lacking(lack) for lack in [*lacks.uses(tree, names), *lacks.syntax(tree)]]
+        found = [self._lacking(lack) for lack in lacks.uses(tree, names)]
         if not facts.runs_text:
             found += self._unassigned(tree, {*places, *facts.shared})
         answer, outputs = self._asked(places, reads, self._doubtful(tree, places, facts))
         if answer is None:
             return found
         found += [self._lacking(lack) for lack in lacks.missing(reads, answer.failed)]
-        if (refusal := answer.refusal) is not None and not any(True for _ in lacks.syntax(tree)):
-            found.append(self._at(refusal.line, refusal.column, 1, refusal.message))
+        if (refusal := answer.refusal) is not None:
+            hint = next((hint for words, hint in _INSTEAD.items() if words in refusal.message), "")
+            found.append(self._at(refusal.line, refusal.column, 1, refusal.message, hint))
         return [*found, *self._typed(answer, facts, found), *self._given(answer, outputs, places)]
 
     def _doubtful(self, tree: ast.Module, places: Collection[str], facts: checker.Facts) -> list[str]:

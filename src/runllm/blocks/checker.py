@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from runllm.blocks.lacks import Names
-from runllm.blocks.outcome import BlockFailure
+from runllm.blocks.phases import BlockFailure
 from runllm.blocks.sandbox import UNSUPPORTED, Workers
 from runllm.diagnostics import Severity, nearest
 from runllm.values import frozen
@@ -382,12 +382,6 @@ def _hint(found: Diagnostic, node: ast.AST | None, facts: Facts, types: list[str
         return f"Did you mean `{near[1]}`?"
     if isinstance(node, ast.Attribute) and any(_OUR_CLASS.search(text) for text in types):
         return f"A key is read as `{ast.unparse(node.value)[:40]}[{node.attr!r}]`."
-    if isinstance(node, ast.Attribute) and types:
-        kind = getattr(builtins, _parts(types[0])[0], None)
-        near = nearest(node.attr, [name for name in dir(kind) if not name.startswith("_")])
-        return f"Did you mean `{near}`?" if near else ""
-    if "`+" in found.message and any(_parts(text) == ["str"] for text in types):
-        return "Make it text first: `str(...)`, or use an f-string."
     return ""
 
 

@@ -10,11 +10,9 @@ from runllm.values import frozen
 
 _FILES = "Pass the text in through `input`: a block has no files."
 _NO_OUTSIDE = "Pass what you need in through `input`."
-_NO_NETWORK = "A block has no network."
 _REGROUP = "Use `.replace()`, or a dict: `''.join(table.get(c, c) for c in text)`."
 _FOLLOWING = "Loop over `re.finditer(...)` and join the pieces."
 
-# What to write instead of a module, a member of one, a built-in name or a method.
 REWRITES: Mapping[str, str] = {
     "statistics": "Write it out: `sum(xs) / len(xs)`, `sorted(xs)[len(xs) // 2]`.",
     "textwrap": "Break the lines with a loop over `text.split()`.",
@@ -22,55 +20,18 @@ REWRITES: Mapping[str, str] = {
     "operator": "Use a `lambda`: `key=lambda row: row['name']`.",
     "enum": "Use plain strings or a dict.",
     "uuid": "Use `hashlib.sha256(text.encode()).hexdigest()` for an id.",
-    "html": "Use `.replace('&', '&amp;').replace('<', '&lt;')`.",
-    "difflib": "Compare with sets of words or `==`.",
-    "io": "Use a string and `.splitlines()`.",
-    "heapq": "Use `sorted(xs)[:n]`.",
-    "fractions": "Use `decimal.Decimal`.",
-    "urllib": "Take a URL apart with `re`; a block has no network.",
-    "zoneinfo": "Use `datetime.timezone(datetime.timedelta(hours=1))`.",
-    "requests": _NO_NETWORK,
-    "httpx": _NO_NETWORK,
-    "socket": _NO_NETWORK,
-    "subprocess": "A block starts no processes.",
-    "shutil": _FILES,
-    "logging": "Use `print`: what a block prints is in the trace.",
-    "numpy": "Only the sandbox's own modules are there: use lists and `math`.",
-    "pandas": "Only the sandbox's own modules are there: use lists and dicts.",
     "dataclasses.asdict": "Build the dict: `{'x': point.x, 'y': point.y}`.",
-    "dataclasses.replace": "Call the class again with the new values.",
     "datetime.UTC": "Use `datetime.timezone.utc`.",
     "datetime.now": "Write `datetime.datetime.now`, or `from datetime import datetime`.",
-    "datetime.strptime": "Write `datetime.datetime.strptime`, or `from datetime import datetime`.",
-    "collections.OrderedDict": "Use a `dict`: it keeps its order.",
-    "functools.cmp_to_key": "Sort by a key: `key=lambda x: (x.a, x.b)`.",
-    "re.subn": "Use `re.sub`, and `len(re.findall(...))` for the number.",
     "re.VERBOSE": "Write the pattern on one line.",
     "os.environ": _NO_OUTSIDE,
-    "typing.NamedTuple": "Use `collections.namedtuple` or a dataclass.",
-    "typing.TypedDict": "Use a plain `dict`.",
-    "input": "A block reads nothing from a terminal; declare `inputs=`, or read `context['input']`.",
-    "exit": "Use `assert` or `raise` to stop with a message.",
-    "super": "Share code through functions: classes have no bases here.",
-    "issubclass": "Use `isinstance`.",
-    "bytearray": "Use `bytes` or a list.",
 }
+"""What to write instead of a module or a member of one."""
 
-_DECORATED = {
-    "property": "Make it a method and call it: `box.size()`.",
-    "staticmethod": "Make it a function outside the class.",
-    "classmethod": "Make it a function outside the class.",
-}
 _LACKING_TEXT_METHODS = {
     "translate": _REGROUP,
     "maketrans": _REGROUP,
     "format_map": "Use `.format(**values)`.",
-}
-_PLAIN = "Make the values plain before: `str(value)`."
-_AFTER = "Change the value after it is read."
-_LACKING_ARGUMENTS: Mapping[str, Mapping[str, str]] = {
-    "json.dumps": {"default": _PLAIN, "cls": _PLAIN},
-    "json.loads": dict.fromkeys(("object_hook", "object_pairs_hook", "parse_float", "parse_int", "cls"), _AFTER),
 }
 _FILE_METHODS = frozenset(
     ["read_text", "write_text", "read_bytes", "write_bytes", "iterdir", "mkdir", "unlink", "exists"]
@@ -81,40 +42,6 @@ _UNBOUND = _METHODS - {"fromkeys", *_LACKING_TEXT_METHODS}  # what a type in the
 _LISTS = frozenset({"map", "filter", "zip", "reversed", "enumerate"})  # iterators elsewhere
 
 Lack = tuple[ast.AST, str, str]  # where it stands, what is lacking, what to write instead
-
-
-def syntax(tree: ast.Module) -> Iterator[Lack]:
-    """The statements and expressions that are common elsewhere and that the sandbox does not read."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Yield() | ast.YieldFrom():
-                yield node, "the sandbox has no `yield`", "Collect the values in a list and return it."
-            case ast.Delete(targets=[target, *_]):
-                yield node, "the sandbox has no `del`", _instead_of_del(target)
-            case ast.ClassDef(name=name, bases=[base, *_]):
-                hint = "Leave the base out, and share code through functions."
-                if ast.unparse(base).endswith(("Error", "Exception")):
-                    hint = f"Raise a built-in one: `raise ValueError('{name}: ...')`."
-                yield base, f"the sandbox has no class inheritance (`{name}`)", hint
-            case ast.comprehension(is_async=1):
-                yield node.target, "the sandbox has no asynchronous comprehensions", "Leave `async` out."
-            case _:
-                pass
-        if isinstance(node, ast.ClassDef):
-            for decorator in [at for part in node.body for at in getattr(part, "decorator_list", ())]:
-                written = ast.unparse(decorator)[:60]
-                hint = _DECORATED.get(written, "Call the function inside the method.")
-                yield decorator, f"the sandbox has no method decorators (`@{written}`)", hint
-
-
-def _instead_of_del(target: ast.expr) -> str:
-    match target:
-        case ast.Name():
-            return "Leave the statement out: names end with the block."
-        case ast.Subscript(slice=ast.Slice()):
-            return "Assign an empty list: `items[a:b] = []`, or keep what you want: `items = items[:a]`."
-        case _:
-            return "Use `d.pop(key)`, or build what is left: `{k: v for k, v in d.items() if k != key}`."
 
 
 class Names:
@@ -256,7 +183,8 @@ def _of_module(node: ast.Call, name: str, names: Names) -> Iterator[Lack]:
     elif name.startswith("os.") and name != "os.fspath":
         yield node.func, f"a block sees no files, environment or processes (`{name}`)", _NO_OUTSIDE
     for word in node.keywords:
-        if (hint := _LACKING_ARGUMENTS.get(name, {}).get(word.arg or "")) and not isinstance(word.value, ast.Constant):
+        if name == "json.dumps" and word.arg in ("default", "cls") and not isinstance(word.value, ast.Constant):
+            hint = "Make the values plain before: `str(value)`."
             yield word, f"the sandbox's `{name}` takes no `{word.arg}`", hint
 
 

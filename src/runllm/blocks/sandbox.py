@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from runllm.blocks.outcome import (
+from runllm.blocks.phases import (
     LONGEST,
     PRINTED,
     BlockFailure,

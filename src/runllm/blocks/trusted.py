@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, cast
 
-from runllm.blocks.outcome import PRINTED, BlockFailure, Limits, Ran, checked, not_json, over, unassigned, values_of
+from runllm.blocks.phases import PRINTED, BlockFailure, Limits, Ran, checked, not_json, over, unassigned, values_of
 
 _CHILD = Path(__file__).with_name("child.py")
 _KEPT = ("PATH", "SystemRoot", "TMPDIR", "LANG")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Never
 
 from runllm.errors import TemplateError
 from runllm.template.lexer import Tag, remembered, tags
-from runllm.template.tree import Node, UnreadError, parse
+from runllm.template.parsing import UnreadError, parse
+from runllm.template.tree import Node
 from runllm.template.views import tojson, truncate, written
 
 if TYPE_CHECKING:
