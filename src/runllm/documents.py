@@ -95,15 +95,14 @@ class Node:
             waiting += [(at + pointer([step]), child) for step, child in reversed(node.children.items())]
 
 
+@dataclass(eq=False)
 class DocumentError(ValueError):
     """The text cannot be read; `mark` says where, `earlier` where the first of two stands."""
 
-    def __init__(self, message: str, mark: Mark, hint: str = "", earlier: Mark | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.mark = mark
-        self.hint = hint
-        self.earlier = earlier
+    message: str
+    mark: Mark
+    hint: str = ""
+    earlier: Mark | None = None
 
 
 def read(text: str) -> tuple[Node, list[DocumentError]]:

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 MAX_DEPTH = 200
-
-
-class _UnusualFloatError(Exception):
-    """A float that is whole or infinite: most texts have none, and are read without looking closer."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -33,13 +29,6 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _usual_float(text: str) -> float:
-    value = float(text)
-    if value.is_integer() or math.isinf(value):
-        raise _UnusualFloatError
-    return value
-
-
 def finite(text: str) -> float:
     """The number that `text` denotes; a ValueError where it is too large for a float."""
     value = float(text)
@@ -48,8 +37,11 @@ def finite(text: str) -> float:
     return value
 
 
-_USUAL = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_usual_float)
-_ANY = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=finite)
+def _decoder(number: Callable[[str], float]) -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=number)
+
+
+_ANY = _decoder(finite)
 
 
 def whole(text: str) -> tuple[Any, bool]:
@@ -58,17 +50,21 @@ def whole(text: str) -> tuple[Any, bool]:
     Raises:
         ValueError: `text` is not one JSON value, or nests deeper than `MAX_DEPTH`.
     """
-    unusual = False
+    whole_floats = False
+
+    def number(digits: str) -> float:
+        nonlocal whole_floats
+        value = finite(digits)
+        whole_floats = whole_floats or value.is_integer()
+        return value
+
     try:
-        try:
-            value = _USUAL.decode(text)
-        except _UnusualFloatError:
-            value, unusual = _ANY.decode(text), True
+        value = _decoder(number).decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
         raise ValueError("nested too deeply")
-    return value, unusual
+    return value, whole_floats
 
 
 def starting_at(text: str, at: int) -> tuple[Any, int]:

@@ -21,6 +21,7 @@ Everything else is `BrokenError`: the reader never inserts, closes, or chooses.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from runllm.reading.strict import MAX_DEPTH, finite, same
@@ -65,28 +66,25 @@ _LONGEST_NAME = 60
 _MORE: Any = object()
 
 
+@dataclass(eq=False)
 class BrokenError(Exception):
     """A value that cannot be read.
 
     Attributes:
-        at: offset of what is wrong.
-        message: what is wrong there, in plain words.
+        message: what is wrong, in plain words.
+        at: offset of it.
         depth: how many objects and arrays were open.
         cut: the text ended first.
         named: a quoted key and its colon had been read, so that JSON was meant.
         begun: some key and its colon, or an inner object or array, had been read.
     """
 
-    def __init__(
-        self, message: str, *, at: int, depth: int = 1, cut: bool = False, named: bool = False, begun: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.at = at
-        self.depth = depth
-        self.cut = cut
-        self.named = named
-        self.begun = begun
+    message: str
+    at: int
+    depth: int = 1
+    cut: bool = False
+    named: bool = False
+    begun: bool = False
 
 
 class Reader:
