@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from runllm import template
 from runllm.schema import (
+    ANNOTATIONS,
     Contract,
     Schema,
     Scope,
@@ -27,7 +28,6 @@ from runllm.values import frozen
 _SCALARS = {"integer", "number", "boolean", "null"}
 _PLAIN_OBJECT = {"type", "properties", "required", "additionalProperties", "$ref", "$defs", "definitions"}
 _PLAIN = _PLAIN_OBJECT | {"items", "minItems", "maxItems"}
-_ANNOTATIONS = {"title", "description", "examples", "default", "deprecated", "readOnly", "writeOnly", "$comment", "$id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Place:
     def is_simple(self) -> bool:
         """Whether an object here must satisfy no more than its properties must, one by one."""
         node = resolve(self.root, self.schema)
-        return node.keys() <= _PLAIN_OBJECT | _ANNOTATIONS and node.get("type") in ("object", None)
+        return node.keys() <= _PLAIN_OBJECT | ANNOTATIONS and node.get("type") in ("object", None)
 
     def is_settled(self) -> bool:
         """Whether defaults that are filled in here and below never change whether a value fits."""
@@ -105,7 +105,7 @@ def _is_harmless(root: Schema, node: Schema) -> bool:
 
 
 def _is_plain(node: Schema) -> bool:
-    return node.keys() <= _PLAIN | _ANNOTATIONS
+    return node.keys() <= _PLAIN | ANNOTATIONS
 
 
 _NULL: Schema = {"type": "null"}

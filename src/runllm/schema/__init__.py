@@ -6,6 +6,7 @@ near it, `contract` holds values against one, `fit` one schema against another, 
 
 from runllm.schema.contract import Contract, read_text, schema_problems
 from runllm.schema.facts import (
+    ANNOTATIONS,
     Found,
     Impossible,
     Known,
@@ -46,7 +47,7 @@ from runllm.schema.walk import (
 from runllm.schema.words import described
 
 __all__ = [
-    "Contract", "Fit", "Found", "Impossible", "Known", "Schema", "Scope", "Step",
+    "ANNOTATIONS", "Contract", "Fit", "Found", "Impossible", "Known", "Schema", "Scope", "Step",
     "Undeclared", "Unwritten", "Value", "branches", "declared_properties", "declared_types", "defaults", "described",
     "enter", "filling", "fit", "follow", "is_named", "list_in", "listed", "mapping_in", "normal_form", "object_of",
     "reachable", "read_text", "resolve", "schema_at", "schema_problems", "side_by_side", "standalone", "stated",

@@ -31,9 +31,10 @@ Step: TypeAlias = "str | int | Unwritten"
 Known: TypeAlias = "Schema | bool"
 """A schema of values: `{}` where they may be anything, False where there are none."""
 
-_ANNOTATIONS = frozenset(
+ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly"}
 )
+"""Keywords that say nothing of which values fit."""
 ALL_TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 _STRING = {"type": "string"}
 _MOST_BRANCHES = 32
@@ -106,7 +107,7 @@ def union(*schemas: Known) -> Known:
             if schema:
                 return {}
             continue
-        if _ANNOTATIONS.issuperset(schema):
+        if ANNOTATIONS.issuperset(schema):
             return {}
         found |= {repr(part): part for part in (schema["anyOf"] if set(schema) == {"anyOf"} else [schema])}
     if len(found) > _MOST_BRANCHES:
