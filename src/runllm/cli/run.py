@@ -19,7 +19,7 @@ from runllm.rendering import Paint, as_json, event_line, output_text, safe
 from runllm.results import Event
 
 if TYPE_CHECKING:
-    from runllm.executor import Preview
+    from runllm import Preview
 
 UNSANDBOXED = (
     "warning: --trust-python: the Python blocks of {file} run as your own code, without a sandbox: "
