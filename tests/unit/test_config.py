@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tomlkit
 from hypothesis import given
+from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from runllm.errors import ConfigError, FileAccessError
@@ -512,6 +513,7 @@ _tables = st.recursive(
 )
 
 
+@how(deadline=None)  # a busy machine may take its time
 @given(_tables)
 def test_every_key_is_found_in_a_line_that_holds_it(values: dict) -> None:
     """Each value stands in the lines from its own to that of the next key."""

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from runllm import quantities, report
 from runllm.rendering import Paint
 from runllm.report import columns
-from runllm.report.columns import COLUMNS, best, cost
-from runllm.report.data import as_csv, as_json
+from runllm.report.columns import COLUMNS, as_csv, as_json, best, cost
 from runllm.report.page import as_page
 from runllm.report.plots import HEIGHT, Series, Times, bar_plot, line_plot
 from runllm.report.table import Look, as_table, has_blocks

@@ -201,7 +201,7 @@ def _rendered(summary: Summary, title: str, asked: dict[str, str | float | None]
 
         return as_page(summary, title, time.time()).rstrip("\n")
     if form != "table":
-        from runllm.report.data import as_csv, as_json
+        from runllm.report.columns import as_csv, as_json
 
         return as_csv(summary) if form == "csv" else as_json(summary, asked)
     from runllm.report.table import Look, as_table, has_blocks

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping, MutableMapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from runllm.diagnostics import Problem
 from runllm.engines import file_named, name_of_file
@@ -26,10 +27,8 @@ from runllm.settings.files import MAX_BYTES, PROJECT_FILE, USER_FILE_VARIABLE, p
 from runllm.settings.layers import barred, fault, of_document, passed_over
 from runllm.settings.schema import KeyPath, path_of, setting_of, spelled
 
-if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
-
 FileKind = Literal["user", "project"]
+_Table = MutableMapping[str, Any]
 
 
 def file_of(kind: FileKind, environment: Mapping[str, str] = os.environ) -> Path:
@@ -93,7 +92,7 @@ def write(key: str, text: str, kind: FileKind = "user", environment: Mapping[str
     if wrong is not None:
         raise failure([wrong])
     value = _as_written(value, setting.keep(value, _here()), target.file.absolute().parent, kind)
-    _change(target, path, lambda document: _put(document, path, value), value)
+    _change(target, path, lambda table: _put(table, path, value))
     return target.file
 
 
@@ -105,7 +104,7 @@ def remove(key: str, kind: FileKind = "user", environment: Mapping[str, str] = o
         FileAccessError: the file cannot be read or written.
     """
     target, path = _Target(file_of(kind, environment), kind, environment), path_of(key)
-    _change(target, path, lambda document: _take(document, path, target.file), None)
+    _change(target, path, lambda table: _take(table, path, target.file))
     return target.file
 
 
@@ -127,7 +126,7 @@ def _as_written(value: Any, kept: Any, folder: Path, kind: FileKind) -> Any:
     return name_of_file(os.path.relpath(path, folder)) if path and kind == "project" else str(kept)
 
 
-def _change(target: _Target, path: KeyPath, edit: Callable[[TOMLDocument], None], value: Any) -> None:
+def _change(target: _Target, path: KeyPath, edit: Callable[[_Table], None]) -> None:
     """Edit a file, and write it if it then says what it said before, but for the value at `path`.
 
     Raises:
@@ -144,8 +143,9 @@ def _change(target: _Target, path: KeyPath, edit: Callable[[TOMLDocument], None]
     if before.problem is not None:
         raise failure([before.problem])
     after = _edited(before.text, edit)
-    expected = _but(before.values, path) | ({} if value is None else {path: value})
-    if after is None or _flat(tomllib.loads(after)) != expected:
+    expected = deepcopy(dict(before.values))
+    edit(expected)
+    if after is None or tomllib.loads(after) != expected:
         raise ConfigError(f"`{spelled(path)}` cannot be changed in `{file}` alone", hint="Edit the file by hand.")
     old, new = target.problems(before.text), target.problems(after)
     if added := [problem for said, problem in new.items() if said not in old]:
@@ -163,7 +163,7 @@ def _change(target: _Target, path: KeyPath, edit: Callable[[TOMLDocument], None]
         raise FileAccessError(f"`{file}` cannot be written: {error.strerror}", details={"path": str(file)}) from None
 
 
-def _edited(text: str, edit: Callable[[TOMLDocument], None]) -> str | None:
+def _edited(text: str, edit: Callable[[_Table], None]) -> str | None:
     """The text after an edit; None where the editor cannot make it, as in some mixtures of dotted keys and tables."""
     import tomlkit  # only a change to a file needs it
     from tomlkit.exceptions import TOMLKitError
@@ -178,24 +178,10 @@ def _edited(text: str, edit: Callable[[TOMLDocument], None]) -> str | None:
     return after
 
 
-def _flat(values: Mapping[str, Any], parent: KeyPath = ()) -> dict[KeyPath, Any]:
-    """Every value that is not a table, by its path."""
-    found: dict[KeyPath, Any] = {}
-    for name, value in values.items():
-        inner = cast("dict[str, Any]", value) if isinstance(value, dict) else None
-        found |= {(*parent, name): value} if inner is None else _flat(inner, (*parent, name))
-    return found
-
-
-def _but(values: Mapping[str, Any], path: KeyPath) -> dict[KeyPath, Any]:
-    return {at: value for at, value in _flat(values).items() if at[: len(path)] != path}
-
-
-def _put(document: TOMLDocument, path: KeyPath, value: Any) -> None:
+def _put(table: _Table, path: KeyPath, value: Any) -> None:
     import tomlkit  # as above
     from tomlkit.items import InlineTable
 
-    table: MutableMapping[str, Any] = document
     for depth, name in enumerate(path[:-1]):
         if name not in table:
             # `[models."openai/*"]` says it all: no `[models]` above it.
@@ -204,15 +190,15 @@ def _put(document: TOMLDocument, path: KeyPath, value: Any) -> None:
         inner = table[name]
         if not isinstance(inner, MutableMapping):
             raise ConfigError(f"`{spelled(path[: depth + 1])}` is not a table in the file", hint="Edit it by hand.")
-        table = cast("MutableMapping[str, Any]", inner)
+        table = cast("_Table", inner)
     table[path[len(path) - 1]] = value
 
 
-def _take(document: TOMLDocument, path: KeyPath, target: Path) -> None:
-    table: Any = document
+def _take(table: _Table, path: KeyPath, target: Path) -> None:
+    found: Any = table
     for name in path[:-1]:
-        table = cast("MutableMapping[str, Any]", table).get(name) if isinstance(table, MutableMapping) else None
+        found = cast("_Table", found).get(name) if isinstance(found, MutableMapping) else None
     last = path[len(path) - 1]
-    if not isinstance(table, MutableMapping) or last not in table:
+    if not isinstance(found, MutableMapping) or last not in found:
         raise ConfigError(f"`{spelled(path)}` is not in `{target}`", hint="`runllm config` shows where each value is.")
-    del cast("MutableMapping[str, Any]", table)[last]
+    del cast("_Table", found)[last]

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from runllm.predict.past import fit_lengths, fit_speed
 from runllm.stats.rows import AttemptRow
-from runllm.stats.speed import fit_lengths, fit_speed
 from runllm.stats.summary import quantile
 
 
