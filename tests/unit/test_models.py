@@ -147,6 +147,16 @@ def test_a_lost_note_and_strange_files_crash_nothing(store):
     assert len(rows) == len(KNOWN) + 2
 
 
+def test_a_file_that_is_no_longer_what_was_pulled_does_not_count(store):
+    """It may be cut by a full disk, or by another program."""
+    held = put(store, "hf:org/repo:a-Q8_0.gguf")
+    held.path.write_bytes(SOUND[:-1])
+    assert store.find("hf:org/repo", source_of("hf:org/repo")) is None
+    rows = [(row.name, row.where) for row in inventory(folder=store.root) if "org" in row.name]
+    assert rows == [("local/hf:org/repo:a-Q8_0.gguf", "unfinished")]
+    assert [gone.size for gone in remove("hf:org/repo:a-Q8_0.gguf", folder=store.root)] == [len(SOUND) - 1]
+
+
 def test_removing_names_one_model(store):
     """With all that is left of it, and the folders that become empty."""
     put(store, "hf:org/repo:a-Q8_0.gguf")

@@ -36,4 +36,4 @@ def command(name: str, file: str | None) -> None:
         licence = f", licence {found.licence}" if found.licence else ""
         said = "" if found.fetched else "already here: "
         click.echo(safe(f"{said}{found.path} ({size(found.size)}{licence})"), err=True)
-    click.echo(safe(found.name))
+    click.echo(safe(f"local/{found.name}"))

@@ -8,7 +8,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from runllm.diagnostics import did_you_mean
 from runllm.errors import FileAccessError, ModelNotFoundError
@@ -56,21 +56,23 @@ class Note:
 
 @frozen
 class Held:
-    """A file in the folder.
+    """The file of a model that is here.
 
     Attributes:
         name: of the model, without `local/`.
         path: of the file.
-        size: in bytes, as it is now.
-        note: what is remembered of it, None where that is lost.
-        whole: False for a download that was interrupted.
+        size: in bytes.
+        licence: as its source states it; empty where it does not.
+        whole: False for a download that was interrupted, or a file that is no longer what it was.
+        fetched: whether it has just been fetched.
     """
 
     name: str
     path: Path
     size: int
-    note: Note | None
+    licence: str = ""
     whole: bool = True
+    fetched: bool = False
 
 
 def models_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -98,14 +100,16 @@ class Store:
     def find(self, name: str, source: PackagedModel | HubModel) -> Held | None:
         """The pulled file of a model, the preferred one where several fit; None without one."""
         if isinstance(source, PackagedModel):
-            return _held(name, self.path_of(name, source))
+            found = _held(name, self.path_of(name, source))
+            return found if found and found.whole else None
         folder = self.root / "hf" / source.repo
         files = [path.relative_to(folder).as_posix() for path in folder.rglob("*.gguf")]
         try:
             file = choose(files, source.wants, name)
         except ModelNotFoundError:
             return None
-        return _held(hub_name(source.repo, file), folder / file)
+        found = _held(hub_name(source.repo, file), folder / file)
+        return found if found and found.whole else None
 
     def held(self) -> Iterator[Held]:
         """Every file, the interrupted downloads among them, by name."""
@@ -131,14 +135,13 @@ class Store:
             beside.write_text(json.dumps(asdict(note), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
             beside.replace(str(path) + _NOTE)
             part.replace(path)
-        return Held(name=name, path=path, size=note.size, note=note)
+        return Held(name=name, path=path, size=note.size, licence=note.licence, fetched=True)
 
     def remove(self, held: Held) -> None:
         """Delete a file, its note, and the folders that this leaves empty."""
         with writing(held.path):
             held.path.unlink(missing_ok=True)
-            if held.whole:
-                Path(str(held.path) + _NOTE).unlink(missing_ok=True)
+            Path(str(held.path) + _NOTE).unlink(missing_ok=True)
         for folder in held.path.parents:
             if folder == self.root:
                 break
@@ -171,15 +174,11 @@ def _held(name: str, path: Path, *, whole: bool = True) -> Held | None:
         size = path.stat().st_size
     except OSError:
         return None
-    return Held(name=name, path=path, size=size, note=_note(path) if whole else None, whole=whole)
-
-
-def _note(path: Path) -> Note | None:
     try:
-        said: dict[str, Any] = json.loads(Path(str(path) + _NOTE).read_text(encoding="utf-8"))
-        return Note(**said)
-    except (OSError, ValueError, TypeError):  # lost, or no note
-        return None
+        note = Note(**json.loads(Path(str(path) + _NOTE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # lost, or of a download that was interrupted
+        return Held(name=name, path=path, size=size, whole=whole)
+    return Held(name=name, path=path, size=size, licence=note.licence, whole=note.size == size)
 
 
 # --- what there is --------------------------------------------------------------------------------
@@ -270,7 +269,7 @@ def _of_file(held: Held) -> Model:
         name=PREFIX + held.name,
         where="pulled" if held.whole else "unfinished",
         size=held.size,
-        licence=(held.note.licence or None) if held.note else None,
+        licence=held.licence or None,
         window=gguf.trained_window(held.path) if held.whole else None,
         path=held.path,
     )

