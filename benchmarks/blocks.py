@@ -19,7 +19,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from runllm.blocks import Limits, Sandbox, TrustedRunner
+from runllm.blocks import Limits, Sandbox
+from runllm.blocks.trusted import TrustedRunner
 
 CODE = "assert len(output['summary'].split()) <= 50, 'at most 50 words'\nwords = len(output['summary'].split())"
 NAMES = {"output": {"summary": "one short line of text", "tags": ["a", "b"]}, "input": {"text": "hello " * 40}}

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from runllm.blocks import BlockFailure, Limits, Sandbox, TrustedRunner
+from runllm.blocks import BlockFailure, Limits, Sandbox
+from runllm.blocks.trusted import TrustedRunner
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 LINUX = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
@@ -242,7 +243,8 @@ def test_large_values_pass_both_ways(trusted):
 def test_ctrl_c_stops_the_caller_at_once_and_leaves_no_child():
     code = """
 import os, signal, subprocess, threading, time
-from runllm.blocks import Limits, TrustedRunner
+from runllm.blocks import Limits
+from runllm.blocks.trusted import TrustedRunner
 threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 begun = time.monotonic()
 try:

@@ -1,32 +1,21 @@
 """Python blocks: small steps of code inside a `.rllm` file, run in a sandbox.
 
-`run_block` is the public one-shot form. `Sandbox` and `TrustedRunner` share one `run`.
+`run_block` is the public one-shot form. `Sandbox` and `trusted.TrustedRunner` share one `run`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runllm.blocks.phases import BlockFailure, Kind, LimitName, Limits, Ran, result_of
 from runllm.blocks.sandbox import Sandbox
 from runllm.errors import EngineUnavailableError, PythonBlockExecutionError
 
-if TYPE_CHECKING:
-    from runllm.blocks.trusted import TrustedRunner
-
-__all__ = ["BlockFailure", "Kind", "LimitName", "Limits", "Ran", "Sandbox", "TrustedRunner", "run_block"]
+__all__ = ["BlockFailure", "Kind", "LimitName", "Limits", "Ran", "Sandbox", "run_block"]
 
 # One set of workers for the whole process; making the object starts nothing.
 _SHARED = Sandbox()
-
-
-def __getattr__(name: str) -> Any:
-    if name == "TrustedRunner":  # its `subprocess` is for the few callers who ask for it
-        from runllm.blocks.trusted import TrustedRunner
-
-        return TrustedRunner
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def run_block(code: str, context: Mapping[str, Any], *, timeout: float = 1.0, memory: int = 67108864) -> dict[str, Any]:

@@ -70,20 +70,6 @@ class _FirstUse:
     pid: int | None = None
 
 
-def ready() -> None:
-    """Raise unless workers can be started here; starts nothing.
-
-    Raises:
-        EngineUnavailableError: the sandbox is not installed, or was used before this process was forked.
-    """
-    from importlib.util import find_spec
-
-    if find_spec("pydantic_monty") is None:
-        raise EngineUnavailableError(_MISSING)
-    if _FirstUse.pid not in (None, os.getpid()):
-        raise EngineUnavailableError(_FORKED)
-
-
 class Workers:
     """A pool of worker processes; safe to share between threads. After `close`, the next use starts them again."""
 
@@ -171,7 +157,12 @@ class Sandbox:
         Raises:
             EngineUnavailableError: the sandbox is not installed, or was used before this process was forked.
         """
-        ready()
+        from importlib.util import find_spec
+
+        if find_spec("pydantic_monty") is None:
+            raise EngineUnavailableError(_MISSING)
+        if _FirstUse.pid not in (None, os.getpid()):
+            raise EngineUnavailableError(_FORKED)
 
     def run(
         self,

@@ -36,16 +36,16 @@ _PANIC = "Unknown"
 """The kind that the binding gives a failure of the engine itself."""
 
 
-@lru_cache(maxsize=1)
-def environment() -> minijinja.Environment:
-    """The environment that every rendering shares; nothing changes it after it is made."""
+@lru_cache(maxsize=2)
+def environment(fuel: int = _FUEL) -> minijinja.Environment:
+    """The environment that every rendering with so much fuel shares; nothing changes it after it is made."""
     import minijinja  # 12 ms, and only needed once a template is read
 
     made = minijinja.Environment(
         filters={"tojson": tojson, "truncate": truncate},
         undefined_behavior="chainable",  # an absent optional object is as empty as the value in it
         finalizer=written,
-        fuel=_FUEL,
+        fuel=fuel,
         keep_trailing_newline=True,
     )
     for name in _UNWANTED_FILTERS:

@@ -93,6 +93,15 @@ def findings(source: str, scope: Scope) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.offset)
 
 
+def entrance(scope: Scope, path: Sequence[str | int]) -> tuple[str, int]:
+    """The key of a scope that the longest beginning of a path spells, and how many steps that is; empty for none."""
+    for length in range(len(path), 0, -1):
+        key = ".".join(str(step) for step in path[:length])
+        if key in scope:
+            return key, length
+    return "", 0
+
+
 _WHOLE = "A `.rllm` file is whole: what two files share goes into a third, under `uses`."
 _REFUSED = {
     **dict.fromkeys(("include", "import", "from", "extends"), _WHOLE),
@@ -203,7 +212,7 @@ class _Check:
 
         None where it ends in something that was found wrong already, where its local name was bound.
         """
-        root, at = self.entrance(chain.path)
+        root, at = self.entered(chain.path)
         inherited = len(chain.path) - len(chain.marks)
         if root is None:
             return self.no_entrance(chain, at, inherited)
@@ -215,13 +224,11 @@ class _Check:
             schema = verdict.schema
         return root, schema
 
-    def entrance(self, path: Sequence[Step]) -> tuple[Mapping[str, Any] | None, int]:
+    def entered(self, path: Sequence[Step]) -> tuple[Mapping[str, Any] | None, int]:
         """The schema that the longest known beginning of a path holds, and how long that is; None for no such name."""
-        written = _written(path)
-        for length in range(len(written), 0, -1):
-            key = ".".join(str(step) for step in written[:length])
-            if key in self.scope:
-                return self.scope[key] or {}, length
+        key, length = entrance(self.scope, _written(path))
+        if key:
+            return self.scope[key] or {}, length
         if path[0] in self.roots():
             return (None, 1) if len(path) > 1 else ({}, 1)
         return None, 0

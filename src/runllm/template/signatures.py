@@ -152,6 +152,8 @@ _OWNERS = {"object": ("{'a': 1}", "object"), "array": ("['a']", "array"), "strin
 """Values with methods: of a template's own making, and of its data."""
 _OF_NAMES = frozenset({"map", "reject", "select"})
 _MOST_TRIED = 1200
+_FUEL = 20_000
+"""For one use: a file of many that are dear, such as `slice(100000)`, is looked at soon all the same."""
 
 
 def method_of(kinds: Collection[str], name: str) -> Use:
@@ -269,13 +271,15 @@ def _refusal(use: Use, given: tuple[tuple[str, str], ...]) -> str:
 
 
 def _said(source: str) -> str:
-    """What the engine says against a template; empty where it renders."""
+    """What the engine says against a template; empty where it renders, or is too much work to try."""
     import minijinja
 
     data = {"object": show({"a": 1}, Meter()), "array": show(["a"], Meter())}
     try:
-        environment().render_str(source, **data)
+        environment(_FUEL).render_str(source, **data)
     except minijinja.TemplateError as error:
+        if error.kind == "OutOfFuel":
+            return ""
         return error.detail or error.message.partition(" (in ")[0]
     except Exception as error:
         return str(error)

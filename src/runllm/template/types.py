@@ -12,7 +12,7 @@ from typing import Any
 from runllm.errors import TemplateError
 from runllm.schema import Known, Schema, Unwritten, Value, defaults, is_named, standalone, step_from, types_of, union
 from runllm.template.environment import check_source
-from runllm.template.findings import Scope
+from runllm.template.findings import Scope, entrance
 from runllm.template.lexer import Tag, tags
 from runllm.template.rendering import only_expression, render
 from runllm.template.tree import Node
@@ -162,11 +162,8 @@ class _Types:
 
     def path(self, path: Sequence[str | int]) -> Value:
         """What stands at a path from a root name: see `findings` for names with dots."""
-        for length in range(len(path), 0, -1):
-            key = ".".join(str(step) for step in path[:length])
-            if key in self.scope:
-                break
-        else:
+        key, length = entrance(self.scope, path)
+        if not key:
             return UNKNOWN
         root = {name: sub for name, sub in (self.scope[key] or {}).items() if name not in ("$id", "$schema")}
         value, filled = Value(root), [root] if key == "input" else []
