@@ -153,7 +153,9 @@ class _Check:
             yield from misgiven(function(name.text, block=call.block), name, call.arguments, self.source)
         elif bound is None:
             yield from unknown("function", name, FUNCTIONS, self.reading.assigned)
-        elif isinstance(bound, Node) or (bound and not self.is_own(bound[0])):
+        elif name.text not in self.reading.callable and not (
+            isinstance(bound, tuple) and bound and self.is_own(bound[0])
+        ):
             yield finding(name, f"`{name.text}` is no function")
 
     def chain(self, chain: Chain) -> Iterator[Finding]:

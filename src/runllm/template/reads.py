@@ -59,12 +59,14 @@ class Reading:
         loops: those of them that a loop runs over.
         calls: the functions that it calls.
         assigned: names that are bound anywhere.
+        callable: those of them that may stand for a function somewhere.
     """
 
     chains: list[Chain] = field(default_factory=list[Chain])
     loops: list[Chain] = field(default_factory=list[Chain])
     calls: list[Call] = field(default_factory=list[Call])
     assigned: set[str] = field(default_factory=set[str])
+    callable: set[str] = field(default_factory=set[str])
 
 
 _LONGEST_BOUND = 64  # steps that a local name may stand for; in `x = x.a`, again and again, each has one more
@@ -97,10 +99,18 @@ class _Walk:
 
     def scoped(self, scope: dict[str, Bound], *nodes: Node) -> None:
         """Visit what sees some more names, and keeps its own to itself."""
-        self.reading.assigned.update(scope)
-        self.scopes.append(scope)
+        self.scopes.append({})
+        self.bind(scope)
         self.visit(*nodes)
         self.scopes.pop()
+
+    def bind(self, names: dict[str, Bound]) -> None:
+        """Let names stand for something from here on."""
+        self.scopes[-1] |= names
+        self.reading.assigned.update(names)
+        for name, bound in names.items():
+            if bound == _UNKNOWN or (isinstance(bound, tuple) and len(bound) == 1) or _is_macro(bound):
+                self.reading.callable.add(name)
 
     def on_for(self, node: Node) -> None:
         bind, *inner, otherwise = node.parts
@@ -149,15 +159,13 @@ class _Walk:
         self.visit(*bind.parts)
         chain = self.whole(bind.parts[0]) if bind.parts and len(bind.names) == 1 else None
         known = chain is not None and len(chain.path) <= _LONGEST_BOUND
-        self.reading.assigned.update(bind.names)
         plain = len(bind.names) == 1 and bool(bind.parts) and _is_no_function(bind.parts[0])
         stands_for = chain.path if chain and known else bind.parts[0] if plain else _UNKNOWN
-        self.scopes[-1] |= dict.fromkeys(bind.names, stands_for)
+        self.bind(dict.fromkeys(bind.names, stands_for))
 
     def on_macro(self, node: Node) -> None:
         name, *binds, body = node.parts
-        self.reading.assigned.update(name.names)
-        self.scopes[-1][name.names[0]] = node
+        self.bind({name.names[0]: node})
         self.with_parameters(binds, {"caller": _UNKNOWN}, body)
 
     def on_call_block(self, node: Node) -> None:
@@ -222,6 +230,10 @@ class _Walk:
 
     def lookup(self, name: str) -> Bound | None:
         return next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
+
+
+def _is_macro(bound: Bound) -> bool:
+    return isinstance(bound, Node) and bound.kind == "macro"
 
 
 def _is_no_function(node: Node) -> bool:
