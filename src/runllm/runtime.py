@@ -93,6 +93,8 @@ class Runtime:
             progress=progress,
         )
         self._made: dict[str, Engine] = {}
+        self._ready: list[Endpoint] = []
+        self._checking = threading.Lock()
         self._runners: dict[bool, Runner] = {}
         self.calls = Limiter()
         self._lock = threading.Lock()
@@ -106,6 +108,17 @@ class Runtime:
             if found.name not in self._made:
                 self._made[found.name] = engines.make(found, self._setup)
             return self._made[found.name]
+
+    def ready(self, endpoint: Endpoint) -> None:
+        """Make sure that an endpoint can be called: once for all runs, and again only where it could not.
+
+        Raises:
+            RunllmError: it cannot; see the engine's own `ready`.
+        """
+        with self._checking:
+            if endpoint not in self._ready:
+                self.engine(endpoint).ready(endpoint)
+                self._ready.append(endpoint)
 
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
         """What to do when a model cannot be used: name one of those recommended that is known to be here."""
@@ -124,6 +137,7 @@ class Runtime:
         """Close what was made, last first. Safe to call twice; the runtime can be used again."""
         with self._lock:
             made, self._made = self._made, {}
+            self._ready = []
             runners, self._runners = self._runners, {}
         for member in (*reversed(made.values()), *runners.values()):
             member.close()

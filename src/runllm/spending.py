@@ -8,15 +8,17 @@ that calls are never exceeded, and the other bounds by no more than the calls in
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from runllm.errors import BudgetExceededError
 from runllm.values import frozen
 
 DEFAULT_CALLS = 1_000
 """Calls of a tree of which nobody says how many it may make, beside those for the elements of the user's own lists."""
-RUNS_PER_CALL = 10
+RUNS_PER_CALL = 4
 """Runs of apps that may begin for each call that may be made: most apps that call no model are steps between calls."""
 DEFAULT_HELD = 1 << 29
 """Bytes of inputs, prompts and answers that the result of a tree may hold."""
@@ -70,12 +72,13 @@ class Budget:
         self._now = now
         self._began = now()
         self._lock = threading.Lock()
-        self._spent = Spent()
+        self._spent: defaultdict[str, Any] = defaultdict(int)
+        self._most = {name: most for name, most in asdict(bounds).items() if most is not None}
 
     @property
     def spent(self) -> Spent:
         """What was spent until now."""
-        return replace(self._spent, seconds=self._now() - self._began)
+        return Spent(seconds=self._now() - self._began, **self._spent)
 
     @property
     def bounds_cost(self) -> bool:
@@ -98,11 +101,7 @@ class Budget:
         Raises:
             BudgetExceededError: one bound is reached, or would be passed; the call is not counted.
         """
-        with self._lock:
-            self._hold(calls=1, cost=cost)
-            if self.outer is not None:
-                self.outer.call(cost)
-            self._count(calls=1)
+        self.take({"calls": 1}, {"calls": 1, "cost": cost})
 
     def begin(self, held: int = 0) -> None:
         """Count a run of an app that is about to begin, and the bytes of its input.
@@ -110,16 +109,12 @@ class Budget:
         Raises:
             BudgetExceededError: one bound is reached, or would be passed; the run is not counted.
         """
-        with self._lock:
-            self._hold(runs=1, held=held)
-            if self.outer is not None:
-                self.outer.begin(held)
-            self._count(runs=1, held=held)
+        self.take({"runs": 1, "held": held}, {"runs": 1, "held": held})
 
     def pay(self, *, tokens: int = 0, cost: float = 0.0, held: int = 0) -> None:
         """Count what a call came to. Never raises: what was answered is kept, and the next call is refused."""
         with self._lock:
-            self._count(tokens=tokens, cost=cost, held=held)
+            self._add({"tokens": tokens, "cost": cost, "held": held})
         if self.outer is not None:
             self.outer.pay(tokens=tokens, cost=cost, held=held)
 
@@ -129,20 +124,29 @@ class Budget:
         Raises:
             BudgetExceededError: so many calls or runs are needed at the least, and not all of them are left.
         """
-        self._hold(calls=calls, runs=runs, foreseen=True)
+        self._hold({"calls": calls, "runs": runs}, foreseen=True)
         if self.outer is not None:
             self.outer.foresee(calls=calls, runs=runs)
 
-    def _count(self, **more: float) -> None:
-        self._spent = replace(self._spent, **{name: getattr(self._spent, name) + add for name, add in more.items()})
+    def take(self, counted: Mapping[str, int], needed: Mapping[str, float]) -> None:
+        """Count here and around what needs so much at the least, or nowhere."""
+        with self._lock:
+            self._hold(needed)
+            if self.outer is not None:
+                self.outer.take(counted, needed)
+            self._add(counted)
 
-    def _hold(self, *, foreseen: bool = False, **more: float) -> None:
+    def _add(self, more: Mapping[str, float]) -> None:
+        for name, number in more.items():
+            self._spent[name] += number
+
+    def _hold(self, needed: Mapping[str, float], *, foreseen: bool = False) -> None:
         """Refuse what would pass a bound: counts may reach theirs, and what is only known afterwards may not."""
-        spent = self.spent
-        for name, most in asdict(self.bounds).items():
-            there, add = getattr(spent, name), more.get(name, 0)
-            if most is not None and (there + add > most or (name in _AFTERWARDS and there >= most > 0)):
-                raise _exceeded(name, most, spent, int(there + add) if foreseen and add else 0)
+        for name, most in self._most.items():
+            there = self._now() - self._began if name == "seconds" else self._spent[name]
+            add = needed.get(name, 0)
+            if there + add > most or (name in _AFTERWARDS and there >= most > 0):
+                raise _exceeded(name, most, self.spent, int(there + add) if foreseen and add else 0)
 
 
 _AFTERWARDS = ("tokens", "cost", "seconds", "held")
@@ -160,7 +164,7 @@ _WORDS = {
     "held": ("{:,} bytes on inputs, prompts and answers", "Run it on fewer or smaller items at a time."),
     "runs": (
         "{:,} on runs of apps",
-        "Give it less to do, or allow more with `--max-calls`: ten runs of apps come with each call.",
+        "Give it less to do, or allow more with `--max-calls`: four runs of apps come with each call.",
     ),
 }
 

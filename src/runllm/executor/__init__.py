@@ -127,10 +127,10 @@ class _Previews:
     def of_child(self, one: Run, job: Job) -> Preview:
         child = one.plan.children[job.name]
         try:
-            *same, held = key(child, job.given)
-            if tuple(same) not in self.made:
+            same, held = key(child, job.given)
+            if same not in self.made:
                 self.tree.outside.budget.begin(held)
-                self.made[tuple(same)] = self.of(Run(child, self.tree, (*one.trail, job.label)), job.given)
-            return self.made[tuple(same)]
+                self.made[same] = self.of(Run(child, self.tree, (*one.trail, job.label)), job.given)
+            return self.made[same]
         except RunllmError as error:
             raise error.within(job.label) from None

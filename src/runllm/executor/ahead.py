@@ -18,18 +18,23 @@ from runllm.routing import Options, limits
 from runllm.runtime import Runtime
 from runllm.spending import DEFAULT_CALLS, DEFAULT_HELD, RUNS_PER_CALL, Bounds, Budget
 
-LOOKED_AT = 5_000
-"""Runs that are looked at before the first begins, which takes a fraction of a second; the budget sees to the rest."""
+LOOKED_AT = 2_500
+"""Runs that are looked at before the first begins; the budget sees to the rest."""
+LOOKED_AT_BYTES = 1 << 24
+"""Bytes of their inputs, which are made to be compared."""
 
 UNKNOWN: Any = object()
 """A value that only a model's answer will decide."""
 
 
-def key(plan: Plan, given: Mapping[str, Any]) -> tuple[int, bytes, int]:
-    """What tells a run from others, its defaults filled in, and the bytes of its input."""
-    text = json.dumps(plan.program.input.with_defaults(given), sort_keys=True, ensure_ascii=False)
-    data = text.encode(errors="surrogatepass")
-    return id(plan), sha256(data).digest(), len(data)
+def key(plan: Plan, given: Mapping[str, Any]) -> tuple[tuple[int, bytes], int]:
+    """What tells a run from others, and the bytes of its input with its defaults filled in."""
+    data = _as_bytes(plan.program.input.with_defaults(given))
+    return (id(plan), sha256(data).digest()), len(data)
+
+
+def _as_bytes(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode(errors="surrogatepass")
 
 
 def budget(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Budget:
@@ -43,19 +48,19 @@ def bounds(plan: Plan, given: Any, options: Options) -> Bounds:
     By default each element of a list that the user gives may be tried by every app of the tree as often as that app
     may try: what a file adds to the user's own work is bounded, and that work is not.
     """
-    elements = _elements(given) if any(one.for_each for node in plan.walk() for one in node.program.uses) else 0
-    calls, runs = options.max_calls, 0
+    nodes = list(plan.walk())
+    lists = any(dependency.for_each for node in nodes for dependency in node.program.uses)
+    elements = _elements(given) if lists else 0
+    calls = options.max_calls
     if calls is None:
-        nodes = list(plan.walk())
         tries = [1 + limits(node.program, options, "").max_retries for node in nodes if node.program.output is None]
-        calls, runs = DEFAULT_CALLS + elements * sum(tries), elements * len(nodes)
-        calls = _lowered(calls, options)
+        calls = _lowered(DEFAULT_CALLS + elements * sum(tries), options)
     return Bounds(
         calls=calls,
         cost=options.max_cost,
         seconds=options.max_time,
-        held=DEFAULT_HELD,
-        runs=runs + RUNS_PER_CALL * max(calls, DEFAULT_CALLS),
+        held=DEFAULT_HELD + (len(nodes) * len(_as_bytes(given)) if elements else 0),
+        runs=elements * len(nodes) + RUNS_PER_CALL * max(calls, DEFAULT_CALLS),
     )
 
 
@@ -95,16 +100,17 @@ def foresee(plan: Plan, given: Any, budget: Budget) -> None:
             return budget.foresee(calls=most, runs=most)
         except RunllmError:  # some of them may be the same run
             pass
-    calls, seen = 0, set[Any]()
+    calls, held, seen = 0, 0, set[Any]()
     stack: list[Iterator[tuple[Plan, Any]]] = [iter([(plan, given)])]
-    while stack and len(seen) < LOOKED_AT:
+    while stack and len(seen) < LOOKED_AT and held < LOOKED_AT_BYTES:
         found = next(stack[-1], None)
         if found is None:
             stack.pop()
             continue
         node, value = found
         try:
-            name = (id(node),) if value is UNKNOWN else key(node, value)
+            name, size = ((id(node), b""), 0) if value is UNKNOWN else key(node, value)
+            held += size
             if name in seen or (value is not UNKNOWN and node.program.input.problems(value)):
                 continue
             seen.add(name)

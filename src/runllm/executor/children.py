@@ -93,8 +93,8 @@ class Children:
 
     def is_room(self) -> bool:
         """Whether one more run may begin: here, and in the whole tree."""
-        most = self.tree.outside.most
-        return self._under_way < most and len(self.tree.busy) < most
+        outside = self.tree.outside
+        return self._under_way < outside.most and outside.tips < outside.most
 
     def jobs(self, name: str) -> Iterator[Job]:
         """The runs that a dependency takes, now that what it needs is there; each is made when it is asked for."""
@@ -123,10 +123,10 @@ class Children:
             BudgetExceededError: no run may begin any more.
         """
         child = self.plan.children[job.name]
-        *same, held = key(child, job.given)
+        same, held = key(child, job.given)
         self.tree.outside.budget.begin(held)
         steps = self.run_of_parent.begin(child, job)
-        return Start(name=job.name, index=job.index, key=tuple(same), steps=steps)
+        return Start(name=job.name, index=job.index, key=same, steps=steps)
 
     def take(self, ended: ChildResult) -> bool:
         """Keep a result; says whether it was the last of its dependency.

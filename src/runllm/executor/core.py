@@ -52,14 +52,12 @@ class Tree:
         outside: how they reach it.
         started: when the first began.
         endpoints: of each app, those that can be called.
-        busy: the names of those under way that do not wait for others.
     """
 
     options: Options
     runtime: Runtime
     outside: Outside
     started: float
-    busy: set[tuple[str, ...]] = field(default_factory=set["tuple[str, ...]"])
     endpoints: dict[Plan, tuple[Endpoint, ...]] = field(default_factory=dict[Plan, "tuple[Endpoint, ...]"])
 
     @classmethod
@@ -89,11 +87,7 @@ class Run:
 
     def steps(self, given: Any) -> Steps:
         """The whole run, as a generator of what the driver must do; the first of a tree is recorded at its end."""
-        self.tree.busy.add(self.trail)
-        try:
-            result = yield from self.whole(given)
-        finally:
-            self.tree.busy.discard(self.trail)
+        result = yield from self.whole(given)
         if self.trail or self.runtime.store is None or not self.options.stats:
             return result
         try:
@@ -206,11 +200,11 @@ class Run:
         if not self.endpoints:
             return
         first, *others = self.endpoints
-        self.runtime.engine(first).ready(first)
+        self.runtime.ready(first)
         usable = [first]
         for endpoint in others:
             try:
-                self.runtime.engine(endpoint).ready(endpoint)
+                self.runtime.ready(endpoint)
                 usable.append(endpoint)
             except RunllmError as error:
                 self.warn(f"the fallback {endpoint.model} cannot be used: {error.message}")
@@ -223,11 +217,9 @@ class Run:
         from runllm.executor.children import Children  # 2 ms that an app without children need not pay
 
         children = Children(self)
-        self.tree.busy.discard(self.trail)  # it waits, and others may begin
         try:
             self.names["uses"] = yield from children.run()
         finally:
-            self.tree.busy.add(self.trail)
             self.children = children.in_order()
 
     def begin(self, plan: Plan, job: Job) -> Steps:

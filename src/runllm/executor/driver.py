@@ -1,14 +1,19 @@
 """Perform the effects that the steps of a run ask for: in this thread, or in an event loop.
 
-A run that uses no other app needs no event loop: `drive` performs one effect after the other. One that does is
-driven in a loop whoever calls it, since a task in a loop can be stopped in the middle of a call, and a thread cannot.
+The loop over the steps stands once, in `_through`. A run that uses no other app needs no event loop: what `drive`
+performs never waits for one. A run that does is driven in a loop whoever calls it, since a task in a loop can be
+stopped in the middle of a call, and a thread cannot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable
+import threading
+from collections.abc import Awaitable, Callable, Generator, Hashable
+from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from runllm import tokens
 from runllm.errors import InterruptedRunError, ProviderTimeoutError, RunllmError
@@ -16,6 +21,7 @@ from runllm.executor.effects import Call, Effect, Pause, Start, Steps, Stop, Wai
 from runllm.results import DEFAULT_CONCURRENCY, ChildResult, Completion, Request, RunResult, Usage
 from runllm.runtime import Runtime
 from runllm.spending import Budget
+from runllm.values import frozen
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,12 +36,14 @@ class Outside:
         runtime: what they reach.
         budget: what they may spend.
         most: the most calls in flight at a time, those of others included.
+        tips: the runs of the tree that are under way and do not wait for others.
     """
 
     def __init__(self, runtime: Runtime, budget: Budget, concurrency: int | None) -> None:
         self.runtime = runtime
         self.budget = budget
         self.most = concurrency or DEFAULT_CONCURRENCY
+        self.tips = 1
 
     def call(self, request: Request) -> Completion:
         """Send a request when there is a place for it, and wait."""
@@ -91,21 +99,25 @@ class Outside:
         return seconds if left is None else min(seconds, left)
 
 
-def drive(steps: Generator[Effect, Any, T], outside: Outside) -> T:
-    """Perform each effect in this thread and hand back its answer or its error; no runs can be started in it.
+async def _through(
+    steps: Generator[Effect, Any, T],
+    perform: Callable[[Effect], Awaitable[Any]],
+    *interruptions: type[BaseException],
+) -> T:
+    """Go through the steps, each answered by what its effect gave, or by its error.
 
-    Raises:
-        KeyboardInterrupt, SystemExit: as they came, after the run was told to end and has been recorded.
+    An interruption ends the run as an error does, so that it can stop what it has started and be recorded; then it
+    goes on to the caller. A second one goes on at once.
     """
     interruption: BaseException | None = None
     try:
         effect = next(steps)
         while True:
             try:
-                answer = _perform(effect, outside)
+                answer = await perform(effect)
             except RunllmError as error:
                 effect = steps.throw(error)
-            except (KeyboardInterrupt, SystemExit) as signal:
+            except interruptions as signal:
                 if interruption is not None:
                     raise
                 interruption = signal
@@ -118,16 +130,29 @@ def drive(steps: Generator[Effect, Any, T], outside: Outside) -> T:
         return end.value
 
 
-def _perform(effect: Effect, outside: Outside) -> Any:
-    match effect:
-        case Call(request=request):
-            return outside.call(request)
-        case Pause(seconds=seconds):
-            return outside.runtime.sleep(outside.pause(seconds))
-        case Work(do=do):
-            return do()
-        case _:
-            raise AssertionError(f"{effect} needs an event loop")
+def drive(steps: Generator[Effect, Any, T], outside: Outside) -> T:
+    """Perform each effect in this thread; no runs can be started in it.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: as they came, after the run was told to end and has been recorded.
+    """
+
+    async def perform(effect: Effect) -> Any:
+        match effect:
+            case Call(request=request):
+                return outside.call(request)
+            case Pause(seconds=seconds):
+                return outside.runtime.sleep(outside.pause(seconds))
+            case Work(do=do):
+                return do()
+            case _:
+                raise AssertionError(f"{effect} needs an event loop")
+
+    try:
+        _through(steps, perform, KeyboardInterrupt, SystemExit).send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits for an event loop")
 
 
 def drive_tree(steps: Steps, outside: Outside) -> RunResult:
@@ -138,25 +163,41 @@ def drive_tree(steps: Steps, outside: Outside) -> RunResult:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(adrive(steps, outside))
-    from runllm.engines.background import Background
+    from anyio.from_thread import start_blocking_portal
 
-    other = Background()  # called within a loop, as in a notebook, which cannot be used while it waits for this
-    try:
-        return other.run(lambda: adrive(steps, outside))
-    finally:
-        other.close()
+    # Called within a loop, as in a notebook, which cannot be used while it waits for this.
+    with start_blocking_portal() as portal:
+        return portal.call(adrive, steps, outside)
 
 
 async def adrive(steps: Generator[Effect, Any, T], outside: Outside) -> T:
     """Perform each effect without blocking the event loop, and drive the runs that are started beside it."""
-    return await _Driver(outside).drive(steps)
+    import asyncio
+
+    async with asyncio.TaskGroup() as group:
+        return await _Driver(outside, group).drive(steps)
+
+
+@frozen
+class _Child:
+    """A run that another has started."""
+
+    name: str
+    index: int | None
+    shared: bool
+    task: asyncio.Task[RunResult]
+
+    def result(self) -> ChildResult:
+        """How it ended."""
+        return ChildResult(name=self.name, index=self.index, shared=self.shared, result=self.task.result())
 
 
 class _Driver:
-    """One run and all that it starts. It lives in one event loop, and needs no locks."""
+    """One run and all that it starts, each a task of one group. It lives in one event loop, and needs no locks."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: Outside, group: asyncio.TaskGroup) -> None:
         self.outside = outside
+        self.group = group
         self.runs: dict[Hashable, asyncio.Task[RunResult]] = {}
         self.stopped: set[asyncio.Task[Any] | None] = set()
         self.stopping: set[asyncio.Task[Any] | None] = set()
@@ -164,107 +205,112 @@ class _Driver:
     async def drive(self, steps: Generator[Effect, Any, T]) -> T:
         import asyncio
 
-        started: _Started = {}
-        cancelled = False
-        try:
-            effect = next(steps)
-            while True:
-                try:
-                    answer = await self.perform(effect, started)
-                except RunllmError as error:
-                    effect = steps.throw(error)
-                except asyncio.CancelledError:
-                    if cancelled:
-                        raise
-                    task = asyncio.current_task()
-                    cancelled = task not in self.stopped
-                    effect = steps.throw(_interruption(task, cancelled))
-                else:
-                    effect = steps.send(answer)
-        except StopIteration as end:
-            if cancelled:  # not by its own kind: whoever did it waits for this
-                raise asyncio.CancelledError from None
-            return end.value
-        finally:
-            for task in started:
-                task.cancel()
+        return await _through(steps, partial(self.perform, _Children(self)), asyncio.CancelledError)
 
-    async def perform(self, effect: Effect, started: _Started) -> Any:
+    async def perform(self, children: _Children, effect: Effect) -> Any:
+        """Perform an effect of one run; one that is stopped by another of its tree is told so by an error."""
         import asyncio
 
-        match effect:
-            case Call(request=request):
-                return await self.outside.acall(request)
-            case Pause(seconds=seconds):
-                return await asyncio.sleep(self.outside.pause(seconds))
-            case Work(do=do):
-                return await asyncio.to_thread(do)
-            case Start():
-                self.start(effect, started)
-                return await asyncio.sleep(0)  # so that it begins, and that a signal is heard between two of many
-            case Wait():
-                return await self.wait(started)
-            case Stop():
-                return await self.stop(started)
+        try:
+            match effect:
+                case Call(request=request):
+                    return await self.outside.acall(request)
+                case Pause(seconds=seconds):
+                    return await asyncio.sleep(self.outside.pause(seconds))
+                case Work(do=do):
+                    return await _in_thread(do)
+                case Start():
+                    return await children.start(effect)
+                case Wait():
+                    return await children.next()
+                case Stop():
+                    return await children.stop()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()  # it goes on, to end in peace
+            if task in self.stopped:
+                raise InterruptedRunError("stopped, since another app of the same run failed") from None
+            raise
 
-    def start(self, effect: Start, started: _Started) -> None:
+
+class _Children:
+    """The runs that one run has started: those under way, and those that have ended and are not yet taken."""
+
+    def __init__(self, driver: _Driver) -> None:
+        import asyncio
+
+        self.driver = driver
+        self.live = 0  # of those that were begun here
+        self.under_way: list[_Child] = []
+        self.ended: asyncio.Queue[_Child] = asyncio.Queue()
+
+    async def start(self, effect: Start) -> None:
         """Begin a run, unless the same one was begun before."""
         import asyncio
 
-        shared = effect.key in self.runs
-        if not shared:
-            self.runs[effect.key] = asyncio.create_task(self.drive(effect.steps))
-        started.setdefault(self.runs[effect.key], []).append((effect.name, effect.index, shared))
+        task = self.driver.runs.get(effect.key)
+        shared = task is not None
+        if task is None:
+            task = self.driver.runs[effect.key] = self.driver.group.create_task(self.driver.drive(effect.steps))
+            self.count(1)
+            task.add_done_callback(lambda _: self.count(-1))
+        child = _Child(name=effect.name, index=effect.index, shared=shared, task=task)
+        self.under_way.append(child)
+        task.add_done_callback(lambda _: self.ended.put_nowait(child))
+        await asyncio.sleep(0)  # it begins, and a signal is heard between two of many
 
-    async def wait(self, started: _Started) -> ChildResult:
+    def count(self, more: int) -> None:
+        """Keep count of the tips: with its first child, a run is none any more, and after its last one it is again."""
+        if max(self.live, self.live + more) > 1:
+            self.driver.outside.tips += more
+        self.live += more
+
+    async def next(self) -> ChildResult:
         """The next run that ends, or has ended.
 
         One that was stopped is none: something has failed elsewhere, for which this run is soon stopped as well.
         """
-        import asyncio
+        while (child := await self.ended.get()).task in self.driver.stopped:
+            pass
+        self.under_way.remove(child)
+        return child.result()
 
-        ended: list[asyncio.Task[RunResult]] = []
-        while not ended:
-            others = started.keys() - self.stopped
-            if not others:
-                await asyncio.get_running_loop().create_future()
-            await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
-            ended = [task for task in started if task.done() and task not in self.stopped]
-        task = next((task for task in ended if task.result().error is not None), ended[0])
-        name, index, shared = started[task].pop(0)
-        if not started[task]:
-            del started[task]
-        return ChildResult(name=name, index=index, shared=shared, result=task.result())
-
-    async def stop(self, started: _Started) -> tuple[ChildResult, ...]:
+    async def stop(self) -> tuple[ChildResult, ...]:
         """End what is under way, and what that has started; what is ending already keeps its own reason and results."""
         import asyncio
 
-        self.stopping.add(asyncio.current_task())
+        self.driver.stopping.add(asyncio.current_task())
         await asyncio.sleep(0)  # so that each has begun: a task that is cancelled before that has no result
-        for task in started:
-            if not task.done() and task not in self.stopping:
-                self.stopped.add(task)
+        tasks = {child.task for child in self.under_way}
+        for task in tasks:
+            if not task.done() and task not in self.driver.stopping:
+                self.driver.stopped.add(task)
                 task.cancel()
-        if started:
-            await asyncio.wait(started)
-        ended = [
-            ChildResult(name=name, index=index, shared=shared, result=task.result())
-            for task, labels in started.items()
-            for name, index, shared in labels
-        ]
-        started.clear()
-        return tuple(ended)
+        if tasks:
+            await asyncio.wait(tasks)
+        return tuple(child.result() for child in self.under_way)
 
 
-def _interruption(task: asyncio.Task[Any] | None, cancelled: bool) -> RunllmError:
-    """What a run is told that is cancelled from outside, or stopped by another run of its tree; it may end in peace."""
-    if task is not None:
-        task.uncancel()
-    if cancelled:
-        return InterruptedRunError("the run was interrupted")
-    return InterruptedRunError("stopped, since another app of the same run failed")
+async def _in_thread(do: Callable[[], T]) -> T:
+    """Do what takes a while in a thread of its own, which nobody waits for who is stopped meanwhile."""
+    import asyncio
 
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
 
-if TYPE_CHECKING:
-    _Started = dict[asyncio.Task[RunResult], list[tuple[str, int | None, bool]]]
+    def settle(found: T | None, error: BaseException | None) -> None:
+        if not future.done():
+            future.set_exception(error) if error else future.set_result(cast("T", found))
+
+    def work() -> None:
+        found, failed = None, None
+        try:
+            found = do()
+        except BaseException as error:
+            failed = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, found, failed)
+
+    threading.Thread(target=copy_context().run, args=(work,), name="runllm-work", daemon=True).start()
+    return await future
