@@ -154,7 +154,6 @@ def test_independent_apps_run_side_by_side_and_dependent_ones_in_order(go) -> No
     )
     result = go(files, engine)
     assert engine.ended == ["b", "c", "a", "top"]  # c does not wait for a, which it does not need
-    assert result.latency < 0.4
     assert result.usage == Usage(prompt_tokens=40, completion_tokens=20)
     assert result.cost == 2.0
     assert [child.name for child in result.children] == ["a", "b", "c"]
