@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 CRASHES = HERE / "crashes"
 FOUND = HERE / "found"
-TARGETS = ("parser", "extraction", "templates", "contracts", "uses")
+TARGETS = ("parser", "extraction", "templates", "contracts", "uses", "graphs")
 LONGEST = 4096
 """Bytes of an input that is made up; one in the corpus may be longer."""
 _MOST_MINIMISING = 20.0

@@ -70,7 +70,7 @@ def seeds() -> Iterator[bytes]:
 
 def check(data: bytes) -> None:
     """A plan exactly where there is no error; no run of it ends in an error that is a bug."""
-    first = _written(text_of(data), _folder())
+    first = written(text_of(data), folder())
     if first is None:
         return
     try:
@@ -87,20 +87,20 @@ def check(data: bytes) -> None:
 
 
 @lru_cache(maxsize=1)
-def _folder() -> Path:
+def folder() -> Path:
     """One for all inputs: to make and remove one takes longer than to load a project."""
     made = Path(tempfile.mkdtemp(prefix="runllm-fuzz-")).resolve()
     atexit.register(shutil.rmtree, made)
     return made
 
 
-def _written(text: str, folder: Path) -> Path | None:
+def written(text: str, folder: Path, *, most: int = _MOST_FILES) -> Path | None:
     """Write the files of an input, instead of those there; the first one is run."""
     for path in folder.rglob("*.rllm"):
         path.unlink()
     _, *parts = _FILE.split(text)
     first: Path | None = None
-    for name, written in list(zip(parts[::2], parts[1::2], strict=True))[:_MOST_FILES]:
+    for name, written in list(zip(parts[::2], parts[1::2], strict=True))[:most]:
         header, _, body = written.partition("---\n")
         keys = {
             key: f"{key}: {value}" for key, value in _HEAD.items() if not re.search(rf"^{key}:", header, re.MULTILINE)
@@ -139,10 +139,11 @@ def _check_runs(plan: Plan, seed: int) -> None:
     with Runtime(engine=engine, sleep=lambda _: None, jitter=lambda: 0.0) as runtime:
         for given in inputs:
             if len(engine.requests) < _MOST_REQUESTS:
-                _check_result(plan, executor.run(plan, given, Options(stats=False), runtime))
+                checked_result(plan, executor.run(plan, given, Options(stats=False), runtime))
 
 
-def _check_result(plan: Plan, result: RunResult) -> None:
+def checked_result(plan: Plan, result: RunResult) -> None:
+    """A result fits its contract, and a failure is one of the catalogue and no bug."""
     if result.error is None:
         assert plan.program.output_contract.accepts(result.output), result.output
         json.dumps(result.output, ensure_ascii=False).encode()
