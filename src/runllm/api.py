@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runllm import parser, project
-from runllm.diagnostics import Problem, did_you_mean, errors_in
-from runllm.errors import InternalError, RunllmError, UsageError, class_of
-from runllm.machine import models, new_runtime, process_runtime, pull, remove_model, stats_store
+from runllm.diagnostics import Problem, errors_in
+from runllm.errors import InternalError, RunllmError, StatsError, class_of
 from runllm.notices import tell
 from runllm.program import Plan, Program
 from runllm.schema import Contract
@@ -18,10 +18,15 @@ from runllm.values import frozen
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.executor import Preview
+    from runllm.models.folder import Held, Model
+    from runllm.models.pulling import Listener as PullListener
+    from runllm.models.pulling import Progress
     from runllm.predict import Forecast
     from runllm.results import Event, RunResult
     from runllm.routing import Options
     from runllm.runtime import Runtime
+    from runllm.settings import Settings
+    from runllm.stats.store import Store
 
 __all__ = [
     "App", "Listener", "Report", "as_error", "declared_inputs", "describe", "fields", "frontmatter_schema", "load",
@@ -85,9 +90,9 @@ def load(path: str | Path, options: Options | None = None, *, runtime: Runtime |
         RunllmError: the file cannot be read, or has a problem; all of them are in `problems`.
         UsageError: an option can mean nothing.
     """
-    from runllm.routing import Options
+    from runllm.routing import OF_SETTINGS, Options, chosen_by
 
-    chosen = _chosen(options, given)
+    chosen = chosen_by(options, given)
     asked = Options(**chosen)
     report = validate(path, trust_python=asked.trust_python, whole_tree=asked.whole_tree)
     if report.plan is None:
@@ -97,60 +102,9 @@ def load(path: str | Path, options: Options | None = None, *, runtime: Runtime |
     configuration = read_settings(Path(path).parent)
     told = (*configuration.warnings, *configuration.replaced(asked.model))
     tell(told)
-    of_user: dict[str, Any] = {name: getattr(configuration.settings, name) for name in _OF_SETTINGS}
+    of_user: dict[str, Any] = {name: getattr(configuration.settings, name) for name in OF_SETTINGS}
     found = Options(**{**of_user, **chosen}, configuration=configuration)
     return App(report.plan, options=found, runtime=runtime, problems=(*report.problems, *told))
-
-
-_OF_SETTINGS = ("model", "concurrency", "stats", "log_content", "max_cost", "max_time", "allow_unpriced")
-_CHECKED = (
-    "model", "max_retries", "timeout", "concurrency", "block_timeout", "block_memory",
-    "max_calls", "max_cost", "max_time",
-)  # fmt: skip
-
-
-def _chosen(options: Options | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caller asks for: the fields of `options` that are not as they are by default, and those given.
-
-    Raises:
-        UsageError: there is no such option, or it can mean nothing.
-    """
-    from runllm.routing import Options
-
-    usual, chosen = Options(), dict[str, Any]()
-    names = [one.name for one in dataclasses.fields(Options)]
-    unknown = next((name for name in given if name not in names), None)
-    if unknown is not None:
-        raise UsageError(f"`{unknown}` is no option", hint=did_you_mean(unknown, names) or None)
-    if options is not None:
-        chosen = {name: value for name in names if (value := getattr(options, name)) != getattr(usual, name)}
-    chosen |= {name: value for name, value in given.items() if value is not None}
-    if "allowed_bases" in chosen:
-        chosen["allowed_bases"] = _addresses(chosen["allowed_bases"])
-    _check(**{name: value for name, value in chosen.items() if name in _CHECKED})
-    return chosen
-
-
-def _check(**options: Any) -> None:
-    """Refuse an option that the setting of its name could not hold; None is one that was not given."""
-    given = {name: value for name, value in options.items() if value is not None}
-    if given:
-        from runllm.settings import check_option
-
-        for name, value in given.items():
-            problem = check_option(name, value)
-            if problem is not None:
-                raise UsageError(problem.message, hint=problem.hint or None)
-
-
-def _addresses(bases: Sequence[str]) -> tuple[str, ...]:
-    if bases:
-        from runllm.engines import addresses  # for the few who allow some
-
-        for base in bases:
-            if addresses.read(base) is None:
-                raise UsageError(f"`{base}` is not an address", hint="It is like `https://llm.example.com/v1`.")
-    return tuple(bases)
 
 
 def run(
@@ -285,12 +239,117 @@ class App:
 
     def _with(self, options: Options | None, changes: Mapping[str, Any]) -> Options:
         """What holds for a run: what the app was loaded with, but for what the caller asks for now."""
-        from runllm.routing import Options
+        from runllm.routing import Options, chosen_by
 
-        chosen, own = _chosen(options, changes), self._options or Options()
+        chosen, own = chosen_by(options, changes), self._options or Options()
         if "model" in chosen and own.configuration is not None:
             tell(own.configuration.replaced(chosen["model"]))
         return dataclasses.replace(own, **chosen)
+
+
+def new_runtime(
+    *,
+    auto_pull: bool | None = None,
+    ollama_auto_pull: bool | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Runtime:
+    """A runtime as the user has set it: what it may download, and where it records.
+
+    Args:
+        auto_pull: whether a missing local model may be downloaded; by default as the user has set.
+        ollama_auto_pull: whether an Ollama server may pull a missing model; by default as the user has set.
+        progress: told how far such a download is, maybe from another thread.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    from runllm.runtime import Runtime
+
+    settings = _settings()
+    return Runtime(
+        store=_store_at(settings.stats_db) if settings.stats_db else None,
+        auto_pull=settings.auto_pull if auto_pull is None else auto_pull,
+        ollama_auto_pull=settings.ollama_auto_pull if ollama_auto_pull is None else ollama_auto_pull,
+        progress=progress,
+    )
+
+
+@cache
+def process_runtime() -> Runtime:
+    """The runtime that all apps of a process share, closed when the interpreter ends."""
+    import atexit
+
+    runtime = new_runtime()
+    atexit.register(runtime.close)
+    return runtime
+
+
+def stats_store() -> Store:
+    """The statistics of this user, whether or not runs are being recorded now.
+
+    Raises:
+        StatsError: there is no place for them.
+        ConfigError: a setting is wrong.
+    """
+    path = _settings().stats_db
+    if path is None:
+        raise StatsError("there is no folder for statistics", hint="Name a file in `RUNLLM_STATS_DB`.")
+    return _store_at(path)
+
+
+def _settings() -> Settings:
+    """What holds in the current folder; the user is told of files that do not count."""
+    from runllm.settings import load as read_settings
+
+    found = read_settings()
+    tell(found.warnings)
+    return found.settings
+
+
+def _store_at(path: Path) -> Store:
+    from runllm.stats.store import Store
+
+    return Store(path)
+
+
+def pull(name: str, *, file: str | None = None, listener: PullListener = lambda _: None) -> Held:
+    """Fetch a local model, unless it is here: see `runllm.models.pulling.pull`."""
+    from runllm.models.pulling import pull as fetch
+
+    return fetch(name, file=file, listener=listener)
+
+
+def models(*, served: bool = True) -> list[Model]:
+    """Every model that can be named: known, pulled, on an Ollama server, or in the user's settings.
+
+    Args:
+        served: whether an Ollama server is asked; without it nothing is sent anywhere.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    from runllm.models.folder import inventory
+
+    settings = _settings()
+    named = [settings.model, *settings.aliases.values(), *(name for name in settings.models if "*" not in name)]
+    return inventory(others=_served() if served else (), configured=[name for name in named if name])
+
+
+def _served() -> list[Model]:
+    from runllm.engines.ollama_server import available
+    from runllm.models.folder import Model
+
+    return [
+        Model(name=f"ollama/{one.name}", where="ollama", size=one.size, parameters=one.parameters)
+        for one in available()
+    ]
+
+
+def remove_model(name: str) -> list[Held]:
+    """Delete a pulled model: see `runllm.models.folder.remove`."""
+    from runllm.models.folder import remove
+
+    return remove(name)
 
 
 def read_pipe() -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from runllm.engines.addresses import is_covered
+from runllm.diagnostics import did_you_mean
+from runllm.engines import addresses
 from runllm.errors import UsageError
 from runllm.program import ModelSettings, Program
 from runllm.results import DEFAULT_MAX_RETRIES, DEFAULT_NUM_RETRIES, DEFAULT_TIMEOUT, Endpoint, Event
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Options:
-    """What a caller may override for a run; None leaves the file's own value.
+    """What a caller may override for a run; None leaves what the user has set, else the file's own value.
 
     Attributes:
         model: used instead of `llm.model`; the file's fallbacks are then not used.
@@ -33,12 +34,13 @@ class Options:
         block_memory: the most MiB a Python block may ask for; 64 by default.
         allowed_bases: addresses that any file of the run may send calls and their key to, beside those in the settings.
         folder: where a relative `local/PATH.gguf` in `model` starts; the current folder by default.
-        max_calls: the most calls of the run and of all that it uses.
+        max_calls: the most calls of the run and of all that it uses; by default 1,000, and those that the elements of
+            the input's own lists need.
         max_cost: the most US dollars of the same.
         max_time: the most seconds of the same.
         allow_unpriced: whether a model whose price is not known may be called although the cost is bounded.
         budget: what several runs may spend together; the bounds of each run hold inside it.
-        stats: whether the run is recorded.
+        stats: whether the run is recorded, where the runtime has a store.
         log_content: whether the record holds what was sent and answered.
         configuration: what the user has set for all runs: aliases, and how models are reached.
         listener: told of each step as it happens.
@@ -57,12 +59,50 @@ class Options:
     max_calls: int | None = None
     max_cost: float | None = None
     max_time: float | None = None
-    allow_unpriced: bool = False
+    allow_unpriced: bool | None = None
     budget: Budget | None = None
-    stats: bool = True
-    log_content: bool = False
+    stats: bool | None = None
+    log_content: bool | None = None
     configuration: Configuration | None = None
     listener: Callable[[Event], None] | None = None
+
+
+OF_SETTINGS = ("model", "concurrency", "stats", "log_content", "max_cost", "max_time", "allow_unpriced")
+_CHECKED = {
+    "model", "max_retries", "timeout", "concurrency", "block_timeout", "block_memory",
+    "max_calls", "max_cost", "max_time",
+}  # fmt: skip
+
+
+def chosen_by(options: Options | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller asks for: the fields of `options` that are not as they are by default, and those given.
+
+    Raises:
+        UsageError: there is no such option, or it can mean nothing.
+    """
+    usual, chosen = Options(), dict[str, Any]()
+    names = [one.name for one in fields(Options)]
+    unknown = next((name for name in given if name not in names), None)
+    if unknown is not None:
+        raise UsageError(f"`{unknown}` is no option", hint=did_you_mean(unknown, names) or None)
+    if options is not None:
+        chosen = {name: value for name in names if (value := getattr(options, name)) != getattr(usual, name)}
+    chosen |= {name: value for name, value in given.items() if value is not None}
+    for name in chosen.keys() & _CHECKED:
+        _check(name, chosen[name])
+    for base in chosen.get("allowed_bases", ()):
+        if addresses.read(base) is None:
+            raise UsageError(f"`{base}` is not an address", hint="It is like `https://llm.example.com/v1`.")
+    return chosen
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse an option that the setting of its name could not hold."""
+    from runllm.settings import check_option  # a call without options needs none of it
+
+    problem = check_option(name, value)
+    if problem is not None:
+        raise UsageError(problem.message, hint=problem.hint or None)
 
 
 @frozen
@@ -159,7 +199,7 @@ def _allowed(endpoint: Endpoint, options: Options) -> Endpoint:
     settings = options.configuration.settings if options.configuration else None
     bases = (*options.allowed_bases, *(settings.allowed_bases if settings else ()))
     base, variable = endpoint.api_base, endpoint.api_key_env
-    covered = base is not None and is_covered(base, bases)
+    covered = base is not None and addresses.is_covered(base, bases)
     named = variable is not None and settings is not None and variable in settings.allowed_keys
     return replace(endpoint, allowed_bases=bases, key_allowed=named if variable else covered)
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runllm.errors import RunllmError
 from runllm.executor.ahead import key
-from runllm.executor.core import Run, Tree
+from runllm.executor.context import Tree
+from runllm.executor.core import Run
 from runllm.executor.driver import adrive, drive, drive_tree
 from runllm.executor.effects import Effect
 from runllm.executor.talk import Conversation
@@ -113,7 +114,7 @@ class _Previews:
     def of_tree(self, one: Run) -> Preview:
         from runllm.executor.children import Children
 
-        children = Children(one)
+        children = Children(one, one.begin)
         previews: dict[str, Preview] = {}
         for name, needs in one.plan.needs.items():
             if needs:

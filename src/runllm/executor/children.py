@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runllm.errors import RunllmError
 from runllm.executor.ahead import key
-from runllm.executor.effects import Effect, Start, Stop, Wait
-from runllm.program import Dependency
+from runllm.executor.context import Context
+from runllm.executor.effects import Effect, Start, Steps, Stop, Wait
+from runllm.program import Dependency, Plan
 from runllm.project import build
 from runllm.results import ChildResult
 from runllm.values import frozen
-
-if TYPE_CHECKING:
-    from runllm.executor.core import Run
 
 
 @frozen
@@ -40,9 +38,9 @@ class Children:
         results: of every run that was started, failed and stopped ones included.
     """
 
-    def __init__(self, run: Run) -> None:
-        """Prepare those of a run whose input has been accepted."""
-        self.run_of_parent = run
+    def __init__(self, run: Context, begin: Callable[[Plan, Job], Steps]) -> None:
+        """Prepare those of a run whose input has been accepted; `begin` gives the steps of one of them."""
+        self._begin_run = begin
         self.plan = run.plan
         self.tree = run.tree
         self.names = {"input": run.names["input"]}
@@ -125,7 +123,7 @@ class Children:
         child = self.plan.children[job.name]
         same, held = key(child, job.given)
         self.tree.outside.budget.begin(held)
-        steps = self.run_of_parent.begin(child, job)
+        steps = self._begin_run(child, job)
         return Start(name=job.name, index=job.index, key=same, steps=steps)
 
     def take(self, ended: ChildResult) -> bool:

@@ -13,87 +13,56 @@ finish     the result, whether it succeeded or not
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import field, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from runllm.diagnostics import Problem
 from runllm.errors import (
     InputSchemaError,
     MissingCredentialError,
     OllamaModelMissingError,
     OutputSchemaError,
     RunllmError,
+    StatsError,
 )
 from runllm.executor import ahead
-from runllm.executor.driver import Outside
+from runllm.executor.context import Context
 from runllm.executor.effects import Effect, Steps, Work
-from runllm.executor.recording import recorded
 from runllm.executor.talk import Conversation, money
 from runllm.program import Plan, ValueTemplate
-from runllm.results import ChildResult, Endpoint, Event, Outcome, RunResult
-from runllm.routing import Limits, Options, endpoints, limits
-from runllm.runtime import Runtime
+from runllm.results import Outcome, RunResult
 from runllm.spending import unpriced
-from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.executor.children import Job
-    from runllm.program import Block, Phase
 
 
-@frozen
-class Tree:
-    """What all runs of a tree share.
-
-    Attributes:
-        options: the caller's.
-        runtime: what they reach the outside through.
-        outside: how they reach it.
-        started: when the first began.
-        endpoints: of each app, those that can be called.
-    """
-
-    options: Options
-    runtime: Runtime
-    outside: Outside
-    started: float
-    endpoints: dict[Plan, tuple[Endpoint, ...]] = field(default_factory=dict[Plan, "tuple[Endpoint, ...]"])
-
-    @classmethod
-    def of(cls, plan: Plan, given: Any, options: Options, runtime: Runtime) -> Tree:
-        """What the runs of a tree share when it begins."""
-        outside = Outside(runtime, ahead.budget(plan, given, options, runtime), options.concurrency)
-        return cls(options=options, runtime=runtime, outside=outside, started=runtime.now())
-
-
-class Run:
-    """The steps of one run and what they share."""
-
-    def __init__(self, plan: Plan, tree: Tree, trail: tuple[str, ...] = ()) -> None:
-        self.plan = plan
-        self.program = plan.program
-        self.tree = tree
-        self.trail = trail
-        self.options = tree.options if not trail or tree.options.whole_tree else _of_a_child(tree.options)
-        self.runtime = tree.runtime
-        self.started = self.runtime.now()
-        self.began = self.runtime.wall()
-        self.input_valid = False
-        self.estimate: int | None = None
-        self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}}
-        self.children: tuple[ChildResult, ...] = ()
-        self.warnings: list[str] = []
+class Run(Context):
+    """The steps of one run."""
 
     def steps(self, given: Any) -> Steps:
         """The whole run, as a generator of what the driver must do; the first of a tree is recorded at its end."""
         result = yield from self.whole(given)
-        if self.trail or self.runtime.store is None or not self.options.stats:
+        if self.trail or self.runtime.store is None or self.options.stats is False:
             return result
         try:
-            return (yield Work(do=lambda: recorded(result, self.options, self.runtime)))
+            return (yield Work(do=lambda: self.recorded(result)))
         except RunllmError:  # interrupted while it is recorded: the driver says so, and the result stands
             return result
+
+    def recorded(self, result: RunResult) -> RunResult:
+        """The result, after it was kept in the statistics; what stands in the way is a warning on it, no error."""
+        from runllm.stats.rows import record_of  # a run that is not recorded needs none of it
+
+        try:
+            if self.runtime.store is not None:
+                self.runtime.store.record(record_of(result, log_content=bool(self.options.log_content)))
+        except StatsError as error:
+            self.warn(f"the run is not in the statistics: {error.message}")
+            result = replace(result, warnings=tuple(self.warnings))
+            if result.error is not None:
+                result.error.result = result
+        return result
 
     def whole(self, given: Any) -> Steps:
         """From the input to the result."""
@@ -124,19 +93,6 @@ class Run:
                 return
             if said:
                 error.recovery_hint = f"{error.recovery_hint} {said}"
-
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """The models to try, in order; none for an app that calls none."""
-        if self.plan not in self.tree.endpoints:
-            without = self.program.output is not None
-            self.tree.endpoints[self.plan] = () if without else endpoints(self.program, self.options)
-        return self.tree.endpoints[self.plan]
-
-    @cached_property
-    def limits(self) -> Limits:
-        """How long its calls may take, and how often they are made."""
-        return limits(self.program, self.options, self.endpoints[0].model)
 
     def accept(self, given: Any) -> None:
         """Check the input against its contract, after its defaults are filled in."""
@@ -216,7 +172,7 @@ class Run:
             return
         from runllm.executor.children import Children  # 2 ms that an app without children need not pay
 
-        children = Children(self)
+        children = Children(self, self.begin)
         try:
             self.names["uses"] = yield from children.run()
         finally:
@@ -250,31 +206,6 @@ class Run:
         for block in self.blocks("pre"):
             ran = yield from self.work(block, self.names)
             self.names["vars"] = {**self.names["vars"], **ran.values}
-
-    def blocks(self, phase: Phase) -> tuple[Block, ...]:
-        """The blocks of a phase, in the order of the file."""
-        return tuple(block for block in self.program.blocks if block.phase == phase)
-
-    def work(self, block: Block, scope: dict[str, Any]) -> Generator[Effect, Any, Any]:
-        """Run one block: what it gave, or the problem that a `check` found."""
-        from runllm.blocks import phases  # a file without blocks pays nothing for them
-
-        runner = self.runtime.runner(trusted=self.options.trust_python)
-        ceiling = phases.ceiling(self.options.block_timeout, self.options.block_memory)
-        self.tell("python", f"{block.phase} block `{block.name}`")
-        ran = yield Work(do=lambda: phases.run(block, scope, self.program.source, runner, ceiling))
-        for line in getattr(ran, "printed", "").splitlines():
-            self.tell("print", line)
-        return ran
-
-    def checks(self, value: Any) -> Generator[Effect, Any, tuple[Problem, ...]]:
-        """What the `check` blocks find wrong, all of them asked."""
-        problems: list[Problem] = []
-        for block in self.blocks("check"):
-            found = yield from self.work(block, {**self.names, "output": value})
-            if isinstance(found, Problem):
-                problems.append(found)
-        return tuple(problems)
 
     def after(self, outcome: Outcome, value: dict[str, Any]) -> Generator[Effect, Any, Outcome]:
         """Run the `post` blocks; what they make of the output must still satisfy its contract."""
@@ -316,29 +247,6 @@ class Run:
         else:
             self.tell("done", _summary(result))
         return result
-
-    def first_model(self) -> str:
-        """The model that is asked first; empty where none is."""
-        try:
-            return self.endpoints[0].model if self.endpoints else ""
-        except RunllmError:  # there is no model: that is what the run failed for
-            return ""
-
-    def warn(self, message: str) -> None:
-        """Keep a warning for the result, and tell the listener."""
-        self.warnings.append(message)
-        self.tell("warning", message)
-
-    def tell(self, step: str, message: str) -> None:
-        """Tell the listener, if there is one."""
-        if self.options.listener is not None:
-            elapsed = self.runtime.now() - self.tree.started
-            self.options.listener(Event(step=step, message=message, elapsed=elapsed, trail=self.trail))
-
-
-def _of_a_child(options: Options) -> Options:
-    """What holds for an app that another uses: limits do, what replaces a value of the file does not."""
-    return replace(options, model=None, max_retries=None, timeout=None, trust_python=False)
 
 
 def _summary(result: RunResult) -> str:

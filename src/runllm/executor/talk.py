@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runllm import tokens
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError, RunllmError
 from runllm.executor import prompt
+from runllm.executor.context import Context
 from runllm.executor.delivery import deliver
 from runllm.executor.effects import Effect
 from runllm.executor.recovery import Policy, attempts, window_exceeded
@@ -16,14 +17,11 @@ from runllm.quantities import dollars
 from runllm.reading import extract
 from runllm.results import Completion, Endpoint, Message, Outcome, Request, Verdict
 
-if TYPE_CHECKING:
-    from runllm.executor.core import Run
-
 
 class Conversation:
     """The calls of a run, from the first to the one whose answer fits."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Context) -> None:
         self.run = run
         self.program = run.program
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from runllm import engines, executor, tokens
 from runllm.errors import RunllmError, StatsError
-from runllm.executor.core import Run, Tree
+from runllm.executor.context import Tree
+from runllm.executor.core import Run
 from runllm.executor.talk import Conversation
 from runllm.predict.past import Past, Record
 from runllm.pricing import Price

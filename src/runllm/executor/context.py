@@ -1,0 +1,127 @@
+"""What one run knows, what it shares with the others of its tree, and how it runs its blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from runllm.diagnostics import Problem
+from runllm.errors import RunllmError
+from runllm.executor import ahead
+from runllm.executor.driver import Outside
+from runllm.executor.effects import Effect, Work
+from runllm.program import Plan
+from runllm.results import ChildResult, Endpoint, Event
+from runllm.routing import Limits, Options, endpoints, limits
+from runllm.runtime import Runtime
+from runllm.values import frozen
+
+if TYPE_CHECKING:
+    from runllm.program import Block, Phase
+
+
+@frozen
+class Tree:
+    """What all runs of a tree share.
+
+    Attributes:
+        options: the caller's.
+        runtime: what they reach the outside through.
+        outside: how they reach it.
+        started: when the first began.
+        endpoints: of each app, those that can be called.
+    """
+
+    options: Options
+    runtime: Runtime
+    outside: Outside
+    started: float
+    endpoints: dict[Plan, tuple[Endpoint, ...]] = field(default_factory=dict[Plan, "tuple[Endpoint, ...]"])
+
+    @classmethod
+    def of(cls, plan: Plan, given: Any, options: Options, runtime: Runtime) -> Tree:
+        """What the runs of a tree share when it begins."""
+        outside = Outside(runtime, ahead.budget(plan, given, options, runtime), options.concurrency)
+        return cls(options=options, runtime=runtime, outside=outside, started=runtime.now())
+
+
+class Context:
+    """One run: its program, its options, the values that its templates and blocks see, and whom it tells."""
+
+    def __init__(self, plan: Plan, tree: Tree, trail: tuple[str, ...] = ()) -> None:
+        self.plan = plan
+        self.program = plan.program
+        self.tree = tree
+        self.trail = trail
+        self.options = tree.options if not trail or tree.options.whole_tree else _of_a_child(tree.options)
+        self.runtime = tree.runtime
+        self.started = self.runtime.now()
+        self.began = self.runtime.wall()
+        self.input_valid = False
+        self.estimate: int | None = None
+        self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}}
+        self.children: tuple[ChildResult, ...] = ()
+        self.warnings: list[str] = []
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The models to try, in order; none for an app that calls none."""
+        if self.plan not in self.tree.endpoints:
+            without = self.program.output is not None
+            self.tree.endpoints[self.plan] = () if without else endpoints(self.program, self.options)
+        return self.tree.endpoints[self.plan]
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How long its calls may take, and how often they are made."""
+        return limits(self.program, self.options, self.endpoints[0].model)
+
+    def blocks(self, phase: Phase) -> tuple[Block, ...]:
+        """The blocks of a phase, in the order of the file."""
+        return tuple(block for block in self.program.blocks if block.phase == phase)
+
+    def work(self, block: Block, scope: dict[str, Any]) -> Generator[Effect, Any, Any]:
+        """Run one block: what it gave, or the problem that a `check` found."""
+        from runllm.blocks import phases  # a file without blocks pays nothing for them
+
+        runner = self.runtime.runner(trusted=self.options.trust_python)
+        ceiling = phases.ceiling(self.options.block_timeout, self.options.block_memory)
+        self.tell("python", f"{block.phase} block `{block.name}`")
+        ran = yield Work(do=lambda: phases.run(block, scope, self.program.source, runner, ceiling))
+        for line in getattr(ran, "printed", "").splitlines():
+            self.tell("print", line)
+        return ran
+
+    def checks(self, value: Any) -> Generator[Effect, Any, tuple[Problem, ...]]:
+        """What the `check` blocks find wrong, all of them asked."""
+        problems: list[Problem] = []
+        for block in self.blocks("check"):
+            found = yield from self.work(block, {**self.names, "output": value})
+            if isinstance(found, Problem):
+                problems.append(found)
+        return tuple(problems)
+
+    def first_model(self) -> str:
+        """The model that is asked first; empty where none is."""
+        try:
+            return self.endpoints[0].model if self.endpoints else ""
+        except RunllmError:  # there is no model: that is what the run failed for
+            return ""
+
+    def warn(self, message: str) -> None:
+        """Keep a warning for the result, and tell the listener."""
+        self.warnings.append(message)
+        self.tell("warning", message)
+
+    def tell(self, step: str, message: str) -> None:
+        """Tell the listener, if there is one."""
+        if self.options.listener is not None:
+            elapsed = self.runtime.now() - self.tree.started
+            self.options.listener(Event(step=step, message=message, elapsed=elapsed, trail=self.trail))
+
+
+def _of_a_child(options: Options) -> Options:
+    """What holds for an app that another uses: limits do, what replaces a value of the file does not."""
+    return replace(options, model=None, max_retries=None, timeout=None, trust_python=False)
