@@ -114,7 +114,12 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 )
 @click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="The most that all calls may cost.")
 @click.option("--max-time", type=_Duration(), metavar="TIME", help="The most that all may take: 90, 10m, 1h30m.")
-@click.option("--allow-unpriced", is_flag=True, help="Under --max-cost, call models whose price is not known as well.")
+@click.option(
+    "--allow-unpriced",
+    is_flag=True,
+    default=None,
+    help="Under --max-cost, call models whose price is not known as well.",
+)
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="The most calls at a time.  [default: 8]")
 @click.option(
     "--block-timeout",
@@ -135,10 +140,14 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     metavar="URL",
     help="Let FILE and the apps it uses send calls and their key to this address.",
 )
-@click.option("--auto-pull", is_flag=True, help="Download a local model that is missing.")
-@click.option("--ollama-auto-pull", is_flag=True, help="Let the Ollama server pull a model that it does not have.")
-@click.option("--no-stats", is_flag=True, help="Do not record this run in the statistics.")
-@click.option("--log-content", is_flag=True, help="Record what is sent and answered as well, secrets masked.")
+@click.option("--auto-pull", is_flag=True, default=None, help="Download a local model that is missing.")
+@click.option(
+    "--ollama-auto-pull", is_flag=True, default=None, help="Let the Ollama server pull a model that it does not have."
+)
+@click.option("--no-stats", "stats", flag_value=False, default=None, help="Do not record this run in the statistics.")
+@click.option(
+    "--log-content", is_flag=True, default=None, help="Record what is sent and answered as well, secrets masked."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Trace each step on stderr: attempts, repairs, tokens, cost, time.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, its tokens and price. Calls no model.")
 def command(
@@ -147,60 +156,30 @@ def command(
     literal: tuple[tuple[str, str], ...],
     text: str | None,
     path: str | None,
-    model: str | None,
-    max_retries: int | None,
-    timeout: float | None,
     form: str,
     target: str | None,
-    trust_python: bool,
-    whole_tree: bool,
-    max_calls: int | None,
-    max_cost: float | None,
-    max_time: float | None,
-    allow_unpriced: bool,
-    concurrency: int | None,
-    block_timeout: float | None,
-    block_memory: int | None,
-    allowed_bases: tuple[str, ...],
-    auto_pull: bool,
-    ollama_auto_pull: bool,
-    no_stats: bool,
-    log_content: bool,
+    auto_pull: bool | None,
+    ollama_auto_pull: bool | None,
     verbose: bool,
     dry_run: bool,
+    **options: Any,
 ) -> None:
     """Run FILE on an input and print its output.
 
     The input is given by --arg, KEY=VALUE arguments, --input, --input-file or a pipe. The text of --arg and
     KEY=VALUE is read as the type that FILE declares. `runllm run FILE --help` lists what FILE takes.
     """
-    if trust_python:
-        click.echo(UNSANDBOXED.format(file=safe(file) + (" and the apps it uses" if whole_tree else "")), err=True)
+    if options["trust_python"]:
+        used = " and the apps it uses" if options["whole_tree"] else ""
+        click.echo(UNSANDBOXED.format(file=safe(file) + used), err=True)
     check_target(target)
     bar = download_bar()
-    app = api.load(
-        file,
-        model=model,
-        trust_python=trust_python,
-        whole_tree=whole_tree,
-        max_retries=max_retries,
-        timeout=timeout,
-        max_calls=max_calls,
-        max_cost=max_cost,
-        max_time=max_time,
-        allow_unpriced=allow_unpriced or None,
-        concurrency=concurrency,
-        stats=False if no_stats else None,
-        log_content=log_content or None,
-        runtime=api.new_runtime(
-            auto_pull=auto_pull or None,
-            ollama_auto_pull=ollama_auto_pull or None,
-            progress=bar.show if bar else None,
-        ),
-        block_timeout=block_timeout,
-        block_memory=block_memory,
-        allowed_bases=allowed_bases,
+    runtime = api.new_runtime(
+        auto_pull=auto_pull,
+        ollama_auto_pull=ollama_auto_pull,
+        progress=bar.show if bar else None,
     )
+    app = api.load(file, runtime=runtime, **options)
     given = given_input(app, text, path, arguments, literal)
     if dry_run:
         write([as_json(_preview(app.preview(given))), "\n"], target)
