@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 UNKNOWN = "-"
 """What stands for a figure that is not known."""
 
 _MINUTE, _HOUR = 60, 3600
+_NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
+_TIME = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
 _SMALLEST_COST = 1e-6
 _FEW = 9.95  # what is rounded to two digits with a point between them
 
@@ -33,6 +36,17 @@ def seconds(time: float | None) -> str:
         if amount < 99.95 or name == "h":  # noqa: PLR2004 - as many as three digits hold
             break
     return f"{amount:,.{2 if amount < 9.995 else 1}f} {name}"  # noqa: PLR2004 - as above
+
+
+def time_of(text: str) -> float | None:
+    """Seconds from text as people write it: `90`, `2.5s`, `10m`, `1h30m`; None where it is no length of time."""
+    if re.fullmatch(_NUMBER, text):
+        return float(text)
+    found = _TIME.fullmatch(text)
+    if not found or not any(found.groups()):
+        return None
+    hours, minutes, rest = (float(part or 0) for part in found.groups())
+    return _HOUR * hours + _MINUTE * minutes + rest
 
 
 def dollars(cost: float | None) -> str:

@@ -318,6 +318,23 @@ def test_a_project_can_set_what_its_apps_could(machine: Machine) -> None:
     assert (settings.concurrency, settings.stats, settings.aliases) == (2, False, {"fast": "openai/x"})
 
 
+def test_a_project_can_only_lower_what_a_run_may_spend(machine: Machine) -> None:
+    def found(user: str, project: str, **environment: str) -> tuple[object, str]:
+        machine.user_file.write_text(user, encoding="utf-8")
+        loaded = machine.load(project=project, **environment)
+        return loaded.settings.max_cost, loaded.origin("max_cost").kind
+
+    assert found("", "max_cost = 9") == (9, "project"), "nothing bounds it otherwise"
+    assert found("max_cost = 5", "max_cost = 9") == (5, "user")
+    assert found("max_cost = 5", "max_cost = 2") == (2, "project")
+    assert found("max_cost = 5", "max_cost = 2", RUNLLM_MAX_COST="7") == (7, "environment"), "the user's word for now"
+    machine.project_file.unlink()
+    assert machine.load(RUNLLM_MAX_TIME="1h30m").settings.max_time == 5400
+    assert machine.load(RUNLLM_MAX_TIME="90s").settings.max_time == 90
+    with pytest.raises(ConfigError, match="may not set `allow_unpriced`"):
+        machine.load(project="allow_unpriced = true")
+
+
 # --- what is said when something is wrong ------------------------------------------------------
 
 

@@ -44,3 +44,16 @@ def test_a_figure_is_written_for_a_person(write, figure, words):
 
 def test_things_are_counted_in_their_number():
     assert [quantities.some(number, "run") for number in (0, 1, 2000)] == ["0 runs", "1 run", "2,000 runs"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("2.5", 2.5), ("2.5s", 2.5), ("10m", 600), ("1h30m", 5400), ("0", 0), ("1h2m3s", 3723)],
+)
+def test_a_length_of_time_is_read_as_people_write_it(text: str, seconds: float) -> None:
+    assert quantities.time_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "1h30", "soon", "m", "-1", "1e9", "1m1h", "10 m", "1..2", "inf", "9" * 400])
+def test_what_is_no_length_of_time_is_none(text: str) -> None:
+    assert quantities.time_of(text) is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from runllm import api
 from runllm.cli.inputs import given_input, input_options, model_option
 from runllm.cli.offers import apps, files
 from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, write
+from runllm.quantities import time_of
 from runllm.rendering import Paint, as_json, event_line, output_text, safe
 from runllm.results import Event
 
@@ -33,13 +33,8 @@ class _Duration(click.ParamType[float]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s?)?", str(value))
-        try:
-            hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, 0.0)
-        except ValueError:
-            hours = minutes = seconds = 0.0
-        total = 3600 * hours + 60 * minutes + seconds
-        if total <= 0:
+        total = time_of(str(value))
+        if not total:
             self.fail(f"{value!r} is not a length of time such as 90, 10m or 1h30m", param, ctx)
         return total
 

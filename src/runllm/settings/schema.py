@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from runllm.engines import file_named, name_of_file
 from runllm.ownership import ANY
+from runllm.quantities import time_of
 from runllm.schema import Contract, read_text, resolve, standalone
 from runllm.values import frozen
 
@@ -62,6 +63,8 @@ class Setting(NamedTuple):
         kind = self.contract.schema["type"]
         if kind == "boolean":
             return _SWITCH.get(text.lower(), text)
+        if "seconds" in self.wants and (time := time_of(text)) is not None:
+            return time
         return _listed(text) if kind == "array" else read_text(text, self.contract.schema, self.contract.schema)
 
     def keep(self, value: Any, folder: Path | None) -> Any:
