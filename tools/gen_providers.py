@@ -22,6 +22,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -284,13 +285,17 @@ def generated() -> str:
 
 
 def _alone() -> str:
-    """The same from a process without the keys, the proxies and the settings of whoever runs this."""
+    """The same from a process without the keys, the proxies and the settings of whoever runs this.
+
+    It works in a folder of its own: the value of some variables is where LiteLLM makes one.
+    """
     kept = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "LANG")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, __file__, "--print"], env=environment, stdout=subprocess.PIPE, check=True, text=True
-    )
-    return done.stdout
+    command = [sys.executable, str(Path(__file__).resolve()), "--print"]
+    with TemporaryDirectory() as folder:
+        return subprocess.run(
+            command, env=environment, cwd=folder, stdout=subprocess.PIPE, check=True, text=True
+        ).stdout
 
 
 def main() -> int:

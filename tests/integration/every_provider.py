@@ -197,6 +197,7 @@ def main(mode: str, extent: str = "all") -> None:
     from runllm.results import Endpoint, Message, Request
 
     engine = LiteLLMEngine()
+    os.chdir(tempfile.mkdtemp())  # the value of some variables is where LiteLLM makes a folder
     for name, given in endpoints(chosen(providers.names(), extent), base):
         watch.seen.clear()
         listener.got.clear()

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +38,8 @@ from runllm.results import Endpoint, Message, Request
 ROOT = Path(__file__).parent.parent.parent
 MODELS = ["openai/m", "anthropic/claude-3-haiku-20240307", "ollama_chat/m"]
 SHORT = 1.0
-PATIENCE = 10.0  # against hangs: what ends by itself takes a fraction of a second
+LATE = 4 * SHORT
+PATIENCE = 60.0  # against hangs: what ends by itself takes a fraction of a second
 ON_THE_WAY = 12 * MIB  # what the system's buffers take beside what is read
 
 
@@ -75,14 +77,27 @@ def fails(engine: Engine, server: FaultyServer, model: str, timeout: float = PAT
     return caught.value
 
 
+def on_time(call: Callable[[], object]) -> None:
+    """Try it up to three times: a busy machine is late now and then, a deadline that does not hold is late always."""
+    took: list[float] = []
+    while not took or (took[-1] > LATE and len(took) < 3):
+        began = time.monotonic()
+        call()
+        took.append(time.monotonic() - began)
+    assert took[-1] < LATE, took
+
+
 NEVER = (faulty.silent, faulty.dripping_head, faulty.dripping_body, faulty.endless_continue)
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("fault", NEVER, ids=lambda fault: fault.__name__)
 def test_a_server_that_never_gets_to_the_end_is_left_at_the_deadline(engine, fault: Fault, model: str) -> None:
-    with FaultyServer(fault) as server:
-        assert type(fails(engine, server, model, SHORT)) is ProviderTimeoutError
+    def call() -> None:
+        with FaultyServer(fault) as server:
+            assert type(fails(engine, server, model, SHORT)) is ProviderTimeoutError
+
+    on_time(call)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -360,10 +375,11 @@ def test_a_list_of_models_that_is_none_is_read_as_far_as_it_goes(body: bytes) ->
 
 @pytest.mark.parametrize("fault", [faulty.dripping_head, faulty.dripping_body, faulty.silent], ids=lambda f: f.__name__)
 def test_looking_for_models_takes_a_second_however_the_bytes_come(fault: Fault) -> None:
-    start = time.monotonic()
-    with FaultyServer(fault) as server:
-        assert ollama_server.available({"OLLAMA_HOST": server.root}) == []
-    assert time.monotonic() - start < PATIENCE / 2
+    def call() -> None:
+        with FaultyServer(fault) as server:
+            assert ollama_server.available({"OLLAMA_HOST": server.root}) == []
+
+    on_time(call)
 
 
 def test_a_download_whose_progress_is_one_endless_line_is_given_up() -> None:
