@@ -7,8 +7,8 @@ help: ## print this help
 test: ## run the tests
 	$(RUN) pytest
 
-soak: ## run the tests that take long: every provider
-	$(RUN) pytest -m soak
+soak: ## run what takes long: every provider, kill at every moment, properties with ten times as many values
+	HYPOTHESIS_PROFILE=soak $(RUN) pytest -m "soak or hypothesis" --timeout 1800
 
 lint: ## check style, layout of the layers, types and pins
 	$(RUN) ruff check

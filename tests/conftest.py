@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from tests import warm  # noqa: F401 - its folder is of the first process, and the others are its workers
+from tests import chances, warm  # noqa: F401 - what is loaded holds for all tests, and in the workers of this process
 
 os.environ["RUNLLM_LOOPBACK_ONLY"] = "1"
 os.environ["RUNLLM_STATS"] = "off"  # a test that records names its own store

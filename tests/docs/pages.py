@@ -113,9 +113,9 @@ def without_comment(line: str) -> str:
 
 
 def matches(shown: str, got: str) -> bool:
-    """Whether `got` is what `shown` says, in which `...` stands for anything."""
+    """Whether `got` is what `shown` says, in which `...` stands for anything, with what it is indented by."""
     pattern = ""
-    for line in _trimmed(shown):
+    for line in _trimmed(re.sub(r"^ +\.\.\.", "...", shown, flags=re.MULTILINE)):  # a longer number is indented by less
         if line.strip() == "...":
             pattern += r"(?:[^\n]*\n)*?"
         else:

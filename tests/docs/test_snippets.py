@@ -224,6 +224,7 @@ def _fits(block: Block, shown: str, printed: str) -> bool:
         ("a\n...", "a\n", True),
         ("took ... s", "took 1.5 s", True),
         ("took ... s", "took 1.5 s\nmore", False),
+        ("   ... s", "  12.5 s", True),
         ("a", "b", False),
         ("", "", True),
     ],

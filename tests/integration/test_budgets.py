@@ -97,9 +97,10 @@ def test_the_most_calls_are_counted_without_unfolding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("output", [False, True])
 @pytest.mark.parametrize("way", ["run", "preview"])
-def test_two_to_the_thirty_first_runs_end_soon(tmp_path: Path, way: str, output: bool) -> None:
+@pytest.mark.parametrize("padding", [1_000, pytest.param(14_000, marks=pytest.mark.soak)])
+def test_two_to_the_thirty_first_runs_end_soon(tmp_path: Path, way: str, output: bool, padding: int) -> None:
     engine = ScriptedEngine(lambda _: ANSWER)
-    app = runllm.load(levels(tmp_path, 32, padding=14_000, output=output), runtime=Runtime(engine=engine))
+    app = runllm.load(levels(tmp_path, 32, padding=padding, output=output), runtime=Runtime(engine=engine))
     began = time.monotonic()
     with pytest.raises(BudgetExceededError):
         getattr(app, way)({"text": "t"})
@@ -143,14 +144,20 @@ def test_what_was_answered_until_then_is_in_the_result(tmp_path: Path) -> None:
     assert caught.value.exit_status == 10
 
 
-def test_items_of_a_megabyte_are_made_one_by_one(tmp_path: Path) -> None:
-    """Of 9,000 items of a megabyte, a few are held at a time, until the bound on what is held ends the run."""
+@pytest.mark.parametrize(
+    ("count", "held"), [(300, 16_000_000), pytest.param(9000, ahead.DEFAULT_HELD, marks=pytest.mark.soak)]
+)
+def test_items_of_a_megabyte_are_made_one_by_one(
+    tmp_path: Path, count: int, held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of so many items of a megabyte, a few are held at a time, until the bound on what is held ends the run."""
     write(tmp_path, "leaf", more="output: {out: y}\n", body="")
-    each = use("leaves", "leaf", "{{ item }}{{ 'x' * 1000000 }}", '"{{ range(9000) }}"')
+    each = use("leaves", "leaf", "{{ item }}{{ 'x' * 1000000 }}", f'"{{{{ range({count}) }}}}"')
     path = write(tmp_path, "top", each, more="output: {out: y}\n", body="")
     app = runllm.load(path, runtime=Runtime(engine=ScriptedEngine([])))
+    monkeypatch.setattr(ahead, "DEFAULT_HELD", held)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(runllm.RunllmError):
+    with pytest.raises(BudgetExceededError):
         app.run({"text": "t"})
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
 

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tests.chances import examples
 
 from runllm.errors import OutputSchemaError
 from runllm.reading import extract
 from runllm.schema import Contract
 
-calm = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+calm = examples(300, suppress_health_check=[HealthCheck.too_slow])
 
 PIECES = [
     "{", "}", "[", "]", ",", ":", '"', "'", "`", "“", "”", "‘", "’", '"""', "'''", "```", "\n```\n", "```json\n", "~~~\n", "//", "/*",

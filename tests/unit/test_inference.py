@@ -4,8 +4,9 @@ import contextlib
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
+from tests.chances import examples
 
 from runllm.errors import TemplateError
 from runllm.schema import Contract, resolve, schema_problems
@@ -191,7 +192,7 @@ def test_texts(source: str, schema: dict, literal: tuple[str, ...]) -> None:
 
 # --- held against the engine -------------------------------------------------------------------
 
-calm = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+calm = examples(150, suppress_health_check=list(HealthCheck))
 KEYS = ("a", "b")
 NUMBERS = (0, 1, 2, -3, 2.0, 2.5, 2**127, -(2**127), 2**128, 1e300)
 TEXTS = ("", "ab c", "12", "é\n")

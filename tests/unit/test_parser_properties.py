@@ -3,8 +3,9 @@
 import time
 from pathlib import Path
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.chances import examples
 
 from runllm.documents import DocumentError, read
 from runllm.errors import class_of
@@ -47,7 +48,7 @@ def test_any_sequence_of_what_files_are_made_of(text: str) -> None:
     check("---\n" + text)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.sampled_from(EXAMPLES), st.data())
 def test_a_good_file_with_a_stretch_replaced(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))

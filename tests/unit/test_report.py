@@ -12,8 +12,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.chances import examples
 
 from runllm import quantities, report
 from runllm.rendering import Paint
@@ -289,7 +290,7 @@ def test_a_page_says_every_figure_and_each_plot_says_what_it_is() -> None:
         assert picture.get("aria-label") or picture.get("aria-hidden") or "preserveaspectratio" in picture
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     values=st.lists(st.none() | st.floats(0, 1e9), min_size=1, max_size=40),
     gaps=st.lists(st.integers(1, 400), min_size=40, max_size=40),

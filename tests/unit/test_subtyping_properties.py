@@ -5,8 +5,9 @@ from itertools import chain
 from typing import Any
 
 from fuzz.specimens import specimens
-from hypothesis import assume, event, given, settings
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
+from tests.chances import examples
 
 from runllm.schema import Contract, described, fit
 
@@ -165,7 +166,7 @@ def usable(schema: dict[str, Json]) -> bool:
 
 
 @given(pair=pairs(), drawn=st.lists(values, max_size=20))
-@settings(max_examples=1_000, deadline=None)
+@examples(1_000)
 def test_no_value_contradicts_a_verdict(pair: tuple[dict[str, Json], dict[str, Json]], drawn: list[Json]) -> None:
     """Fits: no value of the source is refused. Never: no value is of both. An example is of the source alone."""
     source, target = pair
@@ -183,7 +184,7 @@ def test_no_value_contradicts_a_verdict(pair: tuple[dict[str, Json], dict[str, J
 
 
 @given(schema=schemas())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_a_schema_fits_itself_and_has_few_words(schema: dict[str, Json]) -> None:
     """Also when it says the same in another order, except where the comparison gives up; then no example is made up."""
     assume(usable(schema))
@@ -195,7 +196,7 @@ def test_a_schema_fits_itself_and_has_few_words(schema: dict[str, Json]) -> None
 
 
 @given(schema=schemas())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_specimens_are_bounded_json(schema: dict[str, Json]) -> None:
     found = list(specimens(schema))
     assert len(found) <= 100

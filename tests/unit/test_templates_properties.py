@@ -3,8 +3,9 @@
 import contextlib
 import time
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
+from tests.chances import examples
 
 from runllm.errors import TemplateError
 from runllm.template import evaluate, findings, references, render
@@ -26,7 +27,7 @@ SCHEMA = {
     "properties": {"a": {"type": "string"}, "items": {"type": "array", "items": {"type": "object"}}},
 }
 
-calm = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+calm = examples(400, suppress_health_check=[HealthCheck.too_slow])
 
 
 @calm

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.specimens import specimens
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
+from tests.chances import examples
 
 from runllm import executor, parser
 from runllm import project as projects
@@ -265,7 +266,7 @@ def runs(plan: Plan, seed: int) -> list[tuple[Json, RunResult]]:
 
 
 @given(files=cases(), seed=st.integers(0, 1_000))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_what_validation_says_is_true_of_every_run(files: dict[str, dict[str, Json]], seed: int) -> None:
     """Nothing said: no run ends for its wiring. A type error: every run that comes to it does."""
     with tempfile.TemporaryDirectory() as name:
@@ -400,7 +401,7 @@ def leads_to(plan: Plan, trail: tuple[str, ...]) -> Plan:
 
 
 @given(apps=graphs(), limit=st.integers(1, 4), seed=st.integers(0, 1_000), data=st.data())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_graph_of_apps_runs_each_once_and_fails_with_all_it_spent(
     apps: list[dict[str, Json]], limit: int, seed: int, data: st.DataObject
 ) -> None:
