@@ -289,7 +289,7 @@ def test_ctrl_c_ends_cleanly_with_130(app: Path, provider: Provider) -> None:
     while not provider.requests and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert json.loads(err)["error_code"] == "RLLM_024"
 

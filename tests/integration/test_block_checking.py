@@ -436,7 +436,7 @@ def test_block_is_never_run(capfd: pytest.CaptureFixture[str]) -> None:
     start = time.monotonic()
     assert checked("print('effect')\nn = 0\nwhile True:\n    n += 1\n    print(n)") == []
     assert checked("print('effect')\nx = 2 ** 2 ** 40\ny = 'a' * 10 ** 12\nraise SystemExit(3)") == []
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert capfd.readouterr() == ("", "")
 
 

@@ -165,6 +165,8 @@ def test_a_failed_run_keeps_its_error_when_the_store_fails_as_well(go, tmp_path:
 class Interrupted(ScriptedEngine):
     """Answers wrong once, then is interrupted in the middle of a call."""
 
+    waits = False
+
     def complete(self, request):
         if len(self.requests) == 1:
             raise KeyboardInterrupt
@@ -172,7 +174,8 @@ class Interrupted(ScriptedEngine):
 
     async def acomplete(self, request):
         if len(self.requests) == 1:
-            await asyncio.sleep(30)
+            self.waits = True
+            await asyncio.sleep(600)
         return super().complete(request)
 
 
@@ -181,12 +184,14 @@ def test_an_interrupted_run_is_a_row_with_what_it_spent(tmp_path: Path, text: st
     store = Store(tmp_path / "stats.db")
     (tmp_path / "part.rllm").write_text(leaf("part"), encoding="utf-8")
     (tmp_path / "app.rllm").write_text(text, encoding="utf-8")
-    runtime = Runtime(engine=Interrupted([good("no")]), store=store)
+    engine = Interrupted([good("no")])
+    runtime = Runtime(engine=engine, store=store)
     app = runllm.load(tmp_path / "app.rllm", runtime=runtime, stats=True)
 
     async def cancelled() -> None:
         task = asyncio.create_task(app.arun({"text": "t"}))
-        await asyncio.sleep(0.3)
+        while not engine.waits:  # noqa: ASYNC110 - the call may be in another loop
+            await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

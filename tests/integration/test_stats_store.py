@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -393,9 +393,10 @@ def recorder(path: Path, number: int, count: int) -> subprocess.Popen[str]:
     )
 
 
-def test_32_processes_lose_nothing(path: Path) -> None:
+@pytest.mark.parametrize("many", [8, pytest.param(32, marks=pytest.mark.soak)])
+def test_many_processes_lose_nothing(path: Path, many: int) -> None:
     """They make the file, its tables and 50 runs each, all at the same time."""
-    started = [recorder(path, number, 50) for number in range(32)]
+    started = [recorder(path, number, 50) for number in range(many)]
     for process in started:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -404,9 +405,9 @@ def test_32_processes_lose_nothing(path: Path) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     errors = [process.communicate(timeout=100)[1] for process in started]
-    assert errors == [""] * 32
-    assert rows(path, "SELECT count(*), count(DISTINCT app || ' ' || version) FROM runs") == [(1600, 1600)]
-    assert rows(path, "SELECT count(*) FROM attempts") == [(1600,)]
+    assert errors == [""] * many
+    assert rows(path, "SELECT count(*), count(DISTINCT app || ' ' || version) FROM runs") == [(50 * many, 50 * many)]
+    assert rows(path, "SELECT count(*) FROM attempts") == [(50 * many,)]
 
 
 def test_a_store_that_another_makes_between_two_questions_is_no_strangers(path: Path) -> None:
@@ -425,10 +426,11 @@ def test_a_store_that_another_makes_between_two_questions_is_no_strangers(path: 
 
 
 @POSIX
-def test_a_killed_process_leaves_a_store_with_all_that_it_had_recorded(path: Path) -> None:
+@pytest.mark.parametrize("turns", [(0, 2, 40), pytest.param(range(12), marks=pytest.mark.soak)])
+def test_a_killed_process_leaves_a_store_with_all_that_it_had_recorded(path: Path, turns: Sequence[int]) -> None:
     """Killed after ever longer times, from before the file exists to the middle of many runs."""
     acknowledged = 0
-    for turn in range(12):
+    for turn in turns:
         process = recorder(path, turn, 100_000)
         assert process.stdin is not None
         assert process.stdout is not None

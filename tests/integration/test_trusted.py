@@ -147,8 +147,8 @@ def test_what_the_block_starts_ends_with_it(trusted):
     begun = time.monotonic()
     pids = [trusted.run(code, {}, ["x"], limits=ROOMY).values["x"] for code in (fork, spawn)]
     failure_of(trusted, spawn + "print(x)\nwhile True: pass", limits=Limits(timeout=0.5))
-    assert time.monotonic() - begun < 15
-    deadline = time.monotonic() + 5
+    assert time.monotonic() - begun < 40
+    deadline = time.monotonic() + 60
     while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert [pid for pid in pids if _alive(pid)] == []
@@ -167,7 +167,7 @@ def test_a_process_that_leaves_the_group_does_not_hold_the_result(trusted):
 import os, time
 if os.fork() == 0:
     os.setsid()
-    time.sleep(4)
+    time.sleep(60)
     os._exit(0)
 print("done")
 x = 1
@@ -175,7 +175,7 @@ x = 1
     begun = time.monotonic()
     ran = trusted.run(code, {}, ["x"], limits=ROOMY)
     assert (ran.values, ran.printed) == ({"x": 1}, "done\n")
-    assert time.monotonic() - begun < 3.5
+    assert time.monotonic() - begun < 40
 
 
 def test_a_forked_process_gives_no_second_answer(trusted):

@@ -144,7 +144,7 @@ def test_any_text_gives_a_value_that_fits_or_an_output_schema_error(text: str, c
             results.append(json.dumps([found.value, found.repairs], ensure_ascii=False))
     assert results[0] == results[1]
     assert results[0].encode()
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 20
 
 
 @calm

@@ -135,7 +135,7 @@ def test_a_hostile_schema_is_refused_or_takes_bounded_work(name: str) -> None:
     program = (
         f"import sys; sys.path.insert(0, '.'); from tests.unit.test_schema_complexity import exhaust; exhaust({name!r})"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-500:]
 
 

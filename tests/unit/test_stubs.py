@@ -131,4 +131,4 @@ def test_huge_schema_makes_a_bounded_stub(schema: dict[str, Any]) -> None:
     text = stubs({"x": schema})
     ast.parse(text)
     assert len(text) < 400_000
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30

@@ -287,7 +287,7 @@ def test_hostile_schemas_take_bounded_work(source: dict[str, Any], target: dict[
     started = time.monotonic()
     assert fit(source, target).verdict == verdict
     assert len(described(source)) <= 80
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 # --- specimens ---------------------------------------------------------------------------------
