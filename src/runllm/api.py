@@ -12,6 +12,7 @@ from runllm import parser, project
 from runllm.diagnostics import Problem, errors_in
 from runllm.errors import InternalError, RunllmError, StatsError, class_of
 from runllm.notices import tell
+from runllm.parser import frontmatter_schema
 from runllm.program import Plan, Program
 from runllm.schema import Contract
 from runllm.values import frozen
@@ -30,7 +31,7 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
 
 __all__ = [
     "App", "Listener", "Report", "as_error", "declared_inputs", "describe", "fields", "frontmatter_schema", "load",
-    "models", "new", "new_runtime", "process_runtime", "pull", "read_pipe", "remove_model", "run", "stats_store",
+    "models", "new", "new_runtime", "process_runtime", "pull", "remove_model", "run", "stats_store",
     "validate",
 ]  # fmt: skip
 
@@ -226,16 +227,9 @@ class App:
             arguments: `key=value` or `key=@file`.
             literal: pairs of a key and its text, which never names a file. See `runllm.inputs`.
         """
-        from runllm.inputs import form_of, from_arguments, from_text, read_file
+        from runllm.inputs import given_input
 
-        contract = self.program.input
-        found: dict[str, Any] = {}
-        if text is not None:
-            found = from_text(text, contract, form="guess", name="the input")
-        elif path is not None:
-            name = "standard input" if path == "-" else path
-            found = from_text(read_file(path), contract, form=form_of(path), name=name)
-        return {**found, **from_arguments(arguments, contract, literal)}
+        return given_input(self.program.input, text=text, path=path, arguments=arguments, literal=literal)
 
     def _with(self, options: Options | None, changes: Mapping[str, Any]) -> Options:
         """What holds for a run: what the app was loaded with, but for what the caller asks for now."""
@@ -352,17 +346,6 @@ def remove_model(name: str) -> list[Held]:
     return remove(name)
 
 
-def read_pipe() -> str:
-    """The text on standard input.
-
-    Raises:
-        FileAccessError: it is too large, or not UTF-8.
-    """
-    from runllm.inputs import read_file
-
-    return read_file("-")
-
-
 def new(stem: str, *, model: str | None = None) -> str:
     """The text of a first app: see `runllm.starter`. Its author is the user of this machine."""
     from getpass import getuser
@@ -374,11 +357,6 @@ def new(stem: str, *, model: str | None = None) -> str:
     except (OSError, KeyError, ImportError):  # a container's user may have no name
         author = "me"
     return starter(stem, author=author, model=model or DEFAULT_MODEL)
-
-
-def frontmatter_schema() -> dict[str, Any]:
-    """The JSON Schema of the frontmatter, self-contained."""
-    return parser.frontmatter_schema()
 
 
 def describe(app: App) -> dict[str, Any]:

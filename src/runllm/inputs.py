@@ -34,6 +34,24 @@ def form_of(path: str) -> Form:
     return "guess" if path == "-" else _SUFFIXES.get(Path(path).suffix.lower(), "text")
 
 
+def given_input(
+    contract: Contract,
+    *,
+    text: str | None = None,
+    path: str | None = None,
+    arguments: Sequence[str] = (),
+    literal: Sequence[tuple[str, str]] = (),
+) -> dict[str, Any]:
+    """The input that a command line means: what `arguments` and `literal` give wins over `text` or `path`."""
+    found: dict[str, Any] = {}
+    if text is not None:
+        found = from_text(text, contract, form="guess", name="the input")
+    elif path is not None:
+        name = "standard input" if path == "-" else path
+        found = from_text(read_file(path), contract, form=form_of(path), name=name)
+    return {**found, **from_arguments(arguments, contract, literal)}
+
+
 def read_file(path: str) -> str:
     """The text of a file, `-` for standard input.
 

@@ -11,6 +11,7 @@ import click
 from runllm import api
 from runllm.cli import offers
 from runllm.errors import UsageError
+from runllm.inputs import read_file
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -60,6 +61,6 @@ def given_input(
     if text is None and path is None and sys.stdin is not None and not sys.stdin.isatty():
         fed = {argument.partition("=")[0] for argument in arguments} | {name for name, _ in literal}
         if not set(app.program.input.required) <= fed:
-            piped = api.read_pipe()
+            piped = read_file("-")
             text = piped if piped.strip() else None
     return app.read_input(text=text, path=path, arguments=arguments, literal=literal)
