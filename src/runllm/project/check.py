@@ -16,8 +16,7 @@ from runllm.models.known import KNOWN, bare
 from runllm.notices import tell
 from runllm.parser import Parsed
 from runllm.program import ModelSettings, Program, vars_schema
-from runllm.project.wire import uses_scope
-from runllm.schema import Scope
+from runllm.schema import Scope, object_of
 
 if TYPE_CHECKING:
     from runllm.routing import Options
@@ -45,13 +44,17 @@ def analyse(
         trust_python: whether its Python blocks will run without the sandbox.
     """
     program, children = parsed.program, children or {}
-    uses: Scope = uses_scope(program.uses, children) if program else {"uses": None}
+    uses: Scope = {"uses": object_of({}) if program else None}
+    if program and program.uses:
+        from runllm.project.wire import uses_scope  # a file that stands alone pays nothing for it
+
+        uses = uses_scope(program.uses, children)
     scope: Scope = {"input": parsed.input_schema, **uses, "vars": vars_schema(parsed.blocks)}
     found = [*parsed.problems, *_template_problems(parsed, scope)]
     if program is not None:
         found += [*_window_problems(program), *_unsent_problems(program)]
         if program.uses or program.output:
-            from runllm.project.wire import wiring_problems  # a file without them pays nothing for it
+            from runllm.project.wire import wiring_problems  # likewise
 
             found += wiring_problems(program, children, scope)
         if program.blocks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, cast
 
@@ -16,7 +16,8 @@ from runllm import template
 from runllm.diagnostics import Problem, Span, clip, did_you_mean, pointer, steps
 from runllm.errors import TemplateError
 from runllm.program import Dependency, Program, Section, ValueTemplate
-from runllm.project.flow import Flow, Place, expression, flow, types_given
+from runllm.project.build import Place
+from runllm.project.flow import Flow, expression, flow, types_given
 from runllm.schema import (
     Fit,
     Found,
@@ -37,8 +38,6 @@ from runllm.schema import (
     together,
 )
 
-NOTHING: Schema = {"type": "object", "additionalProperties": False}
-
 
 def uses_scope(uses: Sequence[Dependency], children: Mapping[str, Program | None]) -> Scope:
     """What `uses.NAME` holds for each dependency: its output, or under `for_each` the list of its outputs.
@@ -47,8 +46,6 @@ def uses_scope(uses: Sequence[Dependency], children: Mapping[str, Program | None
         uses: the dependencies of a file.
         children: the program of each; None or left out where it has none, because it is wrong.
     """
-    if not uses:
-        return {"uses": NOTHING}
     return {f"uses.{dependency.name}": _given(dependency, children.get(dependency.name)) for dependency in uses}
 
 
@@ -189,7 +186,8 @@ class _Wires:
             line, column = section.place(finding.offset)
             span = self.program.source.span(line, column, finding.length)
             hint = next((hint for start, hint in _NOT_HERE.items() if finding.message.startswith(start)), finding.hint)
-            yield Problem(message=finding.message, keyword="template", kind="TemplateError", span=span, hint=hint)
+            found = Problem(message=finding.message, keyword="template", kind="TemplateError", span=span, hint=hint)
+            yield replace(found, severity=finding.severity)
 
     # --- a value against a schema --------------------------------------------------------------
 
