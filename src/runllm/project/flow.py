@@ -7,12 +7,7 @@ from typing import Any, cast
 
 from runllm import template
 from runllm.project.build import Place
-from runllm.schema import (
-    Schema,
-    Scope,
-    side_by_side,
-    types_of,
-)
+from runllm.schema import Schema, Scope, side_by_side, types_of
 from runllm.template.types import infer
 from runllm.values import frozen
 
