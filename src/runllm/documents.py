@@ -95,7 +95,7 @@ class Node:
             waiting += [(at + pointer([step]), child) for step, child in reversed(node.children.items())]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DocumentError(ValueError):
     """The text cannot be read; `mark` says where, `earlier` where the first of two stands."""
 

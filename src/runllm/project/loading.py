@@ -94,7 +94,7 @@ def _resolved(path: str | Path) -> Path | None:
     return real if os.path.isfile(real) else None  # noqa: PTH113 - `Path` raises for some names
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class _RefusedError(Exception):
     """A path that cannot be used: why, and what to do."""
 

@@ -66,7 +66,7 @@ _LONGEST_NAME = 60
 _MORE: Any = object()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BrokenError(Exception):
     """A value that cannot be read.
 
