@@ -12,9 +12,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
-from runllm.engines.base import Engine
+from runllm.engines.base import FREE, Engine, Price
 from runllm.errors import ProviderError, RunllmError
-from runllm.pricing import FREE, Price
 from runllm.results import Completion, Endpoint, Request, Usage
 
 Answer = str | Completion | RunllmError

@@ -148,3 +148,21 @@ def test_cancelling_a_task_ends_its_work(background):
 
     asyncio.run(cancel())
     assert ended.wait(5)
+
+
+def test_calls_of_another_loop_that_begin_while_it_closes_end_as_well(background):
+    """As those of threads."""
+
+    async def one(number):
+        try:
+            return await background.arun(lambda: answer(number))
+        except InterruptedRunError:
+            return "interrupted"
+
+    async def many():
+        closing = asyncio.to_thread(lambda: [background.close() for _ in range(20)])
+        *results, _ = await asyncio.wait_for(asyncio.gather(*map(one, range(200)), closing), 60)
+        return results
+
+    results = asyncio.run(many())
+    assert all(result in (number, "interrupted") for number, result in enumerate(results))

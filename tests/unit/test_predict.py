@@ -8,9 +8,9 @@ import pytest
 from tests.apps import leaf
 
 import runllm
+from runllm.engines.base import Price, flat
 from runllm.errors import InputSchemaError, TemplateError
 from runllm.predict import Basis, Forecast
-from runllm.pricing import Price, flat
 from runllm.results import Endpoint
 from runllm.runtime import Runtime
 from runllm.stats.rows import AttemptRow, RunRow

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runllm.engines import providers
+from runllm.engines.base import FREE, Price, Rates, flat
 from runllm.engines.ollama import OllamaEngine
-from runllm.pricing import FREE, Price, Rates, flat
 from runllm.results import Endpoint, Usage
 
 TIERED = Price(

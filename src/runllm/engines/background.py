@@ -50,8 +50,13 @@ class Background:
     async def arun(self, work: Work[T]) -> T:
         """As `run`, for a caller in another event loop; its cancellation cancels the work."""
         with self._lock:
-            portal = self._started().portal
-        return await portal.call_async(partial(_answered, work), abandon_on_cancel=True)
+            loop = self._started()
+        try:
+            return await loop.portal.call_async(_answered, work, abandon_on_cancel=True)
+        except RuntimeError:
+            if self._loop is loop:
+                raise
+            raise InterruptedRunError("the call was cancelled before it was begun") from None  # by closing, elsewhere
 
     def start(self, work: Work[T]) -> Future[T]:
         """Begin `work`; cancelling the future cancels it."""

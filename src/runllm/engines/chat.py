@@ -14,7 +14,7 @@ from runllm import tokens
 from runllm.engines import providers
 from runllm.engines.access import Access
 from runllm.engines.failures import Failure
-from runllm.errors import ContextWindowExceededError, ProviderError, RequestRefusedError, RunllmError
+from runllm.errors import ContextWindowExceededError, ProviderError, RequestRefusedError
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.schema import subschemas
 
@@ -145,34 +145,34 @@ def _types(node: Mapping[str, Any]) -> list[str]:
 # --- the reply ----------------------------------------------------------------------------------------
 
 
-def read(reply: Any, request: Request, access: Access, elapsed: float) -> Completion | RunllmError:
-    """The library's reply as a completion, or why it is none.
+def read(reply: Any, request: Request, access: Access, elapsed: float) -> Completion:
+    """The library's reply as a completion.
 
     Args:
         reply: LiteLLM's `ModelResponse`.
         request: what was asked.
         access: how it was asked.
         elapsed: seconds from sending the request to the last byte.
+
+    Raises:
+        RunllmError: it is none.
     """
     choice: Any = next(iter(getattr(reply, "choices", None) or ()), None)
     if choice is None:
-        return ProviderError(
+        raise ProviderError(
             f"`{request.endpoint.model}` answered without a choice to read",
             details={"status": None, "provider": access.provider, "model": request.endpoint.model},
         )
     usage = _usage(getattr(reply, "usage", None))
-    try:
-        return completed(
-            getattr(getattr(choice, "message", None), "content", None),
-            str(getattr(choice, "finish_reason", None) or ""),
-            usage,
-            request=request,
-            provider=access.provider,
-            cost=_cost(reply, usage, request, access),
-            latency=elapsed,
-        )
-    except ProviderError as error:
-        return error
+    return completed(
+        getattr(getattr(choice, "message", None), "content", None),
+        str(getattr(choice, "finish_reason", None) or ""),
+        usage,
+        request=request,
+        provider=access.provider,
+        cost=_cost(reply, usage, request, access),
+        latency=elapsed,
+    )
 
 
 def completed(

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from runllm.engines import providers
 from runllm.engines.access import Access, reach, refusals, stopped
-from runllm.engines.base import Served, Setup
+from runllm.engines.base import Price, ServerEngine, Setup
 from runllm.errors import EngineUnavailableError, RunllmError
-from runllm.pricing import Price
 from runllm.results import Completion, Endpoint, Request
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ _importing = threading.Lock()
 _BOOKKEEPING = 0.5  # seconds that LiteLLM gets to finish it
 
 
-class LiteLLMEngine(Served):
+class LiteLLMEngine(ServerEngine):
     """Runs every model that LiteLLM knows. An `Engine`: see `runllm.engines.base`."""
 
     def __init__(self, setup: Setup | None = None) -> None:
@@ -76,17 +75,9 @@ class LiteLLMEngine(Served):
 
     async def _answer(self, request: Request) -> Completion:
         """One call. What goes wrong is raised where nothing of the library can become its context."""
-        outcome = await self._call(self.sent(request), _reach(request.endpoint))
-        if isinstance(outcome, RunllmError):
-            raise outcome
-        return outcome
-
-    async def _close(self) -> None:
-        await _close_clients()
-
-    async def _call(self, request: Request, access: Access) -> Completion | RunllmError:
         import asyncio
 
+        asked, access = self.sent(request), _reach(request.endpoint)
         # Two seconds: in a thread of the loop, which would hear nothing else meanwhile.
         library = _library() if self._loaded else await asyncio.to_thread(_library)
         self._loaded = True
@@ -94,20 +85,21 @@ class LiteLLMEngine(Served):
         from runllm.engines.failures import error_for, late
         from runllm.engines.guard import guarding  # it imports LiteLLM
 
-        start = time.perf_counter()
-        try:
-            with guarding(access) as refused:
-                async with asyncio.timeout(request.timeout) as clock:
-                    reply, failure = await self._ask(library, request, access)
-        except TimeoutError:
-            return late(request, access.provider)
+        start, clock = time.perf_counter(), asyncio.timeout(request.timeout)
+        reply = failure = None
+        with guarding(access) as refused, suppress(TimeoutError):
+            async with clock:
+                reply, failure = await self._ask(library, asked, access)
         if clock.expired():
-            return late(request, access.provider)
+            raise late(request, access.provider)
         if failure is not None and refused and "AddressRefusedError" in failure.kinds:
-            return stopped(request.endpoint, access, refused[-1], os.environ)
+            raise stopped(request.endpoint, access, refused[-1], os.environ)
         if failure is not None:
-            return error_for(failure, endpoint=request.endpoint, access=access)
-        return chat.read(reply, request, access, time.perf_counter() - start)
+            raise error_for(failure, endpoint=request.endpoint, access=access)
+        return chat.read(reply, asked, access, time.perf_counter() - start)
+
+    async def _close(self) -> None:
+        await _close_clients()
 
     async def _ask(self, library: Any, request: Request, access: Access) -> tuple[Any, Failure | None]:
         """The reply or the failure; sent again without the schema where a server knows no schemas."""

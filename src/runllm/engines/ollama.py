@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from runllm.engines import traits
 from runllm.engines.access import reach, refusals
 from runllm.engines.addresses import is_at
-from runllm.engines.base import Served, Setup
+from runllm.engines.base import FREE, Price, ServerEngine, Setup
 from runllm.engines.ollama_request import Facts, asked, body, bounded, choose, judge, larger
 from runllm.engines.ollama_server import (
     PATIENCE,
@@ -37,7 +37,6 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
-from runllm.pricing import FREE, Price
 from runllm.quantities import size
 from runllm.redaction import redact_text
 from runllm.results import Completion, Endpoint, Request, Usage
@@ -56,7 +55,7 @@ _CLOUD = re.compile(r"[:-]cloud$")
 _THOUGHT = re.compile(r"\A<(think|thinking|budget:thinking)>.*?</(?:think|thinking|budget:thinking)>", re.DOTALL)
 
 
-class OllamaEngine(Served):
+class OllamaEngine(ServerEngine):
     """Runs `ollama/...` and `ollama_chat/...` models. An `Engine`: see `runllm.engines.base`."""
 
     def __init__(self, setup: Setup | None = None, *, environment: Mapping[str, str] = os.environ) -> None:

@@ -173,10 +173,8 @@ def _hold(request: Request, prompt: int, window: int, limit: str) -> None:
 def _answer(request: Request) -> int | None:
     """The longest answer the app allows, if it says so."""
     params: Mapping[str, Any] = {**request.endpoint.provider_params, **request.params}
-    for name in ("max_completion_tokens", "max_tokens", "num_predict"):
-        if isinstance(params.get(name), int) and params[name] > 0:
-            return int(params[name])
-    return None
+    given = (params.get(name) for name in ("max_completion_tokens", "max_tokens", "num_predict"))
+    return next((int(most) for most in given if isinstance(most, int) and most > 0), None)
 
 
 def _step(tokens: int) -> int:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from runllm.diagnostics import nearest
+from runllm.engines.base import Price, Rates
 from runllm.errors import ModelNotFoundError
-from runllm.pricing import Price, Rates
 from runllm.results import Endpoint
 from runllm.values import frozen
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runllm import engines, executor, tokens
+from runllm.engines.base import Price
 from runllm.errors import RunllmError, StatsError
 from runllm.executor.context import Tree
 from runllm.executor.core import Run
 from runllm.executor.talk import Conversation
 from runllm.predict.past import Past, Record
-from runllm.pricing import Price
 from runllm.program import Dependency, Plan
 from runllm.project import build
 from runllm.results import DEFAULT_CONCURRENCY, Endpoint

@@ -19,7 +19,7 @@ from typing import Any
 
 from runllm import tokens
 from runllm.diagnostics import did_you_mean
-from runllm.engines.base import Engine, Setup
+from runllm.engines.base import FREE, Engine, Price, Setup
 from runllm.engines.local.bounding import Bounded, BudgetTooSmallError, bounded
 from runllm.engines.local.grammar import grammar
 from runllm.engines.local.llama import Call, LoadedModel, unsigned
@@ -36,7 +36,6 @@ from runllm.errors import (
 from runllm.models.folder import Store, models_folder
 from runllm.models.gguf import starts_as_gguf, trained_window
 from runllm.models.known import HUB, KNOWN, PREFIX, PackagedModel, installed, source_of, unknown
-from runllm.pricing import FREE, Price
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.schema import Contract
 
