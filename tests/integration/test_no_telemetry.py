@@ -71,6 +71,14 @@ llm_params: {{max_tokens: 200}}
 """
 
 
+LINES = """
+import json, sys
+from runllm.cli import invoke
+for arguments in json.loads(sys.argv[1]):
+    invoke(arguments)
+"""
+
+
 @pytest.fixture
 def provider():
     with Provider(answer('{"out": "x"}')) as server:
@@ -100,6 +108,10 @@ class Watched:
             [sys.executable, *command], capture_output=True, text=True, timeout=110, cwd=self.folder,
             stdin=subprocess.DEVNULL, env={**self.environment, **environment},
         )  # fmt: skip
+
+    def run_all(self, lines: list[list[str]], **environment: str) -> subprocess.CompletedProcess:
+        """Run command lines one after the other in one process, as LiteLLM takes seconds to import."""
+        return self.run("-c", LINES, json.dumps(lines), **environment)
 
     def seen(self, kind: str) -> list[str]:
         lines = self.log.read_text("utf-8").splitlines() if self.log.exists() else []
@@ -176,17 +188,19 @@ def given_to(path: Path, home: Path) -> list[str]:
     given = path.with_suffix("").with_suffix(".input.yaml")
     if not given.exists():
         return ["text=some words about a town and its river"]
-    (home / "in.json").write_text(json.dumps(yaml.safe_load(given.read_text("utf-8"))), encoding="utf-8")
-    return ["-f", str(home / "in.json")]
+    copy = home / f"{path.stem}.json"
+    copy.write_text(json.dumps(yaml.safe_load(given.read_text("utf-8"))), encoding="utf-8")
+    return ["-f", str(copy)]
 
 
 @pytest.mark.timeout(300)
 def test_the_examples_reach_nothing_else(watched: Watched, provider: Provider) -> None:
     examples = sorted((PROJECT / "examples").glob("*.rllm"))
-    for path in examples:
-        arguments = [*given_to(path, watched.home), "-m", "openai/gpt-4o-mini", "--whole-tree", "--max-retries", "0"]
-        done = watched.run("-m", "runllm", "run", str(path), *arguments, OPENAI_BASE_URL=provider.base)
-        assert "RLLM_099" not in done.stderr
+    rest = ["-m", "openai/gpt-4o-mini", "--whole-tree", "--max-retries", "0"]
+    lines = [["run", str(path), *given_to(path, watched.home), *rest] for path in examples]
+    done = watched.run_all(lines, OPENAI_BASE_URL=provider.base)
+    assert done.returncode == 0, done.stderr
+    assert "RLLM_099" not in done.stderr
     assert len(provider.chats) >= len(examples) - 1
     assert watched.seen("reached") == []
     assert watched.started_others() == []
@@ -219,14 +233,19 @@ HOSTILE = {
 @pytest.mark.timeout(300)
 def test_nothing_in_a_file_or_an_input_reaches_a_shell(watched: Watched, provider: Provider) -> None:
     provider.script(answer(json.dumps({"out": "$(touch owned); touch owned"})))
-    app = watched.folder / "$(touch owned).rllm"
-    for prompt in HOSTILE.values():
+    lines: list[list[str]] = []
+    for number, prompt in enumerate(HOSTILE.values()):
+        app = watched.folder / str(number) / "$(touch owned).rllm"
+        app.parent.mkdir()
         app.write_text(
             HEAD.format(model="openai/m", base=f', api_base: "{provider.base}"', prompt=prompt), encoding="utf-8"
         )
-        done = watched.run("-m", "runllm", "run", str(app), "text=$(touch owned) `touch owned`")
-        assert "RLLM_099" not in done.stderr, done.stderr
-        watched.run("-m", "runllm", "validate", str(app))
+        lines += [["run", str(app), "text=$(touch owned) `touch owned`"], ["validate", str(app)]]
+    done = watched.run_all(lines)
+    assert done.returncode == 0, done.stderr
+    assert "RLLM_099" not in done.stderr, done.stderr
+    assert provider.chats
+    assert "ok" in watched.run("-m", "runllm", *lines[-1]).stdout
     assert not list(watched.folder.glob("**/owned"))
     assert watched.seen("reached") == []
     assert watched.started_others() == []
