@@ -110,12 +110,13 @@ class Store:
         """
         selection = Selection(app=app)
         query = f"""
-            SELECT attempts.* FROM attempts JOIN runs ON runs.id = attempts.run_id
+            SELECT attempts.number, attempts.model, attempts.latency, attempts.prompt_tokens, attempts.completion_tokens
+            FROM attempts JOIN runs ON runs.id = attempts.run_id
             WHERE attempts.model = :called AND attempts.completion_tokens > 0 AND {selection.matching}
             ORDER BY attempts.run_id DESC, attempts.number DESC LIMIT :limit"""
         with self._using() as db:
             rows = db.execute(query, selection.parameters | {"called": storable(model), "limit": limit})
-            return tuple(restored(AttemptRow, row) for row in rows)
+            return tuple(AttemptRow(**row) for row in rows)
 
     def summary(
         self, *, app: str | None = None, model: str | None = None, since: float | None = None, buckets: int = 60
