@@ -20,7 +20,7 @@ from runllm import executor, project
 from runllm.errors import BudgetExceededError, RunllmError
 from runllm.executor.ahead import most_calls
 from runllm.program import Plan
-from runllm.results import Options
+from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.spending import Bounds, Budget
 from runllm.testing import ScriptedEngine
