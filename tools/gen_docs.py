@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def command_line() -> str:
     """The help of every command, as the command prints it."""
     parts = [GENERATED + "# Command line\n", "What each command prints for `--help`.", "", _help(cli, "runllm")]
     for name in COMMANDS:
-        command = import_module(f"runllm.cli.{name}").command
+        command = cli.get_command(click.Context(cli), name)
         parts += ["", f"## runllm {name}", "", _help(command, f"runllm {name}")]
         for inner in getattr(command, "commands", {}).values():
             if not inner.hidden:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
 
 __all__ = [
     "App", "Listener", "Report", "as_error", "declared_inputs", "describe", "fields", "frontmatter_schema", "load",
-    "models", "new", "new_runtime", "process_runtime", "pull", "remove_model", "run", "stats_store",
+    "models", "new_runtime", "process_runtime", "pull", "remove_model", "run", "stats_store",
     "validate",
 ]  # fmt: skip
 
@@ -344,19 +344,6 @@ def remove_model(name: str) -> list[Held]:
     from runllm.models.folder import remove
 
     return remove(name)
-
-
-def new(stem: str, *, model: str | None = None) -> str:
-    """The text of a first app: see `runllm.starter`. Its author is the user of this machine."""
-    from getpass import getuser
-
-    from runllm.starter import DEFAULT_MODEL, starter
-
-    try:
-        author = getuser().encode("utf-8", "replace").decode()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        author = "me"
-    return starter(stem, author=author, model=model or DEFAULT_MODEL)
 
 
 def describe(app: App) -> dict[str, Any]:

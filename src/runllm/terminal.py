@@ -1,8 +1,13 @@
-"""Text of others on a terminal: what would move the cursor, hide or reorder text is shown instead of obeyed."""
+"""Text of others on a terminal, and standard streams that nothing can be wrong with.
+
+What would move the cursor, hide or reorder text is shown instead of obeyed. A closed stream leads nowhere, and every
+letter can be written.
+"""
 
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from typing import Any, cast
@@ -15,6 +20,8 @@ _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff
 _OURS = r"\r\x1b\[K|\x1b\[(?:0|(?:[12]|3[136])(?:;(?:[12]|3[136]))*)m"
 _ON_ITS_WAY = rf"({_OURS})|{_CONTROL}"
 _ASCII = 0x7F
+_DESCRIPTORS = (0, 1, 2)
+_ESCAPING = "runllm.escaping"
 
 
 def harmless(text: str) -> str:
@@ -51,3 +58,37 @@ def guard() -> None:
             buffer = cast("Any", stream).buffer
             guarded = _Guarded(buffer, encoding=stream.encoding, errors="backslashreplace", line_buffering=True)
             setattr(sys, name, guarded)
+
+
+def fill() -> None:
+    """Open what is closed of input, output and error, so that nothing else is opened in its place and written to.
+
+    What is written to a stream that was closed is dropped.
+    """
+    for descriptor in _DESCRIPTORS:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
+    streams: Any = sys
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(streams, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
+
+
+def widen() -> None:
+    r"""Have standard output write a letter that its encoding lacks as JSON does, `\u20ac`, and not fail for it."""
+    stream: Any = sys.stdout
+    if getattr(stream, "errors", None) == "strict":
+        import codecs
+
+        codecs.register_error(_ESCAPING, _escaped)
+        stream.reconfigure(errors=_ESCAPING)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    import json
+
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end

@@ -1,4 +1,4 @@
-"""The command line: one file per command, each parsing arguments, calling `runllm.api` and rendering.
+"""The command line: a file for each command or two, which parses arguments, calls `runllm.api` and renders.
 
 stdout carries the result alone. Errors go to stderr: a report with a caret on a terminal, JSON elsewhere.
 """
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from runllm import terminal
 from runllm._version import __version__
-from runllm.cli import stopping, streams, warned
-from runllm.terminal import guard
+from runllm.cli import process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of the frontmatter.",
     "completion": "Print the script that lets a shell complete `runllm` command lines.",
 }
+_BESIDE = {"pull": "models", "schema": "validate"}  # the commands that stand in the file of another
 _ASKED = "_RUNLLM_COMPLETE"  # set by a shell whose Tab key is pressed
 BROKEN_PIPE_STATUS = 141
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) if hasattr(errno, "EDQUOT") else (errno.ENOSPC, errno.EIO)
@@ -42,6 +43,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) if hasattr(errno, "
 
 class Commands(click.Group):
     """The commands, each imported when it is run, so that `--help` imports none."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As any group, but for a file without a command, and for nothing at all."""
+        return super().parse_args(ctx, args if ctx.resilient_parsing and not args else with_run(args))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, in the order a newcomer needs them."""
@@ -55,7 +60,8 @@ class Commands(click.Group):
             return None
         from importlib import import_module
 
-        return import_module(f"runllm.cli.{cmd_name}").command
+        module = import_module(f"runllm.cli.{_BESIDE.get(cmd_name, cmd_name)}")
+        return getattr(module, cmd_name if cmd_name in _BESIDE else "command")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -101,12 +107,11 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The `runllm` command: run it and exit with its status."""
-    streams.fill()
-    streams.widen()
-    guard()
-    stopping.listen()
-    warned.listen()
-    status = stopping.status(invoke(sys.argv[1:] if arguments is None else list(arguments)))
+    terminal.fill()
+    terminal.widen()
+    terminal.guard()
+    process.listen()
+    status = process.status(invoke(sys.argv[1:] if arguments is None else list(arguments)))
     _flush()
     # Taking down the interpreter frees what the system frees anyway: 15 ms, and half a second with LiteLLM.
     # Connections, a loaded model and the workers of the sandbox end with the process.
@@ -120,7 +125,7 @@ def invoke(arguments: list[str]) -> int:
 
         completion.listen()
     try:
-        status = cli.main(args=with_run(arguments), prog_name="runllm", standalone_mode=False)
+        status = cli.main(args=arguments, prog_name="runllm", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except BrokenPipeError:
         return _broken_pipe()

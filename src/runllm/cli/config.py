@@ -13,7 +13,7 @@ import click
 
 from runllm import settings
 from runllm.cli.offers import keys
-from runllm.cli.output import coloured, format_option, print_path
+from runllm.cli.output import coloured, format_option, print_path, show_table
 from runllm.notices import tell
 from runllm.redaction import redact
 from runllm.rendering import Paint, as_json, problems_report, safe
@@ -41,7 +41,11 @@ def command(ctx: click.Context, form: str) -> None:
     warnings = [*found.warnings, *found.replaced(), *settings.unknown_variables(os.environ)]
     if warnings:
         click.echo(problems_report(warnings, Paint(colour=coloured(sys.stderr))), err=True, color=True)
-    click.echo(_as_json(found) if form == "json" else _table(found), color=True)
+    if form == "json":
+        click.echo(_as_json(found))
+        return
+    rows = [(entry.key, _shown(entry.value), entry.origin.place or entry.origin.kind) for entry in found.entries()]
+    show_table((), rows, ("bold", "", "dim"))
 
 
 @command.command(name="get")
@@ -113,22 +117,8 @@ def _as_json(found: settings.Configuration) -> str:
     return as_json({"settings": entries, "files": files, "warnings": warnings})
 
 
-def _table(found: settings.Configuration) -> str:
-    paint = Paint(colour=coloured(sys.stdout))
-    rows = [(safe(entry.key), safe(_shown(entry.value)), _origin(entry.origin)) for entry in found.entries()]
-    keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
-    return "\n".join(
-        f"{paint(key, 'bold')}{'':{keys - len(key)}}  {value:<{values}}  {paint(safe(origin), 'dim')}"
-        for key, value, origin in rows
-    )
-
-
 def _shown(value: Any) -> str:
     plain = _plain(value)
     if plain is None:
         return "(not set)"
     return plain if isinstance(plain, str) else json.dumps(redact(plain), ensure_ascii=False)
-
-
-def _origin(origin: settings.Origin) -> str:
-    return origin.place or origin.kind

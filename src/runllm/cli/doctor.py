@@ -34,11 +34,9 @@ def command(form: str) -> None:
     checks = examine()
     wrong = [check for check in checks if check.status == "wrong"]
     if form == "json":
-        found = {"ok": not wrong, "checks": [asdict(check) for check in checks]}
-        text = as_json(found)
+        click.echo(as_json({"ok": not wrong, "checks": [asdict(check) for check in checks]}))
     else:
-        text = _text(checks, Paint(colour=coloured(sys.stdout)))
-    click.echo(_printable(text), color=True)
+        click.echo(_text(checks, Paint(colour=coloured(sys.stdout))), color=True)
     if wrong:
         raise click.exceptions.Exit(FAILED)
 
@@ -54,9 +52,3 @@ def _text(checks: Sequence[Check], paint: Paint) -> str:
     wrong = sum(check.status == "wrong" for check in checks)
     lines.append(f"\n{wrong} wrong" if wrong else "\nNothing is wrong.")
     return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    """`text` as standard output can hold it: an encoding that is too small is one of the things to be told."""
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ from runllm.quantities import count, dollars, seconds, some
 from runllm.rendering import Paint, as_json, safe
 
 if TYPE_CHECKING:
-    from runllm.predict import Forecast, Part, Range
+    from runllm.predict import Forecast, Part
 
 _BASIS = {
     "history": "earlier runs of this app with this model",
@@ -56,30 +57,13 @@ def command(
 
 
 def _as_json(found: Forecast) -> dict[str, Any]:
-    return {
-        "latency": _pair(found.latency),
-        "cost": _pair(found.cost),
-        "calls": _pair(found.calls),
-        "bound": {"latency": found.most_latency, "cost": found.most_cost, "calls": found.most_calls},
-        "basis": found.basis.name.lower(),
-        "parts": [
-            {
-                "name": part.name,
-                "model": part.model,
-                "times": part.times,
-                "runs": part.runs,
-                "basis": part.basis.name.lower(),
-                "prompt_tokens": part.prompt_tokens,
-                "completion_tokens": _pair(part.completion_tokens),
-            }
-            for part in found.parts
-        ],
-        "notes": list(found.notes),
-    }
-
-
-def _pair(found: Range | None) -> dict[str, float] | None:
-    return None if found is None else {"p50": found.p50, "p90": found.p90}
+    """The prediction's own fields, what it is at the most together."""
+    said = asdict(found)
+    bound = {name: said.pop(f"most_{name}") for name in ("latency", "cost", "calls")}
+    for part in (said, *said["parts"]):
+        part["basis"] = part["basis"].name.lower()
+    ordered = ("latency", "cost", "calls", "bound", "basis", "parts", "notes")
+    return {name: bound if name == "bound" else said[name] for name in ordered}
 
 
 def report(app: api.App, found: Forecast) -> str:

@@ -1,4 +1,4 @@
-"""`runllm models`: list the models that can be named, and remove pulled ones."""
+"""`runllm models` and `runllm pull`: list the models that can be named, fetch and remove local ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
-from runllm.cli.offers import pulled
-from runllm.cli.output import format_option, show_table
+from runllm.cli.offers import pullable, pulled
+from runllm.cli.output import download_bar, format_option, show_table
+from runllm.errors import InterruptedRunError
 from runllm.quantities import size
 from runllm.rendering import as_json, safe
 
@@ -40,6 +41,33 @@ def remove(names: tuple[str, ...]) -> None:
     for name in names:
         for gone in api.remove_model(name):
             click.echo(safe(f"removed local/{gone.name}: {gone.size:,} bytes, {gone.path}"))
+
+
+@click.command(name="pull")
+@click.argument("name", metavar="NAME", shell_complete=pullable)
+@click.option("--file", metavar="FILE", help="Which file of a repository: its name, or a quantisation such as Q8_0.")
+def pull(name: str, file: str | None) -> None:
+    """Fetch the local model NAME and print what to write under `llm.model`.
+
+    NAME is one of the catalogue, such as smollm2-135m, or hf:ORG/REPO:FILE for a GGUF file of the hub; without FILE
+    the best balance of size and quality is taken. The checksum is verified. What was interrupted goes on where it
+    stopped.
+    """
+    bar = download_bar()
+    try:
+        found = api.pull(name, file=file, listener=bar.show if bar else lambda _: None)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"pulling `{name}` was stopped", hint="Run the same command again to go on; what came so far is kept."
+        ) from None
+    finally:
+        if bar:
+            bar.clear()
+    if bar:
+        licence = f", licence {found.licence}" if found.licence else ""
+        said = "" if found.fetched else "already here: "
+        click.echo(safe(f"{said}{found.path} ({size(found.size)}{licence})"), err=True)
+    click.echo(safe(f"local/{found.name}"))
 
 
 def _as_json(model: Model) -> dict[str, Any]:

@@ -1,18 +1,22 @@
-"""`runllm new`: write a first app."""
+"""`runllm new`: write the first file of somebody who has none yet: small, valid, and meant to be changed."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 from pathlib import Path
 
 import click
 
-from runllm import api
 from runllm.cli.offers import apps, models
 from runllm.cli.output import write
 from runllm.errors import FileAccessError, UsageError
 from runllm.terminal import harmless
+
+_MODEL = "local/smollm2-135m"
+_LONGEST_NAME = 100
 
 
 @click.command(name="new")
@@ -22,9 +26,11 @@ from runllm.terminal import harmless
     "--model",
     metavar="MODEL",
     shell_complete=models,
-    help="The model that it calls.  [default: local/smollm2-135m]",
+    default=_MODEL,
+    show_default=True,
+    help="The model that it calls.",
 )
-def command(file: str, model: str | None) -> None:
+def command(file: str, model: str) -> None:
     """Write a small app to FILE, ready to run and to change.
 
     FILE gets the suffix `.rllm` unless it has one. A file that is there already stays as it is.
@@ -36,7 +42,7 @@ def command(file: str, model: str | None) -> None:
         path = path.with_name(f"{path.name}.rllm")
     if os.path.lexists(path):
         raise FileAccessError(f"`{path}` is there already", hint="Give another name; nothing was written.")
-    write([api.new(path.stem, model=model)], str(path))
+    write([starter(path.stem, author=_author(), model=model)], str(path))
     named = shlex.quote(str(path))
     click.echo(
         harmless(
@@ -46,3 +52,35 @@ def command(file: str, model: str | None) -> None:
         ),
         err=True,
     )
+
+
+def _author() -> str:
+    """The user of this machine."""
+    from getpass import getuser
+
+    try:
+        return getuser().encode("utf-8", "replace").decode()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        return "me"
+
+
+def starter(stem: str, *, author: str, model: str) -> str:
+    """The text of a new app.
+
+    Args:
+        stem: the name of its file, without the suffix; the app is named after it.
+        author: who writes it.
+        model: what it calls.
+    """
+    from importlib.resources import files
+
+    text = files("runllm.cli").joinpath("starter.rllm").read_text(encoding="utf-8")
+    plain = re.fullmatch(r"[\w./:-]+/[\w./-]+", model) is not None
+    quoted = {"AUTHOR": json.dumps(author, ensure_ascii=False), "MODEL": model if plain else json.dumps(model)}
+    said = {"NAME": slug(stem), **quoted}
+    return re.sub("NAME|AUTHOR|MODEL", lambda found: said[found[0]], text)
+
+
+def slug(stem: str) -> str:
+    """A name for an app that resembles the name of a file: lower-case letters, digits, and `_` between them."""
+    return re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")[:_LONGEST_NAME].rstrip("_") or "app"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from runllm import files
+from runllm.cli import offers
 from runllm.diagnostics import clip
 from runllm.quantities import UNKNOWN
 from runllm.rendering import one_line, safe
@@ -35,6 +36,16 @@ _FIGURES = 50  # columns that a bar and its figures take beside a name
 def format_option(*forms: str, meaning: str) -> Callable[[C], C]:
     """Add `--format` (as `form`) to a command; the first form is the default."""
     return click.option("--format", "form", type=click.Choice(forms), default=forms[0], show_default=True, help=meaning)
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="PATH",
+    shell_complete=offers.files,
+    help="Write to this file instead of stdout: whole, or not at all.",
+)
 
 
 def coloured(stream: TextIO) -> bool:
@@ -66,30 +77,31 @@ def check_target(target: str | None) -> None:
         files.check_writable(target)
 
 
-def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str] = ()) -> None:
     """Print rows in columns: in a pipe as wide as their longest cell, on a terminal as it has room.
 
     Args:
-        headings: of the columns.
+        headings: of the columns; empty for none.
         rows: a cell for each column, that of somebody else made harmless here; an empty one is not known.
+        styles: how a terminal shows each column: `bold`, `dim`; as it is where there are none.
     """
-    cells = [[one_line(cell) or UNKNOWN for cell in row] for row in (headings, *rows)]
+    cells = [[one_line(cell) or UNKNOWN for cell in row] for row in ([headings, *rows] if headings else rows)]
     if sys.stdout.isatty():
-        _show_fitted(cells)
+        _show_fitted(cells, styles or [""] * len(cells[0]), headed=bool(headings))
         return
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _show_fitted(cells: Sequence[Sequence[str]]) -> None:
+def _show_fitted(cells: Sequence[Sequence[str]], styles: Sequence[str], *, headed: bool) -> None:
     from rich.table import Table
     from rich.text import Text  # a string would be read as markup
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for heading in cells[0]:
-        table.add_column(Text(heading), overflow="fold")
-    for row in cells[1:]:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, show_header=headed)
+    for heading, style in zip(cells[0], styles, strict=True):
+        table.add_column(Text(heading), style=style, overflow="fold")
+    for row in cells[headed:]:
         table.add_row(*map(Text, row))
     _console(sys.stdout).print(table)
 
@@ -100,7 +112,7 @@ def _console(stream: TextIO) -> Console:
 
     stream.flush()
     direct = open(stream.fileno(), "w", encoding=stream.encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115 - rich keeps it
-    return Console(file=direct, highlight=False)
+    return Console(file=direct, highlight=False, color_system="auto" if coloured(stream) else None)
 
 
 def download_bar() -> Bar | None:
@@ -118,13 +130,7 @@ class Bar:
 
     def show(self, progress: Progress) -> None:
         """Show how far it is; at its end, take the line away."""
-        words = {
-            "fetching": "",
-            "success": "",
-            "waiting": "another process is pulling it",
-            "checking": "checking what is here",
-        }
-        said = words.get(progress.stage, progress.stage)
+        said = _STAGES.get(progress.stage, progress.stage)
         facts: dict[str, Any] = {
             "description": clip(one_line(f"{progress.name}: {said}" if said else progress.name), self._room),
             "completed": progress.done,

@@ -12,8 +12,8 @@ import click
 
 from runllm import api
 from runllm.cli.inputs import given_input, input_options, model_option
-from runllm.cli.offers import apps, files
-from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, write
+from runllm.cli.offers import apps
+from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, output_option, write
 from runllm.quantities import time_of
 from runllm.rendering import Paint, as_json, event_line, output_text, safe
 from runllm.results import Event
@@ -90,14 +90,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
     help="The most that one call may take.",
 )
 @format_option("json", "yaml", "text", meaning="How to print the output.")
-@click.option(
-    "-o",
-    "--output",
-    "target",
-    metavar="PATH",
-    shell_complete=files,
-    help="Write the output to this file instead of stdout.",
-)
+@output_option
 @click.option("--trust-python", is_flag=True, help="Run FILE's Python blocks WITHOUT a sandbox, as your own code.")
 @click.option(
     "--whole-tree",

@@ -15,7 +15,7 @@ import click
 
 from runllm import api
 from runllm.cli import offers
-from runllm.cli.output import coloured, print_path, write
+from runllm.cli.output import coloured, format_option, output_option, print_path, write
 from runllm.errors import UsageError
 from runllm.rendering import Paint
 
@@ -89,16 +89,6 @@ def _selecting(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-_target = click.option(
-    "-o",
-    "--output",
-    "target",
-    metavar="PATH",
-    shell_complete=offers.files,
-    help="Write to this file instead of stdout: whole, or not at all.",
-)
-
-
 @click.group(name="stats", cls=_Stats, subcommand_metavar="[FILE | COMMAND ...]")
 def command() -> None:
     """Show what the recorded runs say: compliance, latency, tokens and cost, for each model.
@@ -109,15 +99,8 @@ def command() -> None:
 
 @command.command(name="show", hidden=True, add_help_option=False)
 @_selecting
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv", "html"]),
-    default="table",
-    show_default=True,
-    help="How to show them; html is one page with plots, for a browser.",
-)
-@_target
+@format_option("table", "json", "csv", "html", meaning="How to show them; html is one page with plots, for a browser.")
+@output_option
 def show(file: str | None, model: str | None, since: float | None, form: str, target: str | None) -> None:
     """Show the figures."""
     app = _app(file)
@@ -155,15 +138,8 @@ def prune(before: float | None, keep: int | None, dry_run: bool) -> None:
 
 @command.command(name="export")
 @_selecting
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["jsonl", "csv"]),
-    default="jsonl",
-    show_default=True,
-    help="How to print them; csv leaves the attempts out.",
-)
-@_target
+@format_option("jsonl", "csv", meaning="How to print them; csv leaves the attempts out.")
+@output_option
 def export(
     file: str | None, model: str | None, since: float | None, form: Literal["jsonl", "csv"], target: str | None
 ) -> None:

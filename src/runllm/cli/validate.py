@@ -1,7 +1,8 @@
-"""`runllm validate`: check files without calling a model."""
+"""`runllm validate`: check files without calling a model; `runllm schema`: what their frontmatter is checked by."""
 
 from __future__ import annotations
 
+import json
 import sys
 
 import click
@@ -45,6 +46,12 @@ def command(files: tuple[str, ...], strict: bool, trust_python: bool, whole_tree
             _print(report)
     if failed:
         raise click.exceptions.Exit(FAILED)
+
+
+@click.command(name="schema")
+def schema() -> None:
+    """Print the JSON Schema of a file's frontmatter, for editors and other tools."""
+    click.echo(json.dumps(api.frontmatter_schema(), ensure_ascii=False, indent=2))
 
 
 def _report(file: str, *, trust_python: bool, whole_tree: bool) -> api.Report:

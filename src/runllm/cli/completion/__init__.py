@@ -15,7 +15,6 @@ import click
 from click import shell_completion
 from click.shell_completion import CompletionItem, split_arg_string
 
-from runllm.cli import with_run
 from runllm.rendering import safe
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
@@ -58,7 +57,7 @@ class _Shell(shell_completion.ShellComplete):
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
         """What may stand at the cursor; nothing, where a file or a setting is broken, to disturb nobody who types."""
-        words = with_run(args) if args else []
+        words = list(args)
         for at in [at for at, word in enumerate(words[:-2]) if word == "--arg"]:
             words[at + 2] = ""  # `--` would end the options elsewhere, and is a text here
         self.ctx_args["obj"] = tuple(words)

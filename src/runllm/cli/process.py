@@ -1,15 +1,30 @@
-"""A command that is told to stop does so as with Ctrl-C: cleanly and recorded at first, at once the second time."""
+"""What a command hears beside its arguments: signals that stop it, and warnings of the settings.
+
+Told to stop, it does so as with Ctrl-C: cleanly and recorded at first, at once the second time.
+"""
 
 from __future__ import annotations
 
 import signal
+import warnings
 from types import FrameType
+from typing import TextIO
+
+import click
+
+from runllm.notices import SettingsWarning
 
 _INTERRUPTED = 130
 _told: list[int] = []
 
 
 def listen() -> None:
+    """Hear both from now on."""
+    _listen_for_signals()
+    _listen_for_warnings()
+
+
+def _listen_for_signals() -> None:
     """Take SIGTERM, and SIGHUP where it is not ignored (`nohup`), for what Ctrl-C means from now on."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and hasattr(signal, "pthread_sigmask"):
         # A shell lets what it starts in the background ignore Ctrl-C. It still does, and now has the handler
@@ -40,3 +55,26 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _others() -> tuple[signal.Signals, ...]:
     return (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)
+
+
+def _listen_for_warnings() -> None:
+    """Show the warnings of runllm's own as lines, whatever `PYTHONWARNINGS` says; others stay Python's."""
+    others = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not isinstance(message, SettingsWarning):
+            others(message, category, filename, lineno, file, line)
+            return
+        from runllm.rendering import one_line  # few are warned
+
+        click.echo(f"warning: {one_line(str(message))}", err=True)
+
+    warnings.filterwarnings("always", category=SettingsWarning)
+    warnings.showwarning = show
