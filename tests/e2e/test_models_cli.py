@@ -205,10 +205,24 @@ def test_a_pipe_is_given_columns_without_what_draws_on_a_terminal():
     assert done.stdout.splitlines() == [f"{'A':160}  B", f"{'long' * 40}  -", "False"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["validate", "examples/summary.rllm"]])
-def test_what_neither_draws_nor_downloads_imports_no_library_for_it(arguments):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["validate", "examples/summary.rllm"],
+        ["inspect", "examples/summary.rllm"],
+        ["exectime", "examples/summary.rllm"],
+        ["config"],
+        ["models"],
+        ["stats"],
+        ["doctor"],
+    ],
+)
+def test_what_neither_draws_nor_downloads_imports_no_library_for_it(arguments, environment, tmp_path):
+    """Nor does what draws on a terminal, in a pipe."""
     command = [sys.executable, "-X", "importtime", "-m", "runllm", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    known = {**environment, "OLLAMA_HOST": "127.0.0.1:9", "RUNLLM_STATS_DB": str(tmp_path / "stats.db")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=known)
     assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "runllm.cli" in imported
