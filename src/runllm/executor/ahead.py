@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from hashlib import sha256
 from typing import Any, cast
 
 from runllm.errors import RunllmError
@@ -29,6 +28,8 @@ UNKNOWN: Any = object()
 
 def key(plan: Plan, given: Mapping[str, Any]) -> tuple[tuple[int, bytes], int]:
     """What tells a run from others, and the bytes of its input with its defaults filled in."""
+    from hashlib import sha256  # 5 ms that a run without children need not pay
+
     data = _as_bytes(plan.program.input.with_defaults(given))
     return (id(plan), sha256(data).digest()), len(data)
 

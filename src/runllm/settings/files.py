@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -107,11 +106,17 @@ def parse(data: bytes, file: str) -> Document:
         span = Span(file=file, line=data.count(b"\n", 0, error.start) + 1, column=1)
         return Document(problem=problem(f"`{file}` is not UTF-8", "encoding", hint="Save it as UTF-8.", span=span))
     try:
-        return Document(text, tomllib.loads(text))
+        return Document(text, _values(text))
     except RecursionError:
         return Document(text, problem=problem(f"`{file}` nests too deeply", "toml"))
     except ValueError as error:
         return Document(text, problem=_syntax(str(error), file, text))
+
+
+def _values(text: str) -> dict[str, Any]:
+    import tomllib  # who has set nothing needs it not
+
+    return tomllib.loads(text)
 
 
 def _syntax(said: str, file: str, text: str) -> Problem:
@@ -150,7 +155,7 @@ def _lines(text: str) -> Mapping[KeyPath, int]:
         start = start if statement else number
         statement += f"{line}\n"
         try:
-            paths = list(_paths(tomllib.loads(statement)))
+            paths = list(_paths(_values(statement)))
         except ValueError:  # a text or a list goes on
             continue
         if statement.lstrip().startswith("["):
