@@ -42,7 +42,7 @@ def time_of(text: str) -> float | None:
     """Seconds from text as people write it: `90`, `2.5s`, `10m`, `1h30m`; None where it is no length of time."""
     if re.fullmatch(_NUMBER, text):
         return float(text)
-    found = _TIME.fullmatch(text)
+    found = re.fullmatch(_TIME, text)
     if not found or not any(found.groups()):
         return None
     hours, minutes, rest = (float(part or 0) for part in found.groups())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -126,6 +125,8 @@ class Bar:
     def __init__(self) -> None:
         self._shown: Any = None
         self._stage = ""
+        import shutil  # 2 ms that a pipe need not pay
+
         self._room = max(20, shutil.get_terminal_size().columns - _FIGURES)
 
     def show(self, progress: Progress) -> None:

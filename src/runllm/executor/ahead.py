@@ -12,7 +12,6 @@ from typing import Any, cast
 
 from runllm.errors import RunllmError
 from runllm.program import Dependency, Plan
-from runllm.project import build
 from runllm.routing import Options, limits
 from runllm.runtime import Runtime
 from runllm.spending import DEFAULT_CALLS, DEFAULT_HELD, RUNS_PER_CALL, Bounds, Budget
@@ -141,11 +140,15 @@ def _below(plan: Plan, given: Any) -> Iterator[tuple[Plan, Any]]:
 
 
 def _given(plan: Plan, dependency: Dependency, names: Mapping[str, Any]) -> Any:
+    from runllm.project import build  # a run without children needs none of it
+
     return build.arguments(dependency, names, plan.children[dependency.name].program.input, plan.program.source)
 
 
 def _constant(plan: Plan, dependency: Dependency, names: Mapping[str, Any]) -> list[Any] | None:
     """The list that a dependency runs over, as far as these names tell; None where they do not."""
+    from runllm.project import build
+
     try:
         return build.items(dependency, names, plan.program.source)
     except RunllmError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from runllm.results import Request, RunResult
@@ -48,12 +47,12 @@ class Start:
     steps: Steps
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wait:
     """Wait for the next of the runs that were started here; answered by its `ChildResult`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stop:
     """End the runs that were started here and are still under way; answered by their `ChildResult`s."""
 

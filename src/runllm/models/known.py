@@ -113,9 +113,10 @@ def installed(model: PackagedModel) -> Path | None:
 
 HUB = "hf:"
 
+# Compiled when they are first asked for: most commands name no such model.
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
-_REPO = re.compile(f"{_PART}/{_PART}")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+()=@-]{0,180}(?:/[A-Za-z0-9_][A-Za-z0-9 ._+()=@-]{0,180}){0,3}")
+_REPO = f"{_PART}/{_PART}"
+_FILE = r"[A-Za-z0-9_][A-Za-z0-9 ._+()=@-]{0,180}(?:/[A-Za-z0-9_][A-Za-z0-9 ._+()=@-]{0,180}){0,3}"
 
 
 def bare(name: str) -> str:
@@ -162,7 +163,7 @@ def checked_file(file: str) -> str:
     Raises:
         ModelNotFoundError: it is no such path.
     """
-    if not _FILE.fullmatch(file) or ".." in file:
+    if not re.fullmatch(_FILE, file) or ".." in file:
         raise ModelNotFoundError(f"`{file}` cannot be the name of a model's file")
     return file
 
@@ -174,7 +175,7 @@ def hub_name(repo: str, file: str) -> str:
 
 def _in_repository(name: str) -> HubModel:
     repo, _, wants = name.removeprefix(HUB).partition(":")
-    if not _REPO.fullmatch(repo) or ".." in repo:
+    if not re.fullmatch(_REPO, repo) or ".." in repo:
         raise ModelNotFoundError(f"`{name}` names no repository", hint="Write `local/hf:ORG/REPO:FILE`.")
     return HubModel(repo=repo, wants=checked_file(wants) if wants else "")
 
@@ -187,22 +188,20 @@ _PREFERRED = (
 )  # fmt: skip
 """Quantisations, the best balance of size and quality first."""
 
-_QUANTISATION = re.compile(
-    r"(?:^|[-_.])(I?Q\d(?:_[A-Z0-9]+)*|MXFP4(?:_MOE)?|BF16|FP?16|FP?32)(?=$|[-.])", re.IGNORECASE
-)
-_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
-_NOT_A_MODEL = re.compile(r"(?:^|[-_./])(?:mmproj|imatrix)(?:[-_.]|$)", re.IGNORECASE)
+_QUANTISATION = r"(?i)(?:^|[-_.])(I?Q\d(?:_[A-Z0-9]+)*|MXFP4(?:_MOE)?|BF16|FP?16|FP?32)(?=$|[-.])"
+_SPLIT = r"(?i)-\d{5}-of-\d{5}\.gguf$"
+_NOT_A_MODEL = r"(?i)(?:^|[-_./])(?:mmproj|imatrix)(?:[-_.]|$)"
 
 
 def quantisation(file: str) -> str:
     """What a file's name says of its quantisation, such as `Q4_K_M`; empty where it says nothing."""
-    found = _QUANTISATION.findall(file.rpartition("/")[2].removesuffix(".gguf"))
+    found = re.findall(_QUANTISATION, file.rpartition("/")[2].removesuffix(".gguf"))
     return found[-1].upper().replace("FP", "F") if found else ""
 
 
 def is_part(file: str) -> bool:
     """Whether a file is one of several that make up a model."""
-    return _SPLIT.search(file) is not None
+    return re.search(_SPLIT, file) is not None
 
 
 def choose(files: Iterable[str], wants: str, model: str) -> str:
@@ -216,7 +215,7 @@ def choose(files: Iterable[str], wants: str, model: str) -> str:
     Raises:
         ModelNotFoundError: no such file, or only files that cannot be run.
     """
-    models = sorted(file for file in files if file.lower().endswith(".gguf") and not _NOT_A_MODEL.search(file))
+    models = sorted(file for file in files if file.lower().endswith(".gguf") and not re.search(_NOT_A_MODEL, file))
     if wants in models and is_part(wants):
         raise _in_parts(model)
     if wants in models:
