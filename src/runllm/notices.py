@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from functools import cache
 
 from runllm.diagnostics import Problem, Span
-from runllm.redaction import redact_text
 from runllm.terminal import harmless
 from runllm.values import frozen
 
@@ -45,6 +44,8 @@ def excerpt(span: Span, most: int = LONGEST) -> Excerpt:
 
 
 def _harmless(text: str) -> str:
+    from runllm.redaction import redact_text  # whoever only names the warning pays for no patterns
+
     return harmless(redact_text(text))
 
 
@@ -70,6 +71,8 @@ def tell(problems: Iterable[Problem]) -> None:
 @cache
 def _tell(problem: Problem) -> None:
     import warnings
+
+    from runllm.redaction import redact_text
 
     said = redact_text(f"{problem.message}. {problem.hint}".rstrip())
     warnings.warn(SettingsWarning(said, problem), stacklevel=4)
