@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
-from runllm import engines
+from runllm.engines import catalogue
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.values import frozen
 
 if TYPE_CHECKING:
-    from runllm.engines import Traits
     from runllm.engines.background import Background
     from runllm.errors import RunllmError
     from runllm.models.pulling import Progress
@@ -121,9 +120,9 @@ class Engine(Protocol):
     falling back belong to `runllm.executor.delivery`.
     """
 
-    def traits(self, endpoint: Endpoint) -> Traits:
+    def traits(self, endpoint: Endpoint) -> catalogue.Traits:
         """What runs this endpoint's model is."""
-        return engines.traits(endpoint.model)
+        return catalogue.traits(endpoint.model)
 
     def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
         """Why the endpoint would be refused, whatever keys are set and servers are up; as little is asked as can be.

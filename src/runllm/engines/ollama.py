@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from runllm.engines import traits
 from runllm.engines.access import reach, refusals
 from runllm.engines.addresses import is_at
 from runllm.engines.base import FREE, Price, ServerEngine, Setup
+from runllm.engines.catalogue import traits
 from runllm.engines.ollama_request import Facts, asked, body, bounded, choose, judge, larger
 from runllm.engines.ollama_server import (
     PATIENCE,

@@ -15,27 +15,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runllm.reading import strict
+from runllm.reading.strict import Extraction
 from runllm.schema import Contract
-from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.reading.search import Reading
 
 __all__ = ["Extraction", "extract"]
-
-
-@frozen
-class Extraction:
-    """A value read from an answer.
-
-    Attributes:
-        value: the value; it fits the schema.
-        repairs: the name of each repair and coercion used, without repetition, from the outside in;
-            a coercion with its place: `number-from-string at /items/*/price`. Empty for plain JSON.
-    """
-
-    value: Any
-    repairs: tuple[str, ...]
 
 
 def extract(text: str, schema: Mapping[str, Any] | Contract, *, finish_reason: str = "stop") -> Extraction:

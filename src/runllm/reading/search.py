@@ -8,9 +8,10 @@ from typing import Any
 
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
-from runllm.reading import Extraction, candidates, strict
+from runllm.reading import candidates, strict
 from runllm.reading.candidates import MAX_VALUES, Candidate, Scan
 from runllm.reading.coerce import Coerced, Coercer
+from runllm.reading.strict import Extraction
 from runllm.reading.tolerant import BrokenError, Reader
 from runllm.schema import Contract
 

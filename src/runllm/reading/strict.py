@@ -11,7 +11,23 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from runllm.values import frozen
+
 MAX_DEPTH = 200
+
+
+@frozen
+class Extraction:
+    """A value read from an answer.
+
+    Attributes:
+        value: the value; it fits the schema.
+        repairs: the name of each repair and coercion used, without repetition, from the outside in;
+            a coercion with its place: `number-from-string at /items/*/price`. Empty for plain JSON.
+    """
+
+    value: Any
+    repairs: tuple[str, ...]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
