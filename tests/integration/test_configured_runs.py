@@ -110,3 +110,15 @@ def test_an_option_of_one_run_is_looked_at_too(go, tmp_path: Path) -> None:
     app = runllm.load(tmp_path / "project" / "apps" / "echo.rllm", runtime=Runtime(engine=ScriptedEngine([])))
     with pytest.raises(UsageError, match="`max_retries` must be a whole number"):
         app.run({"text": "t"}, max_retries=1000)
+
+
+def test_settings_are_read_when_an_app_is_loaded_and_not_once_a_run(tmp_path: Path) -> None:
+    (tmp_path / "runllm.toml").write_text("max_calls = 2", encoding="utf-8")
+    (tmp_path / "echo.rllm").write_text(APP.replace("LLM", "{model: openai/m}"), encoding="utf-8")
+    engine = ScriptedEngine(lambda _: '{"out": "x"}')
+    app = runllm.load(tmp_path / "echo.rllm", runtime=Runtime(engine=engine))
+    (tmp_path / "runllm.toml").write_text("no settings at all", encoding="utf-8")
+    for _ in range(3):
+        assert app(text="t") == {"out": "x"}, "each run has a budget of its own"
+    with pytest.raises(ConfigError):
+        runllm.load(tmp_path / "echo.rllm", runtime=Runtime(engine=engine))
