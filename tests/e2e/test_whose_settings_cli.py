@@ -106,7 +106,8 @@ def test_every_command_says_so_once_and_leaves_its_result_alone(shared: Shared, 
 
 
 def test_who_is_typing_is_not_disturbed(shared: Shared) -> None:
-    done = shared("completion", "zsh", "--", "run", "app.rllm", "--model", "")
+    words = "runllm\nrun\napp.rllm\n--model"
+    done = shared(_RUNLLM_COMPLETE="zsh_complete", COMP_WORDS=words, COMP_CWORD="")
     assert (done.returncode, done.stderr) == (0, "")
     assert "local/" in done.stdout
     assert "gpt" not in done.stdout

@@ -16,7 +16,7 @@ from tests.release.conftest import ROOT, Built
 import runllm
 
 VERSION = runllm.__version__
-KINDS = {".py", ".json", ".css", ".bash", ".zsh", ".fish", ".rllm", ".typed"}
+KINDS = {".py", ".json", ".css", ".bash", ".zsh", ".fish", ".powershell", ".rllm", ".txt", ".typed"}
 MOST_BYTES = 1 << 20
 
 

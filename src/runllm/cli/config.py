@@ -45,7 +45,7 @@ def command(ctx: click.Context, form: str) -> None:
         click.echo(_as_json(found))
         return
     rows = [(entry.key, _shown(entry.value), entry.origin.place or entry.origin.kind) for entry in found.entries()]
-    show_table((), rows, ("bold", "", "dim"))
+    show_table((), rows, ("bold", "", "dim"), folded=False)
 
 
 @command.command(name="get")

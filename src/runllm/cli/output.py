@@ -14,7 +14,7 @@ from runllm import files
 from runllm.cli import offers
 from runllm.diagnostics import clip
 from runllm.quantities import UNKNOWN
-from runllm.rendering import one_line, safe
+from runllm.rendering import Paint, one_line, safe
 from runllm.terminal import harmless
 
 if TYPE_CHECKING:
@@ -76,21 +76,30 @@ def check_target(target: str | None) -> None:
         files.check_writable(target)
 
 
-def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str] = ()) -> None:
+def show_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str] = (), *, folded: bool = True
+) -> None:
     """Print rows in columns: in a pipe as wide as their longest cell, on a terminal as it has room.
 
     Args:
         headings: of the columns; empty for none.
         rows: a cell for each column, that of somebody else made harmless here; an empty one is not known.
         styles: how a terminal shows each column: `bold`, `dim`; as it is where there are none.
+        folded: whether a terminal that is too narrow folds cells; not where they are paths, to be copied.
     """
     cells = [[one_line(cell) or UNKNOWN for cell in row] for row in ([headings, *rows] if headings else rows)]
-    if sys.stdout.isatty():
-        _show_fitted(cells, styles or [""] * len(cells[0]), headed=bool(headings))
+    styles = styles or [""] * len(cells[0])
+    if sys.stdout.isatty() and folded:
+        _show_fitted(cells, styles, headed=bool(headings))
         return
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    paint = Paint(colour=coloured(sys.stdout))
     for row in cells:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        parts = [
+            (paint(cell, style) if style else cell) + " " * (width - len(cell))
+            for cell, style, width in zip(row, styles, widths, strict=True)
+        ]
+        click.echo("  ".join(parts).rstrip(), color=True)
 
 
 def _show_fitted(cells: Sequence[Sequence[str]], styles: Sequence[str], *, headed: bool) -> None:
