@@ -12,11 +12,11 @@ from runllm.engines import addresses
 from runllm.errors import UsageError
 from runllm.program import ModelSettings, Program
 from runllm.results import DEFAULT_MAX_RETRIES, DEFAULT_NUM_RETRIES, DEFAULT_TIMEOUT, Endpoint, Event
+from runllm.spending import Budget
 from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.settings import Configuration
-    from runllm.spending import Budget
 
 
 @frozen
@@ -74,12 +74,27 @@ _CHECKED = {
 }  # fmt: skip
 
 
+_ANY: tuple[Any, str] = (object, "")
+_KINDS: dict[str, Any] = {
+    # Whatever counts as true would do: a word such as "no" must not take the sandbox away.
+    **dict.fromkeys(
+        ("trust_python", "whole_tree", "allow_unpriced", "stats", "log_content"), ((bool,), "True or False")
+    ),
+    "allowed_bases": ((tuple, list), "a list of addresses"),
+    "folder": ((str, Path), "a path"),
+    "budget": (Budget, "a `runllm.Budget`"),
+    "listener": (Callable, "a function of one event"),
+}
+
+
 def chosen_by(options: Options | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """What a caller asks for: the fields of `options` that are not as they are by default, and those given.
 
     Raises:
         UsageError: there is no such option, or it can mean nothing.
     """
+    if options is not None and not isinstance(options, Options):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError("the options of a run are one `runllm.Options`, or its fields by name")
     usual, chosen = Options(), dict[str, Any]()
     names = [one.name for one in fields(Options)]
     unknown = next((name for name in given if name not in names), None)
@@ -88,10 +103,14 @@ def chosen_by(options: Options | None, given: Mapping[str, Any]) -> dict[str, An
     if options is not None:
         chosen = {name: value for name in names if (value := getattr(options, name)) != getattr(usual, name)}
     chosen |= {name: value for name, value in given.items() if value is not None}
-    for name in chosen.keys() & _CHECKED:
-        _check(name, chosen[name])
+    for name, value in chosen.items():
+        if name in _CHECKED:
+            _check(name, value)
+        kinds, wanted = _KINDS.get(name, _ANY)
+        if not isinstance(value, kinds):
+            raise UsageError(f"`{name}` must be {wanted}, not {value!r}")
     for base in chosen.get("allowed_bases", ()):
-        if addresses.read(base) is None:
+        if not isinstance(base, str) or addresses.read(base) is None:
             raise UsageError(f"`{base}` is not an address", hint="It is like `https://llm.example.com/v1`.")
     return chosen
 

@@ -8,12 +8,13 @@ that calls are never exceeded, and the other bounds by no more than the calls in
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from runllm.errors import BudgetExceededError
+from runllm.errors import BudgetExceededError, UsageError
 from runllm.values import frozen
 
 DEFAULT_CALLS = 1_000
@@ -65,8 +66,14 @@ class Budget:
         outer: the budget around this one, of which the same is spent.
     """
 
-    def __init__(self, bounds: Bounds, now: Callable[[], float], outer: Budget | None = None) -> None:
-        """Begin to count; the seconds run from here, by the clock `now`."""
+    def __init__(
+        self, bounds: Bounds, now: Callable[[], float] = time.perf_counter, outer: Budget | None = None
+    ) -> None:
+        """Begin to count; the seconds run from here, by the clock `now`.
+
+        Raises:
+            UsageError: a bound is no number, or below zero.
+        """
         self.bounds = bounds
         self.outer = outer
         self._now = now
@@ -74,6 +81,9 @@ class Budget:
         self._lock = threading.Lock()
         self._spent: defaultdict[str, Any] = defaultdict(int)
         self._most = {name: most for name, most in asdict(bounds).items() if most is not None}
+        for name, most in self._most.items():
+            if isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0:
+                raise UsageError(f"a bound on `{name}` must be a number, at least 0, not {most!r}")
 
     @property
     def spent(self) -> Spent:

@@ -247,6 +247,8 @@ def test_a_signal_is_noticed_at_any_moment(tmp_path: Path, after: float) -> None
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 143
+            assert process.stderr is not None
+            assert len(process.stderr.read().splitlines()) == 1
         finally:
             process.kill()
 

@@ -122,3 +122,24 @@ def test_settings_are_read_when_an_app_is_loaded_and_not_once_a_run(tmp_path: Pa
         assert app(text="t") == {"out": "x"}, "each run has a budget of its own"
     with pytest.raises(ConfigError):
         runllm.load(tmp_path / "echo.rllm", runtime=Runtime(engine=engine))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"trust_python": "no"}, {"trust_python": "false"}, {"whole_tree": 1}, {"allow_unpriced": "no"},
+        {"stats": "maybe"}, {"log_content": 3}, {"budget": 5}, {"listener": 5}, {"folder": 5},
+        {"allowed_bases": "http://x"}, {"allowed_bases": [5]}, {"max_calls": True}, {"max_cots": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_option_of_another_kind_is_refused_and_a_word_never_takes_the_sandbox_away(tmp_path: Path, options) -> None:
+    (tmp_path / "echo.rllm").write_text(APP.replace("LLM", "{model: openai/m}"), encoding="utf-8")
+    engine = ScriptedEngine(lambda _: '{"out": "x"}')
+    app = runllm.load(tmp_path / "echo.rllm", runtime=Runtime(engine=engine))
+    for ask in (app.run, lambda _, **more: runllm.load(tmp_path / "echo.rllm", **more)):
+        with pytest.raises(UsageError):
+            ask({"text": "t"}, **options)
+    assert engine.requests == []
+    with pytest.raises(UsageError):
+        runllm.load(tmp_path / "echo.rllm", {"max_calls": 3})  # pyright: ignore[reportArgumentType]

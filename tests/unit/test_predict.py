@@ -266,6 +266,7 @@ def test_a_bound_counts_what_is_sent_again(project) -> None:
     found = project(given={"text": "t"})
     assert found.most_calls == 3
     assert project(EACH, {"list": ["x", "y"]}).most_calls == 2 * 3
+    assert project(EACH).most_calls == 1_000, "of a list that is not known, only the budget bounds the calls"
 
 
 def test_a_bound_is_told_only_where_the_number_of_runs_is_known(project) -> None:

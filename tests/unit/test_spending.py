@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runllm.errors import BudgetExceededError
+from runllm.errors import BudgetExceededError, UsageError
 from runllm.limiter import Limiter
 from runllm.spending import Bounds, Budget
 from runllm.testing import FakeClock
@@ -133,3 +133,9 @@ def test_as_many_have_a_place_as_may_and_all_come_in() -> None:
         thread.join()
     assert (come, inside) == (300, 0)
     assert most <= 3
+
+
+@pytest.mark.parametrize("bounds", [{"cost": float("nan")}, {"calls": -1}, {"calls": "x"}, {"seconds": True}])
+def test_a_bound_that_is_no_number_of_its_kind_is_refused(bounds: dict) -> None:
+    with pytest.raises(UsageError, match=f"a bound on `{next(iter(bounds))}` must be a number"):
+        Budget(Bounds(**bounds))

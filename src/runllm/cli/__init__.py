@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -47,6 +47,15 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As any group, but for a file without a command, and for nothing at all."""
         return super().parse_args(ctx, args if ctx.resilient_parsing and not args else with_run(args))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As any group; but where nobody typed Ctrl-C in a terminal, no line is ended after it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as signal:
+            if sys.stderr.isatty():
+                click.echo(err=True)
+            raise click.exceptions.Abort from signal
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, in the order a newcomer needs them."""

@@ -35,7 +35,7 @@ class _Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         total = time_of(str(value))
         if not total:
-            self.fail(f"{value!r} is not a length of time such as 90, 10m or 1h30m", param, ctx)
+            self.fail(f"{value!r} is not a length of time above 0 such as 90, 10m or 1h30m", param, ctx)
         return total
 
 

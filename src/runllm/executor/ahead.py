@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
+from runllm import template
 from runllm.errors import RunllmError
 from runllm.program import Dependency, Plan
 from runllm.routing import Options, limits
@@ -149,6 +150,10 @@ def _constant(plan: Plan, dependency: Dependency, names: Mapping[str, Any]) -> l
     """The list that a dependency runs over, as far as these names tell; None where they do not."""
     from runllm.project import build
 
+    assert dependency.for_each is not None  # noqa: S101 - only asked of a dependency that has it
+    read = template.references(dependency.for_each.value) if isinstance(dependency.for_each.value, str) else []
+    if any(reference.path[0] not in names for reference in read):
+        return None
     try:
         return build.items(dependency, names, plan.program.source)
     except RunllmError:
