@@ -95,6 +95,7 @@ def test_the_composed_example_runs_on_the_local_model() -> None:
     assert result.usage.completion_tokens > 20
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(500)
 def test_a_text_that_no_window_holds_is_mapped_and_reduced_on_the_local_model() -> None:
     """Five parts, each with the window of the whole app filled by far less than the text needs."""
