@@ -46,7 +46,7 @@ class Run(Context):
         if self.trail or self.runtime.store is None or self.options.stats is False:
             return result
         try:
-            return (yield Work(do=lambda: self.recorded(result)))
+            return (yield Work(do=lambda: self.recorded(result), to_the_end=True))
         except RunllmError:  # interrupted while it is recorded: the driver says so, and the result stands
             return result
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runllm import tokens
 from runllm.errors import InterruptedRunError, ProviderTimeoutError, RunllmError
@@ -217,8 +217,8 @@ class _Driver:
                     return await self.outside.acall(request)
                 case Pause(seconds=seconds):
                     return await asyncio.sleep(self.outside.pause(seconds))
-                case Work(do=do):
-                    return await _in_thread(do)
+                case Work():
+                    return await _in_thread(effect)
                 case Start():
                     return await children.start(effect)
                 case Wait():
@@ -292,25 +292,27 @@ class _Children:
         return tuple(child.result() for child in self.under_way)
 
 
-async def _in_thread(do: Callable[[], T]) -> T:
+async def _in_thread(work: Work) -> Any:
     """Do what takes a while in a thread of its own, which nobody waits for who is stopped meanwhile."""
     import asyncio
 
+    if work.to_the_end:
+        return await asyncio.to_thread(work.do)  # whose thread is joined when the loop ends
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
+    future: asyncio.Future[Any] = loop.create_future()
 
-    def settle(found: T | None, error: BaseException | None) -> None:
+    def settle(found: Any, error: BaseException | None) -> None:
         if not future.done():
-            future.set_exception(error) if error else future.set_result(cast("T", found))
+            future.set_exception(error) if error else future.set_result(found)
 
-    def work() -> None:
+    def act() -> None:
         found, failed = None, None
         try:
-            found = do()
+            found = work.do()
         except BaseException as error:
             failed = error
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, found, failed)
 
-    threading.Thread(target=copy_context().run, args=(work,), name="runllm-work", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(act,), name="runllm-work", daemon=True).start()
     return await future

@@ -25,9 +25,15 @@ class Pause:
 
 @frozen
 class Work:
-    """Do what takes a while without I/O of ours: run a Python block."""
+    """Do what takes a while without I/O of ours: run a Python block.
+
+    Attributes:
+        do: what.
+        to_the_end: whether it is waited for even by who is stopped meanwhile, as what writes is.
+    """
 
     do: Callable[[], Any]
+    to_the_end: bool = False
 
 
 @frozen
