@@ -269,3 +269,40 @@ def test_an_endpoint_is_made_ready_once_for_all_runs_of_a_runtime(tmp_path: Path
     for _ in range(3):
         assert app(text="t") == {"out": "x"}
     assert Asked.asked == 2  # what has failed is asked again
+
+
+HANGING = """
+import sys, time
+import runllm
+from runllm.testing import ScriptedEngine
+
+class Hanging(ScriptedEngine):
+    def ready(self, endpoint):
+        print("asked", flush=True)
+        time.sleep(100)
+
+runllm.load(sys.argv[1], runtime=runllm.Runtime(engine=Hanging([]))).run({"text": "t"})
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_what_hangs_in_a_thread_is_not_waited_for(tmp_path: Path) -> None:
+    write(tmp_path, "leaf")
+    path = write(tmp_path, "top", use("one", "leaf", "{{ input.text }}"), more="output: {out: y}\n", body="")
+    command = [sys.executable, "-c", HANGING, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"asked\n"
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+        finally:
+            process.kill()
+
+
+def test_an_input_that_is_no_json_is_refused_by_its_contract(tmp_path: Path) -> None:
+    write(tmp_path, "leaf", more="output: {out: y}\n", body="")
+    path = write(tmp_path, "top", use("all", "leaf", "{{ item }}", '"{{ range(2) }}"'), "output: {out: y}\n", "")
+    app = runllm.load(path, runtime=Runtime(engine=ScriptedEngine([])))
+    with pytest.raises(runllm.InputSchemaError):
+        app.run({"text": [object(), {1, 2}]})

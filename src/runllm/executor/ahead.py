@@ -35,7 +35,8 @@ def key(plan: Plan, given: Mapping[str, Any]) -> tuple[tuple[int, bytes], int]:
 
 
 def _as_bytes(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode(errors="surrogatepass")
+    """A value as JSON; what is none is its text, since this is asked before an input is held against its contract."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode(errors="surrogatepass")
 
 
 def budget(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Budget:
