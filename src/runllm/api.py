@@ -157,14 +157,13 @@ class App:
         """What the app reaches models through."""
         return self._runtime or process_runtime()
 
-    def __call__(self, given: Mapping[str, Any] | None = None, /, **inputs: Any) -> dict[str, Any]:
+    def __call__(self, given: Mapping[str, Any] | None = None, /, **inputs: Any) -> Any:
         """Run the app on these inputs and return its output.
 
         Raises:
             RunllmError: as `run`.
         """
-        output = self.run({**(given or {}), **inputs}).output
-        return {} if output is None else output
+        return self.run({**(given or {}), **inputs}).output
 
     def run(self, given: Mapping[str, Any] | None = None, options: Options | None = None, **changes: Any) -> RunResult:
         """Run the app and wait.

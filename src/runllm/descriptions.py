@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from runllm import template
 from runllm.diagnostics import pointer
 from runllm.errors import TemplateError
 from runllm.program import Dependency, Plan, Program, Section, ValueTemplate
 from runllm.project.flow import expression
-from runllm.schema import Contract, Schema, resolve
+from runllm.schema import Contract, Schema, is_object, resolve
 
 _DEEPEST = 4  # lists within lists that a type names
 
@@ -58,7 +58,16 @@ def _described(plan: Plan, met: set[Plan]) -> dict[str, Any]:
 
 
 def fields(contract: Contract) -> list[dict[str, Any]]:
-    """Each declared property of a contract: name, type, whether it is required, default, description."""
+    """Each declared property of a contract: name, type, whether it is required, default, description.
+
+    A contract of other values than objects has one, `output`.
+    """
+    whole = contract.schema
+    if not is_object(whole):
+        node = resolve(whole, whole)
+        said = node.get("description", node.get("title", ""))
+        kind = _type_of(whole, node)
+        return [{"name": "output", "type": kind, "required": True, "default": None, "description": said}]
     return [
         {
             "name": name,
@@ -86,10 +95,13 @@ def _used(dependency: Dependency, plan: Plan, met: set[Plan]) -> dict[str, Any]:
 
 def _wires(template: ValueTemplate) -> list[dict[str, Any]]:
     """What each key gets: the value as it is written, and the paths that it is made of."""
+    value: Any = template.value
+    if not isinstance(value, dict):
+        return [{"name": "output", "value": _shown(value), "from": _reads(template.sections.values())}]
     wires: list[dict[str, Any]] = []
-    for name, value in template.value.items():
+    for name, inner in cast("dict[str, Any]", value).items():
         under = [section for at, section in template.sections.items() if f"{at}/".startswith(f"{pointer([name])}/")]
-        wires.append({"name": name, "value": _shown(value), "from": _reads(under)})
+        wires.append({"name": name, "value": _shown(inner), "from": _reads(under)})
     return wires
 
 

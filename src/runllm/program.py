@@ -155,7 +155,7 @@ class Example:
     """A pair of input and output, sent as earlier turns of the conversation."""
 
     input: dict[str, Any]
-    output: dict[str, Any]
+    output: Any
 
 
 @frozen
@@ -197,10 +197,13 @@ class Program:
         source: the text, for spans.
         path: the file, None when it was read from text.
         project: the folder that no file of weights which it names may leave; None where it names none.
-        model: None when `output` builds the result without a model.
+        max_context_window: tokens that prompt and answer may take together; None for all that the model has.
+        model: None when `output` builds the result without a model, or the user's own is meant.
         params: chat-completion parameters, compatible spellings already translated.
         prompt: the user message.
         output: templates that build the output, None when the model gives it.
+        max_calls: the most calls of a run and of all that it uses.
+        max_cost: the most US dollars of the same.
     """
 
     source: Source
@@ -209,7 +212,7 @@ class Program:
     description: str
     version: str
     author: str
-    max_context_window: int
+    max_context_window: int | None
     input: Contract
     output_contract: Contract
     model: ModelSettings | None
@@ -224,6 +227,8 @@ class Program:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tags: tuple[str, ...] = ()
     recommended_models: tuple[str, ...] = ()
+    max_calls: int | None = None
+    max_cost: float | None = None
     project: Path | None = None
 
     @property

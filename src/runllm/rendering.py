@@ -122,17 +122,17 @@ def event_line(event: Event, paint: Paint) -> str:
     return f"{paint(f'{event.elapsed:8.3f} s', 'dim')} {paint(f'{event.step:<8}', tone)} {where}{safe(event.message)}"
 
 
-def output_text(output: Mapping[str, Any], form: str) -> str:
+def output_text(output: Any, form: str) -> str:
     """A run's output as `json`, `yaml` or `text`.
 
-    Text is the value itself where there is only one, and YAML otherwise. It is the user's data: nothing is masked,
-    and a control character is written as JSON and YAML write it, and stands in text as it is.
+    Text is a text itself, alone or as the only value of an object, and YAML otherwise. It is the user's data: nothing
+    is masked, and a control character is written as JSON and YAML write it, and stands in text as it is.
     """
     if form == "json":
         return harmless(json.dumps(output, ensure_ascii=False, indent=2))
-    if form == "text" and len(output) == 1:
-        value = next(iter(output.values()))
-        return value if isinstance(value, str) else as_yaml(value)
+    values = list(cast("dict[str, Any]", output).values()) if isinstance(output, dict) else [output]
+    if form == "text" and len(values) == 1:
+        return values[0] if isinstance(values[0], str) else as_yaml(values[0])
     return as_yaml(output)
 
 

@@ -64,7 +64,8 @@ class Request:
         endpoint: the model and its address.
         messages: the conversation, oldest first.
         params: checked chat-completion parameters (`llm_params`), without those the runtime owns.
-        schema: JSON Schema the answer must satisfy; an engine enforces it natively where it can.
+        schema: JSON Schema the answer must satisfy; an engine enforces it natively where it can. One of texts
+            (`schema.is_text`) asks for the text itself, not for JSON.
         timeout: seconds for this call, from start to last byte.
         window: tokens that prompt and answer may take together, whatever the model allows; None for no such bound.
     """
@@ -141,10 +142,10 @@ class Completion:
 
 @frozen
 class Verdict:
-    """What was found in an answer: the value, what is wrong with it, or why it could not be judged."""
+    """What was found in an answer: the value, unless there are problems, or an error for which it was not judged."""
 
     completion: Completion
-    value: dict[str, Any] | None = None
+    value: Any = None
     problems: tuple[Problem, ...] = ()
     repairs: tuple[str, ...] = ()
     error: RunllmError | None = None
@@ -177,7 +178,7 @@ class Attempt:
 class Outcome:
     """How the attempts ended: a value, or the error that says why there is none."""
 
-    value: dict[str, Any] | None
+    value: Any
     attempts: tuple[Attempt, ...]
     error: RunllmError | None = None
 
@@ -222,7 +223,7 @@ class RunResult:
     """One run, whether it succeeded or not.
 
     Attributes:
-        output: the JSON object that satisfies the output schema; None when the run failed.
+        output: the JSON value that satisfies the output schema; None when the run failed.
         attempts: every call of the app itself, in order, failed ones included.
         children: the runs of the apps that it uses, in the order of the file.
         latency: seconds from start to end of the run.
@@ -238,7 +239,7 @@ class RunResult:
         warnings: what went wrong without stopping the run.
     """
 
-    output: dict[str, Any] | None
+    output: Any
     attempts: tuple[Attempt, ...] = ()
     children: tuple[ChildResult, ...] = ()
     latency: float = 0.0

@@ -163,12 +163,12 @@ _AFTERWARDS = ("tokens", "cost", "seconds", "held")
 _WORDS = {
     "calls": (
         "{:,} on calls",
-        "Give it less to do, or allow more with `--max-calls` (`max_calls` in Python and in your settings).",
+        "Give it less to do, or allow more with `--max-calls` (`max_calls` in Python, your settings, the file).",
     ),
     "tokens": ("{:,} on tokens", "Raise the bound on tokens of the budget that was given."),
     "cost": (
         "${:,.6g} on the cost",
-        "Allow more with `--max-cost` (`max_cost` in Python and in your settings), or name a cheaper model.",
+        "Allow more with `--max-cost` (`max_cost` in Python, your settings, the file), or name a cheaper model.",
     ),
     "seconds": ("{:,.6g} s on the time", "Allow more with `--max-time` (`max_time` in Python and in your settings)."),
     "held": ("{:,} bytes on inputs, prompts and answers", "Run it on fewer or smaller items at a time."),

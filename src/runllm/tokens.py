@@ -42,12 +42,12 @@ class Room:
     Attributes:
         prompt: tokens for the messages, and for the schema where it is sent; an estimate.
         answer: tokens kept for the answer.
-        window: tokens that prompt and answer may take together.
+        window: tokens that prompt and answer may take together; None where nobody knows how many.
     """
 
     prompt: int
     answer: int
-    window: int
+    window: int | None
 
     @property
     def fits(self) -> bool:
@@ -57,7 +57,7 @@ class Room:
     @property
     def excess(self) -> int:
         """How many tokens too many; 0 when it fits."""
-        return max(0, self.prompt + self.answer - self.window)
+        return 0 if self.window is None else max(0, self.prompt + self.answer - self.window)
 
 
 def longest_answer(params: Mapping[str, Any]) -> int | None:
@@ -78,7 +78,7 @@ def check(
     *,
     schema: Mapping[str, Any] | None = None,
     max_tokens: int | None,
-    window: int,
+    window: int | None,
     thinking: int = 0,
 ) -> Room:
     """Hold a request against the context window.
@@ -88,13 +88,15 @@ def check(
         schema: the output schema, when it is sent beside the messages.
         max_tokens: the longest answer the app allows. When it does not say (None), room is kept for
             `SMALLEST_ANSWER` tokens, but for no more than a quarter of the window, after `thinking`.
-        window: the smaller of the app's `max_context_window` and the model's own, in tokens.
+        window: the smaller of the app's `max_context_window` and the model's own, in tokens; None where neither is
+            known.
         thinking: tokens that the model may think before it answers, where `max_tokens` does not hold both.
 
     Returns:
         The two; a request that does not fit is not an error here.
     """
-    answer = min(SMALLEST_ANSWER, window // 4) + thinking if max_tokens is None else max_tokens
+    least = SMALLEST_ANSWER if window is None else min(SMALLEST_ANSWER, window // 4)
+    answer = least + thinking if max_tokens is None else max_tokens
     return Room(prompt=estimate_messages(texts, schema), answer=answer, window=window)
 
 

@@ -113,7 +113,7 @@ def interrupted(received: Received) -> str:
 KEYED = app(llm=f'{{model: openai/m, api_base: "{BASE}", api_key_env: COUNT_KEY}}')
 PROVOCATIONS: Mapping[str, Provocation] = {
     "ParseError": Provocation(files=file("Count the words of {{ input.text }}\n")),
-    "MetadataValidationError": Provocation(files=file(app(more="tag: [x]\n").replace("author: me\n", ""))),
+    "MetadataValidationError": Provocation(files=file(app(more='tag: [x]\nrllm: "0.1"\n').replace("author: me\n", ""))),
     "LLMParamValidationError": Provocation(files=file(app(params="{temprature: 0}"))),
     "InputSchemaError": Provocation(arguments=("run", "app.rllm", "--input", '{"txt": "one", "text": 1}')),
     "OutputSchemaError": Provocation(

@@ -53,6 +53,8 @@ def test_the_reference_files_use_every_key_section_and_phase() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(PROGRAMS.glob("*.rllm")))
     llm = [f"  {key}:" for key in schema["properties"]["llm"]["properties"]]
     uses = [f"    {key}:" for key in schema["properties"]["uses"]["items"]["properties"] if key != "name"]
-    wanted = [f"\n{key}:" for key in schema["properties"]] + [f"\n{key}" for key in llm + uses]
+    wanted = [f"\n{key}:" for key in schema["properties"] if key not in ("input", "returns")] + [
+        f"\n{key}" for key in llm + uses
+    ]
     wanted += [f"<<<{name}>>>" for name in SECTIONS] + [f"rllm-python {phase}" for phase in get_args(Phase)]
     assert [word.strip() for word in wanted if word not in text] == []

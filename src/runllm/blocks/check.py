@@ -18,7 +18,7 @@ from runllm.blocks.phases import returned
 from runllm.blocks.stubs import is_name, module
 from runllm.diagnostics import Problem, Severity, clip, did_you_mean
 from runllm.program import Block, Program, vars_schema
-from runllm.schema import Scope, object_of, schema_at
+from runllm.schema import Scope, described, is_object, object_of, schema_at
 from runllm.values import frozen
 
 MAX_CODE = 64 * 1024
@@ -79,6 +79,10 @@ def _output_problems(program: Program, block: Block) -> Iterator[Problem]:
         if block.phase == "check":
             message = f"a check block gives nothing: `{name}` is not read"
             yield _at_fence(program, block, message, "outputs", name, "State what must hold with `assert`.")
+        elif block.phase == "post" and not is_object(schema):
+            if name != "output":
+                message = f"`{name}` is no key of the output, which is {described(schema)}"
+                yield _at_fence(program, block, message, "outputs", name, "Set the whole output: `outputs=output`.")
         elif block.phase == "post" and closed and schema_at(schema, [name]) is None:
             hint = did_you_mean(name, list(program.output_contract.properties))
             yield _at_fence(program, block, f"`output_schema` has no property `{name}`", "outputs", name, hint)
@@ -128,6 +132,8 @@ def _outputs(program: Program, block: Block) -> Scope:
     if block.phase != "post" or block.outputs is None:
         return dict.fromkeys(returned(block))
     schema = program.output_contract.schema
+    if not is_object(schema):
+        return dict.fromkeys(block.outputs, schema)
     return {
         name: schema_at({**schema, "required": [*schema.get("required", ()), name]}, [name]) for name in block.outputs
     }

@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol, cast
 from runllm.diagnostics import Problem, Span
 from runllm.errors import EngineUnavailableError, PythonBlockExecutionError, RunllmError
 from runllm.program import Block, Program, Source
+from runllm.schema import Contract, is_object
 
 _LONGEST_SHOWN = 2000
 
@@ -252,7 +253,12 @@ def ceiling(timeout: float | None, memory: int | None) -> Limits:
     return Limits(timeout=timeout or default.timeout, memory=memory * MIB if memory else default.memory)
 
 
-def hold(block: Block, output: Names, program: Program) -> None:
+def changed(output: Any, given: Names, contract: Contract) -> Any:
+    """The output with what a `post` block gives: keys of an object, else `output` in the place of what was there."""
+    return {**output, **given} if is_object(contract.schema) else given.get("output", output)
+
+
+def hold(block: Block, output: Any, program: Program) -> None:
     """Hold the output that a `post` block has changed against the contract.
 
     Raises:

@@ -38,13 +38,14 @@ def _text(found: dict[str, Any]) -> str:
     paint = Paint(colour=coloured(sys.stdout))
     params = ", ".join(f"{key}={json.dumps(value)}" for key, value in found["llm_params"].items())
     lines = [
-        f"{paint(safe(found['name']), 'bold')} {safe(found['version'])} by {safe(found['author'])}",
-        safe(found["description"]),
+        f"{paint(safe(found['name']), 'bold')} {safe(found['version'])}"
+        + (f" by {safe(found['author'])}" if found["author"] else ""),
+        *([safe(found["description"])] if found["description"] else []),
         "",
-        f"model    {safe(found['model'] or '(none: the output is built)')}"
+        f"model    {safe(found['model'] or _no_model(found))}"
         + (safe(f", then {', '.join(found['fallbacks'])}") if found["fallbacks"] else ""),
         f"params   {safe(params) or '(none)'}",
-        f"window   {found['max_context_window']:,} tokens",
+        f"window   {_tokens(found['max_context_window'])}",
     ]
     if found["sections"]:
         examples = f", {some(found['examples'], 'example')}" if found["examples"] else ""
@@ -56,6 +57,14 @@ def _text(found: dict[str, Any]) -> str:
     if found["uses"]:
         lines += ["", paint("uses", "bold"), *(one_line(f"  {line}") for line in tree(found))]
     return "\n".join(lines)
+
+
+def _no_model(found: dict[str, Any]) -> str:
+    return "(your own)" if found["builds"] is None else "(none: the output is built)"
+
+
+def _tokens(number: int | None) -> str:
+    return f"{number:,} tokens" if number else "the model's own"
 
 
 def _type(field: dict[str, Any]) -> str:

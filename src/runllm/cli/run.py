@@ -181,7 +181,7 @@ def command(
     if not verbose:
         for warning in result.warnings:
             click.echo(f"warning: {safe(warning)}", err=True)
-    write([output_text(result.output or {}, form), "\n"], target, foreign=True)
+    write([output_text(result.output, form), "\n"], target, foreign=True)
 
 
 def _trace(bar: Bar | None, event: Event) -> None:

@@ -16,7 +16,7 @@ from runllm.engines.access import Access
 from runllm.engines.failures import Failure
 from runllm.errors import ContextWindowExceededError, ProviderError, RequestRefusedError
 from runllm.results import Completion, Endpoint, Request, Usage
-from runllm.schema import subschemas
+from runllm.schema import is_text, subschemas
 
 # What these providers take instead of a schema: a JSON object of any form, or nothing at all.
 _WEAKER_FORMS: Mapping[str, dict[str, Any] | None] = {
@@ -62,7 +62,9 @@ class Forms:
     def of(self, request: Request, access: Access) -> dict[str, Any]:
         """What to ask for beside the `arguments` of the call: a `response_format`, or nothing."""
         chosen = {**request.endpoint.provider_params, **request.params}
-        if request.schema is None or "response_format" in chosen or "format" in chosen:  # the author's own
+        if request.schema is None or is_text(request.schema):
+            return {}
+        if "response_format" in chosen or "format" in chosen:  # the author's own
             return {}
         key = _identity(request)
         if key not in self._decided:
@@ -265,30 +267,31 @@ def bounded(request: Request) -> Request:
     endpoint = request.endpoint
     params = {**endpoint.provider_params, **request.params}
     asked = _asked(endpoint, params)
-    if request.window is None or asked is None or tokens.longest_answer(params) is not None:
+    known = (request.window, providers.window(endpoint))
+    window = min((tokens for tokens in known if tokens), default=None)
+    if window is None or asked is None or tokens.longest_answer(params) is not None:
         return request
-    longest = min(asked, _room(request, request.window), providers.longest_answer(endpoint) or asked)
+    longest = min(asked, _room(request, window), providers.longest_answer(endpoint) or asked)
     thought = _thought(endpoint, params)
     if thought >= longest:
         raise ContextWindowExceededError(
             f"`{endpoint.model}` is to think for up to {thought:,} tokens, and the window leaves {longest:,}"
             " for thinking and answer",
-            details={"thinking_tokens": thought, "room": longest, "window": request.window},
+            details={"thinking_tokens": thought, "room": longest, "window": window},
             hint="Raise `max_context_window`, shorten the input, or let the model think less.",
         )
     return replace(request, params={**request.params, "max_tokens": longest})
 
 
 def _room(request: Request, window: int) -> int:
-    """Tokens that the prompt leaves of the window, the model's own if that is smaller; a few in every case."""
-    own = providers.window(request.endpoint) or window
+    """Tokens that the prompt leaves of the window; a few in every case."""
     found = tokens.check(
         [message.content for message in request.messages],
         schema=request.schema,
         max_tokens=None,
-        window=min(window, own),
+        window=window,
     )
-    return max(found.window - found.prompt, found.answer)
+    return max(window - found.prompt, found.answer)
 
 
 def _asked(endpoint: Endpoint, params: Mapping[str, Any]) -> int | None:

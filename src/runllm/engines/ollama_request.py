@@ -13,6 +13,7 @@ from typing import Any
 
 from runllm.errors import ContextWindowExceededError, LLMParamValidationError, RequestRefusedError
 from runllm.results import Completion, Endpoint, Request
+from runllm.schema import is_text
 from runllm.tokens import SMALLEST_ANSWER, estimate_messages, estimate_text
 from runllm.values import frozen
 
@@ -203,7 +204,7 @@ def body(request: Request, window: int | None) -> dict[str, Any]:
     name = request.endpoint.model.partition("/")[2]
     asked = {key: value for key, value in request.params.items() if value is not None and key not in _UNHEARD}
     options = {_OPTIONS[key]: asked.pop(key) for key in list(asked) if key in _OPTIONS}
-    beside: dict[str, Any] = {"format": request.schema} if request.schema is not None else {}
+    beside: dict[str, Any] = {"format": request.schema} if request.schema and not is_text(request.schema) else {}
     if "response_format" in asked:
         beside |= {"format": _form(asked.pop("response_format"))}
     if "reasoning_effort" in asked:

@@ -45,7 +45,7 @@ def budget(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Budget
 
 
 def bounds(plan: Plan, given: Any, options: Options) -> Bounds:
-    """What a run may spend: as the caller says, else as the user has set, else by default.
+    """What a run may spend: as the caller says, else as the user has set, else by default; less where the file says so.
 
     By default each element of a list that the user gives may be tried by every app of the tree as often as that app
     may try: what a file adds to the user's own work is bounded, and that work is not.
@@ -57,9 +57,11 @@ def bounds(plan: Plan, given: Any, options: Options) -> Bounds:
     if calls is None:
         tries = [1 + limits(node.program, options, "").max_retries for node in nodes if node.program.output is None]
         calls = _lowered(DEFAULT_CALLS + elements * sum(tries), options)
+    calls = min(calls, plan.program.max_calls or calls)
+    costs = (options.max_cost, plan.program.max_cost)
     return Bounds(
         calls=calls,
-        cost=options.max_cost,
+        cost=min((cost for cost in costs if cost is not None), default=None),
         seconds=options.max_time,
         held=DEFAULT_HELD + (len(nodes) * len(_as_bytes(given)) if elements else 0),
         runs=elements * len(nodes) + RUNS_PER_CALL * max(calls, DEFAULT_CALLS),

@@ -78,8 +78,8 @@ class Run(Context):
                 outcome = yield from Conversation(self).hold()
         except RunllmError as error:
             outcome = Outcome(value=None, attempts=(), error=error)
-        if outcome.value is not None:
-            outcome = yield from self.after(outcome, outcome.value)
+        if outcome.error is None:
+            outcome = yield from self.after(outcome)
         yield from self.advise(outcome.error)
         return self.finish(outcome)
 
@@ -207,14 +207,15 @@ class Run(Context):
             ran = yield from self.work(block, self.names)
             self.names["vars"] = {**self.names["vars"], **ran.values}
 
-    def after(self, outcome: Outcome, value: dict[str, Any]) -> Generator[Effect, Any, Outcome]:
+    def after(self, outcome: Outcome) -> Generator[Effect, Any, Outcome]:
         """Run the `post` blocks; what they make of the output must still satisfy its contract."""
+        value = outcome.value
         for block in self.blocks("post"):
             from runllm.blocks import phases
 
             try:
                 ran = yield from self.work(block, {**self.names, "output": value})
-                value = {**value, **ran.values}
+                value = phases.changed(value, ran.values, self.program.output_contract)
                 phases.hold(block, value, self.program)
             except RunllmError as error:
                 return replace(outcome, value=None, error=error)

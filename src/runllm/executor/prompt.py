@@ -9,15 +9,17 @@ from typing import Any, cast
 
 from runllm import template
 from runllm.errors import TemplateError
-from runllm.executor.recovery import DEFAULT_TEMPLATE
+from runllm.executor.recovery import DEFAULT_TEMPLATE, ENDINGS
 from runllm.program import Program, Section
 from runllm.results import Message
-from runllm.schema import Schema, declared_types, resolve
+from runllm.schema import ANNOTATIONS, Schema, asked_as, declared_types, given_as, is_text, listed, resolve
 
 SCHEMA_INSTRUCTION = """\
 Answer with one JSON object and nothing else: no explanation, no code fence. It must satisfy this JSON Schema:
 {schema}\
 """
+
+TEXT_INSTRUCTION = "Answer with the text alone: nothing before or after it, no JSON, no code fence."
 
 Names = Mapping[str, Any]
 
@@ -61,18 +63,38 @@ def messages(program: Program, names: Names, *, constrained: bool = False) -> tu
     for example in program.examples:
         shown = {**names, "input": program.input.with_defaults(example.input)}
         turns.append(Message(role="user", content=_render(program, program.prompt, shown)))
-        turns.append(Message(role="assistant", content=json.dumps(example.output, ensure_ascii=False)))
+        turns.append(Message(role="assistant", content=_answered(example.output, program.output_contract.schema)))
     turns.append(Message(role="user", content=_render(program, program.prompt, names)))
     return tuple(turns)
 
 
 def instruction(schema: Schema, *, constrained: bool) -> str:
     """What the model is told about the form of its answer: the schema, or an outline of it in words."""
+    if is_text(schema):
+        return TEXT_INSTRUCTION + "".join(_rules_of_text(resolve(schema, schema), constrained=constrained))
+    asked = asked_as(schema)
     if constrained:
-        lines = islice(_outline(schema, schema, 0, frozenset({"#"})), _MOST_LINES)
+        lines = islice(_outline(asked, asked, 0, frozenset({"#"})), _MOST_LINES)
         return OUTLINE_INSTRUCTION.format(outline="\n".join(lines))
-    compact = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    compact = json.dumps(asked, ensure_ascii=False, separators=(",", ":"))
     return SCHEMA_INSTRUCTION.format(schema=compact)
+
+
+def _answered(output: Any, schema: Schema) -> str:
+    """An output as the model would write it."""
+    return output if is_text(schema) else json.dumps(given_as(output, schema), ensure_ascii=False)
+
+
+def _rules_of_text(node: Schema, *, constrained: bool) -> Iterator[str]:
+    """What is said of a text beside that it is one: what it is, and what it must satisfy."""
+    if node.get("description"):
+        yield f" The text is: {node['description']}"
+    if values := listed(node):
+        yield f"\nIt is one of: {', '.join(map(str, values))}"
+    elif not constrained and not (ANNOTATIONS | {"type"}).issuperset(node):
+        rules = {key: item for key, item in node.items() if key not in ANNOTATIONS}
+        yield "\nAs a JSON string it must satisfy this JSON Schema: "
+        yield json.dumps(rules, ensure_ascii=False, separators=(",", ":"))
 
 
 def _outline(root: Schema, schema: Schema, depth: int, around: frozenset[str]) -> Iterator[str]:
@@ -116,7 +138,7 @@ def recovery_message(program: Program, names: Names, facts: Names) -> str:
         names: `input`, `uses` and `vars`.
         facts: `errors`, `previous_output`, `attempt` and `output_schema`.
     """
-    section = program.recovery or Section(text=DEFAULT_TEMPLATE)
+    section = program.recovery or Section(text=DEFAULT_TEMPLATE + ENDINGS[is_text(program.output_contract.schema)])
     return _render(program, section, {**names, **facts})
 
 

@@ -27,8 +27,9 @@ DEFAULT_TEMPLATE = """\
 Your answer cannot be used. What is wrong with it:
 {% for error in errors %}- {{ error.path or "whole answer" }}: {{ error.message }}
 {% endfor %}
-Answer again: correct this, keep what was right, and write one JSON object and nothing else.\
-"""
+Answer again: correct this, keep what was right, and write """
+ENDINGS = {False: "one JSON object and nothing else.", True: "the text and nothing else."}
+"""How it ends, by whether the answer is asked for as text."""
 
 _SAME_AGAIN = "This is the same answer as before, and it is still wrong: give a different one."
 _CUT = " … [shortened]"
@@ -87,7 +88,7 @@ def attempts(first: Request, policy: Policy) -> Generator[Request, Verdict, Outc
         )
         if verdict.error is not None:
             return Outcome(value=None, attempts=tuple(made), error=verdict.error)
-        if verdict.value is not None:
+        if not verdict.problems:
             return Outcome(value=verdict.value, attempts=tuple(made))
         if number > policy.max_retries:
             return Outcome(value=None, attempts=tuple(made), error=_exhausted(made))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import cached_property
 from typing import Any
 
 from runllm import tokens
@@ -14,8 +15,9 @@ from runllm.executor.delivery import deliver
 from runllm.executor.effects import Effect
 from runllm.executor.recovery import Policy, attempts, window_exceeded
 from runllm.quantities import dollars
-from runllm.reading import extract
+from runllm.reading import read_answer
 from runllm.results import Completion, Endpoint, Message, Outcome, Request, Verdict
+from runllm.schema import Contract, asked_as, is_text
 
 
 class Conversation:
@@ -31,6 +33,13 @@ class Conversation:
         engine = self.run.runtime.engine
         return all(engine(endpoint).traits(endpoint).constrained for endpoint in self.run.endpoints)
 
+    @cached_property
+    def asked(self) -> Contract:
+        """What an answer must satisfy: the output's own contract, but where a value is asked for inside an object."""
+        contract = self.program.output_contract
+        schema = asked_as(contract.schema)
+        return contract if schema is contract.schema else Contract(schema)
+
     def render(self) -> Request:
         """Render the conversation into the first request."""
         return self.asking(prompt.messages(self.program, self.run.names, constrained=self.constrained))
@@ -41,7 +50,7 @@ class Conversation:
             endpoint=self.run.endpoints[0],
             messages=messages,
             params=self.program.params,
-            schema=self.program.output_contract.schema,
+            schema=self.asked.schema,
             timeout=self.run.limits.timeout,
             window=self.program.max_context_window,
         )
@@ -51,7 +60,7 @@ class Conversation:
         found = self.room(request)
         self.run.estimate = found.prompt
         self.run.tell("render", f"{len(request.messages)} messages, about {found.prompt:,} tokens")
-        if not found.fits:
+        if not found.fits and found.window is not None:
             own = found.window != self.program.max_context_window
             limit = request.endpoint.model if own else "`max_context_window`"
             raise window_exceeded(found.prompt, found.answer, found.window, limit)
@@ -60,16 +69,19 @@ class Conversation:
         """The estimated tokens of a request against the app's window and the model's own."""
         return tokens.check(
             [message.content for message in request.messages],
-            schema=None if self.constrained else request.schema,
+            schema=None if self.constrained or is_text(self.asked.schema) else request.schema,
             max_tokens=tokens.longest_answer(request.params),
             window=self.window(request.endpoint),
             thinking=tokens.thinking({**request.endpoint.provider_params, **request.params}),
         )
 
-    def window(self, endpoint: Endpoint) -> int:
-        """Tokens that prompt and answer may take together: as the app says, or fewer where the model has fewer."""
-        own = self.run.runtime.engine(endpoint).window(endpoint)
-        return min(self.program.max_context_window, own or self.program.max_context_window)
+    def window(self, endpoint: Endpoint) -> int | None:
+        """Tokens that prompt and answer may take together: as the app says, or fewer where the model has fewer.
+
+        None where the app leaves it to a model of which it is not known.
+        """
+        known = (self.program.max_context_window, self.run.runtime.engine(endpoint).window(endpoint))
+        return min((tokens for tokens in known if tokens), default=None)
 
     def hold(self) -> Generator[Effect, Any, Outcome]:
         """Run the attempt loop, each of its requests delivered over the transport."""
@@ -108,7 +120,8 @@ class Conversation:
         """Read an answer, hold it against the output contract, then let the `check` blocks look at it."""
         self.tell_answer(completion)
         try:
-            found = extract(completion.text, self.program.output_contract, finish_reason=completion.finish_reason)
+            contract, reason = self.program.output_contract, completion.finish_reason
+            found = read_answer(completion.text, contract, self.asked, finish_reason=reason)
             problems = yield from self.run.checks(found.value)
         except OutputSchemaError as error:
             return self.refuse(completion, error.problems)

@@ -35,6 +35,7 @@ class Parsed:
         sections: the templates by name (`SYSTEM`, `USER`, `RECOVERY`), also of a file with errors.
         blocks: the Python blocks, also of a file with errors.
         input_schema: what templates may read as `input`; None where the schema itself is wrong.
+        format: the version of the format that the file names; None where it names none, and may use all of it.
     """
 
     program: Program | None
@@ -43,6 +44,7 @@ class Parsed:
     sections: Mapping[str, Section] = field(default_factory=dict[str, Section])
     blocks: tuple[Block, ...] = ()
     input_schema: Mapping[str, Any] | None = None
+    format: str | None = None
 
 
 def load(path: str | Path, *, resolved: Path | None = None) -> Parsed:
@@ -107,6 +109,7 @@ class _Parser:
             sections=_sections(header, body),
             blocks=tuple(body.blocks),
             input_schema=found.sound_schemas.get("input_schema"),
+            format=header.format if header else None,
         )
 
     def _header(self, first_line: int, text: str, problems: list[Problem]) -> Frontmatter | None:
@@ -140,10 +143,10 @@ class _Parser:
             source=self.source,
             path=self.path,
             name=values["name"],
-            description=values["description"],
-            version=values["version"],
-            author=values["author"],
-            max_context_window=int(values["max_context_window"]),
+            description=values.get("description", ""),
+            version=values.get("version", "0.0.0"),
+            author=values.get("author", ""),
+            max_context_window=_whole(values.get("max_context_window")),
             input=Contract(values["input_schema"]),
             output_contract=Contract(values["output_schema"]),
             model=header.model_settings(),
@@ -158,7 +161,14 @@ class _Parser:
             metadata=values.get("metadata", {}),
             tags=tuple(values.get("tags", ())),
             recommended_models=tuple(values.get("recommended_models", ())),
+            max_calls=_whole(values.get("max_calls")),
+            max_cost=values.get("max_cost"),
         )
+
+
+def _whole(number: float | None) -> int | None:
+    """A whole number that may be written as `4096.0`."""
+    return None if number is None else int(number)
 
 
 def _across(header: Frontmatter, body: Body, body_line: int) -> Iterator[Problem]:

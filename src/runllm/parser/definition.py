@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,8 @@ from runllm.parser.frontmatter import Frontmatter
 from runllm.redaction import looks_secret
 from runllm.schema import Contract, Schema, declared_properties, resolve, schema_problems, stated
 
-FORMAT_VERSION = "0.1"
+FORMATS = ("0.1", "0.2")
+"""The versions of the format that are read, the newest last; a file that names none may use all of it."""
 
 _SECRET_KEY = re.compile(
     r"(?:^|[_-])(?:api[_-]?key|secret|secret[_-]?key|password|access[_-]?token|auth[_-]?token)$", re.IGNORECASE
@@ -33,6 +35,9 @@ DATA = ("examples", "input_schema", "output_schema")
 """Keys whose values are data, in which no secrets are looked for: an example may speak of passwords."""
 _PARAMETERS = ("/llm_params", "/llm/provider_params")
 _VERSION_NUMBERS = 3
+
+
+TO_FORMAT_02 = 'Write `rllm: "0.2"`, or leave it out.'
 
 
 @cache
@@ -88,9 +93,7 @@ class _Checker:
         self._check_versions()
         self._check_definition()
         self._check_secrets()
-        for key in ("input_schema", "output_schema"):
-            if isinstance(self.values.get(key), dict):
-                self._check_schema(key)
+        self._check_contracts()
         if not self.found.problems:
             self._check_examples()
             self._check_uses()
@@ -183,15 +186,18 @@ class _Checker:
 
     def _check_versions(self) -> None:
         stated = self.values.get("rllm")
-        if stated is not None and str(stated) != FORMAT_VERSION:
-            newer = _numbers(str(stated)) > _numbers(FORMAT_VERSION)
+        if stated is not None and str(stated) not in FORMATS:
+            newer = _numbers(str(stated)) > _numbers(FORMATS[-1])
             self.report(
-                f"the file is written in format {stated}; this runllm ({__version__}) reads {FORMAT_VERSION}",
+                f"the file is written in format {stated}; this runllm ({__version__}) reads {' and '.join(FORMATS)}",
                 "/rllm",
                 keyword="version",
                 kind="IncompatibleVersionError" if newer else "MetadataValidationError",
-                hint="Upgrade runllm to read it." if newer else f'Write `rllm: "{FORMAT_VERSION}"`, or leave it out.',
+                hint="Upgrade runllm to read it." if newer else f'Write `rllm: "{FORMATS[-1]}"`, or leave it out.',
             )
+        if self.header.format == FORMATS[0]:
+            for path, key, what in _newer(self.values):
+                self.report(f"{what} is of format 0.2", path, key=key, keyword="version", hint=TO_FORMAT_02)
         compat = self.values.get("runllm_compat")
         if not isinstance(compat, dict):
             return
@@ -225,15 +231,25 @@ class _Checker:
                 elif isinstance(child.value, str) and looks_secret(child.value):
                     self.report("this value looks like a secret", f"{path}/{key}", keyword="secret", hint=hint)
 
+    def _check_contracts(self) -> None:
+        for key in ("input_schema", "output_schema"):
+            if isinstance(self.values.get(key), dict):
+                self._check_schema(key)
+            elif key not in self.values and self.header.format != FORMATS[0]:
+                self.report(f"`{key}` is required but missing", "", keyword="required", hint=self._describe(f"/{key}"))
+
     def _check_schema(self, key: str) -> None:
-        found = schema_problems(self.values[key])
+        of_input = key == "input_schema"
+        found = schema_problems(self.values[key], is_object=of_input or self.header.format == FORMATS[0])
         if not errors_in(found):
             self.found.sound_schemas[key] = self.values[key]
-            if key == "input_schema":
+            if of_input:
                 found += Contract(self.values[key]).misfits()
         for problem in found:
-            at, keyword = f"/{key}{problem.pointer}", problem.keyword
-            self.report(problem.message, at, keyword=keyword, hint=problem.hint, severity=problem.severity)
+            at, keyword, hint = f"/{key}{problem.pointer}", problem.keyword, problem.hint
+            if not of_input and (keyword, problem.pointer) == ("type", "/type") and not hint:
+                hint = f"Another root is of format 0.2. {TO_FORMAT_02}"
+            self.report(problem.message, at, keyword=keyword, hint=hint, severity=problem.severity)
 
     def _check_examples(self) -> None:
         for index, example in enumerate(self.values.get("examples", ())):
@@ -251,6 +267,15 @@ class _Checker:
                 message, kind = f"a dependency is named `{entry['name']}` already", "DependencyResolutionError"
                 self.report(message, f"/uses/{index}/name", keyword="unique", kind=kind)
             seen.add(entry["name"])
+
+
+def _newer(values: dict[str, Any]) -> Iterator[tuple[str, str | None, str]]:
+    """What a frontmatter says that only format 0.2 has: the JSON Pointer, the key there, and how it is called."""
+    yield from (("", key, f"`{key}`") for key in ("input", "returns", "max_calls", "max_cost") if key in values)
+    if isinstance(values.get("llm"), str):
+        yield "/llm", None, "`llm` without a mapping"
+    if "output" in values and not isinstance(values["output"], dict):
+        yield "/output", None, "an `output` that is no mapping"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

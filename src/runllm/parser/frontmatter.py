@@ -21,6 +21,12 @@ class Frontmatter:
         self.root = root
         self.values = dict(root.mapping or {})
 
+    @property
+    def format(self) -> str | None:
+        """The version of the format that the file names, if it does."""
+        stated = self.values.get("rllm")
+        return None if stated is None else str(stated)
+
     def span(self, path: str, *, key: str | None = None) -> Span:
         """Where the value at a JSON Pointer stands in the file, or its `key`."""
         return self.span_of(self.root.mark_of(path, key=key))
@@ -45,9 +51,11 @@ class Frontmatter:
 
     def model_settings(self) -> ModelSettings | None:
         """The `llm` mapping, None when there is none."""
-        llm: dict[str, Any] | None = self.values.get("llm")
+        llm: dict[str, Any] | str | None = self.values.get("llm")
         if llm is None:
             return None
+        if isinstance(llm, str):
+            return ModelSettings(model=llm, spans={"": self.span("/llm"), "/model": self.span("/llm")})
         instruction = llm.get("schema_instruction", "on")
         known = {key: value for key, value in llm.items() if key not in ("schema_instruction", "fallbacks")}
         return ModelSettings(

@@ -30,6 +30,7 @@ __all__ = ["Basis", "Forecast", "Part", "Range", "forecast"]
 
 POINTS = 40
 SHARES = tuple((at + 0.5) / POINTS for at in range(POINTS))
+_USUAL_WINDOW = 8192  # where nobody knows how many tokens fit
 _RECOVERY = 60  # tokens of the message that asks again, beside the answer that it quotes
 Spread = tuple[float, ...]
 NOTHING: Spread = (0.0,) * POINTS
@@ -262,7 +263,7 @@ def _attempts(call: Call) -> tuple[Spread, Spread, Spread]:
     """Seconds, US dollars and number of all attempts of an app; each further one sends the wrong answer as well."""
     tried = sorted(call.past.attempts)
     numbers = [tried[int(share * len(tried))] for share in SHARES]
-    prompt = float(call.prompt_tokens if call.prompt_tokens is not None else call.window // 2)
+    prompt = float(call.prompt_tokens if call.prompt_tokens is not None else (call.window or _USUAL_WINDOW) // 2)
     seconds, cost = NOTHING, NOTHING
     after: dict[int, tuple[Spread, Spread]] = {0: (NOTHING, NOTHING)}
     for number in range(1, max(numbers) + 1):
@@ -286,4 +287,4 @@ def _length(call: Call, prompt: float, share: float) -> float:
     """Completion tokens; where nothing was recorded, all that are allowed."""
     if call.past.lengths is not None:
         return call.past.lengths.at(round(prompt), share, call.most_tokens)
-    return float(call.most_tokens or call.window // 4)
+    return float(call.most_tokens or (call.window or _USUAL_WINDOW) // 4)

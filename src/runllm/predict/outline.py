@@ -37,7 +37,7 @@ class Call:
         past: what is known of earlier ones.
         prompt_tokens: of the first request; None where nothing is known.
         most_tokens: the longest answer that is allowed; None without a limit.
-        window: tokens that prompt and answer may take together.
+        window: tokens that prompt and answer may take together; None where not known.
         price: what the tokens cost; None where not known.
         service: the `service_tier` that is asked for.
         most_seconds: what the declared limits allow for the whole run.
@@ -48,7 +48,7 @@ class Call:
     past: Record
     prompt_tokens: int | None
     most_tokens: int | None
-    window: int
+    window: int | None
     price: Price | None
     service: str | None
     most_seconds: float
@@ -273,11 +273,13 @@ class Outliner:
         )
 
     def most(self, conversation: Conversation, endpoint: Endpoint) -> float | None:
-        """US dollars of a call to a model at the most; None where its price is not known."""
+        """US dollars of a call to a model at the most; None where its price or its window is not known."""
         price = self.runtime.engine(endpoint).price(endpoint)
         window = conversation.window(endpoint)
+        if price is None or window is None:
+            return 0.0 if price and not price.most(1 << 20, 1 << 20) else None
         longest = tokens.longest_answer(conversation.program.params) or window
-        return price.most(window, longest, conversation.asking(()).service) if price else None
+        return price.most(window, longest, conversation.asking(()).service)
 
 
 def _identity(plan: Plan) -> str:

@@ -96,7 +96,7 @@ def _unsent_problems(program: Program) -> Iterator[Problem]:
 
 def _window_problems(program: Program) -> Iterator[Problem]:
     """A window that even the fixed text and the room for the answer overflow can never work."""
-    if program.output is not None:
+    if program.output is not None or program.max_context_window is None:
         return
     fixed = [section.text for section in (program.system, program.prompt) if section]
     limit = "max_tokens" if program.params.get("max_completion_tokens") is None else "max_completion_tokens"
@@ -120,7 +120,7 @@ def _window_problems(program: Program) -> Iterator[Problem]:
         kind="ContextWindowExceededError",
         span=_key_span(program, "max_context_window"),
         hint=f"Raise `max_context_window`, lower `{limit}`, or shorten the prompt.",
-        severity="warning" if found.prompt + found.answer <= 2 * found.window else "error",
+        severity="warning" if found.prompt + found.answer <= 2 * program.max_context_window else "error",
     )
 
 

@@ -30,6 +30,7 @@ from runllm.schema import (
     described,
     enter,
     fit,
+    is_object,
     read_text,
     resolve,
     side_by_side,
@@ -147,11 +148,15 @@ class _Wires:
     # --- what it is held against -------------------------------------------------------------
 
     def fill(self, place: Place | None, *, of: str) -> Iterator[Problem]:
-        """The problems of a mapping that must fit a whole contract; its templates alone where there is none."""
+        """The problems of a value that must fit a whole contract; its templates alone where there is none."""
         broken = yield from self.template_problems()
         if place is None or broken:
             return
-        found = list(self.mapping("", self.template.value, place, of))
+        value = self.template.value
+        if not isinstance(value, dict) or not is_object(place.root):
+            yield from self.value("", value, place)
+            return
+        found = list(self.mapping("", cast("dict[str, Any]", value), place, of))
         yield from found
         if not found and not (place.is_simple() and place.is_settled()):
             yield from self.whole(place, of)

@@ -14,14 +14,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from runllm.errors import OutputSchemaError
 from runllm.reading import strict
 from runllm.reading.strict import Extraction
-from runllm.schema import Contract
+from runllm.schema import VALUE, Contract, is_text
 
 if TYPE_CHECKING:
     from runllm.reading.search import Reading
 
-__all__ = ["Extraction", "extract"]
+__all__ = ["Extraction", "extract", "read_answer"]
+
+
+def read_answer(text: str, contract: Contract, asked: Contract, *, finish_reason: str = "stop") -> Extraction:
+    """Read the value of an output that an answer gives, in the form in which it was asked for.
+
+    Args:
+        text: a model's answer.
+        contract: of the output.
+        asked: of the answer: `schema.asked_as` of the same; the same contract where that changes nothing.
+        finish_reason: why the model stopped; after `length` the text is not read at all.
+
+    Raises:
+        OutputSchemaError: as `extract`.
+    """
+    if is_text(contract.schema):
+        from runllm.reading.plain import read_text  # an answer in JSON needs none of it
+
+        return read_text(text, contract, finish_reason=finish_reason)
+    if asked is contract:
+        return extract(text, contract, finish_reason=finish_reason)
+    try:
+        found = extract(text, asked, finish_reason=finish_reason)
+    except OutputSchemaError as error:
+        try:  # many a model gives the list itself
+            bare = extract(text, contract, finish_reason=finish_reason)
+        except OutputSchemaError as other:  # of a list that is given itself, say what is wrong with the list
+            is_other_value = [(problem.pointer, problem.keyword) for problem in error.problems] == [("", "type")]
+            raise (other if is_other_value else error) from None
+        return Extraction(value=bare.value, repairs=(*bare.repairs, "unwrapped"))
+    return Extraction(value=found.value[VALUE], repairs=found.repairs)
 
 
 def extract(text: str, schema: Mapping[str, Any] | Contract, *, finish_reason: str = "stop") -> Extraction:

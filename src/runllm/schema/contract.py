@@ -41,6 +41,7 @@ _MOST_CHECKED = 3_000_000  # 1.3 million take 0.14 s
 _DEEPEST = 200  # as deep as an answer may nest
 _DEEPEST_FILLED = 64  # as deep as a file may nest
 _LONGEST_INTEGER = 4000
+_OBJECTS = frozenset({"properties", "required", "additionalProperties", "patternProperties"})
 _HINT = "Nest it less, or give the schema's alternatives a property with a `const` that tells them apart."
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -277,29 +278,36 @@ def read_text(text: str, schema: Any, root: Schema) -> Any:
 # --- is a schema sound? --------------------------------------------------------------------------
 
 
-def schema_problems(schema: Any) -> list[Problem]:
+def schema_problems(schema: Any, *, is_object: bool = True) -> list[Problem]:
     """What is wrong with a schema that is to be a contract, with pointers into the schema.
 
-    It must be valid draft 2020-12, its root an object, every `$ref` local and resolvable, and some
-    value must satisfy it. One that would be too much work to compile or to check values with is
-    refused; whether a value satisfies it is not asked where that question alone would be.
+    It must be valid draft 2020-12, every `$ref` local and resolvable, and some value must satisfy it. One that would
+    be too much work to compile or to check values with is refused; whether a value satisfies it is not asked where
+    that question alone would be.
+
+    Args:
+        schema: what is to be one.
+        is_object: whether its values must be objects. Where they need not, a root that only speaks of objects must
+            still say so.
     """
     if not isinstance(schema, Mapping):
         return [Problem(message="a schema must be a mapping", keyword="type")]
     try:
-        return _problems(cast("dict[str, Any]", schema))
+        return _problems(cast("dict[str, Any]", schema), is_object=is_object)
     except UnicodeEncodeError:
         return [Problem(message="a text in the schema holds half a character (a lone surrogate)", keyword="schema")]
     except RecursionError:
         return [_intricate("it nests too deeply")]
 
 
-def _problems(schema: dict[str, Any]) -> list[Problem]:
+def _problems(schema: dict[str, Any], *, is_object: bool) -> list[Problem]:
     import jsonschema_rs
     from jsonschema_rs.canonical import CanonicalizationError
 
     found = list(_reference_problems(schema))
-    if resolve(schema, schema).get("type") != "object":
+    root = resolve(schema, schema)
+    untold = "type" not in root and not _OBJECTS.isdisjoint(root)
+    if root.get("type") != "object" and (is_object or untold):
         wants, at = ("must be", "/type") if "type" in schema else ("needs", "")
         found.append(Problem(message=f"the root of the schema {wants} `type: object`", keyword="type", pointer=at))
     if found:

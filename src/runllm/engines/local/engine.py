@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ from runllm.models.folder import Store, models_folder
 from runllm.models.gguf import starts_as_gguf, trained_window
 from runllm.models.known import HUB, KNOWN, PREFIX, PackagedModel, installed, source_of, unknown
 from runllm.results import Completion, Endpoint, Request, Usage
-from runllm.schema import Contract
+from runllm.schema import ANNOTATIONS, Contract, is_text, resolve
 
 DEFAULT_ANSWER = 1024
 """Tokens an answer to a schema may take when the app does not say."""
@@ -60,6 +61,7 @@ _RANGES = {  # llama.cpp ends the process over a window or a batch of one token
 _OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options", "messages", "model", "prompt"}
 _SENT = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"}
 _UNABLE = {"tools", "functions", "audio", "modalities", "web_search_options"}
+_SENTENCE_END = re.compile(r"""[.!?…][)\]"'\u201d\u2019]*(?=\s)|[。\uff01\uff1f]|.(?=\n)""")
 _STEADY = {
     "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 8, "dry_penalty_last_n": 80,
     "repeat_penalty": 1.05, "repeat_last_n": 64,
@@ -161,17 +163,26 @@ class LocalEngine(Engine):
         started = time.monotonic()
         usage, text, reason = Usage(), "", ""
         notes: tuple[str, ...] = ()
+        schema, budget = request.schema, _budget(request, body, window)
+        free = schema is not None and _is_free_text(schema)
+        if free:
+            body["max_tokens"] = budget
         for again in (False, True):
-            plan = _plan(request, body, window, distinct=again)
+            plan = None if schema is None or free else _plan(schema, budget, body, distinct=again)
             call = Call(deadline=started + request.timeout, cancelled=cancelled)
             model.generate(body | _constraint(plan, body, again=again), call)
             _raise_for(call, request)
             usage, text, reason = usage + call.usage, "".join(call.pieces), call.finish_reason
-            if plan is None or _fits(request.schema, text):
+            if plan is None or _fits(schema, text):
                 break
             notes = ("decoded a second time: the first answer did not satisfy the schema",)
+        if schema is not None:
+            text = text.replace("\ufffd", "")
+            text = json.loads(text) if plan and is_text(schema) and _fits(schema, text) else text
+        if free and reason == "length" and (whole := _whole_sentences(text)):
+            text, reason, notes = whole, "stop", ("ended at a sentence, since its tokens were used up",)
         return Completion(
-            text=text.replace("\ufffd", "") if request.schema else text,
+            text=text,
             finish_reason=reason or "stop",
             usage=usage,
             model=request.endpoint.model,
@@ -267,31 +278,45 @@ def _body(request: Request) -> dict[str, Any]:
     longest: Any = body.get("max_tokens", 1)
     if not isinstance(longest, int) or isinstance(longest, bool) or longest < 1:
         raise LLMParamValidationError(f"`max_tokens` must be a positive whole number, not {longest!r}")
-    if request.schema is not None:
+    if request.schema is not None and not _is_free_text(request.schema):
         body.pop("stop", None)  # it would cut the object in two
     elif isinstance(params.get("response_format"), Mapping):
         body["response_format"] = params["response_format"]
     return body
 
 
-def _plan(request: Request, body: Mapping[str, Any], window: int, *, distinct: bool) -> Bounded | None:
-    """The form to decode the answer from; None for free text."""
-    if request.schema is None:
-        return None
+def _is_free_text(schema: Mapping[str, Any]) -> bool:
+    """Whether an answer is text of which nothing is asked but that there is some: no grammar need hold it."""
+    node = {key: item for key, item in resolve(schema, schema).items() if key not in (*ANNOTATIONS, "$defs", "$schema")}
+    return node.pop("minLength", 0) <= 1 and node == {"type": "string"}
+
+
+def _whole_sentences(text: str) -> str:
+    """The text up to its last end of a sentence or of a line; empty where there is none."""
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]].rstrip() if ends else ""
+
+
+def _budget(request: Request, body: Mapping[str, Any], window: int) -> int:
+    """Tokens that an answer to a schema may take: as the app says or as usual, and no more than the window leaves."""
     prompt = sum(len(message.content.encode()) // 3 + 8 for message in request.messages)
     room = window - prompt - 16
     if request.window is not None:
         room = min(room, request.window - tokens.estimate_messages([message.content for message in request.messages]))
-    room = max(64, room)
-    given = body.get("max_tokens")
+    return min(body.get("max_tokens") or DEFAULT_ANSWER, max(64, room))
+
+
+def _plan(schema: Mapping[str, Any], budget: int, body: Mapping[str, Any], *, distinct: bool) -> Bounded:
+    """The form to decode the answer from."""
     try:
-        return bounded(request.schema, min(given or DEFAULT_ANSWER, room), distinct=distinct)
+        return bounded(schema, budget, distinct=distinct)
     except BudgetTooSmallError as error:
-        where = f"`max_tokens` is {given}" if given and given <= room else f"the window leaves {room}"
+        given = body.get("max_tokens")
+        where = f"`max_tokens` is {given}" if given == budget else f"the window leaves {budget}"
         raise ContextWindowExceededError(
             f"the smallest answer that `output_schema` allows may take {error.needed} tokens, but {where}",
             hint=f"Set `max_tokens` to {error.needed} or more, or ask for less in `output_schema`.",
-            details={"needed_tokens": error.needed, "max_tokens": given, "room": room},
+            details={"needed_tokens": error.needed, "max_tokens": given, "room": budget},
         ) from None
 
 
