@@ -63,18 +63,24 @@ class Report:
         return not errors_in(self.problems)
 
 
-def validate(path: str | Path, *, trust_python: bool = False, whole_tree: bool = False) -> Report:
+def validate(
+    path: str | Path, *, trust_python: bool = False, whole_tree: bool = False, publish: bool = False
+) -> Report:
     """Check a file, the apps it uses, and everything that can be known before they run. Calls no model.
 
     Args:
         path: the file.
         trust_python: whether its Python blocks will run without the sandbox, in real Python.
         whole_tree: whether that holds for the apps it uses as well.
+        publish: whether it must say what others need who find it: description, version, author.
 
     Raises:
         FileAccessError: the file cannot be read.
     """
     loaded = project.load(path, trust_python=trust_python, whole_tree=whole_tree)
+    missing = project.unpublished(loaded.plan.program) if publish and loaded.plan else ()
+    if found := tuple(missing):
+        return Report(path=str(path), problems=(*found, *loaded.problems), plan=None)
     return Report(path=str(path), problems=loaded.problems, plan=loaded.plan)
 
 

@@ -126,7 +126,7 @@ def _title(used: Description) -> str:
 
 
 def _model(app: Description) -> str:
-    return app["model"] or "no model"
+    return app["model"] or ("your own model" if app["builds"] is None else "no model")
 
 
 def _label(text: str) -> str:

@@ -14,6 +14,9 @@ from runllm.diagnostics import Problem, Severity, Span
 from runllm.schema import Contract, Schema, object_of
 from runllm.values import frozen
 
+NO_VERSION = "0.0.0"
+"""The version of an app whose file names none."""
+
 Phase = Literal["pre", "check", "post"]
 
 

@@ -173,7 +173,11 @@ def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
     if options.model is not None:
         return (_endpoint(options.model, settings, options.folder, options),)
     if settings is None:
-        raise UsageError(f"`{program.name}` names no model", hint="Give one with `--model`.")
+        raise UsageError(
+            f"`{program.name}` names no model, and you have set none",
+            hint="Set your own with `runllm config set model NAME`, or name one with `--model`. The one that comes "
+            "with runllm is `local/smollm2-135m`: small, free, on this machine.",
+        )
     return tuple(
         _endpoint(model, settings, folder, options, within=program.project) for model in settings.models.values()
     )

@@ -261,6 +261,40 @@ def test_inspect_and_schema(app: Path) -> None:
     assert json.loads(command("schema").stdout)["type"] == "object"
 
 
+def test_the_smallest_file_runs_on_the_users_model_and_says_how_to_name_one(tmp_path: Path, provider: Provider) -> None:
+    (tmp_path / "small.rllm").write_text(
+        "---\nname: small\ninput_schema: {type: object, properties: {text: {type: string}}}\n"
+        "output_schema: {type: string}\n---\nSay {{ input.text }}\n"
+    )
+    assert command("validate", "small.rllm", cwd=tmp_path).returncode == 0
+    told = command("run", "small.rllm", "text=x", cwd=tmp_path)
+    assert told.returncode == 2
+    hint = json.loads(told.stderr)["recovery_hint"]
+    assert "runllm config set model" in hint
+    assert "local/smollm2-135m" in hint
+    provider.script(answer("It is fine.\n"))
+    settings = f'model = "openai/m"\n[models."openai/m"]\napi_base = "{provider.base}"\n'
+    (tmp_path / "config.toml").write_text(settings)
+    home = {"RUNLLM_CONFIG": str(tmp_path / "config.toml")}
+    ran = command("run", "small.rllm", "text=x", cwd=tmp_path, **home)
+    assert ran.stdout == '"It is fine."\n', ran.stderr
+    assert command("run", "small.rllm", "text=x", "--format", "text", cwd=tmp_path, **home).stdout == "It is fine.\n"
+
+
+def test_publish_asks_for_what_others_must_know(app: Path, tmp_path: Path) -> None:
+    assert command("validate", "--publish", str(app)).returncode == 0
+    bare = tmp_path / "bare.rllm"
+    left = ("description:", "version:", "author:")
+    bare.write_text("".join(line for line in app.read_text().splitlines(True) if not line.startswith(left)))
+    assert command("validate", "--strict", str(bare)).returncode == 0
+    found = command("validate", "--publish", str(bare))
+    assert found.returncode == 3
+    assert [line.split(": error: ")[1][:14] for line in found.stdout.splitlines() if ": error: " in line] == [
+        "`description` ", "`version` is m", "`author` is mi",
+    ]  # fmt: skip
+    assert f"{bare}:3:1: error" in found.stdout
+
+
 def test_a_script_line_runs_the_file(app: Path, provider: Provider) -> None:
     provider.script(answer('{"answer": "ok"}'))
     app.chmod(0o755)

@@ -130,6 +130,17 @@ def test_a_leaf_that_is_tried_again_and_again_is_bounded(tmp_path: Path) -> None
     assert len(error.result.attempts) == 7  # what was answered is in the result
 
 
+def test_a_file_lowers_the_bounds_of_its_run_and_raises_none(tmp_path: Path) -> None:
+    engine = ScriptedEngine(lambda _: "no JSON")
+    low = write(tmp_path, "low", more=LLM + "max_calls: 2\n")
+    assert exceeded(low, engine).details["most"] == 2
+    assert exceeded(low, engine, max_calls=9).details["most"] == 2
+    high = write(tmp_path, "high", more=LLM + "max_calls: 2000\n")
+    assert exceeded(high, engine, max_calls=1).details["most"] == 1
+    cheap = runllm.load(write(tmp_path, "cheap", more=LLM + "max_cost: 0.01\n")).plan
+    assert [ahead.bounds(cheap, {}, Options(max_cost=most)).cost for most in (None, 1.0, 0.001)] == [0.01, 0.01, 0.001]
+
+
 def test_what_was_answered_until_then_is_in_the_result(tmp_path: Path) -> None:
     write(tmp_path, "leaf")
     write(tmp_path, "list", more="output: {out: y}\n", body="")

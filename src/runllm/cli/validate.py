@@ -21,15 +21,18 @@ FAILED = 3
 @click.command(name="validate")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=apps)
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@click.option("--publish", is_flag=True, help="Ask for description, version and author as well.")
 @click.option("--trust-python", is_flag=True, help="Check for a run with --trust-python: no sandbox, any Python.")
 @click.option("--whole-tree", is_flag=True, help="Let --trust-python hold for the apps that FILES use as well.")
 @format_option("text", "json", meaning="How to print what is found.")
-def command(files: tuple[str, ...], strict: bool, trust_python: bool, whole_tree: bool, form: str) -> None:
+def command(
+    files: tuple[str, ...], strict: bool, publish: bool, trust_python: bool, whole_tree: bool, form: str
+) -> None:
     """Check FILES: form, schemas, templates, parameters, the apps they use, context budget. Calls no model.
 
     Every problem is shown with its line, column and what to do. Exits with 3 when a file has an error.
     """
-    reports = [_report(file, trust_python=trust_python, whole_tree=whole_tree) for file in files]
+    reports = [_report(file, trust_python=trust_python, whole_tree=whole_tree, publish=publish) for file in files]
     failed = [report for report in reports if not report.ok or (strict and report.problems)]
     if form == "json":
         found = [
@@ -54,10 +57,10 @@ def schema() -> None:
     click.echo(json.dumps(api.frontmatter_schema(), ensure_ascii=False, indent=2))
 
 
-def _report(file: str, *, trust_python: bool, whole_tree: bool) -> api.Report:
+def _report(file: str, **how: bool) -> api.Report:
     """What is found in a file; one that cannot be read is a problem among the others'."""
     try:
-        return api.validate(file, trust_python=trust_python, whole_tree=whole_tree)
+        return api.validate(file, **how)
     except FileAccessError as error:
         problem = Problem(message=error.message, keyword="file", kind="FileAccessError", hint=error.recovery_hint)
         return api.Report(path=file, problems=(problem,), plan=None)

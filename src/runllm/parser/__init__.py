@@ -13,7 +13,7 @@ from runllm.files import read_bytes
 from runllm.parser.body import Body, parse_body, split
 from runllm.parser.definition import DATA, Findings, check, frontmatter_schema
 from runllm.parser.frontmatter import Frontmatter
-from runllm.program import Block, Program, Section, Source
+from runllm.program import NO_VERSION, Block, Program, Section, Source
 from runllm.redaction import looks_secret
 from runllm.schema import Contract
 from runllm.values import frozen
@@ -144,7 +144,7 @@ class _Parser:
             path=self.path,
             name=values["name"],
             description=values.get("description", ""),
-            version=values.get("version", "0.0.0"),
+            version=values.get("version", NO_VERSION),
             author=values.get("author", ""),
             max_context_window=_whole(values.get("max_context_window")),
             input=Contract(values["input_schema"]),

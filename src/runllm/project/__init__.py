@@ -4,6 +4,7 @@
 what flows between apps against the contracts it must fit, as `flow` types it, and `build` makes it when they run.
 """
 
+from runllm.project.check import unpublished
 from runllm.project.loading import Loaded, load, project_root
 
-__all__ = ["Loaded", "load", "project_root"]
+__all__ = ["Loaded", "load", "project_root", "unpublished"]

@@ -15,7 +15,7 @@ from runllm.errors import ModelNotFoundError, RunllmError
 from runllm.models.known import KNOWN, bare
 from runllm.notices import tell
 from runllm.parser import Parsed
-from runllm.program import ModelSettings, Program, vars_schema
+from runllm.program import NO_VERSION, ModelSettings, Program, vars_schema
 from runllm.schema import Scope, object_of
 
 if TYPE_CHECKING:
@@ -130,6 +130,24 @@ def _key_span(program: Program, key: str) -> Span:
         if line.startswith(f"{key}:"):
             return program.source.span(number, 1, len(key))
     return program.source.span(1)
+
+
+def unpublished(program: Program) -> Iterator[Problem]:
+    """What others must know of an app that they find, and the file does not say."""
+    asked = {
+        "description": ("say what the app does, for a person", program.description),
+        "version": ("say which one it is, as `1.0.0`", program.version != NO_VERSION),
+        "author": ("say who wrote it", program.author),
+    }
+    for key, (hint, said) in asked.items():
+        if not said:
+            yield Problem(
+                message=f"`{key}` is missing, which an app that is published has",
+                keyword="required",
+                kind="MetadataValidationError",
+                span=_key_span(program, "name"),
+                hint=f"Add `{key}`: {hint}.",
+            )
 
 
 # --- what a run would be refused ---------------------------------------------------------------------

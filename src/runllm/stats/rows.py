@@ -224,7 +224,7 @@ def record_of(result: RunResult, *, log_content: bool = False, child: ChildResul
         latency=result.latency,
         estimated_prompt_tokens=result.estimated_prompt_tokens,
         input_valid=result.input_valid,
-        valid_on=None if result.output is None else last,
+        valid_on=None if result.error else last,
         error_code=result.error.code if result.error else None,
         attempts=tuple(_attempt(attempt, log_content) for attempt in result.attempts),
         children=tuple(record_of(one.result, log_content=log_content, child=one) for one in result.children),

@@ -61,6 +61,7 @@ _RANGES = {  # llama.cpp ends the process over a window or a batch of one token
 _OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options", "messages", "model", "prompt"}
 _SENT = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"}
 _UNABLE = {"tools", "functions", "audio", "modalities", "web_search_options"}
+_ENDING = 2  # tokens that end an answer, and count
 _SENTENCE_END = re.compile(r"""[.!?…][)\]"'\u201d\u2019]*(?=\s)|[。\uff01\uff1f]|.(?=\n)""")
 _STEADY = {
     "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 8, "dry_penalty_last_n": 80,
@@ -324,7 +325,7 @@ def _constraint(plan: Bounded | None, body: Mapping[str, Any], *, again: bool) -
     """The grammar and its budget; the second time strings are bounded by characters, a token each at the worst."""
     if plan is None:
         return {}
-    tokens = max(plan.tokens, body.get("max_tokens") or 0)
+    tokens = max(plan.tokens + _ENDING, body.get("max_tokens") or 0)
     return {"grammar": grammar(plan.form, by_characters=again), "max_tokens": 3 * tokens if again else tokens}
 
 
