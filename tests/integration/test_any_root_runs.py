@@ -11,9 +11,10 @@ from tests.integration.provider import Provider, answer
 
 import runllm
 from runllm.engines.local.engine import locate
-from runllm.errors import RetryExhaustedError
+from runllm.errors import PythonBlockExecutionError, RetryExhaustedError
 from runllm.results import Endpoint
 from runllm.runtime import Runtime
+from runllm.testing import ScriptedEngine
 
 FILE = """---
 name: told
@@ -99,6 +100,13 @@ def test_a_post_block_sets_an_output_that_is_no_object(ask):
     assert result.output == "QUIET"
     result, _ = ask(LIST, '["a"]', body="```rllm-python post inputs=output outputs=output\noutput = output * 2\n```")
     assert result.output == ["a", "a"]
+
+
+def test_a_post_block_that_sets_a_key_of_no_object_is_told(tmp_path, runtime):
+    made = app(tmp_path, TEXT, "openai/m", runtime=runtime, body="```rllm-python post\nresult = {'out': 'x'}\n```")
+    engine = ScriptedEngine("fine")
+    with pytest.raises(PythonBlockExecutionError, match="`out` is no part of the output, which is a string"):
+        runllm.load(made.program.path, runtime=Runtime(engine=engine)).run({"text": "x"})
 
 
 def test_an_example_of_a_text_is_the_text(ask):

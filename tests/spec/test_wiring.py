@@ -37,7 +37,7 @@ def project(case: dict[str, Any], folder: Path) -> Path:
             continue
         contract = {
             "input_schema": schema(child.get("takes", {}), child.get("optional", ()), **child.get("more", {})),
-            "output_schema": schema(child["gives"], child.get("not_always", ())),
+            "output_schema": child.get("returns") or schema(child["gives"], child.get("not_always", ())),
         }
         keys = {"name": name, **HEAD, **contract, **LLM}
         (folder / f"{name}.rllm").write_text(text(keys, "Say something."), encoding="utf-8")
@@ -46,7 +46,7 @@ def project(case: dict[str, Any], folder: Path) -> Path:
     taken = case.get("input", {"properties": {}})
     contract = {
         "input_schema": schema(taken["properties"], taken.get("optional", ()), **taken.get("more", {})),
-        "output_schema": schema(case["result"]) if "result" in case else {"type": "object"},
+        "output_schema": schema(case["result"]) if "result" in case else case.get("returns", {"type": "object"}),
     }
     built = {"output": case["output"]} if "output" in case else LLM
     path = folder / "top.rllm"

@@ -133,7 +133,7 @@ def _outputs(program: Program, block: Block) -> Scope:
         return dict.fromkeys(returned(block))
     schema = program.output_contract.schema
     if not is_object(schema):
-        return dict.fromkeys(block.outputs, schema)
+        return {name: schema if name == "output" else None for name in block.outputs}
     return {
         name: schema_at({**schema, "required": [*schema.get("required", ()), name]}, [name]) for name in block.outputs
     }

@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol, cast
 from runllm.diagnostics import Problem, Span
 from runllm.errors import EngineUnavailableError, PythonBlockExecutionError, RunllmError
 from runllm.program import Block, Program, Source
-from runllm.schema import Contract, is_object
+from runllm.schema import described, is_object
 
 _LONGEST_SHOWN = 2000
 
@@ -253,18 +253,21 @@ def ceiling(timeout: float | None, memory: int | None) -> Limits:
     return Limits(timeout=timeout or default.timeout, memory=memory * MIB if memory else default.memory)
 
 
-def changed(output: Any, given: Names, contract: Contract) -> Any:
-    """The output with what a `post` block gives: keys of an object, else `output` in the place of what was there."""
-    return {**output, **given} if is_object(contract.schema) else given.get("output", output)
-
-
-def hold(block: Block, output: Any, program: Program) -> None:
-    """Hold the output that a `post` block has changed against the contract.
+def changed(block: Block, output: Any, given: Names, program: Program) -> Any:
+    """The output with what a `post` block gives: keys of an object, else `output` in the place of what was there.
 
     Raises:
         PythonBlockExecutionError: it does not satisfy the schema any more.
     """
-    problems = program.output_contract.problems(output)
+    contract = program.output_contract
+    if is_object(contract.schema):
+        value = {**output, **given}
+        problems = contract.problems(value)
+    else:
+        value = given.get("output", output)
+        unused = next((name for name in given if name != "output"), None)
+        said = f"`{unused}` is no part of the output, which is {described(contract.schema)}: set `output`"
+        problems = (Problem(message=said, keyword="python"),) if unused else contract.problems(value)
     if problems:
         first = problems[0]
         at = f"`{first.pointer}`: " if first.pointer else ""
@@ -272,9 +275,10 @@ def hold(block: Block, output: Any, program: Program) -> None:
             f"post block `{block.name}` gives an output that does not fit `output_schema`: {at}{first.message}",
             problems=problems,
             details={"block": block.name, "phase": block.phase, "file": program.source.name, "line": block.line},
-            expected_schema=program.output_contract.schema,
-            received=output,
+            expected_schema=contract.schema,
+            received=value,
         )
+    return value
 
 
 def run(block: Block, scope: Names, source: Source, runner: Runner, ceiling: Limits) -> Ran | Problem:

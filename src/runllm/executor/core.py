@@ -215,8 +215,7 @@ class Run(Context):
 
             try:
                 ran = yield from self.work(block, {**self.names, "output": value})
-                value = phases.changed(value, ran.values, self.program.output_contract)
-                phases.hold(block, value, self.program)
+                value = phases.changed(block, value, ran.values, self.program)
             except RunllmError as error:
                 return replace(outcome, value=None, error=error)
         return replace(outcome, value=value)
