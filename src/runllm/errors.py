@@ -317,7 +317,7 @@ class TemplateError(RunllmError):
 
     code = "RLLM_019"
     exit_status = 3
-    hint = "Correct the marked expression; a template reads `input`, `uses` and `vars`."
+    hint = "Correct the marked expression; a template reads `input`, `uses`, `vars` and `run`."
 
 
 class ModelNotFoundError(RunllmError):

@@ -14,12 +14,14 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from runllm import engines
+from runllm import engines, moments
 from runllm.engines.base import Engine, Setup
 from runllm.limiter import Limiter
 from runllm.results import Endpoint
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from runllm.blocks.phases import Runner
     from runllm.models.pulling import Progress
     from runllm.stats.store import Store
@@ -50,7 +52,8 @@ class Runtime:
         now: seconds on a clock that never goes back.
         sleep: waits for so many seconds; the async driver uses the event loop's own.
         jitter: a number from 0 to 1, to spread out calls that are sent again.
-        wall: Unix seconds.
+        wall: Unix seconds, as runs are recorded.
+        moment: what day and time it is, as apps are told.
         store: where runs are recorded; None for nowhere.
         calls: the calls in flight of all runs.
     """
@@ -67,6 +70,7 @@ class Runtime:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         wall: Callable[[], float] = time.time,
+        moment: Callable[[], datetime] = moments.now,
     ) -> None:
         """Prepare a runtime; nothing is loaded yet.
 
@@ -79,10 +83,12 @@ class Runtime:
             now: the clock.
             sleep: how to wait.
             jitter: where randomness comes from.
-            wall: the time of day.
+            wall: the time of day, in Unix seconds.
+            moment: the same for people: with its zone.
         """
         self.store = store
         self.wall = wall
+        self.moment = moment
         self.now = now
         self.sleep = sleep
         self.jitter = jitter

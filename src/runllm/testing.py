@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 from runllm.engines.base import FREE, Engine, Price
 from runllm.errors import ProviderError, RunllmError
@@ -86,17 +87,24 @@ class FakeClock:
     """A clock that moves only when something sleeps.
 
     Attributes:
+        start: the moment at which it was made.
         time: seconds since the start.
         naps: how long each sleep was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: str = "2000-01-01T00:00:00+00:00") -> None:
+        """Make the clock; `start` is a moment in ISO 8601, with its offset from UTC."""
+        self.start = datetime.fromisoformat(start)
         self.time = 0.0
         self.naps: list[float] = []
 
     def now(self) -> float:
         """Seconds since the start."""
         return self.time
+
+    def moment(self) -> datetime:
+        """What day and time it is."""
+        return self.start + timedelta(seconds=self.time)
 
     def sleep(self, seconds: float) -> None:
         """Move on by so many seconds, at once."""

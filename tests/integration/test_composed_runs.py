@@ -12,6 +12,7 @@ from tests.integration.provider import Provider, Received, Reply, answer, failur
 import runllm
 from runllm.errors import ProviderError
 from runllm.runtime import Runtime
+from runllm.testing import FakeClock
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TOP = """---
@@ -110,3 +111,46 @@ def test_a_text_that_no_window_holds_is_mapped_and_reduced_on_the_local_model() 
     assert [child.index for child in parts] == list(range(len(parts)))
     assert len(parts) >= 6
     assert sum(child.result.usage.prompt_tokens for child in parts) > 8192
+
+
+def test_every_template_and_block_of_a_tree_sees_the_same_moment(provider: Provider, tmp_path: Path) -> None:
+    """The clock goes on while they run; the moment is that at which the run began."""
+    clock = FakeClock("2026-11-30T23:59:59+01:00")
+    (tmp_path / "a.rllm").write_text(
+        leaf("a", llm=at(provider.base))
+        + "at {{ run.time }}\n<<<SYSTEM>>>\nIt is {{ run.date }}.\n<<<RECOVERY>>>\nIt is still {{ run.date }}.\n",
+        encoding="utf-8",
+    )
+    uses = '  - {name: a, path: ./a.rllm, for_each: ["{{ run.date }}"], with: {text: "{{ item }}{{ run.timezone }}"}}\n'
+    given = "output: {a: '{{ uses.a[0].out }}', b: '{{ vars.day }} {{ vars.same }} {{ run.time }}'}\n"
+    blocks = (
+        "```rllm-python pre inputs=run.date outputs=day\nday = date\n```\n"
+        '```rllm-python pre outputs=same\nsame = context["run"]["date"] == context["vars"]["day"]\n```\n'
+    )
+    head, rest = TOP.partition("uses:\n")[0], "---\n" + blocks
+    (tmp_path / "top.rllm").write_text(head + "uses:\n" + uses + given + rest, encoding="utf-8")
+    provider.script(answer('{"no": 1}'), answer('{"out": "x"}'))
+    with Runtime(moment=later(clock)) as runtime:
+        app = runllm.load(tmp_path / "top.rllm", runtime=runtime)
+        result = app.run({"text": "t"})
+        preview = app.preview({"text": "t"})
+    assert result.output == {"a": "x", "b": "2026-11-30 true 23:59:59"}
+    said = [message["content"] for message in provider.chats[-1].body["messages"]]
+    assert said[0].startswith("It is 2026-11-30.")
+    assert said[1] == "a: 2026-11-30+01:00\nat 23:59:59"
+    assert said[-1].startswith("It is still 2026-11-30.")
+    sent = preview.children["a[0]"].request
+    assert sent is not None
+    assert sent.messages[0].content.startswith("It is 2026-12-01.")
+    assert sent.messages[-1].content == "a: 2026-12-01+01:00\nat 23:59:59"
+
+
+def later(clock: FakeClock):
+    """What day and time it is, a day later each time it is asked."""
+
+    def moment():
+        found = clock.moment()
+        clock.sleep(86_400)
+        return found
+
+    return moment

@@ -214,6 +214,12 @@ def test_a_list_that_an_app_without_a_model_gives_is_known_before(project) -> No
     assert project(uses, {"text": "c"}).parts[0].times == 3
 
 
+def test_the_moment_of_the_run_is_known_before(project) -> None:
+    recorded(project, "a", [2.0] * 8)
+    each = EACH.replace('"{{ input.list }}"', '["{{ run.date }}", "{{ run.timezone }}", "{{ run.date }}"]')
+    assert project(each, {"text": "c"}).parts[0].times == 2
+
+
 def test_an_input_that_does_not_fit_is_refused(project) -> None:
     with pytest.raises(InputSchemaError):
         project(given={"txt": 1})

@@ -35,7 +35,7 @@ syntax match rllmFilter contained '|\s*\zs\h\w*'
 syntax match rllmProperty contained '\.\s*\zs\h\w*'
 syntax keyword rllmKeyword contained for endfor if elif else endif set endset with endwith macro endmacro raw endraw
 syntax keyword rllmKeyword contained filter endfilter in is not and or true false none recursive
-syntax keyword rllmName contained input uses vars item errors previous_output attempt output_schema loop
+syntax keyword rllmName contained input uses vars run item errors previous_output attempt output_schema loop
 
 highlight default link rllmShebang Comment
 highlight default link rllmDelimiter Delimiter

@@ -36,32 +36,30 @@ _GIVE = "give_output_"  # takes an output, as its schema does
 _GIVEN = "given_"  # an input that the block binds anew
 
 
-def block_problems(program: Program, uses: Scope, *, trusted: bool = False) -> list[Problem]:
+def block_problems(program: Program, scope: Scope, *, trusted: bool = False) -> list[Problem]:
     """Every problem of the blocks, each with its place in the file.
 
     Args:
         program: whose blocks are checked.
-        uses: what they may read of the apps that are used: each `uses.NAME` with its schema.
+        scope: what templates may read, each name with its schema.
         trusted: whether they will run in real Python, of which the sandbox's checker knows only a part: then
             what they see and give is checked, and not their code.
     """
     found: list[Problem] = []
     for index, block in enumerate(program.blocks):
-        scope = _scope(program, uses, program.blocks[:index], block)
-        paths = list(_path_problems(program, block, scope))
+        sees = _seen(program, scope, program.blocks[:index], block)
+        paths = list(_path_problems(program, block, sees))
         found += [*paths, *_output_problems(program, block)]
         if not paths and not trusted:
-            found += _code_problems(program, block, scope)
+            found += _code_problems(program, block, sees)
     return found
 
 
-def _scope(program: Program, uses: Scope, before: Sequence[Block], block: Block) -> Scope:
+def _seen(program: Program, scope: Scope, before: Sequence[Block], block: Block) -> Scope:
     """What a block may see: each name with the schema of what it holds."""
-    earlier = before if block.phase == "pre" else program.blocks
-    scope: Scope = {"input": program.input.schema, **uses, "vars": vars_schema(earlier)}
-    if block.phase != "pre":
-        scope["output"] = program.output_contract.schema
-    return scope
+    if block.phase == "pre":
+        return {**scope, "vars": vars_schema(before)}
+    return {**scope, "output": program.output_contract.schema}
 
 
 def _path_problems(program: Program, block: Block, scope: Scope) -> Iterator[Problem]:

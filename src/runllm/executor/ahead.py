@@ -87,13 +87,14 @@ def _elements(value: Any) -> int:
     return 0
 
 
-def foresee(plan: Plan, given: Any, budget: Budget) -> None:
+def foresee(plan: Plan, given: Any, budget: Budget, moment: Mapping[str, str]) -> None:
     """Refuse a run that surely needs more than its budget, before anything is paid for.
 
     Args:
         plan: what will run.
         given: its input; `UNKNOWN` for one that is not known.
         budget: what it may spend.
+        moment: when it began, as apps are told.
 
     Raises:
         BudgetExceededError: as it says.
@@ -119,17 +120,17 @@ def foresee(plan: Plan, given: Any, budget: Budget) -> None:
                 continue
             seen.add(name)
             calls += node.program.output is None
-            stack.append(_below(node, value))
+            stack.append(_below(node, value, moment))
         except RunllmError:  # the run will say so
             continue
         budget.foresee(calls=calls, runs=len(seen))
     return None
 
 
-def _below(plan: Plan, given: Any) -> Iterator[tuple[Plan, Any]]:
+def _below(plan: Plan, given: Any, moment: Mapping[str, str]) -> Iterator[tuple[Plan, Any]]:
     """The runs that a run surely begins, with their inputs where those are known."""
     known = given is not UNKNOWN
-    names = {"input": plan.program.input.with_defaults(given)} if known else {}
+    names = {"input": plan.program.input.with_defaults(given), "run": moment} if known else {}
     for dependency in plan.program.uses:
         child, needs = plan.children[dependency.name], plan.needs[dependency.name]
         try:

@@ -43,7 +43,7 @@ class Children:
         self._begin_run = begin
         self.plan = run.plan
         self.tree = run.tree
-        self.names = {"input": run.names["input"]}
+        self.names = run.names
         self.results: list[ChildResult] = []
         self.outputs: dict[str, Any] = {}
         self._dependencies = {dependency.name: dependency for dependency in self.plan.program.uses}

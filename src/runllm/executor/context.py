@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from runllm import moments
 from runllm.diagnostics import Problem
 from runllm.errors import RunllmError
 from runllm.executor import ahead
@@ -30,7 +31,8 @@ class Tree:
         options: the caller's.
         runtime: what they reach the outside through.
         outside: how they reach it.
-        started: when the first began.
+        started: when the first began, by the clock that never goes back.
+        moment: the same as apps are told: what `run` holds.
         endpoints: of each app, those that can be called.
     """
 
@@ -38,13 +40,19 @@ class Tree:
     runtime: Runtime
     outside: Outside
     started: float
+    moment: Mapping[str, str]
     endpoints: dict[Plan, tuple[Endpoint, ...]] = field(default_factory=dict[Plan, "tuple[Endpoint, ...]"])
 
     @classmethod
     def of(cls, plan: Plan, given: Any, options: Options, runtime: Runtime) -> Tree:
-        """What the runs of a tree share when it begins."""
+        """What the runs of a tree share when it begins.
+
+        Raises:
+            UsageError: `RUNLLM_NOW` says no moment.
+        """
         outside = Outside(runtime, ahead.budget(plan, given, options, runtime), options.concurrency)
-        return cls(options=options, runtime=runtime, outside=outside, started=runtime.now())
+        moment = moments.spelt(runtime.moment())
+        return cls(options=options, runtime=runtime, outside=outside, started=runtime.now(), moment=moment)
 
 
 class Context:
@@ -61,7 +69,7 @@ class Context:
         self.began = self.runtime.wall()
         self.input_valid = False
         self.estimate: int | None = None
-        self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}}
+        self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}, "run": tree.moment}
         self.children: tuple[ChildResult, ...] = ()
         self.warnings: list[str] = []
 

@@ -139,7 +139,7 @@ class Run(Context):
         outside = self.tree.outside
         outside.budget.begin()
         if self.plan.children:
-            ahead.foresee(self.plan, given, outside.budget)
+            ahead.foresee(self.plan, given, outside.budget, self.tree.moment)
         if outside.budget.bounds_cost and not self.options.allow_unpriced:
             for way, plan in self.plan.ways():
                 for endpoint in Run(plan, self.tree, way).endpoints:

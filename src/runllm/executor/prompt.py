@@ -49,7 +49,7 @@ def messages(program: Program, names: Names, *, constrained: bool = False) -> tu
 
     Args:
         program: what to ask.
-        names: `input`, `uses` and `vars`.
+        names: `input`, `uses`, `vars` and `run`.
         constrained: whether the decoder enforces the schema, so that an outline in words is enough: a small
             model reads it better, and copies no JSON Schema into its answer.
 
@@ -135,7 +135,7 @@ def recovery_message(program: Program, names: Names, facts: Names) -> str:
 
     Args:
         program: whose `RECOVERY` section is used, if it has one.
-        names: `input`, `uses` and `vars`.
+        names: `input`, `uses`, `vars` and `run`.
         facts: `errors`, `previous_output`, `attempt` and `output_schema`.
     """
     section = program.recovery or Section(text=DEFAULT_TEMPLATE + ENDINGS[is_text(program.output_contract.schema)])

@@ -214,7 +214,7 @@ class Outliner:
         contract = plan.children[dependency.name].program.input
         source = plan.program.source
         if decided:
-            names = {"input": given, "uses": outputs}
+            names = {"input": given, "uses": outputs, "run": self.tree.moment}
             if dependency.for_each is None:
                 return [(build.arguments(dependency, names, contract, source), 1)]
             items = build.items(dependency, names, source)

@@ -120,7 +120,7 @@ def arguments(dependency: Dependency, names: Names, contract: Contract, source: 
 
     Args:
         dependency: whose `with` is read.
-        names: `input`, `uses` and, under `for_each`, `item` and `index`.
+        names: `input`, `uses`, `run` and, under `for_each`, `item` and `index`.
         contract: of the dependency's input.
         source: the file that uses it, for the place of a failure.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runllm import engines, template, tokens
+from runllm import engines, moments, template, tokens
 from runllm.diagnostics import Problem, Span, in_order
 from runllm.errors import ModelNotFoundError, RunllmError
 from runllm.models.known import KNOWN, bare
@@ -49,7 +49,7 @@ def analyse(
         from runllm.project.wire import uses_scope  # a file that stands alone pays nothing for it
 
         uses = uses_scope(program.uses, children)
-    scope: Scope = {"input": parsed.input_schema, **uses, "vars": vars_schema(parsed.blocks)}
+    scope: Scope = {"input": parsed.input_schema, **uses, "vars": vars_schema(parsed.blocks), "run": moments.SCHEMA}
     found = [*parsed.problems, *_template_problems(parsed, scope)]
     if program is not None:
         found += [*_window_problems(program), *_unsent_problems(program)]
@@ -60,7 +60,7 @@ def analyse(
         if program.blocks:
             from runllm.blocks.check import block_problems  # likewise
 
-            found += block_problems(program, uses, trusted=trust_python)
+            found += block_problems(program, scope, trusted=trust_python)
     return in_order(found)
 
 
