@@ -152,6 +152,13 @@ class Dependency:
     span: Span
     path_span: Span
 
+    def sections(self) -> dict[str, Section]:
+        """Every text of the entry that may be a template, by its pointer in the entry."""
+        found = {f"/with{at}": section for at, section in self.arguments.sections.items()}
+        if self.for_each is not None:
+            found |= {f"/for_each{at}": section for at, section in self.for_each.sections.items()}
+        return found
+
 
 @frozen
 class Example:
@@ -258,11 +265,13 @@ class Plan:
         program: what runs here.
         children: the plans it uses, by the name of the dependency.
         needs: for each dependency, the others whose output its input is made of.
+        early: for each dependency, the names of the `pre` blocks that its input is made of.
     """
 
     program: Program
     children: Mapping[str, Plan] = field(default_factory=dict[str, "Plan"], repr=False)
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    early: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
     def order(self) -> tuple[str, ...]:
         """The dependencies, each after those that it needs."""

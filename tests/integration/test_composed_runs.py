@@ -10,7 +10,7 @@ from tests.apps import at, leaf
 from tests.integration.provider import Provider, Received, Reply, answer, failure
 
 import runllm
-from runllm.errors import ProviderError
+from runllm.errors import BudgetExceededError, ProviderError, PythonBlockExecutionError
 from runllm.runtime import Runtime
 from runllm.testing import FakeClock
 
@@ -154,3 +154,68 @@ def later(clock: FakeClock):
         return found
 
     return moment
+
+
+EARLY = (
+    TOP.partition("uses:\n")[0]
+    + """uses:
+  - {name: a, path: ./a.rllm, for_each: "{{ vars.words }}", with: {text: "{{ item }} of {{ vars.count }}"}}
+output: {a: "{{ uses.a[0].out }}.", b: "{{ vars.last }}"}
+---
+```rllm-python pre late outputs=last
+assert len(context["uses"]["a"]) == context["vars"]["count"]
+last = context["uses"]["a"][-1]["out"]
+```
+```rllm-python pre split inputs=input.text outputs=words
+words = text.split()
+```
+```rllm-python pre count inputs=vars.words outputs=count
+count = len(words)
+```
+"""
+)
+
+
+@pytest.fixture
+def early(provider: Provider, runtime: Runtime, tmp_path: Path) -> runllm.App:
+    """An app of which two blocks run before the app that it uses, and one after."""
+    (tmp_path / "a.rllm").write_text(leaf("a", llm=at(provider.base)), encoding="utf-8")
+    (tmp_path / "top.rllm").write_text(EARLY, encoding="utf-8")
+    provider.script(Reply(body=lambda received: answer(json.dumps({"out": asked(received)})).body(received)))
+    return runllm.load(tmp_path / "top.rllm", runtime=runtime)
+
+
+def asked(received: Received) -> str:
+    """The prompt that came in."""
+    return received.body["messages"][-1]["content"]
+
+
+def test_blocks_that_an_app_is_fed_from_run_before_it_and_the_others_after(early: runllm.App) -> None:
+    assert early.warnings == ()
+    steps: list[str] = []
+    result = early.run({"text": "x y"}, listener=lambda event: steps.append(event.message))
+    assert result.output == {"a": "a: x of 2.", "b": "a: y of 2"}
+    told = [step.split("`")[1] for step in steps if "block" in step]
+    assert told == ["split", "count", "late"]
+    assert steps.index("pre block `count`") < steps.index("a 1.0.0: the input fits") < steps.index("pre block `late`")
+
+
+def test_a_preview_runs_them_to_show_what_the_app_would_be_sent(early: runllm.App, provider: Provider) -> None:
+    found = early.preview({"text": "x y"})
+    sent = {label: child.request.messages[-1].content for label, child in found.children.items() if child.request}
+    assert sent == {"a[0]": "a: x of 2", "a[1]": "a: y of 2"}
+    assert provider.chats == []
+
+
+def test_an_early_block_that_fails_ends_the_run_before_anything_is_paid_for(
+    early: runllm.App, provider: Provider, tmp_path: Path
+) -> None:
+    (tmp_path / "top.rllm").write_text(EARLY.replace("len(words)", "len(words) / 0"), encoding="utf-8")
+    with pytest.raises(PythonBlockExecutionError, match="pre block `count`"):
+        runllm.load(tmp_path / "top.rllm", runtime=early.runtime).run({"text": "x y"})
+    assert provider.chats == []
+
+
+def test_a_budget_that_a_list_of_an_early_block_exceeds_ends_the_run_where_it_is_reached(early: runllm.App) -> None:
+    with pytest.raises(BudgetExceededError):
+        early.run({"text": "x y z"}, max_calls=2)

@@ -49,13 +49,13 @@ def project(tmp_path: Path):
     store = Store(tmp_path / "stats.db")
     engine = Priced([])
 
-    def predict(uses: str = "", given=None, model: str = "openai/m", **options) -> Forecast:
+    def predict(uses: str = "", given=None, model: str = "openai/m", body: str = "", **options) -> Forecast:
         for name in ("a", "b"):
             (tmp_path / f"{name}.rllm").write_text(
                 leaf(name, llm=f"{{model: {model}, num_retries: 0, timeout: 10}}", params="{max_tokens: 100}"),
                 encoding="utf-8",
             )
-        (tmp_path / "top.rllm").write_text(TOP.replace("USES", uses), encoding="utf-8")
+        (tmp_path / "top.rllm").write_text(TOP.replace("USES", uses) + body, encoding="utf-8")
         path = tmp_path / ("top.rllm" if uses else "a.rllm")
         app = runllm.load(path, runtime=Runtime(engine=engine, store=store), **options)
         found = app.forecast(given)
@@ -212,6 +212,14 @@ def test_a_list_that_an_app_without_a_model_gives_is_known_before(project) -> No
     )
     recorded(project, "a", [2.0] * 8)
     assert project(uses, {"text": "c"}).parts[0].times == 3
+
+
+def test_a_list_that_an_early_block_makes_is_known_before(project) -> None:
+    recorded(project, "a", [2.0] * 8)
+    each = EACH.replace("input.list", "vars.words")
+    body = "```rllm-python pre inputs=input.text outputs=words\nwords = text.split()\n```\n"
+    assert project(each, {"text": "b c d c"}, body=body).parts[0].times == 3
+    assert project(each, None, body=body).parts[0].times == 1
 
 
 def test_the_moment_of_the_run_is_known_before(project) -> None:

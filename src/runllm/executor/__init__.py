@@ -98,9 +98,9 @@ class _Previews:
 
     def of(self, one: Run, given: Any) -> Preview:
         one.accept(given)
+        drive(one.before(early=bool(one.plan.children)), self.tree.outside)  # the others see what apps give
         if one.plan.children:
             return self.of_tree(one)
-        drive(one.before(), self.tree.outside)
         if one.program.output is not None:
             return Preview()
         conversation = Conversation(one)

@@ -132,14 +132,15 @@ def _below(plan: Plan, given: Any, moment: Mapping[str, str]) -> Iterator[tuple[
     known = given is not UNKNOWN
     names = {"input": plan.program.input.with_defaults(given), "run": moment} if known else {}
     for dependency in plan.program.uses:
-        child, needs = plan.children[dependency.name], plan.needs[dependency.name]
+        child = plan.children[dependency.name]
+        waits = plan.needs[dependency.name] or plan.early.get(dependency.name)
         try:
             items: list[Any] | None = [None]
             if dependency.for_each is not None:
-                items = _constant(plan, dependency, {} if needs else names)
+                items = _constant(plan, dependency, {} if waits else names)
             for index, item in enumerate(items or ()):
                 each = names if dependency.for_each is None else {**names, "item": item, "index": index + 1}
-                yield child, _given(plan, dependency, each) if known and not needs else UNKNOWN
+                yield child, _given(plan, dependency, each) if known and not waits else UNKNOWN
         except RunllmError:  # the run will say so
             continue
 

@@ -2,8 +2,9 @@
 
 accept     check the input, fill defaults
 preflight  for the first app of a tree: are the models there, and what runs blocks, of all of them
+before     the `pre` blocks that the input of an app is made of
 depend     the apps that it uses: `runllm.executor.children`
-before     `pre` blocks
+before     the other `pre` blocks
 converse   render, guard the window, ask, judge, recover: `runllm.executor.talk`
 build      or, instead, the `output` of an app without a model
 after      `post` blocks
@@ -70,8 +71,9 @@ class Run(Context):
             self.accept(given)
             if not self.trail:
                 yield Work(do=partial(self.preflight, given))  # may download a model, where the user allows it
+            yield from self.before(early=True)
             yield from self.depend()
-            yield from self.before()
+            yield from self.before(early=False)
             if self.program.output is not None:
                 outcome = yield from self.build(self.program.output)
             else:
@@ -201,11 +203,13 @@ class Run(Context):
             )
         return Outcome(value=value, attempts=())
 
-    def before(self) -> Generator[Effect, Any, None]:
-        """Run the `pre` blocks; what they give becomes `vars`."""
+    def before(self, *, early: bool) -> Generator[Effect, Any, None]:
+        """Run the `pre` blocks that come before the apps that are used, or the others; they make `vars`."""
+        first = frozenset[str]().union(*self.plan.early.values())
         for block in self.blocks("pre"):
-            ran = yield from self.work(block, self.names)
-            self.names["vars"] = {**self.names["vars"], **ran.values}
+            if (block.name in first) is early:
+                ran = yield from self.work(block, self.names)
+                self.names["vars"] = {**self.names["vars"], **ran.values}
 
     def after(self, outcome: Outcome) -> Generator[Effect, Any, Outcome]:
         """Run the `post` blocks; what they make of the output must still satisfy its contract."""

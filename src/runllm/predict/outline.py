@@ -164,7 +164,8 @@ class Outliner:
         run = Run(plan, self.tree, trail)
         if given is not UNKNOWN:
             run.accept(given)
-        children, outputs = self.children(plan, run.names["input"] if given is not UNKNOWN else UNKNOWN, trail)
+            executor.settle(run.before(early=True), run)
+        children, outputs = self.children(plan, run.names if given is not UNKNOWN else None, trail)
         known = given is not UNKNOWN and UNKNOWN not in outputs.values()
         if known:
             run.names["uses"] = outputs
@@ -182,7 +183,7 @@ class Outliner:
     # --- the apps that are used ------------------------------------------------------------------
 
     def children(
-        self, plan: Plan, given: Any, trail: tuple[str, ...]
+        self, plan: Plan, names: Mapping[str, Any] | None, trail: tuple[str, ...]
     ) -> tuple[dict[str, tuple[tuple[Outline, int], ...]], dict[str, Any]]:
         """The runs of each dependency, and what `uses` holds as far as it is known."""
         outlines: dict[str, tuple[tuple[Outline, int], ...]] = {}
@@ -190,7 +191,7 @@ class Outliner:
         for name in plan.order():
             dependency = next(one for one in plan.program.uses if one.name == name)
             child, here = plan.children[name], (*trail, name)
-            inputs = self.inputs(plan, dependency, given, outputs)
+            inputs = self.inputs(plan, dependency, names, outputs)
             outlines[name], outputs[name] = (), UNKNOWN
             try:
                 if child.is_free():
@@ -204,17 +205,16 @@ class Outliner:
         return outlines, outputs
 
     def inputs(
-        self, plan: Plan, dependency: Dependency, given: Any, outputs: Mapping[str, Any]
+        self, plan: Plan, dependency: Dependency, known: Mapping[str, Any] | None, outputs: Mapping[str, Any]
     ) -> list[tuple[Any, int]]:
         """The input of each run of a dependency and how often it is run on it; `UNKNOWN` where an answer decides it.
 
         Of a long list the first inputs are made, and the others taken to be different and like them.
         """
-        decided = given is not UNKNOWN and all(outputs[need] is not UNKNOWN for need in plan.needs[dependency.name])
         contract = plan.children[dependency.name].program.input
         source = plan.program.source
-        if decided:
-            names = {"input": given, "uses": outputs, "run": self.tree.moment}
+        if known is not None and all(outputs[need] is not UNKNOWN for need in plan.needs[dependency.name]):
+            names = {**known, "uses": outputs}
             if dependency.for_each is None:
                 return [(build.arguments(dependency, names, contract, source), 1)]
             items = build.items(dependency, names, source)
@@ -252,7 +252,7 @@ class Outliner:
         most = [self.most(conversation, endpoint) for endpoint in run.endpoints]
         estimated = None
         if known:
-            executor.settle(run.before(), run)
+            executor.settle(run.before(early=False), run)
             estimated = conversation.room(conversation.render()).prompt
         prompt = past.prompt_tokens if estimated is None else round(estimated * past.counted_by_estimated)
         looked_at = self._prompts.setdefault(run.plan, [])

@@ -143,9 +143,11 @@ class _Loader:
             return Loaded(plan=None, problems=problems)
         if not parsed.program.uses:
             return Loaded(plan=Plan(program=parsed.program), problems=problems)
-        from runllm.project.wire import needs  # a file that stands alone needs none of it
+        from runllm.project.early import early  # a file that stands alone needs none of it
+        from runllm.project.wire import needs
 
-        return Loaded(plan=Plan(program=parsed.program, children=plans, needs=needs(parsed.program)), problems=problems)
+        first, others = early(parsed.program).blocks, needs(parsed.program)
+        return Loaded(plan=Plan(program=parsed.program, children=plans, needs=others, early=first), problems=problems)
 
     def child(self, dependency: Dependency, parent: str, folder: Path) -> tuple[Plan | None, list[Problem]]:
         """The plan of a dependency, and its problems, told at the entry that names it."""

@@ -17,6 +17,7 @@ from runllm.diagnostics import Problem, Span, clip, did_you_mean, pointer, steps
 from runllm.errors import TemplateError
 from runllm.program import Dependency, Program, Section, ValueTemplate
 from runllm.project.build import Place
+from runllm.project.early import early
 from runllm.project.flow import Flow, expression, flow, types_given
 from runllm.schema import (
     Fit,
@@ -81,7 +82,7 @@ def cycle_problems(program: Program, found: Mapping[str, frozenset[str]]) -> Ite
 
 
 def _mentioned(dependency: Dependency) -> Iterator[str]:
-    for section in sections(dependency).values():
+    for section in dependency.sections().values():
         try:
             found = template.references(section.text)
         except TemplateError:
@@ -91,18 +92,9 @@ def _mentioned(dependency: Dependency) -> Iterator[str]:
                 yield str(reference.path[1])
 
 
-def sections(dependency: Dependency) -> dict[str, Section]:
-    """Every text of the entry that may be a template, by its pointer in the entry."""
-    found = {f"/with{at}": section for at, section in dependency.arguments.sections.items()}
-    if dependency.for_each is not None:
-        found |= {f"/for_each{at}": section for at, section in dependency.for_each.sections.items()}
-    return found
-
-
 _LONGEST_VALUE = 60
 _AT_RUN_TIME = "It is checked when it runs; `validate --strict` refuses it."
 _NOT_HERE = {
-    "there is no `vars`": "`vars` come from `pre` blocks, which run after the apps that are used.",
     "there is no `item`": "`item` is what `for_each` runs over, and there is none here.",
     "there is no `index`": "`index` is the number of an item of `for_each`, and there is none here.",
 }
@@ -119,6 +111,10 @@ def wiring_problems(program: Program, children: Mapping[str, Program | None], sc
     """
     yield from cycle_problems(program, needs(program))
     before: Scope = {name: schema for name, schema in scope.items() if name != "vars"}
+    first = early(program)
+    yield from first.problems
+    if first.vars is not None:
+        before["vars"] = first.vars
     for dependency in program.uses:
         child, own = children.get(dependency.name), before
         if dependency.for_each is not None:
@@ -260,15 +256,14 @@ class _Wires:
             yield self.problem(f"{takes}; {what} is {described(given.schema)}{such}", span, "wiring")
 
     def unknowable(self, at: str) -> bool:
-        """Whether nothing can be said of a part: it is made of an app that is broken, or of `vars` and held when built.
+        """Whether nothing can be said of a part: it is made of an app that is broken, or of `vars`.
 
-        What `vars` hold no schema says; a built output is always held against its own.
+        What `vars` hold no schema says; what is made of them is always held against its own when it runs.
         """
-        built = self.template is self.program.output
         inside = [section for path, section in self.template.sections.items() if f"{path}/".startswith(f"{at}/")]
         roots = [reference.path[:2] for section in inside for reference in template.references(section.text)]
         return any(
-            (built and root[0] == "vars")
+            root[0] == "vars"
             or self.scope.get(".".join(map(str, root)), {}) is None
             or self.scope.get(str(root[0]), {}) is None
             for root in roots
