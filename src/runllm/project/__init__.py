@@ -1,7 +1,8 @@
 """From a path to a `Plan`: a file and those that it uses, each read once, wired and checked.
 
 `loading` reads them, `check` finds what is wrong with each, and what a run would be refused of its models, `wire` holds
-what flows between apps against the contracts it must fit, as `flow` types it, and `build` makes it when they run.
+what flows between apps against the contracts it must fit, as `flow` types it, `early` finds the blocks that come before
+them, and `build` makes it when they run.
 """
 
 from runllm.project.check import unpublished
