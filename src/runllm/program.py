@@ -212,6 +212,7 @@ class Program:
         params: chat-completion parameters, compatible spellings already translated.
         prompt: the user message.
         output: templates that build the output, None when the model gives it.
+        format: the version of the format that the file names; None where it names none.
         max_calls: the most calls of a run and of all that it uses.
         max_cost: the most US dollars of the same.
     """
@@ -237,9 +238,15 @@ class Program:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tags: tuple[str, ...] = ()
     recommended_models: tuple[str, ...] = ()
+    format: str | None = None
     max_calls: int | None = None
     max_cost: float | None = None
     project: Path | None = None
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it says that it is of format 0.1, and so means nothing of what is newer."""
+        return self.format == "0.1"
 
     @property
     def location(self) -> str:

@@ -320,3 +320,17 @@ def test_what_becomes_a_link_after_the_check_is_not_read(tmp_path: Path, what: s
             break
     assert outcomes == {"read", "refused"}
     assert not happened(), "no moment is left out"
+
+
+def test_blocks_that_build_on_two_each_are_followed_once(project: Path) -> None:
+    """There are 2 to the power of 60 ways from the entry to the first block."""
+    leaf(project, "a")
+    blocks = ["```rllm-python pre b0 inputs=input.text outputs=x0,y0\nx0 = y0 = text\n```"]
+    blocks += [
+        f"```rllm-python pre b{n + 1} inputs=vars.x{n},vars.y{n} outputs=x{n + 1},y{n + 1}\n```" for n in range(60)
+    ]
+    path = user(project, "top", "./a.rllm", fed='    with: {text: "{{ vars.x60 }}"}\n')
+    path.write_text(path.read_text(encoding="utf-8") + "\n".join(blocks), encoding="utf-8")
+    plan = projects.load(path, trust_python=True).plan
+    assert plan is not None
+    assert plan.early == {"d0": {f"b{n}" for n in range(61)}}

@@ -51,7 +51,9 @@ def project(case: dict[str, Any], folder: Path) -> Path:
     built = {"output": case["output"]} if "output" in case else LLM
     path = folder / "top.rllm"
     body = case.get("body", "" if "output" in case else "Say it.")
-    path.write_text(text({"name": "top", **HEAD, **contract, "uses": uses, **built}, body), encoding="utf-8")
+    path.write_text(
+        text({"name": "top", **case.get("top", {}), **HEAD, **contract, "uses": uses, **built}, body), encoding="utf-8"
+    )
     return path
 
 

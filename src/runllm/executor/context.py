@@ -69,7 +69,8 @@ class Context:
         self.began = self.runtime.wall()
         self.input_valid = False
         self.estimate: int | None = None
-        self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}, "run": tree.moment}
+        moment = {} if self.program.is_old else {"run": tree.moment}
+        self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}, **moment}
         self.children: tuple[ChildResult, ...] = ()
         self.warnings: list[str] = []
 

@@ -143,6 +143,7 @@ class _Parser:
             source=self.source,
             path=self.path,
             name=values["name"],
+            format=header.format,
             description=values.get("description", ""),
             version=values.get("version", NO_VERSION),
             author=values.get("author", ""),

@@ -7,6 +7,7 @@ warnings: whoever runs the file may name another model, or allow what it asks fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runllm import engines, moments, template, tokens
@@ -15,6 +16,7 @@ from runllm.errors import ModelNotFoundError, RunllmError
 from runllm.models.known import KNOWN, bare
 from runllm.notices import tell
 from runllm.parser import Parsed
+from runllm.parser.definition import FORMATS, TO_FORMAT_02
 from runllm.program import NO_VERSION, ModelSettings, Program, vars_schema
 from runllm.schema import Scope, object_of
 
@@ -49,7 +51,9 @@ def analyse(
         from runllm.project.wire import uses_scope  # a file that stands alone pays nothing for it
 
         uses = uses_scope(program.uses, children)
-    scope: Scope = {"input": parsed.input_schema, **uses, "vars": vars_schema(parsed.blocks), "run": moments.SCHEMA}
+    is_old = parsed.format == FORMATS[0]
+    moment: Scope = {} if is_old else {"run": moments.SCHEMA}
+    scope: Scope = {"input": parsed.input_schema, **uses, "vars": vars_schema(parsed.blocks), **moment}
     found = [*parsed.problems, *_template_problems(parsed, scope)]
     if program is not None:
         found += [*_window_problems(program), *_unsent_problems(program)]
@@ -61,7 +65,13 @@ def analyse(
             from runllm.blocks.check import block_problems  # likewise
 
             found += block_problems(program, scope, trusted=trust_python)
-    return in_order(found)
+    return in_order(map(_told_as_newer, found) if is_old else found)
+
+
+def _told_as_newer(problem: Problem) -> Problem:
+    """A problem of a file of format 0.1: of a name that only 0.2 has it says so."""
+    is_newer = problem.message.startswith("there is no `run` here")
+    return replace(problem, hint=f"`run` is of format 0.2. {TO_FORMAT_02}") if is_newer else problem
 
 
 def _template_problems(parsed: Parsed, scope: Scope) -> Iterator[Problem]:

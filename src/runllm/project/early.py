@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from runllm import template
 from runllm.diagnostics import Problem, Span, did_you_mean
 from runllm.errors import TemplateError
+from runllm.parser.definition import TO_FORMAT_02
 from runllm.program import Block, Dependency, Program
 from runllm.schema import Schema, object_of
 from runllm.values import frozen
 
+_KIND = "DependencyResolutionError"
 _LATE = "A block runs before the apps where it says by `inputs=` what it reads, and that is nothing of `uses`."
 
 
@@ -54,6 +56,7 @@ class _Search:
 
     def __init__(self, program: Program, dependency: Dependency) -> None:
         self.source = program.source
+        self.is_old = program.is_old
         self.dependency = dependency
         self.blocks = [block for block in program.blocks if block.phase == "pre"]
         self.asked: list[list[str]] = []
@@ -63,9 +66,13 @@ class _Search:
         """What stands against the paths that are read, each told where it is read."""
         for path, span in self.reads():
             self.asked.append(path)
+            if self.is_old:
+                said = "`vars` under `with` and `for_each` is of format 0.2"
+                yield Problem(message=said, keyword="version", kind=_KIND, span=span, hint=TO_FORMAT_02)
+                continue
             for said, way, hint in self.path(path, self.blocks, (f"dependency {self.dependency.name}",)):
                 message = f"{said}: {' → '.join(way)}"
-                yield Problem(message=message, keyword="vars", kind="DependencyResolutionError", span=span, hint=hint)
+                yield Problem(message=message, keyword="vars", kind=_KIND, span=span, hint=hint)
 
     def reads(self) -> Iterator[tuple[list[str], Span]]:
         """The paths under `vars` that the entry reads, as far as they are written, each with its place."""
