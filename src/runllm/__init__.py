@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         Message,
         Request,
         RunResult,
+        Skipped,
         Usage,
     )
     from runllm.routing import Options
@@ -70,7 +71,7 @@ _HOMES = {
     "executor": ("Preview",),
     "predict": ("Forecast",),
     "program": ("Plan", "Program"),
-    "results": ("Attempt", "ChildResult", "Completion", "Event", "Message", "Request", "RunResult", "Usage"),
+    "results": ("Attempt", "ChildResult", "Completion", "Event", "Message", "Request", "RunResult", "Skipped", "Usage"),
     "spending": ("Bounds", "Budget"),
     "notices": ("SettingsWarning",),
     "routing": ("Options",),
@@ -94,7 +95,8 @@ __all__ = [
     "OllamaModelMissingError", "Options", "OutputSchemaError", "ParseError", "Plan", "Preview", "Problem", "Program",
     "ProviderConnectionError", "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError",
     "Report", "Request", "RequestRefusedError", "RetryExhaustedError", "RunResult", "RunllmError", "Runtime",
-    "SettingsWarning", "Span", "StatsError", "TemplateError", "Usage", "__version__", "load", "run", "validate",
+    "SettingsWarning", "Skipped", "Span", "StatsError", "TemplateError", "Usage", "__version__", "load", "run",
+    "validate",
 ]  # fmt: skip
 
 

@@ -86,6 +86,7 @@ def _used(dependency: Dependency, plan: Plan, met: set[Plan]) -> dict[str, Any]:
         "name": dependency.name,
         "path": dependency.path,
         "for_each": _shown(over.value) if over else None,
+        "on_error": dependency.on_error if over else None,
         "for_each_from": _reads(over.sections.values()) if over else [],
         "with": _wires(dependency.arguments),
         "needs": sorted(plan.needs[dependency.name]),

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 Description: TypeAlias = "Mapping[str, Any]"
 _NOT_MERMAID = re.compile(r'[\x00-\x1f#&"<]')
+_FAILED = {"stop": "", "skip": ", without those that fail", "keep": ", null where it fails"}
 _WRITTEN = {"#": "#35;", "&": "&amp;", '"': "&quot;", "<": "&lt;"}
 
 
@@ -22,7 +23,7 @@ def _branches(app: Description, margin: str) -> Iterator[str]:
         last = number == len(uses) - 1
         inner = margin + ("   " if last else "│  ")
         child = used["app"]
-        times = f" for each of {used['for_each']}" if used["for_each"] else ""
+        times = f" for each of {used['for_each']}{_FAILED[used['on_error']]}" if used["for_each"] else ""
         branch = f"{margin}{'└─' if last else '├─'} {used['name']}"
         again = ", as above" if child["repeated"] else ""
         yield f"{branch} = {child['name']} {child['version']} ({used['path']}{again}){times}"

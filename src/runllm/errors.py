@@ -57,6 +57,7 @@ class RunllmError(Exception):
         exit_status: what the command line returns.
         hint: what to do about it, unless the raise knows better.
         retryable: whether the same call may succeed later, unchanged.
+        stops_all: whether every other run would fail with it as well, so that no list goes on without the one that did.
         result: of the run that failed with it, the `RunResult`, which names errors itself; None where none ran.
     """
 
@@ -64,6 +65,7 @@ class RunllmError(Exception):
     exit_status: ClassVar[int]
     hint: ClassVar[str]
     retryable: ClassVar[bool] = False
+    stops_all: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -248,6 +250,7 @@ class OllamaModelMissingError(RunllmError):
     code = "RLLM_010"
     exit_status = 8
     hint = "Pull the model with `ollama pull`, then run again."
+    stops_all = True
 
 
 class ProviderError(RunllmError):
@@ -265,6 +268,7 @@ class MissingCredentialError(RunllmError):
     code = "RLLM_012"
     exit_status = 7
     hint = "Set the named environment variable, or choose a local model with `--model local/smollm2-135m`."
+    stops_all = True
 
 
 class RateLimitError(ProviderError):
@@ -294,6 +298,7 @@ class AuthenticationError(ProviderError):
     code = "RLLM_016"
     hint = "Check the key in the named environment variable, and that it may use this model."
     retryable = False
+    stops_all = True
 
 
 class RequestRefusedError(ProviderError):
@@ -326,6 +331,7 @@ class ModelNotFoundError(RunllmError):
     code = "RLLM_020"
     exit_status = 8
     hint = "Check the model's spelling; `local/smollm2-135m` runs without a key or a server."
+    stops_all = True
 
 
 class EngineUnavailableError(RunllmError):
@@ -334,6 +340,7 @@ class EngineUnavailableError(RunllmError):
     code = "RLLM_021"
     exit_status = 8
     hint = "Install the extra that the message names."
+    stops_all = True
 
 
 class UsageError(RunllmError):
@@ -358,6 +365,7 @@ class InterruptedRunError(RunllmError):
     code = "RLLM_024"
     exit_status = 130
     hint = "Run again to start over; nothing was written."
+    stops_all = True
 
 
 class StatsError(RunllmError):
@@ -366,6 +374,7 @@ class StatsError(RunllmError):
     code = "RLLM_025"
     exit_status = 3
     hint = "Check the file that `runllm stats path` names; `--no-stats` runs without it."
+    stops_all = True
 
 
 class ConfigError(RunllmError):
@@ -374,6 +383,7 @@ class ConfigError(RunllmError):
     code = "RLLM_026"
     exit_status = 3
     hint = "Correct the marked setting; `runllm config` shows each one and where it comes from."
+    stops_all = True
 
 
 class NotAllowedError(RunllmError):
@@ -382,6 +392,7 @@ class NotAllowedError(RunllmError):
     code = "RLLM_027"
     exit_status = 7
     hint = "Allow it in your own settings if you trust the file; `docs/security.md` tells what a file may ask for."
+    stops_all = True
 
 
 class BudgetExceededError(RunllmError):
@@ -390,6 +401,7 @@ class BudgetExceededError(RunllmError):
     code = "RLLM_028"
     exit_status = 10
     hint = "Raise the bound that the message names, if you trust the file that much."
+    stops_all = True
 
 
 class InternalError(RunllmError):

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from runllm.diagnostics import Problem, Severity, Span
 from runllm.schema import Contract, Schema, object_of
 from runllm.values import frozen
 
+if TYPE_CHECKING:
+    from runllm.errors import RunllmError
+
 NO_VERSION = "0.0.0"
 """The version of an app whose file names none."""
 
 Phase = Literal["pre", "check", "post"]
+OnError = Literal["stop", "skip", "keep"]
 
 
 @lru_cache(maxsize=4)
@@ -141,6 +145,7 @@ class Dependency:
         path: its file, relative to this one.
         arguments: its input (`with`).
         for_each: the list it is run over, once for each item; None where it is run once.
+        on_error: what an item that fails does: it ends the run, is left out of the list, or is null in it.
         span: of its `name`.
         path_span: of its `path`.
     """
@@ -149,8 +154,18 @@ class Dependency:
     path: str
     arguments: ValueTemplate
     for_each: ValueTemplate | None = None
+    on_error: OnError = "stop"
     span: Span
     path_span: Span
+
+    def outlives(self, error: RunllmError) -> bool:
+        """Whether the other items of the list go on when one fails with this error."""
+        return self.on_error != "stop" and not error.stops_all
+
+    def without(self, failed: Collection[int], outputs: Sequence[Any]) -> list[Any]:
+        """The outputs of a list, of which those at `failed` are none."""
+        found = [None if index in failed else output for index, output in enumerate(outputs)]
+        return found if self.on_error == "keep" else [o for index, o in enumerate(found) if index not in failed]
 
     def sections(self) -> dict[str, Section]:
         """Every text of the entry that may be a template, by its pointer in the entry."""

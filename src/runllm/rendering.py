@@ -117,7 +117,8 @@ def as_json(value: Any) -> str:
 
 def event_line(event: Event, paint: Paint) -> str:
     """A step of a run, for the trace."""
-    tone = {"problem": "yellow", "warning": "yellow", "retry": "yellow", "failed": "red"}.get(event.step, "cyan")
+    noted = dict.fromkeys(("problem", "warning", "retry", "skipped"), "yellow")
+    tone = {**noted, "failed": "red"}.get(event.step, "cyan")
     where = paint(safe(" > ".join(event.trail)) + ": ", "dim") if event.trail else ""
     return f"{paint(f'{event.elapsed:8.3f} s', 'dim')} {paint(f'{event.step:<8}', tone)} {where}{safe(event.message)}"
 

@@ -188,8 +188,8 @@ class Event:
     """One step of a run, for a trace.
 
     Attributes:
-        step: `input`, `python`, `print`, `render`, `call`, `answer`, `repair`, `problem`, `retry`, `warning`,
-            `done` or `failed`.
+        step: `input`, `python`, `print`, `render`, `call`, `answer`, `repair`, `problem`, `retry`, `skipped`,
+            `warning`, `done` or `failed`.
         message: what happened, in one line.
         elapsed: seconds since the run began.
         trail: the names that lead from the app to the one it uses, in which this happened; empty for itself.
@@ -218,6 +218,21 @@ class ChildResult:
     result: RunResult
 
 
+@frozen
+class Skipped:
+    """An item of a `for_each` that failed, and without which the run went on.
+
+    Attributes:
+        name: what the app that runs over the list is called.
+        index: the item's place in the list, counted from 0.
+        error: why; its run is among the `children`, if it began.
+    """
+
+    name: str
+    index: int
+    error: RunllmError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunResult:
     """One run, whether it succeeded or not.
@@ -226,6 +241,7 @@ class RunResult:
         output: the JSON value that satisfies the output schema; None when the run failed.
         attempts: every call of the app itself, in order, failed ones included.
         children: the runs of the apps that it uses, in the order of the file.
+        skipped: the items of lists that failed, and without which it went on.
         latency: seconds from start to end of the run.
         error: why the run failed, None when it did not.
         app: name of the app.
@@ -242,6 +258,7 @@ class RunResult:
     output: Any
     attempts: tuple[Attempt, ...] = ()
     children: tuple[ChildResult, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     latency: float = 0.0
     error: RunllmError | None = None
     app: str = ""

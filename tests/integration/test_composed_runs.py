@@ -10,8 +10,9 @@ from tests.apps import at, leaf
 from tests.integration.provider import Provider, Received, Reply, answer, failure
 
 import runllm
-from runllm.errors import BudgetExceededError, ProviderError, PythonBlockExecutionError
+from runllm.errors import BudgetExceededError, ProviderError, PythonBlockExecutionError, RetryExhaustedError
 from runllm.runtime import Runtime
+from runllm.stats.store import Store
 from runllm.testing import FakeClock
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -219,3 +220,43 @@ def test_an_early_block_that_fails_ends_the_run_before_anything_is_paid_for(
 def test_a_budget_that_a_list_of_an_early_block_exceeds_ends_the_run_where_it_is_reached(early: runllm.App) -> None:
     with pytest.raises(BudgetExceededError):
         early.run({"text": "x y z"}, max_calls=2)
+
+
+SKIP = (
+    TOP.partition("uses:\n")[0]
+    + """uses:
+  - {name: a, path: ./a.rllm, for_each: "{{ vars.words }}", on_error: skip, with: {text: "{{ item }}"}}
+output: {a: "{{ uses.a | map(attribute='out') | join(' ') }}", b: "{{ uses.a | length }}!"}
+---
+```rllm-python pre inputs=input.text outputs=words
+words = text.split()
+```
+"""
+)
+
+
+def test_items_of_which_the_provider_makes_nothing_are_left_out_and_paid_for(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """One is never answered rightly, and one fails in a block."""
+    block = "```rllm-python check inputs=output.out\nassert 1 // len(out) < 9\n```\n"
+    (tmp_path / "a.rllm").write_text(leaf("a", llm=at(provider.base)) + block, encoding="utf-8")
+    (tmp_path / "top.rllm").write_text(SKIP, encoding="utf-8")
+
+    def reply(received: Received) -> Reply:
+        word = received.body["messages"][1]["content"].removeprefix("a: ")
+        answers = {"wrong": answer('{"no": 1}'), "empty": answer('{"out": ""}')}
+        return answers.get(word, answer(json.dumps({"out": word})))
+
+    provider.script(Reply(body=lambda received: reply(received).body(received)))
+    with Runtime(sleep=lambda _: None, jitter=lambda: 0.0, store=Store(tmp_path / "stats.db")) as runtime:
+        app = runllm.load(tmp_path / "top.rllm", runtime=runtime, stats=True)
+        result = app.run({"text": "x wrong y empty"})
+        (row,) = runtime.store.runs()
+    assert result.output == {"a": "x y", "b": "2!"}
+    assert [(one.index, type(one.error)) for one in result.skipped] == [
+        (1, RetryExhaustedError), (3, PythonBlockExecutionError),
+    ]  # fmt: skip
+    assert result.usage.prompt_tokens == 11 * (1 + 3 + 1 + 1)
+    assert result.warnings[0].startswith("2 of 4 items of `a` failed and were left out: no valid answer in 3 attempts")
+    assert (row.skipped, row.error_code) == (2, None)

@@ -205,6 +205,12 @@ def test_the_figures_of_good_bad_and_failed_runs(store: Store) -> None:
     assert total.violations == (("type /score", 3), ("required /summary", 2))
 
 
+def test_items_of_lists_that_were_skipped_are_counted_with_those_of_the_apps_that_are_used(store: Store) -> None:
+    store.record(run(skipped=2, children=(run(child_name="a", skipped=1),)))
+    assert store.summary().total.skipped == 3
+    assert store.runs()[0].skipped == 2
+
+
 def test_an_empty_store_has_figures_too(store: Store) -> None:
     found = store.summary()
     assert (found.total.runs, found.total.latency_p50, found.total.cost, found.total.violation) == (0, None, None, None)

@@ -42,7 +42,7 @@ def project(case: dict[str, Any], folder: Path) -> Path:
         keys = {"name": name, **HEAD, **contract, **LLM}
         (folder / f"{name}.rllm").write_text(text(keys, "Say something."), encoding="utf-8")
         uses.append({"name": name, "path": f"./{name}.rllm"})
-    uses[-1] |= {key: case[key] for key in ("for_each", "with") if key in case}
+    uses[-1] |= {key: case[key] for key in ("for_each", "on_error", "with") if key in case}
     taken = case.get("input", {"properties": {}})
     contract = {
         "input_schema": schema(taken["properties"], taken.get("optional", ()), **taken.get("more", {})),

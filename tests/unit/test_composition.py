@@ -9,13 +9,20 @@ import pytest
 import runllm
 from runllm.engines.base import Engine
 from runllm.errors import (
+    AuthenticationError,
+    BudgetExceededError,
     DependencyResolutionError,
+    EngineUnavailableError,
     InputSchemaError,
     InterruptedRunError,
     MissingCredentialError,
+    ModelNotFoundError,
+    NotAllowedError,
     OutputSchemaError,
     ProviderError,
     RetryExhaustedError,
+    RunllmError,
+    TemplateError,
 )
 from runllm.results import Completion, Endpoint, Event, Request, Usage
 from runllm.runtime import Runtime
@@ -555,3 +562,152 @@ def test_cancelling_an_async_run_ends_its_calls(tmp_path: Path) -> None:
     asyncio.run(cancel())
     assert engine.asked == ["a"]
     assert engine.under_way == 0
+
+
+# --- lists that go on without an item ---------------------------------------------------------------
+
+
+def each(
+    on_error: str, items: str = "[a, b, bad, c, bad]", given: str = "{{ item }}", output: str = "{{ uses.parts }}"
+):
+    """A project whose app runs over a list, and fails for `bad` in all its attempts."""
+    how = f'for_each: {items}\n    on_error: {on_error}\n    with: {{text: "{given}"}}'
+    return {"part": leaf("part"), "top": parent(use("parts", "part", how), output=f'{{all: "{output}"}}')}
+
+
+def spoken(request: Request) -> object:
+    """What `part` answers: the word that it is asked for, and nothing that fits for one that is bad."""
+    word = request.messages[1].content.removeprefix("part: ")
+    return {"no": 1} if word == "bad" else {"out": word}
+
+
+@pytest.mark.parametrize(
+    ("on_error", "kept", "said"),
+    [("skip", ["a", "b", "c"], "were left out"), ("keep", ["a", "b", None, "c", None], "are null")],
+)
+def test_a_list_goes_on_without_the_items_that_fail(go, on_error: str, kept: list, said: str) -> None:
+    events: list[Event] = []
+    result = go(each(on_error), Answers({"part": spoken}), listener=events.append)
+    assert [one and one["out"] for one in result.output["all"]] == kept
+    assert [(one.name, one.index, type(one.error)) for one in result.skipped] == [
+        ("parts", index, RetryExhaustedError) for index in (2, 4)
+    ]
+    assert [(child.index, child.result.error is None) for child in result.children] == [
+        (0, True), (1, True), (2, False), (3, True), (4, False),
+    ]  # fmt: skip
+    assert result.usage.prompt_tokens == 60  # three that were answered, and three attempts of the one that is shared
+    assert result.cost == 3.0
+    (warning,) = result.warnings
+    assert warning.startswith(f"2 of 5 items of `parts` failed and {said}: no valid answer in 3 attempts")
+    told = [event.message.partition(":")[0] for event in events if event.step == "skipped"]
+    assert sorted(told) == ["parts[2]", "parts[4]"]
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip", "keep"])
+def test_an_input_that_cannot_be_made_is_a_failure_of_its_item(go, on_error: str) -> None:
+    files = each(on_error, items="[1, 0, 2]", given="{{ 6 // item }}!")
+    engine = Answers({"part": spoken})
+    if on_error == "stop":
+        with pytest.raises(TemplateError, match=r"top\.rllm:\d+: "):
+            go(files, engine)
+        return
+    result = go(files, engine)
+    assert [one and one["out"] for one in result.output["all"]] == ["6!", *([None] if on_error == "keep" else []), "3!"]
+    assert [(one.index, type(one.error)) for one in result.skipped] == [(1, TemplateError)]
+    assert [child.index for child in result.children] == [0, 2]
+
+
+def test_a_list_of_which_every_item_fails_is_empty_and_what_waits_for_it_runs(go) -> None:
+    files = each("skip", items="[0, 0]", given="{{ 6 // item }}!")
+    after = use("after", "part", 'with: {text: "{{ uses.parts | length }}."}')
+    files["top"] = files["top"].replace("output: ", after + "output: ")
+    result = go(files, Answers({"part": spoken}))
+    assert result.output == {"all": []}
+    assert result.warnings == (f"2 of 2 items of `parts` failed and were left out: {result.skipped[0].error.message}",)
+    assert [child.result.output for child in result.children] == [{"out": "0."}]
+
+
+def test_what_follows_gets_the_list_without_them(go) -> None:
+    how = 'for_each: "{{ uses.parts }}"\n    with: {text: "{{ item.out }}{{ index }}"}'
+    files = each("skip", output="{{ uses.again }}")
+    files["top"] = files["top"].replace("output: ", use("again", "part", how) + "output: ")
+    result = go(files, Answers({"part": spoken}))
+    assert [one["out"] for one in result.output["all"]] == ["a1", "b2", "c3"]
+
+
+def test_an_input_that_is_refused_is_a_failure_of_its_item(go) -> None:
+    files = each("skip", items="[a, abcd, b]")
+    files["part"] = leaf("part", given=TEXT.replace("{type: string}", "{type: string, maxLength: 3}"))
+    result = go(files, Answers({"part": spoken}))
+    assert [one["out"] for one in result.output["all"]] == ["a", "b"]
+    assert isinstance(result.skipped[0].error, InputSchemaError)
+    assert result.warnings[0].startswith("1 of 3 items of `parts` failed and was left out: the input does not fit")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MissingCredentialError("no key"), AuthenticationError("a wrong key"), EngineUnavailableError("no engine"),
+        ModelNotFoundError("no model"), NotAllowedError("no address"), BudgetExceededError("too much"),
+    ],
+)  # fmt: skip
+def test_what_would_stop_every_item_stops_the_run(go, error: RunllmError) -> None:
+    engine = Answers({"part": lambda request: error if "bad" in request.messages[1].content else {"out": "x"}})
+    files = each("skip")
+    files["part"] = files["part"].replace("{model: openai/m}", "{model: openai/m, num_retries: 0}")
+    with pytest.raises(type(error)) as caught:
+        go(files, engine)
+    assert caught.value.trail[:2] in {("top", "parts[2]"), ("top", "parts[4]")}
+    assert caught.value.result.skipped == ()
+
+
+def test_a_budget_that_is_used_up_stops_the_run_however_deep(go) -> None:
+    files = each("skip", items="[a, b, c]")
+    files["deep"] = files.pop("part").replace("name: part", "name: deep")
+    files["part"] = parent(use("d", "deep"), output='{out: "{{ uses.d.out }}"}', schema=OPEN, name="part")
+    with pytest.raises(BudgetExceededError):
+        go(files, Answers({"part": lambda _: {"no": 1}}), max_calls=7)
+
+
+def test_a_provider_that_is_down_for_one_item_is_that_items_failure(go) -> None:
+    files = each("skip", items="[a, bad]")
+    files["part"] = files["part"].replace("{model: openai/m}", "{model: openai/m, num_retries: 0}")
+    engine = Answers({"part": lambda r: ProviderError("down") if "bad" in r.messages[1].content else {"out": "x"}})
+    assert go(files, engine).output == {"all": [{"out": "x"}]}
+
+
+def test_without_a_word_the_first_failure_ends_the_run(go) -> None:
+    files = each("skip")
+    files["top"] = files["top"].replace("    on_error: skip\n", "")
+    with pytest.raises(RetryExhaustedError) as caught:
+        go(files, Answers({"part": spoken}))
+    assert caught.value.result.skipped == ()
+
+
+def test_cancelling_a_list_that_goes_on_skips_nothing(tmp_path: Path) -> None:
+    engine = Answers({"part": spoken}, {"part": 30.0})
+    for name, text in each("skip").items():
+        (tmp_path / f"{name}.rllm").write_text(text, encoding="utf-8")
+    events: list[Event] = []
+    app = runllm.load(tmp_path / "top.rllm", runtime=Runtime(engine=engine), listener=events.append)
+
+    async def cancel() -> None:
+        task = asyncio.create_task(app.arun({"text": "t"}))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert "skipped" not in {event.step for event in events}
+    assert engine.under_way == 0
+
+
+def test_a_preview_names_the_items_that_fail_already(tmp_path: Path) -> None:
+    files = each("skip", items="[a, abcd, b]")
+    files["part"] = leaf("part", given=TEXT.replace("{type: string}", "{type: string, maxLength: 3}"))
+    for name, text in files.items():
+        (tmp_path / f"{name}.rllm").write_text(text, encoding="utf-8")
+    found = runllm.load(tmp_path / "top.rllm", runtime=Runtime(engine=ScriptedEngine([]))).preview({"text": "t"})
+    assert list(found.children) == ["parts[0]", "parts[2]"]
+    assert [(one.name, one.index, type(one.error)) for one in found.skipped] == [("parts", 1, InputSchemaError)]

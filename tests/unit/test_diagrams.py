@@ -23,8 +23,10 @@ def wire(name: str, value: str) -> dict[str, Any]:
     return {"name": name, "value": value, "from": [value]}
 
 
-def use(name: str, child: dict[str, Any], *wires: dict[str, Any], over: str | None = None) -> dict[str, Any]:
-    each = {"for_each": over, "for_each_from": [over] if over else []}
+def use(
+    name: str, child: dict[str, Any], *wires: dict[str, Any], over: str | None = None, on_error: str = "stop"
+) -> dict[str, Any]:
+    each = {"for_each": over, "on_error": on_error, "for_each_from": [over] if over else []}
     return {"name": name, "path": f"./{child['name']}.rllm", "with": list(wires), "app": child, **each}
 
 
@@ -100,3 +102,11 @@ def test_a_tree_shows_what_is_used_below_what_uses_it() -> None:
         "      (text: string) → ()",
         "      text ← item",
     ]
+
+
+@pytest.mark.parametrize(
+    ("on_error", "said"), [("stop", ""), ("skip", ", without those that fail"), ("keep", ", null where it fails")]
+)
+def test_a_tree_says_what_becomes_of_an_item_that_fails(on_error: str, said: str) -> None:
+    line, *_ = tree(app("top", use("a", app("leaf"), over="input.all", on_error=on_error)))
+    assert line == f"└─ a = leaf 1.0.0 (./leaf.rllm) for each of input.all{said}"

@@ -9,7 +9,7 @@ from tests.apps import leaf
 
 import runllm
 from runllm.engines.base import Price, flat
-from runllm.errors import InputSchemaError, TemplateError
+from runllm.errors import InputSchemaError, RunllmError, TemplateError
 from runllm.predict import Basis, Forecast
 from runllm.results import Endpoint
 from runllm.runtime import Runtime
@@ -220,6 +220,35 @@ def test_a_list_that_an_early_block_makes_is_known_before(project) -> None:
     body = "```rllm-python pre inputs=input.text outputs=words\nwords = text.split()\n```\n"
     assert project(each, {"text": "b c d c"}, body=body).parts[0].times == 3
     assert project(each, None, body=body).parts[0].times == 1
+
+
+@pytest.mark.parametrize(("given", "times"), [("{{ item }}", 2), ("{{ 6 // (item | length) }}!", 2)])
+def test_items_that_surely_fail_are_not_counted_where_the_others_go_on(project, given: str, times: int) -> None:
+    """One is refused by the app, one cannot be made."""
+    recorded(project, "a", [2.0] * 8)
+    narrow = leaf("narrow", params="{max_tokens: 100}")
+    narrow = narrow.replace("{text: {type: string}}", "{text: {type: string, minLength: 1}}")
+    (project.folder / "narrow.rllm").write_text(narrow, encoding="utf-8")
+    each = EACH.replace("{{ item }}", given).replace("./a.rllm", "./narrow.rllm")
+    skipping = each.replace("with:", "on_error: skip, with:")
+    assert project(skipping, {"list": ["b", "", "dd"]}).parts[0].times == times
+    with pytest.raises(RunllmError):
+        project(each, {"list": ["b", "", "dd"]})
+
+
+@pytest.mark.parametrize(("on_error", "times"), [("skip", 2), ("keep", 3)])
+def test_what_an_app_without_a_model_gives_of_the_items_that_do_not_fail_is_known_before(
+    project, on_error: str, times: int
+) -> None:
+    (project.folder / "divides.rllm").write_text(
+        TOP.replace("uses:\nUSES\n", "").replace("{{ uses.a }}", "{{ 6 // (input.text | length) }}"), encoding="utf-8"
+    )
+    uses = (
+        EACH.replace("name: a", "name: s").replace("./a.rllm", f"./divides.rllm, on_error: {on_error}") + "\n"
+        + EACH.replace("input.list", "uses.s").replace("{{ item }}", "{{ item }}!")
+    )  # fmt: skip
+    recorded(project, "a", [2.0] * 8)
+    assert project(uses, {"list": ["b", "", "dd"]}).parts[0].times == times
 
 
 def test_the_moment_of_the_run_is_known_before(project) -> None:

@@ -33,14 +33,14 @@ SOME = Figures(
     judged=38, first_compliance=71.0, final_compliance=94.5, latency_average=1.5, latency_p50=1.25, latency_p95=4.5,
     asked=52, retries=13, answered=50, prompt_average=412.0, completion_average=96.0, completion_max=512,
     prompt_tokens=20_600, completion_tokens=4_800, cached_tokens=1_000, reasoning_tokens=70,
-    ms_per_1k_tokens=2410.4, cost=0.36, unpriced=0, violations=(("required /summary", 9), ("type /score", 2)),
+    ms_per_1k_tokens=2410.4, cost=0.36, unpriced=0, skipped=0, violations=(("required /summary", 9), ("type /score", 2)),
 )  # fmt: skip
 OTHER = replace(SOME, runs=30, first_compliance=88.0, final_compliance=92.0, latency_p50=0.8, cost=0.9, retries=4)
 NONE = Figures(
     runs=0, succeeded=0, failed=0, errors=(), input_compliance=None, judged=0, first_compliance=None,
     final_compliance=None, latency_average=None, latency_p50=None, latency_p95=None, asked=0, retries=0, answered=0,
     prompt_average=None, completion_average=None, completion_max=0, prompt_tokens=0, completion_tokens=0,
-    cached_tokens=0, reasoning_tokens=0, ms_per_1k_tokens=None, cost=None, unpriced=0, violations=(),
+    cached_tokens=0, reasoning_tokens=0, ms_per_1k_tokens=None, cost=None, unpriced=0, skipped=0, violations=(),
 )  # fmt: skip
 
 
@@ -175,6 +175,13 @@ def test_the_words_of_others_cannot_steer_the_terminal_or_show_a_secret() -> Non
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e\udcff]", text)
     assert SECRET not in text
     assert text.count("[redacted]") >= 4
+
+
+def test_items_that_were_skipped_are_told_where_there_are_any() -> None:
+    found = summary({"openai/m": SOME}, total=replace(SOME, skipped=3))
+    assert "40 · 36 succeeded · 4 failed · 3 items of lists skipped" in table(found)
+    assert "36 succeeded, 4 failed; 3 items of lists skipped" in as_page(found, "summary.rllm", 1_700_100_000.0)
+    assert "skipped" not in table(TWO)
 
 
 # --- programs ----------------------------------------------------------------------------------

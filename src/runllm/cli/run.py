@@ -216,6 +216,8 @@ def _preview(found: Preview, way: str = "", shown_at: dict[int, str] | None = No
         shown["model"] = None  # it calls none
     if found.waits_for:
         shown["waits_for"] = list(found.waits_for)
+    if found.skipped:
+        shown["skipped"] = {f"{one.name}[{one.index}]": one.error.message for one in found.skipped}
     if found.children:
         shown["uses"] = {
             name: _preview(child, f"{way} > {name}" if way else name, shown_at)

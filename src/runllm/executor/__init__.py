@@ -18,7 +18,7 @@ from runllm.executor.driver import adrive, drive, drive_tree
 from runllm.executor.effects import Effect
 from runllm.executor.talk import Conversation
 from runllm.program import Plan
-from runllm.results import Request, RunResult, Usage
+from runllm.results import Request, RunResult, Skipped, Usage
 from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.tokens import Room
@@ -43,6 +43,7 @@ class Preview:
         cost: US dollars of its prompt, and of an answer as long as `tokens` has it; None where the price is not known.
         waits_for: the apps whose output the request is made of.
         children: the same for the apps that it uses.
+        skipped: the items of lists that fail already, and without which the run goes on.
     """
 
     request: Request | None = None
@@ -50,6 +51,7 @@ class Preview:
     cost: tuple[float, float] | None = None
     waits_for: tuple[str, ...] = ()
     children: Mapping[str, Preview] = field(default_factory=dict[str, "Preview"])
+    skipped: tuple[Skipped, ...] = ()
 
 
 def run(plan: Plan, given: Any, options: Options, runtime: Runtime) -> RunResult:
@@ -121,17 +123,18 @@ class _Previews:
                 previews[name] = Preview(waits_for=tuple(sorted(needs)))
                 continue
             for job in children.jobs(name):
-                previews[job.label] = self.of_child(one, job)
+                try:
+                    previews[job.label] = self.of_child(one, job)
+                except RunllmError as error:
+                    if not children.goes_on(job.name, job.index, error):
+                        raise error.within(job.label) from None
         waits_for = () if one.program.output is not None else tuple(one.plan.children)
-        return Preview(waits_for=waits_for, children=previews)
+        return Preview(waits_for=waits_for, children=previews, skipped=tuple(children.skipped))
 
     def of_child(self, one: Run, job: Job) -> Preview:
         child = one.plan.children[job.name]
-        try:
-            same, held = key(child, job.given)
-            if same not in self.made:
-                self.tree.outside.budget.begin(held)
-                self.made[same] = self.of(Run(child, self.tree, (*one.trail, job.label)), job.given)
-            return self.made[same]
-        except RunllmError as error:
-            raise error.within(job.label) from None
+        same, held = key(child, job.given)
+        if same not in self.made:
+            self.tree.outside.budget.begin(held)
+            self.made[same] = self.of(Run(child, self.tree, (*one.trail, job.label)), job.given)
+        return self.made[same]

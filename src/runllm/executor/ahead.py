@@ -134,15 +134,16 @@ def _below(plan: Plan, given: Any, moment: Mapping[str, str]) -> Iterator[tuple[
     for dependency in plan.program.uses:
         child = plan.children[dependency.name]
         waits = plan.needs[dependency.name] or plan.early.get(dependency.name)
-        try:
-            items: list[Any] | None = [None]
-            if dependency.for_each is not None:
-                items = _constant(plan, dependency, {} if waits else names)
-            for index, item in enumerate(items or ()):
-                each = names if dependency.for_each is None else {**names, "item": item, "index": index + 1}
+        items: list[Any] | None = [None]
+        if dependency.for_each is not None:
+            items = _constant(plan, dependency, {} if waits else names)
+        for index, item in enumerate(items or ()):
+            each = names if dependency.for_each is None else {**names, "item": item, "index": index + 1}
+            try:
                 yield child, _given(plan, dependency, each) if known and not waits else UNKNOWN
-        except RunllmError:  # the run will say so
-            continue
+            except RunllmError as error:  # the run will say so
+                if not dependency.outlives(error):
+                    break
 
 
 def _given(plan: Plan, dependency: Dependency, names: Mapping[str, Any]) -> Any:

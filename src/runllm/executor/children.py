@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -13,7 +13,7 @@ from runllm.executor.context import Context
 from runllm.executor.effects import Effect, Start, Steps, Stop, Wait
 from runllm.program import Dependency, Plan
 from runllm.project import build
-from runllm.results import ChildResult
+from runllm.results import ChildResult, Skipped
 from runllm.values import frozen
 
 
@@ -36,15 +36,18 @@ class Children:
 
     Attributes:
         results: of every run that was started, failed and stopped ones included.
+        skipped: the items of lists that failed, and without which it goes on.
     """
 
     def __init__(self, run: Context, begin: Callable[[Plan, Job], Steps]) -> None:
         """Prepare those of a run whose input has been accepted; `begin` gives the steps of one of them."""
         self._begin_run = begin
+        self._run = run
         self.plan = run.plan
         self.tree = run.tree
         self.names = run.names
         self.results: list[ChildResult] = []
+        self.skipped: list[Skipped] = []
         self.outputs: dict[str, Any] = {}
         self._dependencies = {dependency.name: dependency for dependency in self.plan.program.uses}
         self._missing: dict[str, int] = {}  # how many runs of a dependency have not ended
@@ -63,14 +66,12 @@ class Children:
             while order.is_active():
                 for name in order.get_ready():
                     queue.append(self.jobs(name))
-                    if not self._missing[name]:
-                        order.done(name)
                 yield from self.begin(queue)
                 if self._under_way:
                     ended: ChildResult = yield Wait()
                     self._under_way -= 1
-                    if self.take(ended):
-                        order.done(ended.name)
+                    self.take(ended)
+                order.done(*self.finished())
         except RunllmError:
             self.results += yield Stop()
             raise
@@ -104,9 +105,19 @@ class Children:
         items = build.items(dependency, names, self.plan.program.source)
         self._missing[name] = len(items)
         self.outputs[name] = [None] * len(items)
-        return (
-            self.job(dependency, index, {**names, "item": item, "index": index + 1}) for index, item in enumerate(items)
-        )
+        return self.each(dependency, items, names)
+
+    def each(self, dependency: Dependency, items: Sequence[Any], names: Mapping[str, Any]) -> Iterator[Job]:
+        """The runs over a list, without those whose input cannot be made where it goes on without them."""
+        for index, item in enumerate(items):
+            try:
+                job = self.job(dependency, index, {**names, "item": item, "index": index + 1})
+            except RunllmError as error:
+                if not self.goes_on(dependency.name, index, error):
+                    raise
+                self._missing[dependency.name] -= 1
+            else:
+                yield job
 
     def job(self, dependency: Dependency, index: int | None, names: Mapping[str, Any]) -> Job:
         """One run, for one item of a list where there is one."""
@@ -126,24 +137,58 @@ class Children:
         steps = self._begin_run(child, job)
         return Start(name=job.name, index=job.index, key=same, steps=steps)
 
-    def take(self, ended: ChildResult) -> bool:
-        """Keep a result; says whether it was the last of its dependency.
+    def take(self, ended: ChildResult) -> None:
+        """Keep a result.
 
         Raises:
-            RunllmError: the run failed.
+            RunllmError: the run failed, and nothing goes on without it.
         """
         self.results.append(ended)
         name, index, error = ended.name, ended.index, ended.result.error
-        if error is not None:
+        if error is not None and not self.goes_on(name, index, error):
             raise error.within(name if index is None else f"{name}[{index}]")
         if index is None:
             self.outputs[name] = ended.result.output
         else:
             self.outputs[name][index] = ended.result.output
         self._missing[name] -= 1
-        return not self._missing[name]
 
-    def in_order(self) -> tuple[ChildResult, ...]:
-        """The results in the order of the file, and of each list."""
+    def goes_on(self, name: str, index: int | None, error: RunllmError) -> bool:
+        """Whether the others of a list go on when an item fails with this error; if so, it is noted."""
+        if index is None or not self._dependencies[name].outlives(error):
+            return False
+        self.skipped.append(Skipped(name=name, index=index, error=error))
+        self._run.tell("skipped", f"{name}[{index}]: {error.message}")
+        return True
+
+    def finished(self) -> list[str]:
+        """The dependencies whose last run has ended since this was asked; their lists are whole."""
+        names = [name for name, missing in self._missing.items() if not missing]
+        for name in names:
+            del self._missing[name]
+            failed = {one.index: one.error for one in self.skipped if one.name == name}
+            if failed:
+                self.close(self._dependencies[name], failed)
+        return names
+
+    def close(self, dependency: Dependency, failed: Mapping[int, RunllmError]) -> None:
+        """Take the items that failed out of a list, and say so once."""
+        outputs = self.outputs[dependency.name]
+        said = f"{len(failed)} of {len(outputs)} items of `{dependency.name}` failed and {_went(dependency, failed)}"
+        self._run.warn(f"{said}: {failed[min(failed)].message}")
+        self.outputs[dependency.name] = dependency.without(failed, outputs)
+
+    def in_order(self) -> tuple[tuple[ChildResult, ...], tuple[Skipped, ...]]:
+        """The results, and what was skipped, in the order of the file and of each list."""
         places = {name: place for place, name in enumerate(self._dependencies)}
-        return tuple(sorted(self.results, key=lambda child: (places[child.name], child.index or 0)))
+
+        def place(one: ChildResult | Skipped) -> tuple[int, int]:
+            return places[one.name], one.index or 0
+
+        return tuple(sorted(self.results, key=place)), tuple(sorted(self.skipped, key=place))
+
+
+def _went(dependency: Dependency, failed: Collection[int]) -> str:
+    """What became of the items that failed."""
+    one, more = {"skip": ("was left out", "were left out"), "keep": ("is null", "are null")}[dependency.on_error]
+    return one if len(failed) == 1 else more

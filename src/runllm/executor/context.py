@@ -14,7 +14,7 @@ from runllm.executor import ahead
 from runllm.executor.driver import Outside
 from runllm.executor.effects import Effect, Work
 from runllm.program import Plan
-from runllm.results import ChildResult, Endpoint, Event
+from runllm.results import ChildResult, Endpoint, Event, Skipped
 from runllm.routing import Limits, Options, endpoints, limits
 from runllm.runtime import Runtime
 from runllm.values import frozen
@@ -72,6 +72,7 @@ class Context:
         moment = {} if self.program.is_old else {"run": tree.moment}
         self.names: dict[str, Any] = {"input": {}, "uses": {}, "vars": {}, **moment}
         self.children: tuple[ChildResult, ...] = ()
+        self.skipped: tuple[Skipped, ...] = ()
         self.warnings: list[str] = []
 
     @property

@@ -178,7 +178,7 @@ class Run(Context):
         try:
             self.names["uses"] = yield from children.run()
         finally:
-            self.children = children.in_order()
+            self.children, self.skipped = children.in_order()
 
     def begin(self, plan: Plan, job: Job) -> Steps:
         """The steps of the run of a dependency."""
@@ -231,6 +231,7 @@ class Run(Context):
             output=outcome.value,
             attempts=outcome.attempts,
             children=self.children,
+            skipped=self.skipped,
             latency=self.runtime.now() - self.started,
             error=outcome.error,
             app=self.program.name,

@@ -266,12 +266,19 @@ class _Checker:
             if entry["name"] in seen:
                 message, kind = f"a dependency is named `{entry['name']}` already", "DependencyResolutionError"
                 self.report(message, f"/uses/{index}/name", keyword="unique", kind=kind)
+            if "on_error" in entry and "for_each" not in entry:
+                message, hint = "`on_error` says what becomes of an item, and there is no `for_each`", "Take it out."
+                self.report(message, f"/uses/{index}", key="on_error", keyword="on_error", hint=hint)
             seen.add(entry["name"])
 
 
 def _newer(values: dict[str, Any]) -> Iterator[tuple[str, str | None, str]]:
     """What a frontmatter says that only format 0.2 has: the JSON Pointer, the key there, and how it is called."""
     yield from (("", key, f"`{key}`") for key in ("input", "returns", "max_calls", "max_cost") if key in values)
+    uses = values.get("uses")
+    for index, entry in enumerate(cast("list[Any]", uses) if isinstance(uses, list) else ()):
+        if isinstance(entry, dict) and "on_error" in entry:
+            yield f"/uses/{index}", "on_error", "`on_error`"
     if isinstance(values.get("llm"), str):
         yield "/llm", None, "`llm` without a mapping"
     if "output" in values and not isinstance(values["output"], dict):

@@ -80,6 +80,7 @@ class Frontmatter:
                 path=entry["path"],
                 arguments=self.value_template(f"/uses/{index}/with"),
                 for_each=self.value_template(f"/uses/{index}/for_each") if "for_each" in entry else None,
+                on_error=entry.get("on_error", "stop"),
                 span=self.span(f"/uses/{index}/name"),
                 path_span=self.span(f"/uses/{index}/path"),
             )

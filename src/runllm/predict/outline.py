@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from runllm import engines, executor, tokens
 from runllm.engines.base import Price
@@ -21,6 +21,9 @@ from runllm.results import DEFAULT_CONCURRENCY, Endpoint
 from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.values import frozen
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 LOOKED = 50
 """Runs of an app that are looked at one by one; further ones are taken to be like those whose input is not known."""
@@ -197,7 +200,8 @@ class Outliner:
                 if child.is_free():
                     outputs[name] = self.output(child, dependency, inputs)
                 else:
-                    outlines[name] = tuple((self.app(child, one, here), times) for one, times in inputs)
+                    made = _going_on(dependency, inputs, lambda one: (self.app(child, one[0], here), one[1]))  # noqa: B023 - called at once
+                    outlines[name] = tuple(made)
             except StatsError:  # not the app's failure
                 raise
             except RunllmError as error:
@@ -221,8 +225,8 @@ class Outliner:
             each = [{**names, "item": item, "index": index} for index, item in enumerate(items[:LOOKED], start=1)]
             seen = {hash(json.dumps(item, default=str)) for item in items[:LOOKED]}
             rest = {hash(json.dumps(item, default=str)) for item in items[LOOKED:]} - seen
-            made = [(build.arguments(dependency, one, contract, source), 1) for one in each]
-            return [*made, (UNKNOWN, len(rest))] if rest else made
+            made = _going_on(dependency, each, lambda one: (build.arguments(dependency, one, contract, source), 1))
+            return [*made, *([(UNKNOWN, len(rest))] if rest else [])]
         if dependency.for_each is None:
             return [(UNKNOWN, 1)]
         self.bounded = False
@@ -236,10 +240,11 @@ class Outliner:
         if any(one is UNKNOWN for one, _ in inputs):
             return UNKNOWN
         results = [executor.run(child, one, self.options, self.runtime) for one, _ in inputs]
-        failed = next((result.error for result in results if result.error), None)
-        if failed is not None:
-            raise failed
-        given = [result.output for result in results]
+        failed = {index: result.error for index, result in enumerate(results) if result.error}
+        for error in failed.values():
+            if not dependency.outlives(error):
+                raise error
+        given = dependency.without(failed, [result.output for result in results])
         return given[0] if dependency.for_each is None else given
 
     # --- the calls of one app ----------------------------------------------------------------------
@@ -280,6 +285,22 @@ class Outliner:
             return 0.0 if price and not price.most(1 << 20, 1 << 20) else None
         longest = tokens.longest_answer(conversation.program.params) or window
         return price.most(window, longest, conversation.asking(()).service)
+
+
+def _going_on(dependency: Dependency, given: Iterable[T], make: Callable[[T], R]) -> Iterator[R]:
+    """What is made of each, without those that fail where the others go on.
+
+    Raises:
+        RunllmError: of one without which they do not.
+    """
+    for one in given:
+        try:
+            found = make(one)
+        except RunllmError as error:
+            if not dependency.outlives(error):
+                raise
+        else:
+            yield found
 
 
 def _identity(plan: Plan) -> str:

@@ -42,7 +42,7 @@ from runllm.schema import (
 
 
 def uses_scope(uses: Sequence[Dependency], children: Mapping[str, Program | None]) -> Scope:
-    """What `uses.NAME` holds for each dependency: its output, or under `for_each` the list of its outputs.
+    """What `uses.NAME` holds for each dependency: its output, or under `for_each` the list of its outputs, maybe null.
 
     Args:
         uses: the dependencies of a file.
@@ -58,7 +58,8 @@ def _given(dependency: Dependency, child: Program | None) -> Schema | None:
     if dependency.for_each is None:
         return output
     (item,), definitions = side_by_side([output])
-    return {"type": "array", "items": item, **definitions}
+    kept = {"anyOf": [item, {"type": "null"}]} if dependency.on_error == "keep" else item
+    return {"type": "array", "items": kept, **definitions}
 
 
 def needs(program: Program) -> dict[str, frozenset[str]]:

@@ -75,8 +75,9 @@ def _tiles(total: Figures) -> Markup:
     """The totals, each with what belongs to it in small."""
     unpriced = f"{some(total.unpriced, 'call')} of unknown price" if total.unpriced else "every price is known"
     times = total.violations[0][1] if total.violations else 0
+    skipped = f"; {some(total.skipped, 'item')} of lists skipped" if total.skipped else ""
     tiles = {
-        "Runs": (count(total.runs), f"{count(total.succeeded)} succeeded, {count(total.failed)} failed"),
+        "Runs": (count(total.runs), f"{count(total.succeeded)} succeeded, {count(total.failed)} failed{skipped}"),
         "Answers fit, finally": (
             percent(total.final_compliance),
             f"{percent(total.first_compliance)} at the first attempt",

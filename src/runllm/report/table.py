@@ -84,11 +84,12 @@ def _head(summary: Summary, title: str, look: Look) -> list[str]:
 def _totals(total: Figures, look: Look) -> list[str]:
     names = error_names()
     unpriced = [f"{some(total.unpriced, 'call')} of unknown price"] if total.unpriced else []
+    skipped = [f"{some(total.skipped, 'item')} of lists skipped"] if total.skipped else []
     kinds = ((total.cached_tokens, "cached"), (total.reasoning_tokens, "reasoning"))
     violations = [f"{_foreign(name, look)} ({some(times, 'time')})" for name, times in total.violations[:_MOST]]
     failures = [f"{_foreign(code, look)} {names.get(code, '')} ({some(times, 'run')})" for code, times in total.errors]
     rows = {
-        "runs": [count(total.runs), f"{count(total.succeeded)} succeeded", f"{count(total.failed)} failed"],
+        "runs": [count(total.runs), f"{count(total.succeeded)} succeeded", f"{count(total.failed)} failed", *skipped],
         "input fits": [_share(total.input_compliance, look)],
         "answer fits": [
             f"first {_share(total.first_compliance, look)}",

@@ -230,7 +230,12 @@ def unknown_costs(db: sqlite3.Connection) -> None:
     _show(db, "CASE WHEN asked = 0 OR unpriced < answered THEN round(cost, 6) END")
 
 
-STEPS: tuple[Step, ...] = (runs, attempts, indexes, readable, unknown_costs)
+def skipped(db: sqlite3.Connection) -> None:
+    """How many items of lists failed without which a run went on."""
+    db.execute("ALTER TABLE runs ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0")
+
+
+STEPS: tuple[Step, ...] = (runs, attempts, indexes, readable, unknown_costs, skipped)
 
 
 def migrate(db: sqlite3.Connection, path: Path, steps: Sequence[Step] = STEPS) -> None:

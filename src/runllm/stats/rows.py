@@ -99,6 +99,7 @@ class RunRow:
         valid_on: number of the attempt whose answer fitted; 0 where the output was built without a model,
             None where there is no output.
         error_code: why the run failed, None when it did not.
+        skipped: items of a `for_each` that failed, and without which it went on.
         asked: how many attempts there were; this and what follows is of the run itself, not of its children.
         answered: how many of them brought an answer.
         longest_answer: completion tokens of the longest answer.
@@ -127,6 +128,7 @@ class RunRow:
     input_valid: bool = True
     valid_on: int | None = None
     error_code: str | None = None
+    skipped: int = 0
     asked: int = summed(len)
     answered: int = summed(lambda made: sum(one.answered for one in made))
     prompt_tokens: int = summed(lambda made: sum(one.prompt_tokens for one in made))
@@ -226,6 +228,7 @@ def record_of(result: RunResult, *, log_content: bool = False, child: ChildResul
         input_valid=result.input_valid,
         valid_on=None if result.error else last,
         error_code=result.error.code if result.error else None,
+        skipped=len(result.skipped),
         attempts=tuple(_attempt(attempt, log_content) for attempt in result.attempts),
         children=tuple(record_of(one.result, log_content=log_content, child=one) for one in result.children),
     )

@@ -30,7 +30,7 @@ _COUNTED = {
 }
 _ADDED = (
     "asked", "answered", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "call_latency",
-    "cost", "unpriced",
+    "cost", "unpriced", "skipped",
 )  # fmt: skip
 # `total` gives a float, which absurd counts of a provider cannot overflow.
 _SPENT = {"retries": "total(max(0, asked - 1))"} | {name: f"total({name})" for name in _ADDED}
@@ -67,6 +67,7 @@ class Figures:
         ms_per_1k_tokens: milliseconds of the answered calls for 1,000 tokens, prompt and completion together.
         cost: US dollars of the calls whose price is known; None when none is known.
         unpriced: answered calls without a known price, missing in `cost`.
+        skipped: items of lists that failed, and without which their runs went on.
         violations: how often each violation occurred, the most frequent first; at most ten.
     """
 
@@ -94,6 +95,7 @@ class Figures:
     ms_per_1k_tokens: float | None
     cost: float | None
     unpriced: int
+    skipped: int
     violations: tuple[tuple[str, int], ...]
 
     @property
