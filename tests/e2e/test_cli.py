@@ -295,6 +295,26 @@ def test_publish_asks_for_what_others_must_know(app: Path, tmp_path: Path) -> No
     assert f"{bare}:3:1: error" in found.stdout
 
 
+def test_the_schemas_of_a_file_in_either_form(app: Path, tmp_path: Path) -> None:
+    found = json.loads(command("schema", str(app)).stdout)
+    assert list(found) == ["input_schema", "output_schema"]
+    assert found["output_schema"]["properties"]["answer"]
+    short = tmp_path / "short.rllm"
+    short.write_text("---\nname: a\ninput: {api_key?: text ..9}\nreturns: calm | upset\n---\nHi\n", encoding="utf-8")
+    assert json.loads(command("schema", "short.rllm", cwd=tmp_path).stdout) == {
+        "input_schema": {
+            "type": "object",
+            "properties": {"api_key": {"type": "string", "maxLength": 9}},
+            "additionalProperties": False,
+        },
+        "output_schema": {"type": "string", "enum": ["calm", "upset"]},
+    }
+    short.write_text("---\nname: a\ninput: {a: strng}\nreturns: text\n---\nHi\n", encoding="utf-8")
+    done = command("schema", "short.rllm", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "`strng` is not a type" in done.stderr
+
+
 def test_a_script_line_runs_the_file(app: Path, provider: Provider) -> None:
     provider.script(answer('{"answer": "ok"}'))
     app.chmod(0o755)

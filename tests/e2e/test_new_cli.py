@@ -40,19 +40,17 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "a.rllm").read_text(encoding="utf-8") == "mine"
 
 
-@pytest.mark.parametrize("author", ["me", "Ann Lee", "yes", "123", 'a"b: {', "#x", "null", "é: x", "x:"])
 @pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "ollama/llama3.2:1b", "local/./a b.gguf"])
-def test_any_author_and_model_can_be_written(tmp_path: Path, author: str, model: str) -> None:
+def test_any_model_can_be_written(tmp_path: Path, model: str) -> None:
     """What YAML would read otherwise is quoted."""
     path = tmp_path / "a.rllm"
-    path.write_text(starter("a", author=author, model=model), encoding="utf-8")
+    path.write_text(starter("a", model=model), encoding="utf-8")
     report = runllm.validate(path)
     if " " in model:
         assert not report.ok
         return
     assert report.plan is not None, report.problems
     program = report.plan.program
-    assert program.author == author
     assert program.model is not None
     assert program.model.model == model
 

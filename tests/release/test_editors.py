@@ -25,11 +25,15 @@ EDITORS = ROOT / "editors"
 PACKAGES = ["vscode-textmate@9.3.2", "vscode-oniguruma@2.0.1", "tm-grammars@1.32.22", "yaml-language-server@1.25.0"]
 PACKAGES += ["@vscode/vsce@3.9.2"]
 VIM_GROUPS = {
-    "1:3": "rllmShebang", "2:1": "rllmDelimiter", "3:1": "yamlBlockMappingKey", "4:16": "rllmBrace", "4:19": "rllmName",
-    "7:1": "rllmDelimiter", "8:9": "rllmName", "8:15": "rllmProperty", "8:22": "rllmFilter", "8:60": "rllmComment",
-    "9:4": "rllmKeyword", "11:1": "", "12:1": "", "14:1": "", "16:4": "rllmSection", "18:4": "", "19:4": "rllmWrongSection",
-    "20:5": "rllmFence", "21:5": "pythonBuiltin", "22:5": "pythonTripleQuotes", "23:1": "rllmFence", "24:4": "rllmName",
-    "26:1": "pythonStatement", "28:1": "rllmFence", "29:4": "rllmSection", "30:4": "rllmName",
+    "1:3": "rllmShebang", "2:1": "rllmDelimiter", "3:1": "yamlBlockMappingKey", "4:16": "rllmBrace",
+    "4:19": "rllmName", "5:1": "rllmProperty", "5:9": "yamlComment", "6:3": "rllmProperty", "6:9": "rllmType",
+    "6:16": "rllmBound", "6:17": "rllmSign", "6:39": "rllmSaid", "7:22": "rllmType", "7:41": "rllmSign",
+    "9:15": "rllmContract", "10:18": "rllmSign", "11:37": "rllmType", "11:51": "rllmQuotedSaid",
+    "12:8": "yamlPlainScalar", "15:1": "rllmDelimiter", "16:9": "rllmName", "16:15": "rllmProperty",
+    "16:22": "rllmFilter", "16:60": "rllmComment", "17:4": "rllmKeyword", "19:1": "", "20:1": "", "22:1": "",
+    "24:4": "rllmSection", "26:4": "", "27:4": "rllmWrongSection", "28:5": "rllmFence", "29:5": "pythonBuiltin",
+    "30:5": "pythonTripleQuotes", "31:1": "rllmFence", "32:4": "rllmName", "34:1": "pythonStatement",
+    "36:1": "rllmFence", "37:4": "rllmSection", "38:4": "rllmName",
 }  # fmt: skip
 
 
@@ -61,8 +65,8 @@ def problems(file: Path) -> list[tuple[str, ...]]:
 
 def test_the_problem_matcher_reads_every_problem() -> None:
     found = problems(SAMPLE)
-    assert ("sample.rllm", "19", "1", "error", "`<<<SYSTM>>>` is not a section") in found
-    assert len(found) == 12
+    assert ("sample.rllm", "27", "1", "error", "`<<<SYSTM>>>` is not a section") in found
+    assert len(found) == 5
     assert problems(HERE.parent / "golden/programs/every_wire.rllm")[0][3] == "warning"
 
 

@@ -69,7 +69,8 @@ def test_format(case: dict) -> None:
             )
     for fact, value in case.get("gives", {}).items():
         got = getattr(program, fact)
-        assert (got.text if hasattr(got, "text") else list(got) if isinstance(got, tuple) else got) == value
+        got = getattr(got, "text", getattr(got, "schema", got))
+        assert (list(got) if isinstance(got, tuple) else got) == value
 
 
 def test_a_program_is_there_exactly_when_no_problem_is_an_error() -> None:

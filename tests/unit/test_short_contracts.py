@@ -1,7 +1,9 @@
 """A short contract is the JSON Schema that the table of docs/spec.md gives, and each slip is found where it stands."""
 
 import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.chances import examples
 from runllm.diagnostics import errors_in
 from runllm.documents import DocumentError, Mark, read
 from runllm.parser.short import MAX_FAULTS, Expanded, Fault, expand
+from runllm.parser.slips import in_yaml
 from runllm.parser.words import TYPES
 from runllm.schema import Contract, schema_problems
 
@@ -29,6 +32,7 @@ def closed(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     return {"type": "object", "properties": properties, **needs, "additionalProperties": False}
 
 
+SPEC = Path(__file__).parents[2] / "docs/spec.md"
 STRING = {"type": "string"}
 TABLE: list[tuple[str, dict[str, Any]]] = [
     ("string", STRING),
@@ -89,6 +93,14 @@ MARK_OF = {
 
 def test_every_type_stands_in_the_table() -> None:
     assert {short for short, _ in TABLE} >= set(TYPES)
+
+
+def test_the_table_of_the_format_is_what_is_read() -> None:
+    rows = re.findall(r"^   \| `(.+)` \| `(.+)` \|$", SPEC.read_text(encoding="utf-8"), re.MULTILINE)
+    found = {short.replace("\\|", "|"): schema for short, schema in rows}
+    assert set(TYPES) <= set(found)
+    for short, schema in found.items():
+        assert expanded(f"returns: {short}").schema == read(schema)[0].value, short
 
 
 def test_maps_and_lists() -> None:
@@ -185,6 +197,7 @@ SLIPS = [
     ("a: number «a..b»", "cannot stand after `number`", "`number 1..60`"),
     ("a: number «1...2»", "cannot stand after `number`", "`number 1..60`"),
     ("a: number «..»", "cannot stand after `number`", "`number 1..`"),
+    ("a: integer «1..5 = 3»", "cannot stand after `integer`", "A default is written in `output_schema`."),
     # bounds
     ("a: number «1..0»", "wrong way round", "Write `number 0..1`."),
     ("a: number «0..-0.5»", "wrong way round", "Write `number -0.5..0`."),
@@ -256,6 +269,7 @@ NAMES = [
     ("input: {«'tags[]'»: string}", "no name that a template can read", "Write `tags: string[]`."),
     ("input: {x: string, «x?»: string}", "`x` stands twice", "Keep one of them."),
     ("input: {a: string, «the text»}", "`the text` has no type", '`"string, the text"`'),
+    ("input: {a: integer 1.., «the count»}", "`the count` has no type", '`"integer 1.., the count"`'),
     ("input: {a: string, «upset»}", "`upset` has no type", '`"string, upset"`'),
     ("input: {«a»}", "`a` has no type", "Write `a: string`"),
     ("input: {«type»: object, properties: {a: {type: string}}}", "this is JSON Schema", "Call the key `input_schema`."),
@@ -306,6 +320,31 @@ def test_properties_may_be_called_as_the_words_of_json_schema_are() -> None:
 def test_all_faults_are_found_in_the_order_of_the_text() -> None:
     found = expanded("returns:\n  a: strng\n  b: {c: int, d: string}\n  e: [bool]\n  the f: string\n")
     assert [fault.mark.line for fault in found.faults] == [1, 2, 3, 4]
+
+
+# What stops YAML, and words of the hint; nothing is said of another key.
+NO_YAML = [
+    ("input: {tags: string[]}", 'quote the type, `"string[]"`'),
+    ("name: x\ninput:\n  a: string\n  tags: [integer[]]", 'quote the type, `"integer[]"`'),
+    ("input: {a: string,\n  tags: list[string]}", 'quote the type, `"string[]"`'),
+    ("returns: {a: string: the text}", "quote a type whose description contains `: `"),
+    ("returns:\n  a: string, the text: all of it", "quote a type whose description contains `: `"),
+    ('returns: "calm" | "upset"', "An enum is written without quotes"),
+    ("input:\n  tags: []string", "A list is written `string[]`"),
+    ("input:\n  a string\n  b: string", ""),
+    ("input: {a: {b: string}", ""),
+    ("input: {a: string}\ntags: [a[]]", ""),
+    ("tags: [a[]]", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "hint"), NO_YAML)
+def test_what_is_no_yaml_in_a_contract_has_a_hint_of_its_own(text: str, hint: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read(text)
+    found = in_yaml(text, caught.value)
+    assert hint in found
+    assert bool(found) is bool(hint)
 
 
 # --- the same values -----------------------------------------------------------------------------
@@ -468,6 +507,9 @@ def test_whatever_is_written_is_a_schema_or_faults_inside_the_text(written: str,
         "returns: list[" + "x[" * 300_000,
         "returns: " + "(" * 800_000,
         "returns: a |" + " " * 800_000 + "b?",
+        "returns: {" + "".join(f"x{n}: any, " for n in range(25_000)) + "y: any}",
+        "a: &a {b: any, c: any, d: any, e: any}\nb: &b {f: *a, g: *a, h: *a, i: *a, j: *a, k: *a}\nc: &c [*b]\n"
+         "returns: {" + "".join(f"x{n}: *c, " for n in range(500)) + "y: any}",
         "returns: string," + " x" * 400_000,
         "returns: [" + "strng, " * 15_000 + "x]",
         "returns: {" + "".join(f"x{n}: strng, " for n in range(15_000)) + "y: string}",
@@ -476,13 +518,14 @@ def test_whatever_is_written_is_a_schema_or_faults_inside_the_text(written: str,
         "big: &b {type: string, description: 'string, " + "x" * 500_000 + "'}\nreturns: {"
         + "".join(f"x{n}: *b, " for n in range(15_000)) + "y: string}",
     ],
-    ids=range(15),
+    ids=range(17),
 )  # fmt: skip
 def test_hostile_contracts_take_no_long(text: str) -> None:
     root, _ = read(text)
     (node,) = (root.children[key] for key in ("input", "returns") if key in root.children)
     start = time.monotonic()
     found = expand(node, one_type=True)
-    assert time.monotonic() - start < 2
+    assert errors_in(schema_problems(found.schema, is_object=False)) == ()
+    assert time.monotonic() - start < 3
     assert len(found.faults) <= MAX_FAULTS
     assert all(len(fault.message) < 300 and len(fault.hint) < 400 for fault in found.faults)

@@ -11,9 +11,23 @@ unlet! b:current_syntax
 " The frontmatter begins on the first line, or below `#!`; it ends at the next `---`.
 syntax match rllmShebang '\%^#!.*$' nextgroup=rllmFrontmatter skipnl skipempty
 syntax region rllmFrontmatter matchgroup=rllmDelimiter start='\%^---\s*$' end='^---\s*$' keepend
-      \ contains=@rllmYaml,rllmExpression,rllmStatement,rllmComment
+      \ contains=@rllmYaml,rllmContract,rllmExpression,rllmStatement,rllmComment
 syntax region rllmFrontmatter matchgroup=rllmDelimiter start='^---\s*$' end='^---\s*$' keepend contained
-      \ contains=@rllmYaml,rllmExpression,rllmStatement,rllmComment
+      \ contains=@rllmYaml,rllmContract,rllmExpression,rllmStatement,rllmComment
+
+" `input` and `returns` in words, up to the next key.
+syntax region rllmContract contained keepend matchgroup=rllmProperty start='^\%(input\|returns\):\ze\%(\s\|$\)'
+      \ end='^\ze[^ \t#]' contains=@rllmWords,rllmSaid
+syntax cluster rllmWords contains=rllmBraces,rllmQuoted,rllmProperty,rllmType,rllmBound,rllmSign,yamlComment
+syntax region rllmBraces contained start='[[{]\]\@!' end='[]}]' contains=@rllmWords
+syntax region rllmQuoted contained start='[ [{]\@1<="' end='"' contains=rllmType,rllmBound,rllmSign,rllmQuotedSaid
+syntax region rllmQuoted contained start="[ [{]\@1<='" end="'" contains=rllmType,rllmBound,rllmSign,rllmQuotedSaid
+syntax match rllmSaid contained ',.*$'
+syntax match rllmQuotedSaid contained +,[^"']*+
+syntax match rllmProperty contained '\w\+?\=:\ze\%(\s\|$\)'
+syntax match rllmType contained '\<\%(string\|text\|integer\|number\|boolean\|date-time\|date\|email\|url\|any\)\>[-:]\@!'
+syntax match rllmBound contained '-\=\<\d\+\%(\.\d\+\)\='
+syntax match rllmSign contained '\.\.\||\|\[\]'
 
 syntax match rllmSection '^<<<\s*\%(SYSTEM\|USER\|RECOVERY\)\s*>>>\s*$'
 syntax match rllmWrongSection '^<<<\%(\s*\%(SYSTEM\|USER\|RECOVERY\)\s*>>>\s*$\)\@!.*>>>\s*$'
@@ -39,6 +53,11 @@ syntax keyword rllmName contained input uses vars run item errors previous_outpu
 
 highlight default link rllmShebang Comment
 highlight default link rllmDelimiter Delimiter
+highlight default link rllmSaid String
+highlight default link rllmQuotedSaid String
+highlight default link rllmType Type
+highlight default link rllmBound Number
+highlight default link rllmSign Operator
 highlight default link rllmSection Title
 highlight default link rllmWrongSection Error
 highlight default link rllmFence PreProc

@@ -32,7 +32,7 @@ COMMANDS = {
     "pull": "Fetch the local model NAME.",
     "config": "Show and change the settings.",
     "doctor": "Look at everything a run may need, and say what to do.",
-    "schema": "Print the JSON Schema of the frontmatter.",
+    "schema": "Print the JSON Schema of the frontmatter, or of FILE's contract.",
     "completion": "Print the script that lets a shell complete `runllm` command lines.",
 }
 _BESIDE = {"pull": "models", "schema": "validate"}  # the commands that stand in the file of another

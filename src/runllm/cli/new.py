@@ -42,7 +42,7 @@ def command(file: str, model: str) -> None:
         path = path.with_name(f"{path.name}.rllm")
     if os.path.lexists(path):
         raise FileAccessError(f"`{path}` is there already", hint="Give another name; nothing was written.")
-    write([starter(path.stem, author=_author(), model=model)], str(path))
+    write([starter(path.stem, model=model)], str(path))
     named = shlex.quote(str(path))
     click.echo(
         harmless(
@@ -54,31 +54,19 @@ def command(file: str, model: str) -> None:
     )
 
 
-def _author() -> str:
-    """The user of this machine."""
-    from getpass import getuser
-
-    try:
-        return getuser().encode("utf-8", "replace").decode()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        return "me"
-
-
-def starter(stem: str, *, author: str, model: str) -> str:
+def starter(stem: str, *, model: str) -> str:
     """The text of a new app.
 
     Args:
         stem: the name of its file, without the suffix; the app is named after it.
-        author: who writes it.
         model: what it calls.
     """
     from importlib.resources import files
 
     text = files("runllm.cli").joinpath("starter.rllm").read_text(encoding="utf-8")
     plain = re.fullmatch(r"[\w./:-]+/[\w./-]+", model) is not None
-    quoted = {"AUTHOR": json.dumps(author, ensure_ascii=False), "MODEL": model if plain else json.dumps(model)}
-    said = {"NAME": slug(stem), **quoted}
-    return re.sub("NAME|AUTHOR|MODEL", lambda found: said[found[0]], text)
+    said = {"NAME": slug(stem), "MODEL": model if plain else json.dumps(model)}
+    return re.sub("NAME|MODEL", lambda found: said[found[0]], text)
 
 
 def slug(stem: str) -> str:

@@ -1,4 +1,4 @@
-"""`runllm validate`: check files without calling a model; `runllm schema`: what their frontmatter is checked by."""
+"""`runllm validate`: check files without calling a model; `runllm schema`: what they are checked by."""
 
 from __future__ import annotations
 
@@ -52,9 +52,17 @@ def command(
 
 
 @click.command(name="schema")
-def schema() -> None:
-    """Print the JSON Schema of a file's frontmatter, for editors and other tools."""
-    click.echo(json.dumps(api.frontmatter_schema(), ensure_ascii=False, indent=2))
+@click.argument("file", metavar="[FILE]", required=False, shell_complete=apps)
+def schema(file: str | None) -> None:
+    """Print the JSON Schema of a file's frontmatter, for editors and other tools.
+
+    With FILE, print its own instead: `input_schema` and `output_schema`, in whichever form it has them.
+    """
+    if file is None:
+        click.echo(json.dumps(api.frontmatter_schema(), ensure_ascii=False, indent=2))
+        return
+    said = api.describe(api.load(file, trust_python=True, whole_tree=True))  # nothing runs here
+    click.echo(as_json({key: said[key] for key in ("input_schema", "output_schema")}))
 
 
 def _report(file: str, **how: bool) -> api.Report:

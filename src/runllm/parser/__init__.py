@@ -13,6 +13,7 @@ from runllm.files import read_bytes
 from runllm.parser.body import Body, parse_body, split
 from runllm.parser.definition import DATA, Findings, check, frontmatter_schema
 from runllm.parser.frontmatter import Frontmatter
+from runllm.parser.slips import in_yaml
 from runllm.program import NO_VERSION, Block, Program, Section, Source
 from runllm.redaction import looks_secret
 from runllm.schema import Contract
@@ -34,7 +35,8 @@ class Parsed:
         source: the text.
         sections: the templates by name (`SYSTEM`, `USER`, `RECOVERY`), also of a file with errors.
         blocks: the Python blocks, also of a file with errors.
-        input_schema: what templates may read as `input`; None where the schema itself is wrong.
+        input_schema: what templates may read as `input`; None where the contract itself is wrong.
+        output_schema: what comes out, likewise.
         format: the version of the format that the file names; None where it names none, and may use all of it.
     """
 
@@ -44,6 +46,7 @@ class Parsed:
     sections: Mapping[str, Section] = field(default_factory=dict[str, Section])
     blocks: tuple[Block, ...] = ()
     input_schema: Mapping[str, Any] | None = None
+    output_schema: Mapping[str, Any] | None = None
     format: str | None = None
 
 
@@ -101,7 +104,7 @@ class _Parser:
         if header is not None:
             problems += _across(header, body, body_line)
             problems += self._secret_lines(header, found, body_line)
-        program = self._program(header, body) if header and not errors_in(problems) else None
+        program = self._program(header, body, found.sound_schemas) if header and not errors_in(problems) else None
         return Parsed(
             program=program,
             problems=in_order(problems),
@@ -109,6 +112,7 @@ class _Parser:
             sections=_sections(header, body),
             blocks=tuple(body.blocks),
             input_schema=found.sound_schemas.get("input_schema"),
+            output_schema=found.sound_schemas.get("output_schema"),
             format=header.format if header else None,
         )
 
@@ -116,6 +120,7 @@ class _Parser:
         try:
             root, found = read(text)
         except DocumentError as error:
+            error.hint = in_yaml(text, error) or error.hint
             root, found = None, [error]
         for error in found:
             span = self.source.span(first_line + error.mark.line, error.mark.column + 1, error.mark.length)
@@ -137,7 +142,7 @@ class _Parser:
                 said, hint = "this line holds what looks like a secret", "A key belongs in an environment variable."
                 yield self.source.problem(number, said, "secret", hint, "MetadataValidationError")
 
-    def _program(self, header: Frontmatter, body: Body) -> Program:
+    def _program(self, header: Frontmatter, body: Body, schemas: Mapping[str, dict[str, Any]]) -> Program:
         values = header.values
         return Program(
             source=self.source,
@@ -148,8 +153,8 @@ class _Parser:
             version=values.get("version", NO_VERSION),
             author=values.get("author", ""),
             max_context_window=_whole(values.get("max_context_window")),
-            input=Contract(values["input_schema"]),
-            output_contract=Contract(values["output_schema"]),
+            input=Contract(schemas["input_schema"]),
+            output_contract=Contract(schemas["output_schema"]),
             model=header.model_settings(),
             params=header.params(),
             prompt=body.sections.get("USER", Section(text="")),

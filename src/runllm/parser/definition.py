@@ -12,7 +12,9 @@ from typing import Any, cast
 
 from runllm._version import __version__
 from runllm.diagnostics import Problem, did_you_mean, errors_in, steps
+from runllm.documents import Mark
 from runllm.parser.frontmatter import Frontmatter
+from runllm.parser.short import Expanded, expand
 from runllm.redaction import looks_secret
 from runllm.schema import Contract, Schema, declared_properties, resolve, schema_problems, stated
 
@@ -31,10 +33,16 @@ _STEERING = (  # compiled for those who set such parameters
     r"|_(?:caching|connection_string|router|executor|callback|logger|obj)$|^anthropic[-_]workspace"
 )
 _HINTS_AT_SECRET = re.compile(r"api[_-]?key|secret|password|(?:access|auth)[_-]?token|\\", re.IGNORECASE)
-DATA = ("examples", "input_schema", "output_schema")
+SIDES = {"input": "input_schema", "returns": "output_schema"}
+"""The two keys for what goes in, and for what comes out: in words, and as JSON Schema."""
+DATA = ("examples", *SIDES, *SIDES.values())
 """Keys whose values are data, in which no secrets are looked for: an example may speak of passwords."""
 _PARAMETERS = ("/llm_params", "/llm/provider_params")
 _VERSION_NUMBERS = 3
+_WAYS = {
+    "input": "Write `input:`, and below it, indented, a line such as `text: string` for each value",
+    "returns": "Write `returns: string`, or below it, indented, a line such as `answer: string` for each value",
+}
 
 
 TO_FORMAT_02 = 'Write `rllm: "0.2"`, or leave it out.'
@@ -66,7 +74,12 @@ def _contract() -> Contract:
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong with a frontmatter by itself, and those of its two schemas that can be used."""
+    """What is wrong with a frontmatter by itself, and those of its two schemas that can be used.
+
+    Attributes:
+        problems: in no order.
+        sound_schemas: under `input_schema` and `output_schema`, in whichever form the file has them.
+    """
 
     problems: list[Problem] = field(default_factory=list[Problem])
     sound_schemas: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
@@ -99,11 +112,19 @@ class _Checker:
             self._check_uses()
 
     def report(
-        self, message: str, path: str, *, keyword: str, key: str | None = None, kind: str = "", **more: Any
+        self,
+        message: str,
+        path: str,
+        *,
+        keyword: str,
+        key: str | None = None,
+        mark: Mark | None = None,
+        kind: str = "",
+        **more: Any,
     ) -> None:
-        """Add a problem at a JSON Pointer of the frontmatter, or at one of the keys there."""
+        """Add a problem at a JSON Pointer of the frontmatter, at one of the keys there, or at a mark inside."""
         kind = kind or ("LLMParamValidationError" if path.startswith(_PARAMETERS) else "MetadataValidationError")
-        span = self.header.span(path, key=key)
+        span = self.header.span_of(mark) if mark else self.header.span(path, key=key)
         self.found.problems.append(
             Problem(message=message, pointer=path, keyword=keyword, span=span, kind=kind, **more)
         )
@@ -222,7 +243,7 @@ class _Checker:
         hint = "Put the key in an environment variable and name it in `llm.api_key_env`."
         data = tuple(f"/{key}/" for key in DATA)
         for path, node in self.root.walk():
-            if path.startswith(data):
+            if f"{path}/".startswith(data):
                 continue
             for key, child in node.children.items():
                 held = isinstance(key, str) and _SECRET_KEY.search(key) and isinstance(child.value, str)
@@ -232,32 +253,54 @@ class _Checker:
                     self.report("this value looks like a secret", f"{path}/{key}", keyword="secret", hint=hint)
 
     def _check_contracts(self) -> None:
-        for key in ("input_schema", "output_schema"):
-            if isinstance(self.values.get(key), dict):
-                self._check_schema(key)
-            elif key not in self.values and self.header.format != FORMATS[0]:
-                self.report(f"`{key}` is required but missing", "", keyword="required", hint=self._describe(f"/{key}"))
+        for short, long in SIDES.items():
+            written = [key for key in self.values if key in (short, long)]
+            if len(written) > 1:
+                message = f"`{written[0]}` says already what `{written[1]}` says"
+                self.report(message, "", key=written[1], keyword="contract", hint="Keep one of them.")
+            elif written == [short]:
+                self._check_words(short, long)
+            elif written and isinstance(self.values[long], dict):
+                self._check_schema(long, self.values[long])
+            elif not written and self.header.format != FORMATS[0]:
+                message, hint = (
+                    f"neither `{short}` nor `{long}` is there",
+                    f"{_WAYS[short]}; or JSON Schema as `{long}`.",
+                )
+                self.report(message, "", keyword="required", hint=hint)
 
-    def _check_schema(self, key: str) -> None:
-        of_input = key == "input_schema"
-        found = schema_problems(self.values[key], is_object=of_input or self.header.format == FORMATS[0])
+    def _check_words(self, short: str, long: str) -> None:
+        found = expand(self.root.children[short], one_type=short == "returns")
+        for fault in found.faults:
+            self.report(fault.message, f"/{short}", keyword="contract", mark=fault.mark, hint=fault.hint)
+        if not found.faults:
+            self._check_schema(long, found.schema, short, found)
+
+    def _check_schema(self, side: str, schema: dict[str, Any], short: str = "", words: Expanded | None = None) -> None:
+        """Check a schema: the value of its key, or what the `words` under the `short` one stand for."""
+        of_input = side == "input_schema"
+        is_object = of_input or (words is None and self.header.format == FORMATS[0])
+        found = schema_problems(schema, is_object=is_object)
         if not errors_in(found):
-            self.found.sound_schemas[key] = self.values[key]
+            self.found.sound_schemas[side] = schema
             if of_input:
-                found += Contract(self.values[key]).misfits()
+                found += Contract(schema).misfits()
         for problem in found:
-            at, keyword, hint = f"/{key}{problem.pointer}", problem.keyword, problem.hint
-            if not of_input and (keyword, problem.pointer) == ("type", "/type") and not hint:
+            at, hint, severity = problem.pointer, problem.hint, problem.severity
+            if not of_input and (problem.keyword, at) == ("type", "/type") and not hint:
                 hint = f"Another root is of format 0.2. {TO_FORMAT_02}"
-            self.report(problem.message, at, keyword=keyword, hint=hint, severity=problem.severity)
+            path = f"/{short}" if words else f"/{side}{at}"
+            mark = words.place(at) if words and at else None
+            self.report(problem.message, path, mark=mark, keyword=problem.keyword, hint=hint, severity=severity)
 
     def _check_examples(self) -> None:
+        sides = [("input", "input", "input_schema"), ("output", "returns", "output_schema")]
         for index, example in enumerate(self.values.get("examples", ())):
-            for part in ("input", "output"):
-                contract = Contract(self.values[f"{part}_schema"])
-                for problem in contract.problems(example[part]):
+            for part, short, long in sides:
+                for problem in Contract(self.found.sound_schemas[long]).problems(example[part]):
                     at = f"/examples/{index}/{part}{problem.pointer}"
-                    message = f"the example does not fit `{part}_schema`: {problem.message}"
+                    key = short if short in self.values else long
+                    message = f"the example does not fit `{key}`: {problem.message}"
                     self.report(message, at, keyword=problem.keyword, hint=problem.hint)
 
     def _check_uses(self) -> None:

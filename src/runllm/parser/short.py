@@ -13,6 +13,8 @@ from runllm.parser.words import NoTypeError, is_type, read_type
 from runllm.values import frozen
 
 MAX_FAULTS = 100
+MAX_NAMES = 1000
+"""Of all properties together: whether an object of many names can be made at all takes long to tell."""
 MAX_CHARACTERS = 1 << 20
 """Of all types together, each counted as often as an alias repeats it: as many as a whole file may have."""
 _SHOWN = 40
@@ -41,6 +43,12 @@ class Expanded:
     places: Mapping[str, Mark]
     faults: tuple[Fault, ...] = ()
 
+    def place(self, at: str) -> Mark:
+        """Where what stands at a JSON Pointer in the schema comes from: itself, or the nearest thing around it."""
+        while at not in self.places:
+            at = at.rpartition("/")[0]
+        return self.places[at]
+
 
 def expand(node: Node, *, one_type: bool) -> Expanded:
     """Read what stands under `input` or `returns`.
@@ -50,6 +58,7 @@ def expand(node: Node, *, one_type: bool) -> Expanded:
         one_type: whether it may be a single TYPE, as under `returns`; `input` is a map.
     """
     reader = _Reader(one_type=one_type)
+    reader.places[""] = node.mark
     schema: dict[str, Any] = {}
     if one_type or node.mapping is not None:
         schema = reader.type(node, "", "", node.mark)
@@ -67,7 +76,13 @@ class _Reader:
         self.long = "output_schema" if one_type else "input_schema"
         self.places: dict[str, Mark] = {}
         self.faults: list[Fault] = []
+        self.names = 0
         self.left = MAX_CHARACTERS
+
+    @property
+    def full(self) -> bool:
+        """Whether enough has been read to say no more."""
+        return len(self.faults) >= MAX_FAULTS or self.left < 0 or self.names > MAX_NAMES
 
     def fault(self, message: str, mark: Mark, hint: str) -> None:
         """Add what is wrong, unless that is too much already."""
@@ -77,7 +92,7 @@ class _Reader:
     def type(self, node: Node, at: str, name: str, mark: Mark) -> dict[str, Any]:
         """The schema of a TYPE that stands at `mark`; that of any value where it is at fault."""
         self.places[at] = mark
-        if len(self.faults) >= MAX_FAULTS or self.left < 0:
+        if self.full:
             return {}
         if isinstance(node.value, dict):
             return self._map(node, at, name)
@@ -98,10 +113,15 @@ class _Reader:
             self.fault("the map is empty: it says nothing of the object", node.mark, hint)
         properties: dict[str, Any] = {}
         required: list[str] = []
+        before: Any = None
         for key, mark in node.keys.items():
             inner = key.removesuffix("?")
-            if self._unnamed(node, key, mark):
+            if self.full or self._unnamed(node, key, mark, before):
                 continue
+            before = node.value[key]
+            self.names += 1
+            if self.names > MAX_NAMES:
+                self.fault(f"the contract has more than {MAX_NAMES:,} names", mark, "Say less in one app.")
             if inner in properties:
                 self.fault(f"`{inner}` stands twice, with `?` and without", mark, "Keep one of them.")
             properties[inner] = self.type(node.children[key], at + pointer(["properties", inner]), inner, mark)
@@ -109,13 +129,13 @@ class _Reader:
         needs = {"required": required} if required else {}
         return {"type": "object", "properties": properties, **needs, "additionalProperties": False}
 
-    def _unnamed(self, node: Node, key: str, mark: Mark) -> bool:
-        """Say what is wrong with a key that is no name of a property; false for one that is."""
+    def _unnamed(self, node: Node, key: str, mark: Mark, before: Any) -> bool:
+        """Say what is wrong with a key that is no name of a property, after a value; false for one that is."""
         shown = clip(key, _SHOWN)
-        first = next(iter(node.keys.values()))
-        in_braces = node.mark[:2] != first[:2]
-        if in_braces and node.children[key].value is None and mark != first:
-            hint = f'Inside braces a comma ends the type. Quote one that has a description: `"string, {shown}"`.'
+        in_braces = node.mark[:2] != next(iter(node.keys.values()))[:2]  # others begin with their first key
+        if in_braces and node.value[key] is None and isinstance(before, str):
+            whole = clip(f"{before}, {key}", _SHOWN)
+            hint = f'Inside braces a comma ends the type. Quote one that has a description: `"{whole}"`.'
             self.fault(f"`{shown}` has no type", mark, hint)
         elif not key.removesuffix("?").isidentifier():
             self.fault(f"`{shown}` is no name that a template can read", mark, slips.named(key))

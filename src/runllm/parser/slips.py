@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from runllm.diagnostics import clip, nearest
-from runllm.documents import Node
+from runllm.documents import DocumentError, Node
 
 _LOOKED_AT = 200  # characters of a type: enough to see what it was meant to be
 _SHOWN = 60
@@ -128,6 +128,8 @@ def after(kind: str, rest: str, spot: Spot) -> str:
         return f"A list of what has bounds is written `[{kind} {rest.removesuffix('[]')}]`."
     if rest.startswith("..") and rest[2:].isdecimal():
         return f"Write a space before the bounds: `{kind} {rest}`."
+    if "=" in rest or rest.startswith("default"):
+        return f"A default is written in `{spot.long}`."
     if rest.isdecimal():
         return f"Write `{kind} ..{rest}` for at most, `{rest}..` for at least, `{rest}..{rest}` for exactly."
     if rest[:1].isalpha() and ".." not in rest and not any(sign.isdecimal() for sign in rest):
@@ -219,3 +221,27 @@ def from_schema(node: Node, name: str, long: str) -> str:
     if isinstance(kind, str) and kind not in _NO_WORDS and set(node.value) == {"type", "description"}:
         return f"Write `{name}: {clip(f'{kind}, {said}', _SHOWN)}`."
     return f"Write the type in words, as in `{name}: string`, or the whole contract as `{long}`."
+
+
+# --- what is no YAML -----------------------------------------------------------------------------
+
+_CONTRACT = re.compile(r"(?:input|returns)\s*:")
+_LAST_WORD = re.compile(r"[\w-]{1,40}\Z")
+
+
+def in_yaml(text: str, error: DocumentError) -> str:
+    """A hint for a short contract that is no YAML; empty for another place of the text."""
+    lines = text.split("\n")[: error.mark.line + 1]
+    key = next((line for line in reversed(lines) if line[:1] not in ("", " ", "\t", "#", "}", "]")), "")
+    if not lines or not _CONTRACT.match(key):
+        return ""
+    before, rest = lines[-1][: error.mark.column], lines[-1][error.mark.column :]
+    if "',' or '" in error.message and rest.startswith("["):
+        found = _LAST_WORD.search(before[-_SHOWN:])
+        item = found[0] if found and found[0].lower() not in _LISTS else "string"
+        return f'Inside braces and brackets a `[` begins a list: quote the type, `"{item}[]"`.'
+    if rest.startswith(":") and ": " in before:
+        return "The description of a type stands after a comma; quote a type whose description contains `: `."
+    if "block scalar" in error.message:
+        return "An enum is written without quotes: `calm | upset`."
+    return "A list is written `string[]`, the brackets behind." if before.endswith("[]") else ""
