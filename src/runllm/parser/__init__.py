@@ -36,7 +36,6 @@ class Parsed:
         sections: the templates by name (`SYSTEM`, `USER`, `RECOVERY`), also of a file with errors.
         blocks: the Python blocks, also of a file with errors.
         input_schema: what templates may read as `input`; None where the contract itself is wrong.
-        output_schema: what comes out, likewise.
         format: the version of the format that the file names; None where it names none, and may use all of it.
     """
 
@@ -46,7 +45,6 @@ class Parsed:
     sections: Mapping[str, Section] = field(default_factory=dict[str, Section])
     blocks: tuple[Block, ...] = ()
     input_schema: Mapping[str, Any] | None = None
-    output_schema: Mapping[str, Any] | None = None
     format: str | None = None
 
 
@@ -112,7 +110,6 @@ class _Parser:
             sections=_sections(header, body),
             blocks=tuple(body.blocks),
             input_schema=found.sound_schemas.get("input_schema"),
-            output_schema=found.sound_schemas.get("output_schema"),
             format=header.format if header else None,
         )
 
