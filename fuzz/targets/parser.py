@@ -16,6 +16,7 @@ from runllm.project.check import analyse
 TOKENS = (
     "---\n", "name: x\n", "version: 1.0.0\n", "max_context_window: 100\n", "input_schema: ", "output_schema: ",
     "{type: object}", "{$ref: '#'}", "$defs: ", "properties: ", "llm: {model: m}\n", "llm_params: {}\n",
+    "input: ", "returns: ", "text?: ", "string[] 1..2", "number -1..0.5", "a | b", ", said", "any", "strng",
     "uses:\n", "- {name: a, path: ./a.rllm, with: {}}\n", "for_each: ", "output: ", "examples: ", "metadata: ",
     "temperature: 1e400\n", "runllm_compat: ", "recovery_prompt: |\n  ", "{{ input.text }}", "{{", "}}", "{%",
     "%}", "{#", "#}", "{% for x in ", "{% endfor %}", "{% raw %}", "{% endraw %}", "<<<SYSTEM>>>\n",

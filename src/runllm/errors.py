@@ -4,8 +4,8 @@ RunllmError
 ├── ParseError                     RLLM_001   the file is not a `.rllm` file
 ├── MetadataValidationError        RLLM_002   the frontmatter breaks the format
 ├── LLMParamValidationError        RLLM_003   a model parameter is unknown or out of range
-├── InputSchemaError               RLLM_004   the input does not fit `input_schema`
-├── OutputSchemaError              RLLM_005   an answer does not fit `output_schema`
+├── InputSchemaError               RLLM_004   the input does not fit its contract
+├── OutputSchemaError              RLLM_005   an answer does not fit its contract
 ├── ContextWindowExceededError     RLLM_006   prompt and answer do not fit the window
 ├── RetryExhaustedError            RLLM_007   no attempt gave a valid answer
 ├── DependencyResolutionError      RLLM_008   an app that this one uses cannot be used
@@ -197,7 +197,7 @@ class LLMParamValidationError(RunllmError):
 
 
 class InputSchemaError(RunllmError):
-    """The input does not fit the app's `input_schema`. No model was called."""
+    """The input does not fit the contract of the app. No model was called."""
 
     code = "RLLM_004"
     exit_status = 4
@@ -205,11 +205,11 @@ class InputSchemaError(RunllmError):
 
 
 class OutputSchemaError(RunllmError):
-    """An answer cannot be read as a value of `output_schema` without guessing."""
+    """An answer cannot be read as a value that fits the contract without guessing."""
 
     code = "RLLM_005"
     exit_status = 5
-    hint = "Allow more retries, simplify `output_schema`, or choose a model with structured output."
+    hint = "Allow more retries, ask for less in the output, or choose a model with structured output."
 
 
 class ContextWindowExceededError(RunllmError):
@@ -221,7 +221,7 @@ class ContextWindowExceededError(RunllmError):
 
 
 class RetryExhaustedError(RunllmError):
-    """No attempt gave an answer that fits `output_schema`; all of them are in the details."""
+    """No attempt gave an answer that fits the contract; all of them are in the details."""
 
     code = "RLLM_007"
     exit_status = 5

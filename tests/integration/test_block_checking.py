@@ -383,7 +383,7 @@ def test_wrong_block_is_named_at_its_place(code: str, place: str, words: str) ->
         ("try:\n    summary = input['text'].upper()\nexcept ValueError:\n    pass", "summary", "2:5", "warning", "some paths"),
         ("match input['kind']:\n    case 'note':\n        summary = ''", "summary", "3:9", "warning", "some paths"),
         ("while input['count']:\n    summary = ''\n    break", "summary", "2:5", "warning", "some paths"),
-        ("summary = 1", "summary", "1:1", "error", "`summary` is `int`, and `output_schema` wants `str`"),
+        ("summary = 1", "summary", "1:1", "error", "`summary` is `int`, and the output wants `str`"),
         ("summary = 'a'\nx = 1\nsummary = input['tags']", "summary", "3:1", "error", "is `list[str]`"),
         ("words = 'a, b'", "words", "1:1", "error", "wants `list[str]`"),
         ("words = {1: 2}", "words", "1:1", "error", "wants `list[str]`"),

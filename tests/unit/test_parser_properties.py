@@ -14,7 +14,8 @@ from runllm.project.check import analyse
 
 EXAMPLES = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parents[2].glob("examples/*.rllm"))]
 PIECES = [
-    "---", "---\n", "\n", "name: x\n", "llm: {model: m}\n", "input_schema: {type: object}\n", "output_schema: [", "{{", "}}", "{%",
+    "---", "---\n", "\n", "name: x\n", "llm: {model: m}\n", "input_schema: {type: object}\n", "output_schema: [", "input:\n",
+    "  text: text ..60\n", "  a?: b | c, d\n", "returns: [{a: strng}]\n", "{{", "}}", "{%",
     "{{ input.text }}", "<<<SYSTEM>>>\n", "<<<USER>>>", "<<<", "```rllm-python pre\n", "```\n", "~~~~rllm-python check a=b\n", "&a", "*a",
     "!!str", ": ", "- ", "  ", "\t", "'", '"', "|", ">", "#", "\ufeff", "\r\n", "\x00", "\x85", "\u2028", "\ud800", "😀", "\x1b[31m", "?", "~",
 ]  # fmt: skip

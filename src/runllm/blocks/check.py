@@ -83,7 +83,7 @@ def _output_problems(program: Program, block: Block) -> Iterator[Problem]:
                 yield _at_fence(program, block, message, "outputs", name, "Set the whole output: `outputs=output`.")
         elif block.phase == "post" and closed and schema_at(schema, [name]) is None:
             hint = did_you_mean(name, list(program.output_contract.properties))
-            yield _at_fence(program, block, f"`output_schema` has no property `{name}`", "outputs", name, hint)
+            yield _at_fence(program, block, f"the output has no property `{name}`", "outputs", name, hint)
 
 
 def _at_fence(program: Program, block: Block, message: str, key: str, name: str, hint: str) -> Problem:

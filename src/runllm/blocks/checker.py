@@ -225,7 +225,7 @@ def outgoing(found: Diagnostic, name: str) -> Verdict | None:
     if partly and "None" not in kinds and kinds != ["float"]:
         return None
     return Verdict(
-        message=f"`{name}` {'may be' if partly else 'is'} `{given}`, and `output_schema` wants `{wanted}`",
+        message=f"`{name}` {'may be' if partly else 'is'} `{given}`, and the output wants `{wanted}`",
         hint="Give another value where it is `None`." if "None" in kinds else "",
         severity="warning" if partly else "error",
     )

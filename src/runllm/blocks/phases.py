@@ -272,7 +272,7 @@ def changed(block: Block, output: Any, given: Names, program: Program) -> Any:
         first = problems[0]
         at = f"`{first.pointer}`: " if first.pointer else ""
         raise PythonBlockExecutionError(
-            f"post block `{block.name}` gives an output that does not fit `output_schema`: {at}{first.message}",
+            f"post block `{block.name}` gives an output that does not fit the contract: {at}{first.message}",
             problems=problems,
             details={"block": block.name, "phase": block.phase, "file": program.source.name, "line": block.line},
             expected_schema=contract.schema,

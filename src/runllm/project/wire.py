@@ -128,7 +128,7 @@ def wiring_problems(program: Program, children: Mapping[str, Program | None], sc
     if program.output is not None:
         span = program.output.spans[""]
         wires = _Wires(program, program.output, scope, "the output", span, kind="MetadataValidationError")
-        yield from wires.fill(Place.of(program.output_contract.schema, filled=False), of="`output_schema`")
+        yield from wires.fill(Place.of(program.output_contract.schema, filled=False), of="the contract")
 
 
 @dataclass(frozen=True, slots=True)

@@ -315,8 +315,8 @@ def _plan(schema: Mapping[str, Any], budget: int, body: Mapping[str, Any], *, di
         given = body.get("max_tokens")
         where = f"`max_tokens` is {given}" if given == budget else f"the window leaves {budget}"
         raise ContextWindowExceededError(
-            f"the smallest answer that `output_schema` allows may take {error.needed} tokens, but {where}",
-            hint=f"Set `max_tokens` to {error.needed} or more, or ask for less in `output_schema`.",
+            f"the smallest answer that the contract allows may take {error.needed} tokens, but {where}",
+            hint=f"Set `max_tokens` to {error.needed} or more, or ask for less in the output.",
             details={"needed_tokens": error.needed, "max_tokens": given, "room": budget},
         ) from None
 
