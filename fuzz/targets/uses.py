@@ -37,6 +37,7 @@ TOKENS = (
     "- {name: b, path: ./b.rllm, with: {text: '{{ uses.a.out }}'}}\n", "name: a", "name: b", "path: ./a.rllm",
     "path: ./b.rllm", "path: ./main.rllm", "path: ../a.rllm", "path: /etc/passwd", "with: ",
     "with: {text: '{{ item }}'}", "text: ", "for_each: ", "for_each: [1, 2]", "for_each: '{{ input.items }}'",
+    "for_each: '{{ vars.x }}'", "on_error: skip", "on_error: keep", "'{{ run.date }}'", "rllm: '0.1'\n",
     "output: {out: x}\n", "output:\n  out: ", "'{{ input.text }}'", "'{{ uses.a.out }}'", "'{{ uses.a }}'",
     "'{{ uses.a[0].out }}'", "'{{ uses.b.out }}'", "'{{ item }}'", "'{{ vars.x }}'", "{{ input.text }}",
     "{{ uses.a.out }}", "{{ uses.a | length }}", "{% for x in uses.a %}{{ x.out }}{% endfor %}",

@@ -193,3 +193,47 @@ def test_an_empty_input_is_an_input_to_predict_for(top: Path, tmp_path: Path) ->
     recording = {"RUNLLM_STATS": "on", "RUNLLM_STATS_DB": str(tmp_path / "stats.db")}
     top.write_text(TOP.replace("text: {type: string}", "text: {type: string, minLength: 1}", 1), encoding="utf-8")
     assert command("exectime", str(top), "-i", "", **recording).returncode == 4
+
+
+LISTED = (
+    TOP.partition("uses:\n")[0]
+    + """uses:
+  - {name: parts, path: ./a.rllm, for_each: "{{ vars.words }}", on_error: skip, with: {text: "{{ 6 // (item | length - 1) }} {{ run.date }}"}}
+output:
+  said: "{{ uses.parts | map(attribute='out') | join('; ') }}"
+---
+```rllm-python pre inputs=input.text outputs=words
+words = text.split()
+```
+"""
+)
+NOW = {"RUNLLM_NOW": "2026-11-30T10:49:28+01:00"}
+
+
+def test_items_that_fail_are_told_on_stderr_and_traced(top: Path, provider: Provider) -> None:
+    top.write_text(LISTED, encoding="utf-8")
+    provider.script(echo())
+    done = command("run", str(top), "text=ab c abc", **NOW)
+    assert json.loads(done.stdout) == {"said": "a: 6 2026-11-30; a: 3 2026-11-30"}
+    assert done.stderr.startswith("warning: 1 of 3 items of `parts` failed and was left out: ")
+    assert done.stderr.count("\n") == 1
+    trace = command("run", str(top), "text=ab c abc", "-v", **NOW).stderr
+    assert " skipped  parts[1]: " in trace
+
+
+def test_a_dry_run_shows_what_an_early_block_feeds_and_what_is_skipped(top: Path, provider: Provider) -> None:
+    top.write_text(LISTED, encoding="utf-8")
+    found = json.loads(command("run", str(top), "text=ab c abc", "--dry-run", **NOW).stdout)
+    sent = {label: child["messages"][-1]["content"] for label, child in found["uses"].items()}
+    assert sent == {"parts[0]": "a: 6 2026-11-30", "parts[2]": "a: 3 2026-11-30"}
+    assert list(found["skipped"]) == ["parts[1]"]
+    assert provider.requests == []
+
+
+def test_a_moment_that_is_none_is_named_and_nothing_runs(top: Path, provider: Provider) -> None:
+    for arguments in (("run", str(top), "text=hi"), ("run", str(top), "text=hi", "--dry-run")):
+        done = command(*arguments, RUNLLM_NOW="yesterday")
+        error = json.loads(done.stderr)
+        assert (done.returncode, error["error_code"]) == (2, "RLLM_022")
+        assert "`RUNLLM_NOW` is not a moment in ISO 8601: 'yesterday'" in error["message"]
+    assert provider.requests == []

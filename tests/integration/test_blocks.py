@@ -43,8 +43,8 @@ llm_params: {temperature: 0}
 """
 
 
-def load(body: str, answers: list[str] | None = None, **options) -> tuple[App, ScriptedEngine]:
-    parsed = parse(HEAD + body, name="blocks.rllm")
+def load(body: str, answers: list[str] | None = None, *, head: str = HEAD, **options) -> tuple[App, ScriptedEngine]:
+    parsed = parse(head + body, name="blocks.rllm")
     assert parsed.program is not None, parsed.problems
     engine = ScriptedEngine(answers or ['{"title": "One Two"}'] * 3)
     return App(Plan(program=parsed.program), options=Options(**options), runtime=Runtime(engine=engine)), engine
@@ -91,6 +91,16 @@ def test_without_declarations_a_block_sees_context_and_sets_result(go) -> None:
     app, engine = load(body)
     assert go(app, {"text": "ab"}).output == {"title": "New", "slug": "one-two"}
     assert engine.requests[0].messages[-1].content == "5"
+
+
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [(HEAD, "input, uses, vars, run"), (HEAD.replace("---\n", '---\nrllm: "0.1"\n', 1), "input, uses, vars")],
+)
+def test_a_block_of_a_file_of_format_0_1_sees_what_it_saw(go, head: str, names: str) -> None:
+    app, engine = load("{{ vars.names }}\n" + fence("pre outputs=names", "names = ', '.join(context)"), head=head)
+    go(app, {"text": "t"})
+    assert engine.requests[0].messages[-1].content == names
 
 
 def test_only_declared_inputs_are_visible(go) -> None:
