@@ -711,3 +711,60 @@ def test_a_preview_names_the_items_that_fail_already(tmp_path: Path) -> None:
     found = runllm.load(tmp_path / "top.rllm", runtime=Runtime(engine=ScriptedEngine([]))).preview({"text": "t"})
     assert list(found.children) == ["parts[0]", "parts[2]"]
     assert [(one.name, one.index, type(one.error)) for one in found.skipped] == [("parts", 1, InputSchemaError)]
+
+
+def sharing(on_error: str) -> dict[str, str]:
+    """A project whose app runs over a list, and uses one that fails for `bad` and one that is the same for all."""
+    part = parent(
+        use("own", "own") + use("common", "common", "with: {text: same}"),
+        output='{out: "{{ uses.own.out }} {{ uses.common.out }}"}', schema=OPEN, name="part",
+    )  # fmt: skip
+    files = each(on_error, items="[bad, good]")
+    return {"top": files["top"], "part": part, "own": leaf("own"), "common": leaf("common")}
+
+
+def test_what_a_failed_item_shares_with_others_goes_on_for_them(go) -> None:
+    own = lambda r: {"no": 1} if r.messages[1].content == "own: bad" else {"out": "mine"}  # noqa: E731
+    engine = Answers({"own": own, "common": {"out": "ours"}}, {"common": 0.3})
+    result = go(sharing("skip"), engine)
+    assert result.output == {"all": [{"out": "mine ours"}]}
+    assert engine.asked.count("common") == 1
+    assert result.usage.prompt_tokens == 10 * (
+        3 + 1 + 1
+    )  # the attempts of the one that fails, the other's, the common one
+    assert [one.index for one in result.skipped] == [0]
+
+
+def test_what_was_stopped_with_a_failed_item_begins_anew_for_a_later_one(go) -> None:
+    own = lambda r: {"no": 1} if r.messages[1].content == "own: bad" else {"out": "mine"}  # noqa: E731
+    engine = Answers({"own": own, "common": {"out": "ours"}}, {"common": 0.3})
+    files = sharing("skip")
+    after = use("after", "part", 'with: {text: "{{ uses.parts | length }}."}')
+    files["top"] = files["top"].replace("[bad, good]", "[bad]").replace("output: ", after + "output: ")
+    result = go(files, engine)
+    assert result.output == {"all": []}
+    assert result.children[1].result.output == {"out": "mine ours"}
+    assert engine.asked.count("common") == 2
+
+
+def test_what_is_shared_is_stopped_with_the_whole_run(go) -> None:
+    own = lambda r: {"no": 1} if r.messages[1].content == "own: bad" else {"out": "mine"}  # noqa: E731
+    engine = Answers({"own": own, "common": {"out": "ours"}}, {"common": 30.0})
+    with pytest.raises(RetryExhaustedError) as caught:
+        go(sharing("stop"), engine)
+    assert caught.value.result.latency < 5
+    assert engine.under_way == 0
+
+
+def test_what_is_shared_by_items_that_all_fail_is_stopped_with_the_last(go) -> None:
+    own = lambda r: {"no": 1} if r.messages[1].content.startswith("own: bad") else {"out": "mine"}  # noqa: E731
+    engine = Answers({"own": own, "common": {"out": "ours"}}, {"common": 30.0})
+    files = sharing("skip")
+    files["top"] = files["top"].replace("[bad, good]", "[bad 1, bad 2, bad 3, bad 1]")
+    result = go(files, engine)
+    assert result.output == {"all": []}
+    assert [one.index for one in result.skipped] == [0, 1, 2, 3]
+    assert result.latency < 5
+    assert engine.under_way == 0
+    calls = [call for child in result.children for call in child.result.children if call.name == "common"]
+    assert [type(call.result.error) for call in calls].count(InterruptedRunError) >= 1

@@ -8,10 +8,11 @@ stopped in the middle of a call, and a thread cannot.
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Hashable
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +22,6 @@ from runllm.executor.effects import Call, Effect, Pause, Start, Steps, Stop, Wai
 from runllm.results import DEFAULT_CONCURRENCY, ChildResult, Completion, Request, RunResult, Usage
 from runllm.runtime import Runtime
 from runllm.spending import Budget
-from runllm.values import frozen
 
 if TYPE_CHECKING:
     import asyncio
@@ -178,18 +178,18 @@ async def adrive(steps: Generator[Effect, Any, T], outside: Outside) -> T:
         return await _Driver(outside, group).drive(steps)
 
 
-@frozen
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Child:
-    """A run that another has started."""
+    """A run that another has started, and waits for."""
 
-    name: str
-    index: int | None
+    start: Start
     shared: bool
     task: asyncio.Task[RunResult]
 
     def result(self) -> ChildResult:
         """How it ended."""
-        return ChildResult(name=self.name, index=self.index, shared=self.shared, result=self.task.result())
+        found = self.task.result()
+        return ChildResult(name=self.start.name, index=self.start.index, shared=self.shared, result=found)
 
 
 class _Driver:
@@ -199,6 +199,7 @@ class _Driver:
         self.outside = outside
         self.group = group
         self.runs: dict[Hashable, asyncio.Task[RunResult]] = {}
+        self.awaited: defaultdict[asyncio.Task[RunResult], list[_Child]] = defaultdict(list)
         self.stopped: set[asyncio.Task[Any] | None] = set()
         self.stopping: set[asyncio.Task[Any] | None] = set()
 
@@ -255,8 +256,9 @@ class _Children:
             task = self.driver.runs[effect.key] = self.driver.group.create_task(self.driver.drive(effect.steps))
             self.count(1)
             task.add_done_callback(lambda _: self.count(-1))
-        child = _Child(name=effect.name, index=effect.index, shared=shared, task=task)
+        child = _Child(start=effect, shared=shared, task=task)
         self.under_way.append(child)
+        self.driver.awaited[task].append(child)
         task.add_done_callback(lambda _: self.ended.put_nowait(child))
         await asyncio.sleep(0)  # it begins, and a signal is heard between two of many
 
@@ -267,29 +269,41 @@ class _Children:
         self.live += more
 
     async def next(self) -> ChildResult:
-        """The next run that ends, or has ended.
-
-        One that was stopped is none: something has failed elsewhere, for which this run is soon stopped as well.
-        """
-        while (child := await self.ended.get()).task in self.driver.stopped:
-            pass
+        """The next run that ends, or has ended."""
+        child = await self.ended.get()
         self.under_way.remove(child)
+        self.driver.awaited[child.task].remove(child)
         return child.result()
 
     async def stop(self) -> tuple[ChildResult, ...]:
-        """End what is under way, and what that has started; what is ending already keeps its own reason and results."""
+        """End what is under way, and what that has started; what is ending already keeps its own reason and results.
+
+        What others wait for as well goes on, and is theirs from here on.
+        """
         import asyncio
 
         self.driver.stopping.add(asyncio.current_task())
         await asyncio.sleep(0)  # so that each has begun: a task that is cancelled before that has no result
-        tasks = {child.task for child in self.under_way}
-        for task in tasks:
-            if not task.done() and task not in self.driver.stopping:
+        for child in self.under_way:
+            self.driver.awaited[child.task].remove(child)
+        own = [child for child in self.under_way if not self.is_left(child)]
+        tasks = {child.task: child.start.key for child in own}
+        for task, key in tasks.items():
+            if not (task.done() or task in self.driver.stopping or task in self.driver.stopped):
                 self.driver.stopped.add(task)
+                del self.driver.runs[key]  # whoever wants it later begins it anew
                 task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        return tuple(child.result() for child in self.under_way)
+        return tuple(child.result() for child in own)
+
+    def is_left(self, child: _Child) -> bool:
+        """Whether a run goes on, since others wait for it; one of them then has it, and what it costs, as its own."""
+        others = self.driver.awaited[child.task]
+        if not others or child.task.done():
+            return False
+        others[0].shared = others[0].shared and child.shared
+        return True
 
 
 async def _in_thread(work: Work) -> Any:
