@@ -189,7 +189,10 @@ SLIPS = [
     # what stands after a type
     ("a: string «the text»", "cannot stand after `string`", "comes before the description: `string, the text`"),
     ("a: string «60»", "cannot stand after `string`", "Write `string ..60` for at most"),
-    ("a: string «max 60»", "cannot stand after `string`", "`string ..60`"),
+    ("a: string «max 60»", "cannot stand after `string`", "Write `string ..60`."),
+    ("a: number «>= -0.5»", "cannot stand after `number`", "Write `number -0.5..`."),
+    ("a: string «or null»", "cannot stand after `string`", "Write `a?: string`"),
+    ('a: "«[string]»"', "not a type", "Take the quotes away"),
     ("a: string «(60)»", "cannot stand after `string`", "`string 1..60`"),
     ("a: string«..60»", "cannot stand after `string`", "Write a space before the bounds: `string ..60`."),
     ("a: string«[2..4]»", "cannot stand after `string`", "`string[] 2..4`"),

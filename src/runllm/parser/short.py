@@ -63,7 +63,7 @@ def expand(node: Node, *, one_type: bool) -> Expanded:
     if one_type or node.mapping is not None:
         schema = reader.type(node, "", "", node.mark)
     else:
-        hint = "Write `text: string` on a line below it, indented: a name and its type."
+        hint = "Write `text: string` on a line below it, indented, without a `-`: a name and its type."
         reader.fault("`input` must be a map of names to types", node.mark, hint)
     return Expanded(schema=schema, places=reader.places, faults=tuple(reader.faults))
 

@@ -33,6 +33,8 @@ _ENUM_FORM = "An enum is written `a | b | c`."
 _WRAPPED = re.compile(r"([\w-]+) ?[\[<({](.*)", re.DOTALL)
 _LIST_OF = re.compile(r"([\w-]+) of ([\w-]+)")
 _TAIL = re.compile(r"(?:\[\])*(?: [-.0-9]+)?")
+_COMPARED = re.compile(r"(>=|<=|max|min) ?(-?[0-9]+(?:\.[0-9]+)?)")
+_OR_NOTHING = frozenset(f"or {word}" for word in NOTHING)
 _SEPARATOR = re.compile(r"[|,;/]| or ")
 _WORD = re.compile(r"\w[\w-]*")
 
@@ -66,6 +68,8 @@ def unknown(text: str, types: Sequence[str], spot: Spot) -> str:
         return f"Write `{here}`."
     if hint := _wrapped(text, types, spot) or _bare(kind, spot):
         return hint
+    if head.startswith(("[", "{")):
+        return "Take the quotes away: a list is written `[string]`, a map `{name: string}`."
     if head[:1] in "-.0123456789" and ".." in head:
         return f"Write the type before its bounds: `number {head}`."
     if kind == head.lower() and (near := nearest(kind, types)):
@@ -120,7 +124,7 @@ def _listed(types: Sequence[str]) -> str:
 def after(kind: str, rest: str, spot: Spot) -> str:
     """A hint for what stands after a type and is no bounds."""
     rest = clip(rest, _LOOKED_AT)
-    if rest.startswith("?"):
+    if rest.startswith("?") or rest.lower() in _OR_NOTHING:
         return f"Write `{spot.optional}: {kind}`: the `?` stands after the name."
     if rest.startswith("["):
         return f"A list is written `{kind}[]`, with its count of items `{kind}[] 2..4`."
@@ -128,6 +132,8 @@ def after(kind: str, rest: str, spot: Spot) -> str:
         return f"A list of what has bounds is written `[{kind} {rest.removesuffix('[]')}]`."
     if rest.startswith("..") and rest[2:].isdecimal():
         return f"Write a space before the bounds: `{kind} {rest}`."
+    if found := _COMPARED.fullmatch(rest):
+        return f"Write `{kind} {found[2]}..`." if found[1] in (">=", "min") else f"Write `{kind} ..{found[2]}`."
     if "=" in rest or rest.startswith("default"):
         return f"A default is written in `{spot.long}`."
     if rest.isdecimal():
