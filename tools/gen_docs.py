@@ -17,6 +17,7 @@ from runllm.cli import COMMANDS, cli
 from runllm.engines.providers import PROVIDERS
 from runllm.errors import RunllmError, catalogue
 from runllm.parser import frontmatter_schema
+from runllm.parser.definition import SIDES
 from runllm.settings import SETTINGS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -122,12 +123,22 @@ def frontmatter() -> str:
 
 def _table(schema: dict[str, Any]) -> list[str]:
     rows = ["| key | type | required | meaning |", "|---|---|---|---|"]
-    then = schema.get("then", {}).get("required", [])
+    needed = _needed(schema)
     for name, sub in schema["properties"].items():
-        needed = "yes" if name in schema.get("required", []) else "unless `output`" if name in then else ""
         default = f" Default: `{sub['default']}`." if "default" in sub else ""
-        rows.append(f"| `{name}` | {_type(sub)} | {needed} | {_cell(sub.get('description', ''))}{default} |")
+        said = _cell(sub.get("description", ""))
+        rows.append(f"| `{name}` | {_type(sub)} | {needed.get(name, '')} | {said}{default} |")
     return rows
+
+
+def _needed(schema: dict[str, Any]) -> dict[str, str]:
+    """When each key is required, in words: the conditions are those of format 0.1, and that a contract has one form."""
+    first = schema.get("then", {})
+    found = dict.fromkeys(first.get("then", {}).get("required", []), "in 0.1, unless `output`")
+    found |= dict.fromkeys(first.get("required", []), "in 0.1")
+    forms = [pair for pair in SIDES.items() if set(pair) <= schema["properties"].keys()]
+    found |= {key: f"unless `{other}`" for pair in forms for key, other in (pair, pair[::-1])}
+    return found | dict.fromkeys(schema.get("required", []), "yes")
 
 
 def _type(schema: dict[str, Any]) -> str:

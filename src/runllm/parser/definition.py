@@ -135,6 +135,8 @@ class _Checker:
         for problem in _contract().problems(self.values):
             if problem.pointer == "/rllm" and self.values["rllm"] is not None:
                 continue  # `_check_versions` says more of it
+            if problem.pointer.removeprefix("/") in SIDES:
+                continue  # `_check_words` does
             if problem.keyword == "additionalProperties":
                 self._unknown_keys(problem.pointer)
             elif problem.keyword == "required":
