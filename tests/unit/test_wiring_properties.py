@@ -222,11 +222,12 @@ def cases(draw: st.DrawFn) -> dict[str, dict[str, Json]]:
         uses[1]["for_each"] = draw(
             expressions(known).map(lambda found: f"{{{{ {found} }}}}") | st.lists(wirings(known), max_size=2)
         )
+        uses[1]["on_error"] = draw(st.sampled_from(["stop", "skip", "keep"]))
         inside = [*known, "item", "item", "item.a", "item[0]", "index"]
     uses[1]["with"] = draw(mappings(takes, inside, wirings(inside)))
     top: dict[str, Json] = {"input_schema": taken, "uses": uses, "output_schema": {"type": "object"}}
     if draw(st.booleans()):
-        known += ["uses.a", *([] if "for_each" in uses[1] else paths("uses.a", gives))]
+        known += ["uses.a", *(["uses.a", "uses.a[0]"] if "for_each" in uses[1] else paths("uses.a", gives))]
         top["output_schema"] = draw(st.one_of(contracts(), changed(taken), changed(gives)))
         top["output"] = draw(mappings(top["output_schema"], known, wirings(known)))
     return {
@@ -251,18 +252,21 @@ def unchecked(path: Path) -> Plan:
     return Plan(program=program, children=children, needs=needs(program))
 
 
-def runs(plan: Plan, seed: int) -> list[tuple[Json, RunResult]]:
-    """Runs on some inputs, with an engine that gives any answer its schema allows."""
+def runs(plan: Plan, seed: int, unfit: float = 0.0) -> list[tuple[Json, RunResult]]:
+    """Runs on some inputs, with an engine that gives any answer its schema allows, and at times one that it does not."""
     chance = random.Random(seed)  # noqa: S311 - to choose examples
 
     def answer(request: Request) -> str:
         assert request.schema is not None
+        if chance.random() < unfit:
+            return "no JSON"
         return json.dumps(chance.choice(values(dict(request.schema))))
 
     found = values(plan.program.input.schema, filled=True)
     chosen = chance.sample(found, min(4, len(found)))
+    options = Options(stats=False, max_retries=0, whole_tree=True) if unfit else Options(stats=False)
     with Runtime(engine=ScriptedEngine(answer)) as runtime:
-        return [(given, executor.run(plan, given, Options(stats=False), runtime)) for given in chosen]
+        return [(given, executor.run(plan, given, options, runtime)) for given in chosen]
 
 
 @given(files=cases(), seed=st.integers(0, 1_000))
@@ -274,13 +278,15 @@ def test_what_validation_says_is_true_of_every_run(files: dict[str, dict[str, Js
         loaded = projects.load(path)
         errors = [problem for problem in loaded.problems if problem.severity == "error"]
         said = {(problem.keyword, problem.kind == "MetadataValidationError") for problem in errors}
+        goes_on = files["top"]["uses"][1].get("on_error", "stop") != "stop"
         event("nothing said" if not loaded.problems else "errors" if errors else "warnings")
         assert (loaded.plan is None) == bool(errors)
         if not loaded.problems:
             assert loaded.plan is not None
-            for given_, result in runs(loaded.plan, seed):
+            for given_, result in runs(loaded.plan, seed, unfit=0.4 if goes_on else 0.0):
                 assert not isinstance(result.error, UNFIT), (given_, result.error)
-        elif errors and all(keyword in ("wiring", "required") for keyword, _ in said):
+                event("went on" if result.skipped else "none skipped")
+        elif errors and not goes_on and all(keyword in ("wiring", "required") for keyword, _ in said):
             event("type errors")
             for given_, result in runs(unchecked(path), seed):
                 came_to_it = any(built for _, built in said) or any(child.name == "a" for child in result.children)
