@@ -98,6 +98,19 @@ def test_a_case_is_read_right_or_refused(case: dict[str, Any]) -> None:
         ('<json>{"a": 1}</json>', {"a": 1}, ("tag",)),
         ('json\n{"a": 1}', {"a": 1}, ("json-prefix",)),
         ('<think>first {"a": 2}?</think>\n{"a": 1}', {"a": 1}, ("thinking",)),
+        ('<Think>first {"a": 2}?</Think>{"a": 1}', {"a": 1}, ("thinking",)),
+        ('<thought>{"a": 2}</thought>\n{"a": 1}', {"a": 1}, ("thinking",)),
+        ('<reasoning>\n{"a": 2}\n</reasoning>\n```json\n{"a": 1}\n```', {"a": 1}, ("thinking", "fence")),
+        ('<scratchpad>{"a": 2}</scratchpad>{"a": 1}', {"a": 1}, ("thinking",)),
+        ('<seed:think>{"a": 2}</seed:think>{"a": 1}', {"a": 1}, ("thinking",)),
+        ('[THINK]maybe {"a": 2}[/THINK]{"a": 1}', {"a": 1}, ("thinking",)),
+        (
+            '<|channel|>analysis<|message|>{"a": 2}<|end|><|channel|>final <|constrain|>json<|message|>{"a": 1}<|return|>',
+            {"a": 1},
+            ("thinking",),
+        ),
+        ('<|channel|>final<|message|>{"a": 1}', {"a": 1}, ("thinking",)),
+        ('{"a": "<think>{</think>"}', {"a": "<think>{</think>"}, ()),
         ('{"a": 1, // one\n "b": [2 /* two */], # three\n "c": 3}', {"a": 1, "b": [2], "c": 3}, ("comment",)),
         ('{"a": [1, 2,],}', {"a": [1, 2]}, ("trailing-comma",)),
         ('{"a": 1\n "b": 2}', {"a": 1, "b": 2}, ("missing-comma",)),
@@ -121,6 +134,32 @@ def test_what_can_be_read_in_one_way_is_read(text: str, value: Any, repairs: tup
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        r"\frac{1}{2}", r"\bword", r"\begin{x}", r"$\theta$", r"a \times b", r"\text{a}", r"\nabla f", r"\rho", r"\\\frac",
+        r"C:\temp\new", r"C:\new\notes.txt", r"D:\tools\build", r"\right)", r"\to\infty", r"\neq",
+    ],
+)  # fmt: skip
+def test_the_backslash_of_a_command_or_a_path_is_no_escape(written: str) -> None:
+    """What JSON reads as a form feed, a backspace or a tab was hardly meant as one: it goes back to the model."""
+    for text in (f'{{"a": "{written}"}}', f'So: {{"a": "{written}"}}', f'{{"a": "{written}",}}'):
+        assert "can be read in two ways" in refused(text).problems[0].message
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        r"one\ntwo", r"a\tb", r"\\frac{1}{2}", r"C:\\temp\\new", r"A:\nfoo", r"Q:\nWhat?\nA:\nThat.", r"k:\tvalue",
+        r"\nnot this", r"x\nequal", r"a\nnew line", r"\n\nto do", r"tab\ttext here", r"line\r\nright here", r"\tto", r"a\b",
+        r"a:\nb\nc", r"\ttext: one\ttwo", r"\u000cage", r"at C:\nthen D:\nthen", r"he said \"no\"",
+    ],
+)  # fmt: skip
+def test_an_escape_that_may_be_meant_is_one(written: str) -> None:
+    text = f'{{"a": "{written}"}}'
+    assert extract(text, OBJECT) == Extraction(value=json.loads(text), repairs=())
+
+
+@pytest.mark.parametrize(
     ("schema", "given", "value", "repairs"),
     [
         ({"type": "integer"}, "3", 3, ("number-from-string at /x",)),
@@ -138,6 +177,18 @@ def test_what_can_be_read_in_one_way_is_read(text: str, value: Any, repairs: tup
         ({"allOf": [{"$ref": "#/$defs/count"}]}, "4", 4, ("number-from-string at /x",)),
         ({"additionalProperties": {"$ref": "#/$defs/count"}}, {"p": "4"}, {"p": 4}, ("number-from-string at /x/p",)),
         ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, "4", "4", ()),
+        ({"type": "array", "items": {"type": "integer"}}, "[1, 2]", [1, 2], ("json-from-string at /x",)),
+        ({"type": ["object", "null"]}, '{"a": 1}', {"a": 1}, ("json-from-string at /x",)),
+        ({"type": "array", "items": {"type": "integer"}}, '["1"]', [1],
+         ("json-from-string at /x", "number-from-string at /x/*")),
+        ({"type": ["array", "string"]}, "[1]", "[1]", ()),
+        ({}, "[1]", "[1]", ()),
+        ({"enum": ["caf\u00e9", "tea"]}, "cafe\u0301", "caf\u00e9", ("unicode-form at /x",)),
+        ({"enum": ["cafe\u0301"]}, "Caf\u00e9", "cafe\u0301", ("enum-spelling at /x",)),
+        ({"type": "object", "properties": {"caf\u00e9": {}}, "additionalProperties": False}, {"cafe\u0301": 1},
+         {"caf\u00e9": 1}, ("unicode-form at /x/caf\u00e9",)),
+        ({"type": "object", "properties": {"caf\u00e9": {}}}, {"cafe\u0301": 1, "caf\u00e9": 2},
+         {"cafe\u0301": 1, "caf\u00e9": 2}, ()),
         ({"anyOf": [{"properties": {"k": {"const": "a"}, "v": {"type": "integer"}}, "required": ["k", "v"]},
                     {"properties": {"k": {"const": "b"}, "v": {"type": "boolean"}}, "required": ["k", "v"]}]},
          {"k": "B", "v": "true"}, {"k": "b", "v": True}, ("enum-spelling at /x/k", "boolean-from-string at /x/v")),
@@ -195,7 +246,7 @@ def test_a_string_that_is_no_canonical_integer_is_refused(written: str) -> None:
         ({"type": "integer"}, 1e20),
         ({"type": "array", "items": {"type": "string"}}, "one"),
         ({"type": "object"}, [{"a": 1}]),
-        ({"type": "object", "required": ["a"]}, '{"a": 1}'),
+        ({"type": ["object", "string"], "required": ["a"]}, ["a"]),
         ({"enum": ["Positive", "Negative"]}, "pos"),
         ({"enum": ["a", "A"]}, "Ａ"),
         ({"enum": ["on", "ON"]}, "On"),

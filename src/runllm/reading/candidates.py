@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runllm.reading import strict
+from runllm.reading.marks import CLOSING, ENDING, OPENING
 from runllm.reading.tolerant import QUOTED, QUOTES, BrokenError, Reader
 from runllm.values import frozen
 
 MAX_VALUES = 2_000
 _MAX_STRAY = 3
-_THINK = "<think>"
-_THINK_END = "</think>"
 
 _BRACKET = re.compile(r"[\[{]")
 _FENCE = re.compile(r"^(?:[^\n`\[{]*`{3,}|[ \t>]*~{3,})[ \t]*([\w+.#-]*)[ \t]*\r?$", re.MULTILINE)
@@ -40,7 +39,7 @@ _STRUCTURE = re.compile(rf"[\"\[\]{{}}]|(?<=[\[{{,:])\s*+[{QUOTES}]")
 _MEMBER_BEFORE = re.compile(r"[\"”]\s*:\s*\Z")
 _MEMBER_AFTER = re.compile(r"\s*[,}\]]")
 _TAG = re.compile(r"<(/?)[A-Za-z][\w.-]*>")
-_BARE = re.compile(r"\s*(?:(?:`{3,}|~{3,})\w*\s*|<(?!think)\w+>\s*|json\s*)?")
+_BARE = re.compile(rf"\s*(?:(?:`{{3,}}|~{{3,}})\w*\s*|(?!{OPENING.pattern})<\w+>\s*|json\s*)?", re.IGNORECASE)
 _MARGIN = 80
 
 
@@ -102,25 +101,25 @@ class Scan:
 
 
 def scan(text: str) -> Scan:
-    """Find the values in `text`, behind the last `</think>` that is not inside one of them."""
+    """Find the values in `text`, behind the last end of reasoning that is not inside one of them."""
     first = 1 if text.startswith("\ufeff") else 0
     begin = len(text) - len(text[first:].lstrip())
-    if _THINK_END not in text:
-        if text.startswith(_THINK, begin):
+    ends = list(CLOSING.finditer(text))
+    if not ends:
+        if OPENING.match(text, begin):
             fault = BrokenError("the reasoning opened here never ends, and no answer follows", at=begin, cut=True)
             return Scan(start=begin, cut=fault)
         return _Scanner(text, first).run()
     # Reasoning is loose text, and may leave brackets open: so values are looked for behind it as well.
     whole = _Scanner(text, first).run()
-    behind = _Scanner(text, text.index(_THINK_END) + len(_THINK_END)).run()
-    at = len(text)
-    while (at := text.rfind(_THINK_END, 0, at)) >= 0:
+    behind = _Scanner(text, ends[0].end()).run()
+    for end in reversed(ends):
+        at = end.start()
         for one in (behind, whole):
             if one.tears(text, at):
                 return one
         if not whole.covers(at) and not behind.covers(at):
-            start = at + len(_THINK_END)
-            return behind if start == behind.start else _Scanner(text, start).run()
+            return behind if end.end() == behind.start else _Scanner(text, end.end()).run()
     return whole
 
 
@@ -266,9 +265,9 @@ def envelope(text: str, start: int, found: Candidate) -> Iterator[str]:
     """The names of what was taken off around a value, from the outside in."""
     if text.startswith("\ufeff"):
         yield "bom"
-    if _THINK_END in text[:start]:
+    if CLOSING.search(text, 0, start):
         yield "thinking"
-    before, after = text[start : found.start], text[found.end :]
+    before, after = text[start : found.start], ENDING.sub("", text[found.end :])
     if found.fence >= 0:
         before = text[start : max(start, found.fence)] + "\n" + _FENCE.sub("", text[found.fence : found.start])
         after = _FENCE_END.sub("", after, count=1)

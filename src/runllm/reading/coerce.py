@@ -3,6 +3,8 @@
     number-from-string     "3" for an integer, "2.5" for a number, as JSON would write them
     boolean-from-string    "true", "false", "True", "False" for a boolean
     enum-spelling          " positive" for `Positive`: white space around and case, one match
+    json-from-string       "[1, 2]" for a list or an object, where no text is allowed
+    unicode-form           an enum value or a key that is written with other code points for the same letters
     null-dropped           null for an optional property that cannot be null
     key-dropped            a key that `additionalProperties: false` forbids
     integer-from-float     3.0 for an integer, which JSON Schema allows, becomes 3
@@ -16,9 +18,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, cast
+from unicodedata import normalize
 
 from runllm.diagnostics import Problem, nearest, pointer
-from runllm.reading.strict import finite, same
+from runllm.reading.strict import finite, same, whole
 from runllm.schema import (
     Contract,
     Schema,
@@ -114,8 +117,8 @@ def _strings(root: Schema, schema: Any) -> tuple[dict[str, tuple[str, ...]], boo
 
 
 def _fold(text: str) -> str:
-    """`text` without case and outer white space."""
-    return text.strip().casefold()
+    """`text` without case and outer white space, each letter in one form."""
+    return (text if text.isascii() else normalize("NFC", text)).strip().casefold()
 
 
 class _TooMuchError(Exception):
@@ -186,13 +189,21 @@ class Coercer:
         if shape.free_text or text in near:
             return text
         if len(near) == 1:
-            return self._change("enum-spelling", path, near[0])
+            same_letters = not text.isascii() and normalize("NFC", text) == normalize("NFC", near[0])
+            return self._change("unicode-form" if same_letters else "enum-spelling", path, near[0])
         written = _NUMBER if "number" in shape.types else _INTEGER if "integer" in shape.types else None
         if written and written.fullmatch(text):
             number = _read(text)
             return text if number is None else self._change("number-from-string", path, number)
         if "boolean" in shape.types and text in _BOOLEANS:
             return self._change("boolean-from-string", path, _BOOLEANS[text])
+        if path and shape.types and shape.types <= {"object", "array", "null"} and text.lstrip()[:1] in ("{", "["):
+            try:
+                value, _ = whole(text)
+            except ValueError:
+                return text
+            self._change("json-from-string", path, value)
+            return self._container(value, shape, path) if isinstance(value, dict | list) else value
         return text
 
     def _float(self, value: float, shape: Shape, path: Path) -> Any:
@@ -223,6 +234,7 @@ class Coercer:
 
     def _fields(self, value: dict[str, Any], node: Schema, required: frozenset[str], path: Path) -> dict[str, Any]:
         declared = cast("Schema", node.get("properties", {}))
+        value = self._spelt(value, declared, path)
         absent = [name for name in declared if name not in value]
         unknown = sum(key not in declared for key in value)
         closed = node.get("additionalProperties") is False and "patternProperties" not in node
@@ -238,6 +250,15 @@ class Coercer:
             else:
                 found[str(key)] = self._value(item, schema, here)
         return found
+
+    def _spelt(self, value: dict[str, Any], declared: Schema, path: Path) -> dict[str, Any]:
+        """The object with its keys in the form that the schema has them in, where they are the same letters."""
+        known = {normalize("NFC", name): name for name in declared if not name.isascii()}
+        renamed = {key: known.get(normalize("NFC", key), key) for key in value} if known else {}
+        for key, name in renamed.items():
+            if name != key and name not in value:
+                self._change("unicode-form", (*path, name), None)
+        return {renamed.get(key, key) if renamed.get(key) not in value else key: item for key, item in value.items()}
 
     def _misspelt(self, key: str, absent: list[str]) -> bool:
         self._steps += _HEAVY * len(absent)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from runllm.diagnostics import Problem
 from runllm.reading.coerce import Coercer
+from runllm.reading.marks import CLOSING, ENDING, OPENING
 from runllm.reading.search import EMPTY, HALF_CHARACTER, TOKEN_LIMIT, refusal
 from runllm.reading.strict import Extraction, is_unicode
 from runllm.schema import Contract
 
-_THINK, _THINK_END = "<think>", "</think>"
 _FENCED = re.compile(r"(`{3,}|~{3,})[^\n`]*\n(?:(.*)\n)?[ \t]*\1", re.DOTALL)
 _FENCE_INSIDE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})", re.MULTILINE)
 _ENDLESS = Problem(message="the reasoning opened here never ends, and no answer follows", keyword="truncated")
@@ -27,7 +27,7 @@ def read_text(text: str, contract: Contract, *, finish_reason: str = "stop") -> 
     if finish_reason == "length":
         raise refusal(text, contract, [TOKEN_LIMIT])
     value, repairs = _bare(text)
-    if value.startswith(_THINK):
+    if OPENING.match(value):
         raise refusal(text, contract, [_ENDLESS])
     if not value:
         raise refusal(text, contract, [EMPTY])
@@ -42,7 +42,7 @@ def read_text(text: str, contract: Contract, *, finish_reason: str = "stop") -> 
 def _bare(text: str) -> tuple[str, tuple[str, ...]]:
     """The text without what stands around it, and the names of what was taken off."""
     repairs: list[str] = []
-    value = text.strip()
+    value = ENDING.sub("", text).strip()
     if value.startswith("\ufeff"):
         value = value.lstrip("\ufeff").lstrip()
         repairs.append("bom")
@@ -58,9 +58,9 @@ def _bare(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _end_of_reasoning(text: str) -> int | None:
     """The offset behind the reasoning that a text begins with; its opening mark may stand in the model's template."""
-    end = text.find(_THINK_END)
-    opened = text.find(_THINK, 0, end) if end >= 0 else -1
-    return end + len(_THINK_END) if end >= 0 and opened <= 0 else None
+    end = CLOSING.search(text)
+    opened = OPENING.search(text, 0, end.start()) if end else None
+    return end.end() if end and (opened is None or opened.start() == 0) else None
 
 
 def _readings(value: str, contract: Contract) -> Iterator[Extraction]:

@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from runllm.values import frozen
 
 MAX_DEPTH = 200
+
+# An escape of JSON where a command or a path was meant: `\frac`, `\begin`, `\theta`, `C:\temp\new`. A tab or a line end
+# before a word is what it says, so of those only what no text holds: a command that is no word without its letter.
+_ODD = r"(?<!\\)(?:\\\\)*"
+_COMMAND = (
+    r"\\(?:[bf](?=[A-Za-z])"
+    r"|t(?:heta|imes|riangle\w*|extbf|extit|exttt|extrm|ilde|frac)(?![a-z])|t(?:ext|an|au|o)(?=[{\\_^$])"
+    r"|n(?:abla|eq|earrow)(?![a-z])|n(?:e|u|ot|ewline|oindent)(?=[{\\_^$])"
+    r"|r(?:ho|ight\w*|angle|floor|ceil)(?![a-z]))"
+)
+_DRIVE = r"(?<![A-Za-z])[A-Za-z]:(?=[^\"\s]*(?:\\[tr]|\.\w{2,4}\b))(?:\\[tnrbf][\w.-]*){2,}"
+_DOUBTFUL = re.compile(f"{_ODD}(?:{_COMMAND}|{_DRIVE})")
 
 
 @frozen
@@ -80,7 +93,14 @@ def whole(text: str) -> tuple[Any, bool]:
         raise ValueError("nested too deeply") from None
     if text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
         raise ValueError("nested too deeply")
+    if is_doubtful(text):
+        raise ValueError("backslashes that can be read in two ways")
     return value, whole_floats
+
+
+def is_doubtful(text: str) -> bool:
+    """Whether an escape in this JSON was hardly meant as one: the backslash of a command, or of a path."""
+    return "\\" in text and _DOUBTFUL.search(text) is not None
 
 
 def starting_at(text: str, at: int) -> tuple[Any, int]:
@@ -95,6 +115,8 @@ def starting_at(text: str, at: int) -> tuple[Any, int]:
         raise ValueError("nested too deeply") from None
     if end - at > 2 * MAX_DEPTH and _too_deep(value):
         raise ValueError("nested too deeply")
+    if is_doubtful(text[at:end]):
+        raise ValueError("backslashes that can be read in two ways")
     return value, end
 
 

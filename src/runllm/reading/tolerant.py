@@ -24,7 +24,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from runllm.reading.strict import MAX_DEPTH, finite, same
+from runllm.reading.strict import MAX_DEPTH, finite, is_doubtful, same
 
 _SPACE = re.compile(r"(?:[\s\ufeff\u200b\u2060]++|//[^\r\n]*+|#[^\r\n]*+|/\*(?s:.*?)\*/)*+")
 _NUMBER = re.compile(
@@ -255,7 +255,7 @@ class Reader:
 
         text = _ESCAPE.sub(plain, body)
         # Whoever wrote C:\Users\new meant no line break; whoever wrote one\ntwo \d+ did.
-        if "unknown-escape" in kept and any(_DOUBTFUL.findall(body)):
+        if is_doubtful(body) or ("unknown-escape" in kept and any(_DOUBTFUL.findall(body))):
             self._fail("the backslashes in this string can be read in two ways: write each as `\\\\`")
         self.repairs |= dict.fromkeys(sorted(kept))
         return text
