@@ -97,6 +97,7 @@ class Runtime:
             pull=partial(_pull, listener=progress) if auto_pull else None,
             ollama_auto_pull=ollama_auto_pull,
             progress=progress,
+            memory=store.path.with_name("providers.json") if store is not None else None,
         )
         self._made: dict[str, Engine] = {}
         self._ready: list[Endpoint] = []

@@ -11,7 +11,7 @@ from tests.e2e.test_cli import command
 from tests.integration.provider import Provider, answer
 
 import runllm
-from runllm.engines.local.engine import _plan
+from runllm.engines.local.engine import _budget, _plan
 from runllm.engines.ollama_request import bounded
 from runllm.errors import ContextWindowExceededError
 from runllm.results import Endpoint, Message, Request
@@ -113,7 +113,7 @@ def test_a_fallback_is_bounded_by_what_it_is(load, provider):
     """What was worked out for one model does not go to the next."""
     from tests.integration.provider import failure
 
-    provider.script(failure(400), answer('{"n": 1}'))
+    provider.script(failure(500), answer('{"n": 1}'))
     app = load("anthropic/claude-unheard-of", 100_000, fallbacks=HAIKU)
     app(text="hi")
     assert [received.body["max_tokens"] for received in provider.chats] == [room(app), 64_000]
@@ -184,6 +184,5 @@ def test_a_local_answer_is_planned_within_the_apps_window():
         endpoint=Endpoint(model="local/m"), messages=(Message(role="user", content="word " * 100),), schema=schema,
         window=400,
     )  # fmt: skip
-    found = _plan(narrow, {}, 8192, distinct=False)
-    assert found is not None
+    found = _plan(schema, _budget(narrow, {}, 8192), {}, distinct=False)
     assert found.tokens + estimate_messages(["word " * 100]) <= 400

@@ -21,7 +21,9 @@ from tests.apps import NamedEngine
 from tests.integration.provider import CUT, HTML, NO_CHOICES, Provider, Reply, answer, failure
 
 from runllm.engines import providers
+from runllm.engines.base import Setup
 from runllm.engines.litellm import LiteLLMEngine, _close_clients
+from runllm.engines.memory import Memory
 from runllm.errors import (
     AuthenticationError,
     ContextWindowExceededError,
@@ -138,7 +140,9 @@ def test_each_failure_is_told_apart(ask, model, name):
     assert error.details.get("retry_after") == (7.0 if status == 429 else None)
     assert error.__cause__ is None
     assert error.__context__ is None
-    assert len(provider.chats) == 1
+    # What is refused may be the schema, which Ollama is sent in another way.
+    again = name in ("refused", "unprocessable") and not model.startswith("ollama")
+    assert len(provider.chats) == (2 if again else 1)
 
 
 @pytest.mark.parametrize(
@@ -329,11 +333,41 @@ def test_a_server_without_schemas_is_asked_without(ask, refusal):
     assert ["response_format" in chat.body for chat in provider.chats] == [True, False, False]
 
 
-def test_another_refusal_is_not_about_the_schema(engine):
-    """A request that is refused for its own sake is not sent again."""
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_schema_may_be_refused_in_any_words(engine, status):
+    """So the request is sent once without it; if that is refused as well, the first words are told."""
+    words = f"too many states for serving ({status})"
+    with Provider(failure(status, words), answer("1")) as provider:
+        found = engine.complete(asking(provider, f"openai/m{status}", schema=SCHEMA))
+    assert (found.text, found.notes) == ("1", (f"sent again without the schema, which was refused: {words}",))
+    assert ["response_format" in chat.body for chat in provider.chats] == [True, False]
+    refused = (ProviderError, ModelNotFoundError)
+    with Provider(failure(status, words)) as provider, pytest.raises(refused, match=r"too many states"):
+        engine.complete(asking(provider, f"openai/n{status}", schema=SCHEMA))
+    assert len(provider.chats) == 2
+
+
+def test_what_is_refused_without_a_schema_is_not_sent_again(engine):
     with Provider(failure(400, "stop is too long")) as provider, pytest.raises(RequestRefusedError):
-        engine.complete(asking(provider, schema=SCHEMA))
+        engine.complete(asking(provider))
     assert len(provider.chats) == 1
+
+
+def test_a_refused_schema_is_remembered_for_a_day_by_other_processes(tmp_path):
+    path = tmp_path / "stats" / "providers.json"
+    with Provider(failure(400, "Invalid JSON schema"), answer("1")) as provider:
+        for _ in range(2):
+            made = LiteLLMEngine(Setup(memory=path))
+            assert made.complete(asking(provider, schema=SCHEMA)).text == "1"
+            made.close()
+    assert ["response_format" in chat.body for chat in provider.chats] == [True, False, False]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "schema" not in path.read_text()
+    later = Memory(path, wall=lambda: time.time() + 86_401)
+    known = json.loads(path.read_text())
+    assert not any(later.has(fact) for fact in known)
+    path.write_text("no JSON")
+    assert not Memory(path).has("x")
 
 
 def test_what_only_the_provider_knows_is_sent_as_it_is(engine):

@@ -98,6 +98,8 @@ def test_a_server_that_never_fits_costs_what_it_cost(go) -> None:
 
 
 def test_a_fallback_answers_when_the_first_model_is_refused(go, provider: Provider) -> None:
-    result = go(failure(400, "no such thing"), GOOD, fallbacks="[openai/other]")
+    refused = failure(400, "no such thing")
+    result = go(refused, refused, GOOD, fallbacks="[openai/other]")
     assert result.model.endswith("other")
-    assert [chat.body["model"] for chat in provider.chats] == ["m", "other"]
+    asked = [(chat.body["model"], "response_format" in chat.body) for chat in provider.chats]
+    assert asked == [("m", True), ("m", False), ("other", True)]  # what was refused may have been the schema

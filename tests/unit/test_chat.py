@@ -9,6 +9,7 @@ import pytest
 
 from runllm.engines.access import Access
 from runllm.engines.chat import Forms, arguments, is_strict
+from runllm.engines.memory import Memory
 from runllm.results import Endpoint, Message, Request
 
 ACCESS = Access(provider="openai", api_base=None, api_key=None)
@@ -47,12 +48,12 @@ def test_providers_that_take_no_schema():
     asked = Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
     for provider, expected in (("deepseek", {"response_format": {"type": "json_object"}}), ("cohere_chat", {})):
         access = Access(provider=provider, api_base=None, api_key=None)
-        assert Forms().of(asked, access) == expected
+        assert Forms(Memory(None)).of(asked, access) == expected
 
 
 def test_a_refused_form_is_not_asked_for_again():
     """For this schema at this endpoint alone."""
-    forms, asked = Forms(), Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
+    forms, asked = Forms(Memory(None)), Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
     assert forms.of(asked, ACCESS)["response_format"]["json_schema"]["strict"]
     forms.refused(asked)
     assert forms.of(asked, ACCESS) == {}
@@ -71,7 +72,7 @@ def test_nothing_the_caller_holds_is_shared():
         schema=closed(N),
     )
     before = copy.deepcopy((params, native, asked.schema))
-    forms = Forms()
+    forms = Forms(Memory(None))
     made, wished = arguments(asked, ACCESS), forms.of(asked, ACCESS)
     made["logit_bias"]["1"] = made["options"]["a"] = None
     wished["response_format"]["json_schema"]["schema"]["properties"].clear()

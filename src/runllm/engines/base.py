@@ -13,6 +13,8 @@ from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.values import frozen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runllm.engines.background import Background
     from runllm.errors import RunllmError
     from runllm.models.pulling import Progress
@@ -103,11 +105,13 @@ class Setup:
         pull: fetches a local model by its name; None where that is not allowed.
         ollama_auto_pull: whether an Ollama server may download a model that it lacks: gigabytes.
         progress: told how far a download is, in another thread.
+        memory: the file in which is kept for a day what was learnt of providers; None for no longer than the process.
     """
 
     pull: Callable[[str], object] | None = None
     ollama_auto_pull: bool = False
     progress: Callable[[Progress], None] | None = None
+    memory: Path | None = None
 
 
 class Engine(Protocol):

@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from math import isfinite
 from typing import Any, cast
 
 import httpx  # 90 ms: imported by those who call a server, when they call it
@@ -40,6 +41,10 @@ class AnswerTooLargeError(UnreadableError):
 
 class NotJsonError(UnreadableError):
     """The body is too long to be anything but an answer, and is none."""
+
+
+class PausedError(UnreadableError):
+    """The model stopped in the middle of its turn, to be asked to go on."""
 
 
 class UnknownEncodingError(UnreadableError):
@@ -125,26 +130,63 @@ class _Body(httpx.AsyncByteStream):
 
 
 def _checked(body: bytes) -> bytes:
-    """The body, if it is short, or at least JSON.
+    """The body, if it is short, or at least JSON; what LiteLLM would not read of a completion in a form that it reads.
 
     LiteLLM writes what it cannot read into its error, and looks for secrets in that, at seconds a megabyte.
     """
-    if len(body) > LONGEST_REFUSAL:
-        try:
-            rest: list[Any] = [json.loads(body)]
-        except (ValueError, RecursionError):
+    try:
+        whole: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        if len(body) > LONGEST_REFUSAL:
             raise NotJsonError(f"it begins with {body[:40]!r}") from None
-        count = 0
-        while rest:
-            value: Any = rest.pop()
-            count += 1
-            if count > MOST_VALUES:
-                raise _too_many()
-            if isinstance(value, dict):
-                rest.extend(cast("dict[str, Any]", value).values())
-            elif isinstance(value, list):
-                rest.extend(cast("list[Any]", value))
-    return body
+        return body
+    if len(body) > LONGEST_REFUSAL:
+        _hold_values(whole)
+    return _usual(cast("dict[str, Any]", whole), body) if isinstance(whole, dict) else body
+
+
+def _hold_values(whole: Any) -> None:
+    """Refuse a body with too many values."""
+    rest: list[Any] = [whole]
+    count = 0
+    while rest:
+        value: Any = rest.pop()
+        count += 1
+        if count > MOST_VALUES:
+            raise _too_many()
+        if isinstance(value, dict):
+            rest.extend(cast("dict[str, Any]", value).values())
+        elif isinstance(value, list):
+            rest.extend(cast("list[Any]", value))
+
+
+def _usual(reply: dict[str, Any], body: bytes) -> bytes:
+    """A completion as OpenAI writes it: the content as one text, the tokens as whole numbers."""
+    if reply.get("stop_reason") == "pause_turn":
+        raise PausedError("its turn is paused")
+    changed = False
+    for choice in _mappings(reply.get("choices")):
+        for message in _mappings([choice.get("message")]):
+            if isinstance(message.get("content"), list):
+                message["content"] = _text_of(cast("list[Any]", message["content"]))
+                changed = True
+    for usage in _mappings([reply.get("usage")]):
+        for name, count in usage.items():
+            if isinstance(count, float) and isfinite(count):
+                usage[name] = int(count)
+                changed = True
+    return json.dumps(reply).encode() if changed else body
+
+
+def _mappings(found: Any) -> list[dict[str, Any]]:
+    """Those of a list that are mappings; none of what is no list."""
+    return [one for one in cast("list[Any]", found) if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _text_of(parts: list[Any]) -> str:
+    """The text of a content that comes in parts; those that were thought are left out."""
+    texts = (cast("dict[str, Any]", part).get("text") if isinstance(part, dict) else part for part in parts)
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _too_many() -> AnswerTooLargeError:

@@ -11,9 +11,11 @@ from dataclasses import replace
 from typing import Any, cast
 
 from runllm import tokens
+from runllm.diagnostics import clip
 from runllm.engines import providers
 from runllm.engines.access import Access
-from runllm.engines.failures import Failure
+from runllm.engines.failures import LONGEST_WORDS, Failure
+from runllm.engines.memory import Memory
 from runllm.errors import ContextWindowExceededError, ProviderError, RequestRefusedError
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.schema import is_text, subschemas
@@ -24,6 +26,7 @@ _WEAKER_FORMS: Mapping[str, dict[str, Any] | None] = {
     "cohere": None,
     "cohere_chat": None,
 }
+_NO_RETRIES = frozenset({"gradient_ai"})  # LiteLLM refuses the parameter, and sends nothing again by itself
 _TELL_COST = frozenset({"openrouter", "perplexity", "vercel_ai_gateway", "xai"})  # in the usage of each answer
 _DEPLOYED = frozenset({"azure", "azure_ai"})  # a model's name may be the user's own; the answer tells the real one
 
@@ -41,7 +44,7 @@ def arguments(request: Request, access: Access) -> dict[str, Any]:
         "api_key": access.api_key,
         "api_version": request.endpoint.api_version,
         "timeout": request.timeout,
-        "max_retries": 0,
+        **({} if access.provider in _NO_RETRIES else {"max_retries": 0}),
         "num_retries": None,
         "stream": False,
     }
@@ -53,11 +56,11 @@ def arguments(request: Request, access: Access) -> dict[str, Any]:
 class Forms:
     """How each answer is held to its schema: by the schema itself, as any JSON, or by the words of the prompt alone.
 
-    It is decided once for a schema at an endpoint; where a provider refuses the form, it is words alone from then on.
+    Where a provider refuses the form for a schema, it is words alone from then on.
     """
 
-    def __init__(self) -> None:
-        self._decided: dict[str, dict[str, Any] | None] = {}
+    def __init__(self, memory: Memory) -> None:
+        self._refused = memory
 
     def of(self, request: Request, access: Access) -> dict[str, Any]:
         """What to ask for beside the `arguments` of the call: a `response_format`, or nothing."""
@@ -66,20 +69,12 @@ class Forms:
             return {}
         if "response_format" in chosen or "format" in chosen:  # the author's own
             return {}
-        key = _identity(request)
-        if key not in self._decided:
-            self._remember(key, _form(request.schema, access.provider))
-        form = self._decided.get(key)
-        return {"response_format": copy.deepcopy(form)} if form else {}  # LiteLLM changes what it is given
+        form = _form(request.schema, access.provider)
+        return {"response_format": form} if form and not self._refused.has(_identity(request)) else {}
 
     def refused(self, request: Request) -> None:
         """Keep in mind that the form for this request is not taken."""
-        self._remember(_identity(request), None)
-
-    def _remember(self, key: str, form: dict[str, Any] | None) -> None:
-        if len(self._decided) >= _MOST_REMEMBERED:
-            self._decided.clear()
-        self._decided[key] = form
+        self._refused.keep(_identity(request))
 
 
 def _identity(request: Request) -> str:
@@ -87,24 +82,35 @@ def _identity(request: Request) -> str:
 
 
 def _form(schema: Mapping[str, Any], provider: str) -> dict[str, Any] | None:
-    """The form that a provider is known to take; LiteLLM makes a tool of it for those who have no other."""
+    """The form that a provider is known to take, as a copy: LiteLLM changes what it is given.
+
+    It makes a tool of it for those who have no other.
+    """
     if provider in _WEAKER_FORMS:
-        return _WEAKER_FORMS[provider]
+        return copy.deepcopy(_WEAKER_FORMS[provider])
     strict = {"strict": True} if is_strict(schema) else {}
-    return {"type": "json_schema", "json_schema": {"name": "output", "schema": dict(schema), **strict}}
+    return {"type": "json_schema", "json_schema": {"name": "output", "schema": copy.deepcopy(dict(schema)), **strict}}
 
 
 _COMPLAINT = re.compile(
     r"(?i)response_?format|json_?schema|response_schema|output_format|output_config|structured.?output"
     r"|guided|grammar"
 )
-_REFUSALS = frozenset({400, 422, 500, 501})
+_REFUSALS = frozenset({400, 404, 422})
+_FAILURES = frozenset({500, 501})
 
 
-def rejects_form(failure: Failure) -> bool:
-    """Whether the provider, or LiteLLM in its place, refused the `response_format` and not the request."""
-    refused = failure.status in _REFUSALS or (failure.status is None and "BadRequestError" in failure.kinds)
-    return refused and _COMPLAINT.search(failure.words) is not None
+def may_reject_form(failure: Failure) -> bool:
+    """Whether the provider, or LiteLLM in its place, may have refused the `response_format` and not the request.
+
+    Providers say so in so many words that only another request without it can tell.
+    """
+    if failure.generated or failure.is_too_long:
+        return False
+    if failure.status in _REFUSALS:
+        return True
+    other = failure.status in _FAILURES or (failure.status is None and "BadRequestError" in failure.kinds)
+    return other and _COMPLAINT.search(failure.words) is not None
 
 
 _STRICT_KEYWORDS = frozenset(
@@ -114,7 +120,6 @@ _STRICT_KEYWORDS = frozenset(
 _SAYS_TYPE = frozenset({"type", "enum", "const", "anyOf", "$ref"})
 _MOST_PROPERTIES = 100
 _MOST_TOKENS = 10**9  # a server that counts more of them does not count
-_MOST_REMEMBERED = 1000
 _DEEPEST = 12  # path steps: five nested objects
 
 
@@ -160,6 +165,7 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
         RunllmError: it is none.
     """
     choice: Any = next(iter(getattr(reply, "choices", None) or ()), None)
+    message: Any = getattr(choice, "message", None)
     if choice is None:
         raise ProviderError(
             f"`{request.endpoint.model}` answered without a choice to read",
@@ -167,9 +173,11 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
         )
     usage = _usage(getattr(reply, "usage", None))
     return completed(
-        getattr(getattr(choice, "message", None), "content", None),
-        str(getattr(choice, "finish_reason", None) or ""),
+        _text(message),
+        _reason(str(getattr(choice, "finish_reason", None) or ""), usage, request),
         usage,
+        refusal=_refusal(message),
+        thought=bool(getattr(message, "reasoning_content", None)),
         request=request,
         provider=access.provider,
         cost=_cost(reply, usage, request, access),
@@ -177,8 +185,47 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
     )
 
 
+def _text(message: Any) -> Any:
+    """What was answered: the content, or what stands in the calls of a tool that it was made of."""
+    content = getattr(message, "content", None)
+    if isinstance(content, str) and content.strip():
+        return content
+    calls: list[Any] = [getattr(call, "function", None) for call in getattr(message, "tool_calls", None) or ()]
+    calls.append(getattr(message, "function_call", None))
+    given = [text for call in calls if isinstance(text := getattr(call, "arguments", None), str)]
+    return "\n".join(dict.fromkeys(given)) or content
+
+
+def _refusal(message: Any) -> str:
+    """The words in which a model refused to answer; empty where it did not."""
+    fields: Any = getattr(message, "provider_specific_fields", None)
+    inside: Any = cast("Mapping[str, Any]", fields).get("refusal") if isinstance(fields, Mapping) else None
+    found = getattr(message, "refusal", None) or inside
+    return found if isinstance(found, str) else ""
+
+
+# Where LiteLLM makes a tool of the schema, it tells of an answer that was cut off that it was whole.
+_FORCED_TOOL = re.compile(r"(?i)claude|^anthropic/|^databricks/")
+
+
+def _reason(told: str, usage: Usage, request: Request) -> str:
+    """Why an answer ended; `length` where it has as many tokens as it might, and nobody knows better."""
+    most = tokens.longest_answer({**request.endpoint.provider_params, **request.params})
+    forced = request.schema is not None and _FORCED_TOOL.search(request.endpoint.model) is not None
+    return "length" if forced and told == "stop" and most and usage.completion_tokens >= most else told
+
+
 def completed(
-    text: Any, reason: str, usage: Usage, *, request: Request, provider: str, cost: float | None, latency: float
+    text: Any,
+    reason: str,
+    usage: Usage,
+    *,
+    request: Request,
+    provider: str,
+    cost: float | None,
+    latency: float,
+    refusal: str = "",
+    thought: bool = False,
 ) -> Completion:
     """The completion that an answer makes, if there is one.
 
@@ -190,17 +237,28 @@ def completed(
         provider: who was.
         cost: US dollars, None where the price is not known.
         latency: seconds from sending the request to the last byte.
+        refusal: the model's own words, where it refused to answer.
+        thought: whether it thought. Then an answer that is empty is one that does not fit, and no fault of the server.
 
     Raises:
-        RequestRefusedError: a filter withheld the answer.
+        RequestRefusedError: the model refused, or a filter withheld the answer.
         ProviderError: there is none.
     """
     model = request.endpoint.model
-    if isinstance(text, str) and text.strip():
-        return Completion(
-            text=text, finish_reason=reason or "stop", usage=usage, model=model, cost=cost, latency=latency
-        )
     details = {"status": None, "provider": provider, "model": model, "finish_reason": reason}
+    there = isinstance(text, str) and bool(text.strip())
+    if refusal and not there:
+        raise RequestRefusedError(f"`{model}` refused to answer: {clip(refusal, LONGEST_WORDS)}", details=details)
+    if there or (thought and reason != "content_filter"):
+        return Completion(
+            text=text if there else "",
+            finish_reason=reason or "stop",
+            usage=usage,
+            model=model,
+            cost=cost,
+            latency=latency,
+            notes=() if there else ("the model thought, and answered nothing",),
+        )
     if reason == "content_filter":
         raise RequestRefusedError(f"`{model}` withheld its answer: the content filter stopped it", details=details)
     raise ProviderError(

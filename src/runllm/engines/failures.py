@@ -64,12 +64,19 @@ class Failure:
         kinds: class names of the exception, its bases, and what caused it.
         words: what the provider said, without secrets, at most `LONGEST_WORDS` characters.
         retry_after: seconds the provider asks to wait.
+        generated: the answer that the provider refused in the model's place, since it is no JSON of the form asked for.
     """
 
     status: int | None = None
     kinds: frozenset[str] = frozenset()
     words: str = ""
     retry_after: float | None = None
+    generated: str = ""
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the prompt did not fit the window."""
+        return "ContextWindowExceededError" in self.kinds or re.search(_TOO_LONG, self.words) is not None
 
 
 class _Rule(NamedTuple):
@@ -81,6 +88,7 @@ class _Rule(NamedTuple):
     kinds: str = ""
     words: str = ""
     answered: bool | None = None
+    hint: str | None = None
 
     def holds(self, failure: Failure) -> bool:
         if self.answered is not None and self.answered != (failure.status is not None):
@@ -96,6 +104,11 @@ _NO_COMPLETION = "`{model}` answered with something that is not a completion"
 _TOO_LONG = (
     r"(?i)maximum context length|context (?:length|window|size) (?:is |was )?exceed|prompt is too long"
     r"|exceed\w* (?:the |its )?(?:available |maximum )?(?:context|number of tokens)"
+)
+# A limit on requests a minute is told in the same words by some, and then says when to come back.
+_NO_CREDIT = (
+    r"(?i)^(?!.*(?:retry|try again) (?:in|after) \d).*(?:insufficient[_ ]quota|exceeded your current quota"
+    r"|credit balance is too low|insufficient (?:credit|balance|fund)|payment required)"
 )
 _NO_KEY = r"(?i)api_?key\b.{0,40}\b(?:must be set|is missing|not set)|missing .{0,20}api key"
 _BAD_KEY = r"(?i)(?:invalid|incorrect|expired) api[ _-]?key|api[ _-]?key (?:not valid|is invalid|expired)"
@@ -118,6 +131,10 @@ _RULES = (
     _Rule(ProviderError, _NO_COMPLETION, kinds="NotJsonError UnknownEncodingError DecodingError", answered=False),
     _Rule(ProviderError, "`{model}` answered with something that is not HTTP", answered=False,
           kinds="BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError"),
+    _Rule(RequestRefusedError, "`{model}` refused the call: there is no credit left", (402,), words=_NO_CREDIT,
+          hint="Add credit at the provider, or name another model with `--model` or `llm.fallbacks`."),
+    _Rule(RequestRefusedError, "`{model}` paused before its answer was whole", kinds="PausedError", answered=False,
+          hint="A turn is paused for tools that run at the provider: leave them out of `provider_params`."),
     _Rule(RateLimitError, "`{model}` refused the call: too many, or the quota is used up", (429,),
           kinds="RateLimitError"),
     _Rule(MissingCredentialError, "`{model}` needs a key and none is set", words=_NO_KEY, answered=False,
@@ -155,7 +172,7 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> Runllm
     at = f" at {redact_text(access.api_base)}" if access.api_base else ""
     words = f": {failure.words}" if failure.words else ""
     withheld = rule.error is AuthenticationError and access.api_key == PLACEHOLDER_KEY and endpoint.api_base
-    hint = f"No key was sent, for only the file names the address. {allowing(withheld)}" if withheld else None
+    hint = f"No key was sent, for only the file names the address. {allowing(withheld)}" if withheld else rule.hint
     return rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details, hint=hint)
 
 
@@ -179,14 +196,17 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         secrets: values that must not stand in the words, beside those that are known to look secret.
     """
     chain = list(_causes(error))
+    told = next((found for cause in chain if (found := _told(cause))), dict[str, Any]())
+    words = json.dumps({"error": told}) if told.get("metadata") else str(error)
     kinds = {base.__name__ for base in type(error).__mro__} | {type(cause).__name__ for cause in chain}
     if type(error).__name__ == "RemoteProtocolError" and not _LEFT.search(str(error)):
         kinds = {"BadHttpMessage"}
     return Failure(
         status=_status(chain),
         kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"}),
-        words=said([str(cause) for cause in chain], secrets),
+        words=said([words, *map(str, chain[1:])], secrets),
         retry_after=_retry_after(chain),
+        generated=_generated(told),
     )
 
 
@@ -292,6 +312,25 @@ def _bare(text: str) -> str:
     return " ".join(text.split())
 
 
+def _told(cause: BaseException) -> dict[str, Any]:
+    """The `error` of the body that came, where an exception still holds it: read by its client, or in its words."""
+    read: Any = getattr(cause, "body", None)
+    text = str(cause)[:_LONGEST_SAID]
+    if not isinstance(read, dict) and (start := text.find("{")) >= 0:
+        try:
+            body: Any = json.JSONDecoder().raw_decode(text, start)[0]
+        except (ValueError, RecursionError):
+            return {}
+        read = cast("dict[str, Any]", body).get("error") if isinstance(body, dict) else None
+    return cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+
+
+def _generated(error: Mapping[str, Any]) -> str:
+    """What the model wrote, in an error that says that it is no JSON of the form asked for, as Groq's does."""
+    found = error.get("failed_generation")
+    return found if isinstance(found, str) else ""
+
+
 def _message(body: Any) -> str:
     """The message inside an error body, in the shapes that providers use."""
     if isinstance(body, str):
@@ -302,10 +341,17 @@ def _message(body: Any) -> str:
             return f"{'.'.join(str(step) for step in fields['loc'])}: {fields['msg']}"
         for name in ("error", "message", "detail", "msg"):
             if name in fields and (told := _message(fields[name])):
-                return told
+                return told + _reason(fields.get("metadata"))
     if isinstance(body, list) and body:
         return _message(cast("list[Any]", body)[0])
     return ""
+
+
+def _reason(metadata: Any) -> str:
+    """What the provider behind a gateway said, as OpenRouter passes it on."""
+    raw: Any = cast("Mapping[str, Any]", metadata).get("raw") if isinstance(metadata, Mapping) else None
+    told = _message(raw) if raw else ""
+    return f": {told}" if told else ""
 
 
 def _message_in_json(text: str) -> str:

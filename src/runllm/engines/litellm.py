@@ -15,11 +15,13 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runllm.engines import providers
 from runllm.engines.access import Access, reach, refusals, stopped
 from runllm.engines.base import Price, ServerEngine, Setup
+from runllm.engines.memory import Memory
 from runllm.errors import EngineUnavailableError, RunllmError
 from runllm.results import Completion, Endpoint, Request
 
@@ -46,8 +48,8 @@ class LiteLLMEngine(ServerEngine):
     """Runs every model that LiteLLM knows. An `Engine`: see `runllm.engines.base`."""
 
     def __init__(self, setup: Setup | None = None) -> None:
-        del setup
         super().__init__()
+        self._memory = setup.memory if setup else None
         self._forms: Forms | None = None
         self._loaded = False
 
@@ -87,31 +89,39 @@ class LiteLLMEngine(ServerEngine):
 
         start, clock = time.perf_counter(), asyncio.timeout(request.timeout)
         reply = failure = None
+        notes: tuple[str, ...] = ()
         with guarding(access) as refused, suppress(TimeoutError):
             async with clock:
-                reply, failure = await self._ask(library, asked, access)
+                reply, failure, notes = await self._ask(library, asked, access)
         if clock.expired():
             raise late(request, access.provider)
         if failure is not None and refused and "AddressRefusedError" in failure.kinds:
             raise stopped(request.endpoint, access, refused[-1], os.environ)
+        elapsed = time.perf_counter() - start
+        if failure is not None and failure.generated:  # an answer like any other that does not fit
+            return Completion(text=failure.generated, model=request.endpoint.model, latency=elapsed)
         if failure is not None:
             raise error_for(failure, endpoint=request.endpoint, access=access)
-        return chat.read(reply, asked, access, time.perf_counter() - start)
+        found = chat.read(reply, asked, access, elapsed)
+        return replace(found, notes=(*found.notes, *notes)) if notes else found
 
     async def _close(self) -> None:
         await _close_clients()
 
-    async def _ask(self, library: Any, request: Request, access: Access) -> tuple[Any, Failure | None]:
-        """The reply or the failure; sent again without the schema where a server knows no schemas."""
+    async def _ask(self, library: Any, request: Request, access: Access) -> tuple[Any, Failure | None, tuple[str, ...]]:
+        """The reply or the failure, and what it took: sent again without the schema where that may be refused."""
         from runllm.engines import chat
 
-        self._forms = self._forms or chat.Forms()
+        self._forms = self._forms or chat.Forms(Memory(self._memory))
         form = self._forms.of(request, access)
         reply, failure = await _complete(library, chat.arguments(request, access) | form, access)
-        if not form or failure is None or not chat.rejects_form(failure):
-            return reply, failure
+        if not form or failure is None or not chat.may_reject_form(failure):
+            return reply, failure, ()
+        plain, again = await _complete(library, chat.arguments(request, access), access)
+        if again is not None:
+            return None, failure if again.status == failure.status and not again.generated else again, ()
         self._forms.refused(request)
-        return await _complete(library, chat.arguments(request, access), access)
+        return plain, None, (f"sent again without the schema, which was refused: {failure.words}",)
 
 
 def _reach(endpoint: Endpoint) -> Access:

@@ -170,6 +170,8 @@ class OllamaEngine(ServerEngine):
             provider=server.access.provider,
             cost=price.cost(usage) if price else None,
             latency=elapsed,
+            thought=bool(cast("Fields", message).get("thinking"))
+            or (isinstance(text, str) and bool(_THOUGHT.match(text))),
         )
 
     # --- before the first call -----------------------------------------------------------------

@@ -18,10 +18,12 @@ from runllm.errors import (
     RunllmError,
     problem_as_json,
 )
-from runllm.results import DEFAULT_MAX_RETRIES, Attempt, Message, Outcome, Request, Verdict
+from runllm.results import DEFAULT_MAX_RETRIES, Attempt, Completion, Message, Outcome, Request, Verdict
 from runllm.values import frozen
 
 UNSTUCK_TEMPERATURE = 0.5
+CUT_OFF = "truncated"
+"""The keyword of the problem of an answer that ended at the token limit."""
 
 DEFAULT_TEMPLATE = """\
 Your answer cannot be used. What is wrong with it:
@@ -45,12 +47,14 @@ class Policy:
         fits: whether a request fits the context window.
         max_retries: how many more attempts follow the first.
         deterministic: whether the same request gives the same answer, so that asking it again is useless.
+        longer: gives a request more room for its answer after one that was cut off, where that can be done.
     """
 
     recover: Callable[[dict[str, Any]], str]
     fits: Callable[[Request], bool]
     max_retries: int = DEFAULT_MAX_RETRIES
     deterministic: bool = False
+    longer: Callable[[Request, Completion], Request] = lambda request, _: request
 
 
 def attempts(first: Request, policy: Policy) -> Generator[Request, Verdict, Outcome]:
@@ -92,6 +96,8 @@ def attempts(first: Request, policy: Policy) -> Generator[Request, Verdict, Outc
             return Outcome(value=verdict.value, attempts=tuple(made))
         if number > policy.max_retries:
             return Outcome(value=None, attempts=tuple(made), error=_exhausted(made))
+        if number > 1 and _is_cut(made[-2]) and _is_cut(made[-1]):  # a third would be paid for the same
+            return Outcome(value=None, attempts=tuple(made), error=_exhausted(made))
         try:
             following = _next_request(first, made, policy)
         except RunllmError as error:  # the author's RECOVERY template fails on these values
@@ -105,7 +111,7 @@ def attempts(first: Request, policy: Policy) -> Generator[Request, Verdict, Outc
 def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[Request, tuple[str, ...]] | None:
     """The request after a wrong answer and what was changed for it; None when none fits the window."""
     last = made[-1]
-    answer = last.completion.text if last.completion else ""
+    answer = _printable(last.completion.text) if last.completion else ""
     request, notes = first, ()
     ending = ""
     if _stuck(made):
@@ -114,6 +120,10 @@ def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[
         if policy.deterministic:
             request = replace(first, params={**first.params, "temperature": UNSTUCK_TEMPERATURE})
             notes = (f"the answer was the same twice: temperature raised to {UNSTUCK_TEMPERATURE}",)
+    if _is_cut(last) and last.completion is not None:
+        longer = policy.longer(request, last.completion)
+        if longer is not request and policy.fits(longer):
+            request, notes = longer, (*notes, f"more room for the answer: {longer.params['max_tokens']:,} tokens")
     for quote in _quotes(answer):
         names = {
             "errors": [{"path": p.pointer, "message": p.message} for p in last.problems],
@@ -131,6 +141,16 @@ def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[
             cut = () if quote == answer else ("the previous answer was shortened to fit the window",)
             return candidate, notes + cut
     return None
+
+
+def _is_cut(attempt: Attempt) -> bool:
+    """Whether an answer ended at the token limit."""
+    return attempt.completion is not None and attempt.completion.finish_reason == "length"
+
+
+def _printable(text: str) -> str:
+    """An answer in characters that can be sent: half of a surrogate pair is shown as its escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _stuck(made: list[Attempt]) -> bool:
@@ -158,7 +178,22 @@ def _exhausted(made: list[Attempt], reason: str = "") -> RetryExhaustedError:
         details={"attempts": [attempt_as_json(attempt) for attempt in made]},
         expected_schema=last.request.schema,
         received=last.completion.text if last.completion else None,
+        hint=_hint(last),
     )
+
+
+def _hint(last: Attempt) -> str | None:
+    """What to do, where more attempts would not help."""
+    if last.completion is None:
+        return None
+    if _is_cut(last):
+        return "Raise `max_tokens` under `llm_params`, or ask for a shorter answer."
+    if not last.completion.text.strip():
+        return (
+            "The model only thought. Let it think less (`reasoning_effort: low` under `llm_params`, or its own switch "
+            "under `llm.provider_params`), raise `max_tokens`, or name another model."
+        )
+    return None
 
 
 def _sentence(problem: Problem) -> str:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from runllm import tokens
-from runllm.diagnostics import Problem
-from runllm.errors import OutputSchemaError, RunllmError
+from runllm.diagnostics import Problem, clip
+from runllm.errors import OutputSchemaError, RequestRefusedError, RunllmError
 from runllm.executor import prompt
 from runllm.executor.context import Context
 from runllm.executor.delivery import deliver
 from runllm.executor.effects import Effect
-from runllm.executor.recovery import Policy, attempts, window_exceeded
+from runllm.executor.recovery import CUT_OFF, Policy, attempts, window_exceeded
 from runllm.quantities import dollars
 from runllm.reading import read_answer
 from runllm.results import Completion, Endpoint, Message, Outcome, Request, Verdict
 from runllm.schema import Contract, asked_as, is_text
+
+_LONGEST_DOUBLED = 4096  # tokens of an answer that is given twice the room: more may be all that the model can give
+_LONGEST_WORDS = 200
 
 
 class Conversation:
@@ -102,7 +106,7 @@ class Conversation:
                 except RunllmError as error:
                     request = loop.throw(error)
                 else:
-                    request = loop.send((yield from self.judge(completion)))
+                    request = loop.send((yield from self.judge(completion, request)))
                     self.run.tell("retry", f"asking again, with {len(request.messages)} messages")
         except StopIteration as end:
             return end.value
@@ -114,21 +118,27 @@ class Conversation:
             fits=lambda request: self.room(request).fits,
             max_retries=self.run.limits.max_retries,
             deterministic=first.params.get("temperature", 0 if self.constrained else None) == 0,
+            longer=self.longer,
         )
 
-    def judge(self, completion: Completion) -> Generator[Effect, Any, Verdict]:
+    def judge(self, completion: Completion, request: Request) -> Generator[Effect, Any, Verdict]:
         """Read an answer, hold it against the output contract, then let the `check` blocks look at it."""
         self.tell_answer(completion)
+        reason = completion.finish_reason
         try:
-            contract, reason = self.program.output_contract, completion.finish_reason
-            found = read_answer(completion.text, contract, self.asked, finish_reason=reason)
+            found = read_answer(completion.text, self.program.output_contract, self.asked, finish_reason=reason)
             problems = yield from self.run.checks(found.value)
         except OutputSchemaError as error:
-            return self.refuse(completion, error.problems)
+            if reason == "content_filter":
+                return Verdict(completion=completion, error=withheld(completion))
+            cut = reason == "length"
+            return self.refuse(completion, (self.cut_off(request),) if cut else error.problems)
         except RunllmError as error:
             return Verdict(completion=completion, error=error)
         if problems:
             return self.refuse(completion, problems, found.repairs)
+        if reason == "content_filter":
+            self.run.warn(f"{completion.model} says that a filter stopped its answer; it fits, and is taken")
         for repair in found.repairs:
             self.run.tell("repair", repair)
         return Verdict(completion=completion, value=found.value, repairs=found.repairs)
@@ -138,6 +148,21 @@ class Conversation:
         for problem in problems:
             self.run.tell("problem", f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message)
         return Verdict(completion=completion, problems=problems, repairs=repairs)
+
+    def cut_off(self, request: Request) -> Problem:
+        """What is wrong with an answer that ended at the token limit, whose value is named where it is known."""
+        most = tokens.longest_answer(self.run.runtime.engine(request.endpoint).sent(request).params)
+        limit = f" (`max_tokens` is {most:,})" if most else ""
+        said = f"the answer was cut off at the token limit{limit}: write less"
+        return Problem(message=said, keyword=CUT_OFF)
+
+    def longer(self, request: Request, completion: Completion) -> Request:
+        """The request with room for twice the answer, where only the server knows where it cut it."""
+        used = completion.usage.completion_tokens
+        limited = tokens.longest_answer(self.run.runtime.engine(request.endpoint).sent(request).params) is not None
+        if limited or not 0 < used <= _LONGEST_DOUBLED:
+            return request
+        return replace(request, params={**request.params, "max_tokens": 2 * used})
 
     def tell_answer(self, completion: Completion) -> None:
         """Tell the listener what came back and what it took."""
@@ -149,6 +174,15 @@ class Conversation:
             f"{completion.model}: {usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens, "
             f"{money(completion.cost)}, {completion.latency:.3f} s, {completion.finish_reason}",
         )
+
+
+def withheld(completion: Completion) -> RequestRefusedError:
+    """The error for an answer that a filter stopped before it was whole, with what came of it."""
+    said = clip(" ".join(completion.text.split()), _LONGEST_WORDS)
+    return RequestRefusedError(
+        f"`{completion.model}` withheld its answer: the content filter stopped it{f', after: {said}' if said else ''}",
+        details={"model": completion.model, "finish_reason": completion.finish_reason},
+    )
 
 
 def money(cost: float | None) -> str:
