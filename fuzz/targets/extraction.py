@@ -14,6 +14,7 @@ from fuzz.specimens import specimens
 from runllm.diagnostics import errors_in
 from runllm.errors import OutputSchemaError
 from runllm.reading import Extraction, extract
+from runllm.reading.strict import is_doubtful
 from runllm.schema import Contract, schema_problems
 
 TOKENS = (
@@ -34,6 +35,7 @@ _REPAIRS = {
 }  # fmt: skip
 _CHANGES = {
     "number-from-string", "boolean-from-string", "enum-spelling", "null-dropped", "key-dropped", "integer-from-float",
+    "json-from-string", "unicode-form",
 }  # fmt: skip
 _MOST_BRACKETS = 500
 _MOST_DEEP = 150
@@ -137,7 +139,7 @@ def _standard(answer: str) -> tuple[Any] | None:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         return None
-    if _inexact(value):
+    if _inexact(value) or is_doubtful(answer):  # a backslash that was hardly meant as an escape is refused, rightly
         return None
     depth = deepest = 0
     for char in answer:

@@ -258,7 +258,7 @@ def test_a_shape_is_keys_and_types(shown: object, got: object, same: bool) -> No
         ("```sh\nno-such-command\n```", "exit status 127"),
         ("```console\n$ echo a\nb\n```", "prints"),
         ("```python\n1 / 0\n```", "ZeroDivisionError"),
-        ('```yaml title="x.rllm"\n---\nname: x\n---\nhi\n```', "required"),
+        ('```yaml title="x.rllm"\n---\nname: x\n---\nhi\n```', "neither"),
         ("```yaml\nautor: me\n```", "no key of the frontmatter"),
         ("```yaml\nmax_context_window: 0\n```", "less than the minimum"),
         ("```jinja\n{{ x\n```", None),
