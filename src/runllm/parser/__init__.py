@@ -13,7 +13,6 @@ from runllm.files import read_bytes
 from runllm.parser.body import Body, parse_body, split
 from runllm.parser.definition import DATA, Findings, check, frontmatter_schema
 from runllm.parser.frontmatter import Frontmatter
-from runllm.parser.slips import in_yaml
 from runllm.program import NO_VERSION, Block, Program, Section, Source
 from runllm.redaction import looks_secret
 from runllm.schema import Contract
@@ -117,6 +116,8 @@ class _Parser:
         try:
             root, found = read(text)
         except DocumentError as error:
+            from runllm.parser.slips import in_yaml  # only needed once something is wrong
+
             error.hint = in_yaml(text, error) or error.hint
             root, found = None, [error]
         for error in found:

@@ -30,13 +30,14 @@ FOREIGN = frozenset({*_NAMES, *_LISTS, *_MAPS, *NOTHING})
 """Names of types in other languages, in small letters."""
 
 _ENUM_FORM = "An enum is written `a | b | c`."
-_WRAPPED = re.compile(r"([\w-]+) ?[\[<({](.*)", re.DOTALL)
-_LIST_OF = re.compile(r"([\w-]+) of ([\w-]+)")
-_TAIL = re.compile(r"(?:\[\])*(?: [-.0-9]+)?")
-_COMPARED = re.compile(r"(>=|<=|max|min) ?(-?[0-9]+(?:\.[0-9]+)?)")
+# Patterns are compiled where something is wrong: nearly every contract is right.
+_WRAPPED = r"(?s)([\w-]+) ?[\[<({](.*)"
+_LIST_OF = r"([\w-]+) of ([\w-]+)"
+_TAIL = r"(?:\[\])*(?: [-.0-9]+)?"
+_COMPARED = r"(>=|<=|max|min) ?(-?[0-9]+(?:\.[0-9]+)?)"
 _OR_NOTHING = frozenset(f"or {word}" for word in NOTHING)
-_SEPARATOR = re.compile(r"[|,;/]| or ")
-_WORD = re.compile(r"\w[\w-]*")
+_SEPARATOR = r"[|,;/]| or "
+_WORD = r"\w[\w-]*"
 
 
 class Spot(NamedTuple):
@@ -58,13 +59,15 @@ def unknown(text: str, types: Sequence[str], spot: Spot) -> str:
     """A hint for a text that begins with none of the types there are."""
     text = clip(text.strip(), _LOOKED_AT)
     head = text.partition(",")[0].strip()
-    found = _WORD.match(head)
+    found = re.match(_WORD, head)
     kind = found[0].lower() if found else ""
     tail = head[len(kind) :]
     if kind in types:
         return f"Types are written in small letters: `{kind}{tail}`."
     if kind in _NAMES:
-        here = f"{spot.optional}: {_NAMES[kind]}" if tail == "?" else _NAMES[kind] + (_TAIL.fullmatch(tail) or [""])[0]
+        here = (
+            f"{spot.optional}: {_NAMES[kind]}" if tail == "?" else _NAMES[kind] + (re.fullmatch(_TAIL, tail) or [""])[0]
+        )
         return f"Write `{here}`."
     if hint := _wrapped(text, types, spot) or _bare(kind, spot):
         return hint
@@ -79,7 +82,7 @@ def unknown(text: str, types: Sequence[str], spot: Spot) -> str:
 
 def _wrapped(text: str, types: Sequence[str], spot: Spot) -> str:
     """For `list[string]`, `enum(a, b)`, `list of strings` and their like."""
-    found = _WRAPPED.match(text) or _LIST_OF.match(text)
+    found = re.match(_WRAPPED, text) or re.match(_LIST_OF, text)
     kind, inner = (found[1].lower(), found[2]) if found else ("", "")
     if kind in _LISTS:
         return f"Write `{_item(inner, types)}[]`."
@@ -104,15 +107,15 @@ def _bare(kind: str, spot: Spot) -> str:
 
 def _item(inner: str, types: Sequence[str]) -> str:
     """The type that is named first in a text, in the words of a short contract."""
-    found = _WORD.search(inner.lower())
+    found = re.search(_WORD, inner.lower())
     word = found[0] if found else ""
     return word if word in types else _NAMES.get(word) or nearest(word, types) or "string"
 
 
 def _enum_of(text: str) -> str:
     """A hint for what lists words in another way; empty where it does not."""
-    words = [word.strip(" \"'()[]{}<>") for word in _SEPARATOR.split(text)]
-    if not 2 <= len(words) <= _FEW or not all(_WORD.fullmatch(word) for word in words):  # noqa: PLR2004 - two make an enum
+    words = [word.strip(" \"'()[]{}<>") for word in re.split(_SEPARATOR, text)]
+    if not 2 <= len(words) <= _FEW or not all(re.fullmatch(_WORD, word) for word in words):  # noqa: PLR2004 - two make an enum
         return ""
     return f"An enum is written `{clip(' | '.join(words), _SHOWN)}`."
 
@@ -132,7 +135,7 @@ def after(kind: str, rest: str, spot: Spot) -> str:
         return f"A list of what has bounds is written `[{kind} {rest.removesuffix('[]')}]`."
     if rest.startswith("..") and rest[2:].isdecimal():
         return f"Write a space before the bounds: `{kind} {rest}`."
-    if found := _COMPARED.fullmatch(rest):
+    if found := re.fullmatch(_COMPARED, rest):
         return f"Write `{kind} {found[2]}..`." if found[1] in (">=", "min") else f"Write `{kind} ..{found[2]}`."
     if "=" in rest or rest.startswith("default"):
         return f"A default is written in `{spot.long}`."
@@ -231,19 +234,19 @@ def from_schema(node: Node, name: str, long: str) -> str:
 
 # --- what is no YAML -----------------------------------------------------------------------------
 
-_CONTRACT = re.compile(r"(?:input|returns)\s*:")
-_LAST_WORD = re.compile(r"[\w-]{1,40}\Z")
+_CONTRACT = r"(?:input|returns)\s*:"
+_LAST_WORD = r"[\w-]{1,40}\Z"
 
 
 def in_yaml(text: str, error: DocumentError) -> str:
     """A hint for a short contract that is no YAML; empty for another place of the text."""
     lines = text.split("\n")[: error.mark.line + 1]
     key = next((line for line in reversed(lines) if line[:1] not in ("", " ", "\t", "#", "}", "]")), "")
-    if not lines or not _CONTRACT.match(key):
+    if not lines or not re.match(_CONTRACT, key):
         return ""
     before, rest = lines[-1][: error.mark.column], lines[-1][error.mark.column :]
     if "',' or '" in error.message and rest.startswith("["):
-        found = _LAST_WORD.search(before[-_SHOWN:])
+        found = re.search(_LAST_WORD, before[-_SHOWN:])
         item = found[0] if found and found[0].lower() not in _LISTS else "string"
         return f'Inside braces and brackets a `[` begins a list: quote the type, `"{item}[]"`.'
     if rest.startswith(":") and ": " in before:

@@ -36,7 +36,7 @@ _BOUNDED_LIST = ("minItems", "maxItems")
 _FORM = re.compile(r"((?:[^\W\d][\w-]*)?)((?:\[\])*)(\s*)(.*)", re.DOTALL)  # NAME, `[]`s, space, the rest
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
 _BOUNDS = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
-_OPEN = re.compile(r"[\[({<]")  # as in `enum(a, b)`, whose comma begins no description
+_OPEN = r"[\[({<]"  # as in `enum(a, b)`, whose comma begins no description
 _NO_WORD = re.compile(r"[\[\](){}<>?=\"`]|\.\.|^'|'$")
 
 
@@ -77,7 +77,7 @@ def _one(words: str, start: int, text: str, spot: Spot) -> dict[str, Any]:
     kind, lists, space, rest = cast("re.Match[str]", _FORM.match(words)).groups()
     if kind not in TYPES:
         alone = kind and (not rest or _BOUNDS.fullmatch(rest))
-        wrong = kind if alone else text.strip() if _OPEN.search(words) else words
+        wrong = kind if alone else text.strip() if re.search(_OPEN, words) else words
         hint = slips.unknown(text, list(TYPES), spot)
         raise NoTypeError(f"`{clip(wrong, _SHOWN)}` is not a type", start, len(wrong), hint)
     if len(lists) > 2 * MAX_LISTS:
