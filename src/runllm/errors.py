@@ -67,8 +67,9 @@ class RunllmError(Exception):
     retryable: ClassVar[bool] = False
     stops_all: ClassVar[bool] = False
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, stops_all: bool = False) -> None:
         super().__init_subclass__()
+        cls.stops_all = stops_all
         if not cls.__doc__:
             raise TypeError(f"{cls.__name__} needs a docstring: it is its entry in the catalogue")
         if "code" not in vars(cls):
@@ -126,18 +127,17 @@ class RunllmError(Exception):
         details = {**self.details, **({"trail": list(self.trail)} if self.trail else {})}
         if self.problems:
             details["problems"] = [problem_as_json(problem) for problem in self.problems]
-        return redact(
-            {
-                "error_code": self.code,
-                "error_type": type(self).__name__,
-                "message": self.message,
-                "details": details,
-                "expected_schema": self.expected_schema,
-                "received_payload": self.received,
-                "recovery_hint": self.recovery_hint,
-                "doc_ref": f"docs/errors.md#{self.code.lower()}",
-            }
-        )
+        found = {
+            "error_code": self.code,
+            "error_type": type(self).__name__,
+            "message": self.message,
+            "details": details,
+            "expected_schema": self.expected_schema,
+            "received_payload": self.received,
+            "recovery_hint": self.recovery_hint,
+            "doc_ref": f"docs/errors.md#{self.code.lower()}",
+        }
+        return redact(found)
 
 
 def problem_as_json(problem: Problem) -> dict[str, Any]:
@@ -157,9 +157,7 @@ def problem_as_json(problem: Problem) -> dict[str, Any]:
 
 def _source(span: Span) -> str:
     """The line of a place; of a very long one what stands around it."""
-    if len(span.text) <= _LONGEST_SOURCE:
-        return span.text
-    return excerpt(span, _LONGEST_SOURCE).text
+    return span.text if len(span.text) <= _LONGEST_SOURCE else excerpt(span, _LONGEST_SOURCE).text
 
 
 def catalogue() -> list[type[RunllmError]]:
@@ -244,13 +242,12 @@ class PythonBlockExecutionError(RunllmError):
     hint = "Correct the marked line of the block."
 
 
-class OllamaModelMissingError(RunllmError):
+class OllamaModelMissingError(RunllmError, stops_all=True):
     """The Ollama server is running but does not have the model."""
 
     code = "RLLM_010"
     exit_status = 8
     hint = "Pull the model with `ollama pull`, then run again."
-    stops_all = True
 
 
 class ProviderError(RunllmError):
@@ -262,13 +259,12 @@ class ProviderError(RunllmError):
     retryable = True
 
 
-class MissingCredentialError(RunllmError):
+class MissingCredentialError(RunllmError, stops_all=True):
     """The provider needs a key and none is set. Nothing was sent."""
 
     code = "RLLM_012"
     exit_status = 7
     hint = "Set the named environment variable, or choose a local model with `--model local/smollm2-135m`."
-    stops_all = True
 
 
 class RateLimitError(ProviderError):
@@ -292,13 +288,12 @@ class ProviderConnectionError(ProviderError):
     hint = "Check the network and `llm.api_base`; for a local server, check that it is running."
 
 
-class AuthenticationError(ProviderError):
+class AuthenticationError(ProviderError, stops_all=True):
     """The provider refused the key."""
 
     code = "RLLM_016"
     hint = "Check the key in the named environment variable, and that it may use this model."
     retryable = False
-    stops_all = True
 
 
 class RequestRefusedError(ProviderError):
@@ -325,22 +320,20 @@ class TemplateError(RunllmError):
     hint = "Correct the marked expression; a template reads `input`, `uses`, `vars` and `run`."
 
 
-class ModelNotFoundError(RunllmError):
+class ModelNotFoundError(RunllmError, stops_all=True):
     """There is no model of this name where it was looked for."""
 
     code = "RLLM_020"
     exit_status = 8
     hint = "Check the model's spelling; `local/smollm2-135m` runs without a key or a server."
-    stops_all = True
 
 
-class EngineUnavailableError(RunllmError):
+class EngineUnavailableError(RunllmError, stops_all=True):
     """The part of runllm that runs this kind of model is not installed, or cannot run here."""
 
     code = "RLLM_021"
     exit_status = 8
     hint = "Install the extra that the message names."
-    stops_all = True
 
 
 class UsageError(RunllmError):
@@ -359,49 +352,44 @@ class FileAccessError(RunllmError):
     hint = "Check the path and its permissions."
 
 
-class InterruptedRunError(RunllmError):
+class InterruptedRunError(RunllmError, stops_all=True):
     """The user stopped the run."""
 
     code = "RLLM_024"
     exit_status = 130
     hint = "Run again to start over; nothing was written."
-    stops_all = True
 
 
-class StatsError(RunllmError):
+class StatsError(RunllmError, stops_all=True):
     """The statistics cannot be read or written. A run never fails for it: it says so in a warning."""
 
     code = "RLLM_025"
     exit_status = 3
     hint = "Check the file that `runllm stats path` names; `--no-stats` runs without it."
-    stops_all = True
 
 
-class ConfigError(RunllmError):
+class ConfigError(RunllmError, stops_all=True):
     """A setting is wrong: in a configuration file, in the environment, or on the command line."""
 
     code = "RLLM_026"
     exit_status = 3
     hint = "Correct the marked setting; `runllm config` shows each one and where it comes from."
-    stops_all = True
 
 
-class NotAllowedError(RunllmError):
+class NotAllowedError(RunllmError, stops_all=True):
     """The file asks for an address or a key that the user has not allowed. Nothing was sent."""
 
     code = "RLLM_027"
     exit_status = 7
     hint = "Allow it in your own settings if you trust the file; `docs/security.md` tells what a file may ask for."
-    stops_all = True
 
 
-class BudgetExceededError(RunllmError):
+class BudgetExceededError(RunllmError, stops_all=True):
     """The run may not spend more: its calls, tokens, money, time or what it holds have reached their bound."""
 
     code = "RLLM_028"
     exit_status = 10
     hint = "Raise the bound that the message names, if you trust the file that much."
-    stops_all = True
 
 
 class InternalError(RunllmError):

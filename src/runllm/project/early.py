@@ -6,6 +6,7 @@ Such a block says by `inputs=` what it reads, and reads nothing of `uses`; so do
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from runllm import template
 from runllm.diagnostics import Problem, Span, did_you_mean
@@ -15,6 +16,8 @@ from runllm.program import Block, Dependency, Program
 from runllm.schema import Schema, object_of
 from runllm.values import frozen
 
+_Obstacle: TypeAlias = "tuple[str, tuple[str, ...], str]"
+"""What stands against running a block before the apps: in words, the way to it, and a hint."""
 _KIND = "DependencyResolutionError"
 _LATE = "A block runs before the apps where it says by `inputs=` what it reads, and that is nothing of `uses`."
 
@@ -86,10 +89,8 @@ class _Search:
                     line, column = section.place(reference.offset)
                     yield list(map(str, reference.path)), self.source.span(line, column, reference.length)
 
-    def path(
-        self, path: Sequence[str], before: Sequence[Block], way: tuple[str, ...]
-    ) -> Iterator[tuple[str, tuple[str, ...], str]]:
-        """What stands against a path that one of the blocks `before` makes: in words, the way to it, a hint."""
+    def path(self, path: Sequence[str], before: Sequence[Block], way: tuple[str, ...]) -> Iterator[_Obstacle]:
+        """What stands against a path under `vars`, which one of the blocks `before` is to make."""
         if len(path) == 1:
             yield "`vars` is whole only after the apps have run", (*way, "vars"), "Name what is read: `vars.NAME`."
             return
@@ -106,7 +107,7 @@ class _Search:
                 self.met.add(block.name)
                 yield from self.block(block, here)
 
-    def block(self, block: Block, way: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    def block(self, block: Block, way: tuple[str, ...]) -> Iterator[_Obstacle]:
         """What stands against running a block before the apps."""
         late = f"`{way[1]}` is there only after the apps have run"
         if block.inputs is None:
