@@ -73,12 +73,12 @@ def test_a_failure_does_not_wait_for_the_slow_one_and_keeps_the_bill(go) -> None
     def body(received: Received) -> object:
         if "b: t" in json.dumps(received.body):
             time.sleep(0.3)
-            return failure(400, "no").body(received)
+            return failure(401, "no").body(received)
         return answer('{"out": "x"}').body(received)
 
     started = time.monotonic()
     with pytest.raises(ProviderError, match=r"top > [ab]: ") as caught:
-        go(Reply(body=body, status=400), answer('{"out": "x"}', delay=20))
+        go(Reply(body=body, status=401), answer('{"out": "x"}', delay=20))
     assert time.monotonic() - started < 10
     assert caught.value.result is not None
     assert len(caught.value.result.children) == 2
