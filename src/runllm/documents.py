@@ -23,6 +23,7 @@ MAX_NODES = 100_000
 MAX_POINTERS = 64 * 2**20
 """Characters that the JSON Pointers of all values may have together: every one may be written out."""
 MAX_INTEGER_DIGITS = 4000
+_LONGEST_SHOWN = 80
 _MOST_INDEX_DIGITS = 9
 # The other way round, a class of what is allowed, would take ten times as long to compile.
 _NOT_ALLOWED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -130,7 +131,7 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
     except DocumentError:
         raise
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error) from None
+        raise _syntax_error(error, builder.lines) from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise DocumentError("the text cannot be read as YAML", Mark(0, 0, 1)) from None
     return root, builder.problems
@@ -146,19 +147,41 @@ def _stand_ins(text: str) -> dict[int, int]:
     return dict(zip(found, free, strict=False))
 
 
-def _syntax_error(error: yaml.MarkedYAMLError) -> DocumentError:
+def _syntax_error(error: yaml.MarkedYAMLError, lines: list[str]) -> DocumentError:
     where = error.problem_mark or error.context_mark
     mark = Mark(where.line, where.column, 1) if where else Mark(0, 0, 1)
     problem = error.problem or "the YAML syntax is wrong"
     context = f" ({error.context})" if error.context else ""
-    hint = ""
-    if "could not find expected ':'" in problem or "mapping values are not allowed" in problem:
+    hint = _unquoted(lines[mark.line], mark.column) if where and mark.line < len(lines) else ""
+    if hint:
+        pass  # the text itself shows what was meant
+    elif "could not find expected ':'" in problem or "mapping values are not allowed" in problem:
         hint = "Quote a text that contains `: `, and put one `key: value` on each line."
+    elif "scanning an alias" in context or "scanning an anchor" in context:
+        hint = "Quote a text that starts with `*` or `&`."
     elif "cannot start any token" in problem:
         hint = "Indent with spaces, and quote a text that starts with a special character."
     elif "did not find expected" in problem:
         hint = "Check the indentation, the quotes and the brackets of this line and the one before."
     return DocumentError(f"{problem}{context}", mark, hint)
+
+
+_OPENING = re.compile(r"[\[{]|, |: ")
+_CLOSING = re.compile(r"[,\]}]")
+
+
+def _unquoted(line: str, column: int) -> str:
+    """A hint for a text inside braces or brackets whose colon, at that column, YAML took for that of a key."""
+    if line[column : column + 1] != ":" or not re.search(r"[\[{]", line[:column]):
+        return ""
+    start = [opening.end() for opening in _OPENING.finditer(line, 0, column)][-1]
+    end = _CLOSING.search(line, column)
+    text = line[start : end.start() if end else len(line)].strip()
+    quoted = f', as `"{text}"`' if text and text[0] not in "\"'" and len(text) <= _LONGEST_SHOWN else ""
+    return f"Quote a text that holds a colon{quoted}."
+
+
+_QUOTE_TEMPLATE = 'Quote a text that begins with `{{`, as `"{{ input.text }}"`.'
 
 
 class _Builder:
@@ -224,7 +247,9 @@ class _Builder:
     def _alias(self, event: Any, mark: Mark, depth: int, width: int) -> Node:
         found = self.anchors.get(event.anchor)
         if found is None:
-            raise DocumentError(f"`*{event.anchor}` refers to nothing before it", mark)
+            raise DocumentError(
+                f"`*{event.anchor}` refers to nothing before it", mark, "Quote it if it is meant as text."
+            )
         waiting = [(found, depth, width)]
         while waiting:  # ends where there are too many: each is counted again
             node, below, wide = waiting.pop()
@@ -254,7 +279,9 @@ class _Builder:
                 break
             key_mark = self._mark(event)
             if kind != "ScalarEvent":
-                raise DocumentError("a key must be a text", key_mark)
+                line = self.lines[key_mark.line]
+                is_template = line[key_mark.column - 1 : key_mark.column + 1] == "{{"
+                raise DocumentError("a key must be a text", key_mark, _QUOTE_TEMPLATE if is_template else "")
             key: str = event.value.translate(self.restored)
             inner = width + len(key) + 1
             self._count(depth + 1, inner, key_mark)

@@ -291,12 +291,18 @@ class _Checker:
             self.found.sound_schemas[side] = schema
             if of_input:
                 found += Contract(schema).misfits()
+        if words is None:
+            from runllm.schema.doubts import doubts  # what the table gives is meant as it is
+
+            found = doubts(schema, found)
         for problem in found:
             at, hint, severity = problem.pointer, problem.hint, problem.severity
             if not of_input and (problem.keyword, at) == ("type", "/type") and not hint:
                 hint = f"Another root is of format 0.2. {TO_FORMAT_02}"
             path = f"/{short}" if words else f"/{side}{at}"
             mark = words.place(at) if words and at else None
+            if problem.keyword == "keyword":
+                mark = self.root.mark_of(path.rpartition("/")[0], key=steps(path)[-1])
             self.report(problem.message, path, mark=mark, keyword=problem.keyword, hint=hint, severity=severity)
 
     def _check_examples(self) -> None:

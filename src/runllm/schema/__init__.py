@@ -2,7 +2,8 @@
 
 `walk` goes through a schema, `facts` says what holds at a place, `weigh` what a schema costs before a library is let
 near it, `contract` holds values against one, `fit` one schema against another, `words` says them, `answer` is
-the form in which a model is asked for their values.
+the form in which a model is asked for their values. `doubts` finds what is allowed and hardly meant, and `meant` says
+what was.
 """
 
 from runllm.schema.answer import VALUE, asked_as, given_as, is_object, is_text

@@ -17,7 +17,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem, clip, did_you_mean, pointer
-from runllm.schema.facts import ALL_TYPES, declared_properties, declared_types, stated
+from runllm.schema.facts import declared_properties, declared_types, stated
 from runllm.schema.walk import (
     Schema,
     list_in,
@@ -160,6 +160,8 @@ class Contract:
 
     def misfits(self) -> Iterator[Problem]:
         """A warning for each `default` of a property that does not fit that property: filled in, it is refused."""
+        from runllm.schema import meant  # likewise
+
         for place, path in places(self.schema):
             if path[-2:-1] != ("properties",) or "default" not in place:
                 continue
@@ -169,7 +171,8 @@ class Contract:
                     message=f"the default of `{path[-1]}` does not fit: {found.message}",
                     keyword="default",
                     pointer=f"{pointer((*path, 'default'))}{found.pointer}",
-                    hint="Correct it, or take it out: a run that is not given the value would be refused.",
+                    hint=meant.misfit(place["default"], place)
+                    or "Correct it, or take it out: a run that is not given the value would be refused.",
                     severity="warning",
                 )
 
@@ -332,15 +335,17 @@ def _intricate(reason: str) -> Problem:
 def _metaschema_problems(schema: dict[str, Any]) -> list[Problem]:
     import jsonschema_rs
 
+    from runllm.schema import meant  # only needed once something is wrong
+
     draft = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
     found: dict[str, Problem] = {}
     for error in jsonschema_rs.Draft202012Validator(draft, validate_formats=True, offline=True).iter_errors(schema):
-        message = clip(error.message, LONGEST)
-        if error.instance_path[-1:] == ["type"] and isinstance(error.instance, str):
-            hint = did_you_mean(error.instance, sorted(ALL_TYPES))
-            message = f"`{error.instance}` is not a JSON Schema type. {hint}".strip()
-        at = pointer(error.instance_path)
-        found.setdefault(at, Problem(message=message, keyword=error.kind.name, pointer=at))
+        path, message = error.instance_path, clip(error.message, LONGEST)
+        hint = meant.fault(path, error.instance)
+        if path[-1:] == ["type"] and path[-2:-1] != ["properties"] and isinstance(error.instance, str):
+            message, hint = f"`{clip(error.instance, LONGEST)}` is not a JSON Schema type", meant.kind(error.instance)
+        at = pointer(path)
+        found.setdefault(at, Problem(message=message, keyword=error.kind.name, pointer=at, hint=hint))
     return list(found.values())
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LONGEST = 300
 """Characters of a message."""
 _DESCRIBED = 80
-_LIKE = {
+LIKE = {
     "date": "2026-11-30", "time": "10:49:00Z", "date-time": "2026-11-30T10:49:00Z", "duration": "P3DT12H",
     "email": "name@example.org", "idn-email": "name@example.org", "hostname": "www.example.org",
     "idn-hostname": "www.example.org", "ipv4": "192.0.2.1", "ipv6": "2001:db8::1",
@@ -41,8 +41,8 @@ def problem_of(error: jsonschema_rs.ValidationError, root: Schema) -> Problem:
         known = _known_properties(root, error.instance_path)
         message = "unexpected " + ", ".join(f"`{name}`" for name in names)
         hint = did_you_mean(names[0], known)
-    elif keyword == "format" and facts.get("format") in _LIKE:
-        message = f"{clip(error.message, LONGEST)}: write it like `{_LIKE[facts['format']]}`"
+    elif keyword == "format" and facts.get("format") in LIKE:
+        message = f"{clip(error.message, LONGEST)}: write it like `{LIKE[facts['format']]}`"
     elif keyword in ("anyOf", "oneOfNotValid"):
         message = _no_branch(error, facts)
     else:

@@ -1,0 +1,234 @@
+"""What people mistype in a file is found at its place and told with a way out, and a right file is left alone."""
+
+import time
+
+import pytest
+
+from runllm.documents import DocumentError, read
+from runllm.parser import parse
+from runllm.project.check import analyse
+from runllm.schema import schema_problems
+from runllm.schema.doubts import MAX_DOUBTS, doubts
+
+
+def of_schema(text: str) -> list[tuple[str, str, str]]:
+    """What is found of the properties of a schema, in YAML: the words under the caret, the message, the hint."""
+    front = f"name: x\noutput_schema:\n  type: object\n{text}"
+    found = analyse(parse(f"---\n{front}\ninput: {{text: text}}\n---\n{{{{ input.text }}}}\n"))
+    return [(p.span.text[p.span.column - 1 :][: p.span.length], p.message, p.hint) for p in found if p.span is not None]
+
+
+def of_property(text: str) -> list[tuple[str, str, str]]:
+    """The same of one property `a` beside `text`."""
+    return of_schema(f"  properties:\n    text: {{ type: string }}\n    a: {text}")
+
+
+# --- schemas -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "mark", "hint"),
+    [
+        ("{ type: string, nullable: true }", "nullable", 'Write `type: [string, "null"]`.'),
+        ("{ type: [string, integer], nullable: true }", "nullable", 'Write `type: [string, integer, "null"]`.'),
+        ("{ type: string, nullable: false }", "nullable", "Take it out: a value is not null unless `type` says so."),
+        ("{ type: string, maxlength: 5 }", "maxlength", "Did you mean `maxLength`?"),
+        ("{ type: string, min_length: 5 }", "min_length", "Did you mean `minLength`?"),
+        ("{ type: string, discription: x }", "discription", "Did you mean `description`?"),
+        ("{ type: string, desc: x }", "desc", "Did you mean `description`?"),
+        ("{ Type: string }", "Type", "Did you mean `type`?"),
+        ("{ type: string, choices: [b] }", "choices", "Did you mean `enum`?"),
+        ("{ type: integer, min: 5 }", "min", "Did you mean `minimum`?"),
+        ("{ type: string, max: 5 }", "max", "Did you mean `maxLength`?"),
+        ("{ type: object, fields: {} }", "fields", "Did you mean `properties`?"),
+        ("{ type: object, b: { type: string } }", "b", "If it is a property, write it below `properties`."),
+        ("{ type: string, optional: true }", "optional", "A property is optional unless `required`"),
+        ("{ type: string, optional }", "optional", "A property is optional unless `required`"),
+        ("{ type: string, example: b }", "example", 'Write `examples: ["b"]`.'),
+        ("{ type: string, unit: km }", "unit", "Take it out; words of your own begin with `x-`."),
+        ("{ description: One, two, three. }", "two", 'Quote the text: `description: "One, two, three."`.'),
+        ("{ title: One, two., type: string }", "two.", 'Quote the text: `title: "One, two."`.'),
+        ("{ type: string, format: e-mail }", "e-mail", "Did you mean `email`?"),
+        ("{ type: string, format: url }", "url", "Did you mean `uri`?"),
+        ("{ type: string, format: phone }", "phone", "Say in `description` what is meant, or write a `pattern`."),
+        ("{ type: integer, format: int32 }", "format", "Take it out: only texts have a format."),
+        ("{ type: string, enum: [b, 1] }", "1", 'Quote it: `"1"`.'),
+        ("{ type: string, enum: [b, null] }", "null", 'Where null is right, too, write `type: [string, "null"]`.'),
+        ("{ type: string, enum: [Note: b] }", "Note: b", 'Quote it: `"Note: b"`.'),
+        ("{ type: string, const: 1.5 }", "1.5", 'Quote it: `"1.5"`.'),
+        ("{ type: integer, enum: ['1'] }", "'1'", "Write it without quotes: `1`."),
+        ("{ type: boolean, default: no }", "no", "`no` is a text in YAML 1.2: write `false`, without quotes."),
+        ("{ format: date, const: 29.11.2026 }", "29.11.2026", "Write `2026-11-29`: year, month, day."),
+        ("{ format: date, default: 11/29/2026 }", "11/29/2026", "Write `2026-11-29`: year, month, day."),
+        ("{ format: date, enum: [2026-1-5] }", "2026-1-5", "Write `2026-01-05`: year, month, day."),
+        ("{ format: date, examples: [05/06/2026] }", "05/06/2026", "A date is written as year, month, day"),
+        ("{ type: string, required: [text] }", "required", "It names what stands beside this property"),
+        ("{ type: string, maximum: 5 }", "maximum", "Did you mean `maxLength`?"),
+        ("{ type: string, items: { type: string } }", "items", "Take it out, or write `type: array`."),
+    ],
+)  # fmt: skip
+def test_what_a_schema_passes_over_is_a_warning(written: str, mark: str, hint: str) -> None:
+    (found,) = of_property(written)
+    assert found[0] == mark
+    assert hint in found[2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("text", "Write `type: string`."),
+        ("str", "Write `type: string`."),
+        ("int", "Write `type: integer`."),
+        ("float", "Write `type: number`."),
+        ("bool", "Write `type: boolean`."),
+        ("list", "Write `type: array`, and what is in it as `items: {type: string}`."),
+        ("dict", "Write `type: object`, and what is in it below `properties`."),
+        ("any", "Leave `type` out: then any value is right."),
+        ("enum", "Write `type: string`, and the values as `enum: [a, b]`."),
+        ("date", "Write `type: string, format: date`."),
+        ("datetime", "Write `type: string, format: date-time`."),
+        ("Email", "Write `type: string, format: email`."),
+        ("String", "Types are written in small letters: `type: string`."),
+        ("none", 'Write `type: "null"`.'),
+        ("string | null", 'Write `type: [string, "null"]`.'),
+        ("str or int", "Write `type: [string, integer]`."),
+        ("calm | upset", "Write `type: string` and `enum: [calm, upset]`."),
+        ("'int[]'", "Write `type: array` and `items: {type: integer}`."),
+        ("'list[str]'", "Write `type: array` and `items: {type: string}`."),
+        ("'string?'", 'Write `type: [string, "null"]`.'),
+        ("[string, null]", 'Quote the null: `type: [string, "null"]`.'),
+        ("[str, integer]", "`str` is no type. Write `type: string`."),
+        ("null", 'Quote it: `type: "null"`.'),
+    ],
+)
+def test_a_type_of_another_language_says_what_to_write(kind: str, hint: str) -> None:
+    (found,) = of_property(f"{{ type: {kind} }}")
+    assert found[2] == hint
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("text", "Write `a: {type: string}`."),
+        ("date", "Write `a: {type: string, format: date}`."),
+        ("", "Write what `a` is: `{type: string}`."),
+        ("{ type: string, required: true }", "name the property beside `properties`: `required: [a]`."),
+        ("{ type: string, required: false }", "Take it out: a property is optional"),
+        ("{ type: string, enum: b | c }", "Write a list: `enum: [b, c]`."),
+        ("{ type: string, minLength: '3' }", "Write it without quotes: `3`."),
+        ("{ type: array, items: int }", "Write `items: {type: integer}`."),
+        ("{ type: array, uniqueItems: yes }", "Write `true`, without quotes."),
+        ("{ type: number, exclusiveMinimum: true }", "Write the bound itself, as `exclusiveMinimum: 0`"),
+        ("{ type: object, properties: [b] }", "Write a name and its schema on each line below it"),
+        ("{ description: 5 }", 'Quote it: `"5"`.'),
+    ],
+)
+def test_what_is_refused_where_it_stands_says_what_to_write(written: str, hint: str) -> None:
+    (found,) = of_property(written)
+    assert hint in found[2]
+
+
+@pytest.mark.parametrize(
+    ("written", "mark", "hint"),
+    [
+        ("  properties: { a: {} }\n  required: [b]", "b", "Write it below `properties`, or take it out here."),
+        ("  properties: { name: {} }\n  required: [nmae]", "nmae", "Did you mean `name`?"),
+        (
+            "  properties: { name: {} }\n  required: [nmae]\n  additionalProperties: true",
+            "nmae",
+            "Did you mean `name`?",
+        ),
+        ("  properties: { name: {} }\n  required: [b]\n  additionalProperties: false", "b", "Write it below"),
+        ("  properties:\n    a: {}\n    required: [a]", "required", "write it beside `properties`, not below."),
+        ("  properties:\n    a: {}\n    additionalProperties: false", "additionalProperties", "beside `properties`"),
+        ("  properties:\n    a: {}\n    type: object", "object", "write it beside `properties`, not below."),
+        ("  properties: { a: {} }\n  requred: [a]", "requred", "Did you mean `required`?"),
+        ("  properties: { a: {} }\n  required: a", "a", "Write a list: `required: [a]`."),
+        ("  properties: { a: {} }\n  additionalProperties: no", "no", "Write `false`, without quotes."),
+        ("  props: { a: {} }", "props", "Did you mean `properties`?"),
+    ],
+)
+def test_names_and_words_of_an_object(written: str, mark: str, hint: str) -> None:
+    (found,) = of_schema(written)
+    assert found[0] == mark
+    assert hint in found[2]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "  properties: { required: { type: boolean }, description: { type: string }, type: {}, items: { type: string } }",
+        "  properties: { a: { type: string, x-unit: km, $comment: mine, format: date, examples: [2026-11-29] } }",
+        "  properties: { a: { type: [string, 'null'], enum: [b, null], maxLength: 3 } }",
+        "  properties: { a: { type: number, enum: [1, 2.5], minimum: 0 }, b: { type: integer, const: 2.0 } }",
+        "  properties: { a: { type: string, default: 'no', const: 'no' }, b: { enum: [1, no, null] } }",
+        "  properties: { a: {}, b: {} }\n  anyOf: [{ required: [a] }, { required: [b] }]",
+        "  properties: { a: {}, b: {} }\n  if: { required: [a] }\n  then: { required: [b] }",
+        "  properties: { a: {} }\n  allOf: [{ properties: { b: {} } }]\n  required: [a, b]",
+        "  properties: { a: {} }\n  dependentSchemas: { a: { required: [b], properties: { b: {} } } }",
+        "  properties: { a: {} }\n  $ref: '#/$defs/more'\n  required: [b]\n  $defs: { more: { properties: { b: {} } } }",
+        "  properties: { a: {} }\n  patternProperties: { ^x: {} }\n  required: [xyz]",
+        "  required: [anything]",
+        "  properties: { a: { type: object, additionalProperties: { type: string }, required: [en] } }",
+        "  properties: { a: { type: array, prefixItems: [{ type: string }], items: false, contains: {}, minContains: 1 } }",
+        "  properties: { a: { $ref: '#/definitions/b', minLength: 1 } }\n  definitions: { b: { type: string } }",
+        "  properties: { a: { type: string, description: 'The e-mail, in full.' } }",
+        "  properties: { a: { type: string, contentEncoding: base64, deprecated: true, readOnly: true } }",
+    ],
+)
+def test_a_right_schema_is_left_alone(written: str) -> None:
+    assert of_schema(written) == []
+
+
+def test_the_input_is_held_to_the_same() -> None:
+    text = "---\nname: x\ninput_schema: {type: object, properties: {a: {type: string, nullable: true}}}\nreturns: text\n---\n{{ input.a }}"
+    (found,) = analyse(parse(text))
+    assert (found.severity, found.span and found.span.column) == ("warning", 61)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", **{f"word{n}": n for n in range(30_000)}},
+        {"type": "object", "properties": {"a": {}}, "required": [f"name{n}" for n in range(30_000)]},
+        {"type": "object", "properties": {f"p{n}": {} for n in range(9_000)}, "required": [f"q{n}" for n in range(9_000)]},
+        {"type": "object", "properties": {f"p{n}": {} for n in range(900)}, "required": [f"q{n}" for n in range(9_000)],
+         "additionalProperties": True},
+        {"type": "object", "properties": {"a": {}}, "anyOf": [{"required": ["a"]} for _ in range(20_000)]},
+        {"type": "string", "format": "date", "enum": [f"2026-01-{n}" for n in range(60_000)]},
+        {"type": "string", "description": "a", **{f"b{n}": None for n in range(60_000)}},
+        {"type": "object", "properties": {"a" * 500_000: "b" * 500_000}},
+    ],
+)  # fmt: skip
+def test_a_hostile_schema_takes_no_time(schema: dict) -> None:
+    began = time.process_time()
+    found = doubts(schema)
+    assert len(found) <= MAX_DOUBTS
+    assert time.process_time() - began < 3
+
+
+def test_a_long_text_where_a_type_should_be_takes_no_time() -> None:
+    began = time.process_time()
+    schema_problems(
+        {"type": "object", "properties": {"a": {"type": "list of " * 100_000}, "b": {"type": "a|" * 300_000}}}
+    )
+    assert time.process_time() - began < 3
+
+
+# --- YAML ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("a: { description: Note: this, b: c }", 'Quote a text that holds a colon, as `"Note: this"`.'),
+        ("a: { d: see http://x.org: y }", 'Quote a text that holds a colon, as `"see http://x.org: y"`.'),
+        ("a: { d: Note:}", 'Quote a text that holds a colon, as `"Note:"`.'),
+        ("a: {{ input.x }}", "Quote a text that begins with `{{`"),
+        ("a: *bold*", "Quote a text that starts with `*` or `&`."),
+    ],
+)
+def test_a_text_that_yaml_takes_for_more_is_told_to_be_quoted(written: str, hint: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read(written)
+    assert hint in caught.value.hint
