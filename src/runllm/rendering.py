@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem, clip
 from runllm.notices import excerpt
+from runllm.quantities import some
 from runllm.redaction import redact, redact_text
 from runllm.terminal import harmless
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _STYLES = {"red": "31", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _LONGEST_VALUE = 400
+_LONGEST_TEXT = 200
+_MOST_PARTS = 50
 # PyYAML writes YAML 1.1, which has fewer numbers than 1.2, and more line breaks. Compiled when first used.
 _YAML_NUMBER = r"(?:0o[0-7]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)\Z"
 _YAML_BREAK = r"[\x85\u2028\u2029]"
@@ -85,13 +88,15 @@ def problems_report(problems: Iterable[Problem], paint: Paint) -> str:
     return "\n\n".join(problem_report(problem, paint) for problem in problems)
 
 
-def error_report(error: RunllmError, paint: Paint) -> str:
-    """An error for a person: what happened, each problem, what to do, where to read more."""
+def error_report(error: RunllmError, paint: Paint, *, whole: bool = False) -> str:
+    """An error for a person: what happened, each problem, what to do, where to read more. Nothing is said twice."""
     code = paint(f"{error.code} {type(error).__name__}", "red", "bold")
-    parts = [f"{code}: {safe(error.message)}"]
-    if error.problems:
+    attempts = cast("list[Any]", error.details.get("attempts", []))
+    said = _headline(error)
+    parts = [f"{code}: {safe(said)}" if said else code]
+    if error.problems and not attempts:
         parts.append(problems_report(error.problems, paint))
-    parts += [_attempt_report(attempt, paint) for attempt in cast("list[Any]", error.details.get("attempts", []))]
+    parts += [_attempt_report(attempt, paint, whole=whole) for attempt in attempts]
     parts += [f"  · {safe(call)}" for call in cast("list[str]", error.details.get("calls", []))]
     parts += [f"  at {safe(place)}" for place in cast("list[str]", error.details.get("where", []))]
     parts.append(f"{paint('What to do:', 'cyan')} {safe(error.recovery_hint)}")
@@ -99,15 +104,52 @@ def error_report(error: RunllmError, paint: Paint) -> str:
     return "\n".join(parts)
 
 
-def _attempt_report(attempt: Mapping[str, Any], paint: Paint) -> str:
+def _headline(error: RunllmError) -> str:
+    """What happened, without the problem that is shown by itself; empty where that is all."""
+    if not error.problems:
+        return error.message
+    before, found, _ = error.message.partition(error.problems[0].message)
+    before = re.sub(r"(?:`[^`]*`: |\S+:[0-9]+:[0-9]+: )$", "", before).rstrip(": ")
+    if not found:
+        return error.message
+    return before or (some(len(error.problems), "problem") if len(error.problems) > 1 else "")
+
+
+def _attempt_report(attempt: Mapping[str, Any], paint: Paint, *, whole: bool) -> str:
     said = safe(str(attempt.get("text", "")))  # before it is cut: half a secret is none that can be found
     head = paint(f"  attempt {attempt['attempt']}", "bold")
-    return f"{head} answered: {clip(said, _LONGEST_VALUE)}"
+    lines = [f"{head} answered: {said if whole else clip(said, _LONGEST_VALUE)}"]
+    for problem in cast("list[dict[str, Any]]", attempt.get("problems", [])):
+        where = f"{problem['path']}: " if problem.get("path") else ""
+        lines.append(f"    {paint('error', 'red', 'bold')}: {safe(where + problem['message'])}")
+    return "\n".join(lines)
 
 
-def error_json(error: RunllmError) -> str:
-    """An error for a program: its payload, on one line."""
-    return harmless(json.dumps(error.payload(), ensure_ascii=False, default=str))
+def error_json(error: RunllmError, *, whole: bool = False) -> str:
+    """An error for a program: its payload, on one line. It goes to logs: what was received is shortened in it."""
+    payload = error.payload()
+    if not whole:
+        payload["received_payload"] = shortened(payload["received_payload"])
+        for attempt in payload["details"].get("attempts", ()):
+            if "text" in attempt:
+                attempt["text"] = shortened(attempt["text"])
+    return harmless(json.dumps(payload, ensure_ascii=False, default=str))
+
+
+def shortened(value: Any) -> Any:
+    """A value whose texts have at most 200 characters each, its lists and objects at most 50 parts."""
+    if isinstance(value, str):
+        more = len(value) - _LONGEST_TEXT
+        return value if more <= 0 else f"{value[:_LONGEST_TEXT]} … [{more:,} more characters]"
+    if isinstance(value, list):
+        items = [shortened(item) for item in cast("list[Any]", value)[:_MOST_PARTS]]
+        more = len(cast("list[Any]", value)) - _MOST_PARTS
+        return items if more <= 0 else [*items, f"… [{more:,} more]"]
+    if isinstance(value, dict):
+        pairs = list(cast("dict[str, Any]", value).items())
+        kept = {name: shortened(item) for name, item in pairs[:_MOST_PARTS]}
+        return kept if len(pairs) <= _MOST_PARTS else {**kept, "…": f"[{len(pairs) - _MOST_PARTS:,} more]"}
+    return value
 
 
 def as_json(value: Any) -> str:

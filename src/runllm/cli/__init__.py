@@ -15,11 +15,14 @@ import click
 from runllm import terminal
 from runllm._version import __version__
 from runllm.cli import process
+from runllm.cli.failing import BROKEN_PIPE_STATUS, Failing, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from click.shell_completion import CompletionItem
+
+    from runllm.errors import RunllmError
 
 COMMANDS = {
     "run": "Run FILE on an input and print its output.",
@@ -37,7 +40,6 @@ COMMANDS = {
 }
 _BESIDE = {"pull": "models", "schema": "validate"}  # the commands that stand in the file of another
 _ASKED = "_RUNLLM_COMPLETE"  # set by a shell whose Tab key is pressed
-BROKEN_PIPE_STATUS = 141
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) if hasattr(errno, "EDQUOT") else (errno.ENOSPC, errno.EIO)
 
 
@@ -70,7 +72,11 @@ class Commands(click.Group):
         from importlib import import_module
 
         module = import_module(f"runllm.cli.{_BESIDE.get(cmd_name, cmd_name)}")
-        return getattr(module, cmd_name if cmd_name in _BESIDE else "command")
+        found: click.Command = getattr(module, cmd_name if cmd_name in _BESIDE else "command")
+        for command in (found, *getattr(found, "commands", {}).values()):
+            if not any("--error-format" in param.opts for param in command.params):
+                command.params.append(option())
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -83,7 +89,11 @@ class Commands(click.Group):
 
             near = nearest(name, COMMANDS)
             hint = f"Did you mean `runllm {near}`?" if near else None
-            if os.path.isfile(name):  # noqa: PTH113 - as in `with_run`
+            if name == "help":
+                hint = f"Did you mean `runllm {' '.join([*args[1:2], '--help'])}`?"
+            elif os.path.isfile(f"{name}.rllm"):  # noqa: PTH113 - as in `with_run`
+                hint = f"Did you mean `runllm {name}.rllm`?"
+            elif os.path.isfile(name):  # noqa: PTH113 - as in `with_run`
                 from shlex import quote
 
                 hint = f"To run a file that is not called `.rllm`: `runllm run {quote(name)}`."
@@ -133,8 +143,13 @@ def invoke(arguments: list[str]) -> int:
         from runllm.cli import completion
 
         completion.listen()
+    failing = Failing()
+
+    def fail(error: RunllmError) -> int:
+        return failing.show(error, arguments)
+
     try:
-        status = cli.main(args=arguments, prog_name="runllm", standalone_mode=False)
+        status = cli.main(args=arguments, prog_name="runllm", standalone_mode=False, obj=failing)
         return status if isinstance(status, int) else 0
     except BrokenPipeError:
         return _broken_pipe()
@@ -143,19 +158,19 @@ def invoke(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         from runllm.errors import InterruptedRunError
 
-        return _fail(InterruptedRunError("the run was interrupted"))
+        return fail(InterruptedRunError("the run was interrupted"))
     except click.ClickException as error:
         from runllm.errors import UsageError
 
-        return _fail(UsageError(" ".join(error.format_message().split())))
+        return fail(UsageError(" ".join(error.format_message().split())))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
             from runllm.errors import FileAccessError
 
-            return _fail(FileAccessError(f"the output cannot be written: {error.strerror}"))
+            return fail(FileAccessError(f"the output cannot be written: {error.strerror}"))
         from runllm.api import as_error
 
-        return _fail(as_error(error))
+        return fail(as_error(error))
 
 
 def with_run(arguments: list[str]) -> list[str]:
@@ -165,21 +180,6 @@ def with_run(arguments: list[str]) -> list[str]:
     first = arguments[0]
     is_file = first.endswith(".rllm") or (os.sep in first and os.path.isfile(first))  # noqa: PTH113 - no pathlib import for `--help`
     return ["run", *arguments] if is_file and first not in COMMANDS else arguments
-
-
-def _fail(error: object) -> int:
-    from runllm.cli.output import coloured
-    from runllm.errors import RunllmError
-    from runllm.rendering import Paint, error_json, error_report
-
-    assert isinstance(error, RunllmError)  # noqa: S101 - narrows the type without importing it for `--help`
-    terminal = sys.stderr.isatty()
-    text = error_report(error, Paint(colour=coloured(sys.stderr))) if terminal else error_json(error)
-    try:
-        click.echo(text, err=True, color=True)
-    except (BrokenPipeError, ValueError, OSError):
-        return BROKEN_PIPE_STATUS
-    return error.exit_status
 
 
 def _broken_pipe() -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
+from runllm.cli.failing import in_full
 from runllm.cli.inputs import given_input, input_options, model_option
 from runllm.cli.offers import apps
 from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, output_option, write
@@ -136,7 +137,7 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 @click.option(
     "--log-content", is_flag=True, default=None, help="Record what is sent and answered as well, secrets masked."
 )
-@click.option("-v", "--verbose", is_flag=True, help="Trace each step on stderr: attempts, repairs, tokens, cost, time.")
+@click.option("-v", "--verbose", is_flag=True, help="Trace each step on stderr; show in full what an error is about.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, its tokens and price. Calls no model.")
 def command(
     file: str,
@@ -157,6 +158,8 @@ def command(
     The input is given by --arg, KEY=VALUE arguments, --input, --input-file or a pipe. The text of --arg and
     KEY=VALUE is read as the type that FILE declares. `runllm run FILE --help` lists what FILE takes.
     """
+    if verbose:
+        in_full()
     if options["trust_python"]:
         used = " and the apps it uses" if options["whole_tree"] else ""
         click.echo(UNSANDBOXED.format(file=safe(file) + used), err=True)
@@ -170,7 +173,10 @@ def command(
     app = api.load(file, runtime=runtime, **options)
     given = given_input(app, text, path, arguments, literal)
     if dry_run:
-        write([as_json(_preview(app.preview(given))), "\n"], target)
+        found = app.preview(given)
+        write([as_json(_preview(found)), "\n"], target)
+        if (error := found.refusal()) is not None:
+            raise error
         return
     listener = partial(_trace, bar) if verbose else None
     try:

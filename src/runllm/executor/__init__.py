@@ -10,12 +10,13 @@ from collections.abc import Generator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runllm.errors import RunllmError
+from runllm.errors import ContextWindowExceededError, RunllmError
 from runllm.executor.ahead import key
 from runllm.executor.context import Tree
 from runllm.executor.core import Run
 from runllm.executor.driver import adrive, drive, drive_tree
 from runllm.executor.effects import Effect
+from runllm.executor.recovery import window_exceeded
 from runllm.executor.talk import Conversation
 from runllm.program import Plan
 from runllm.results import Request, RunResult, Skipped, Usage
@@ -51,6 +52,17 @@ class Preview:
     cost: tuple[float, float] | None = None
     waits_for: tuple[str, ...] = ()
     children: Mapping[str, Preview] = field(default_factory=dict[str, "Preview"])
+
+    def refusal(self) -> ContextWindowExceededError | None:
+        """The error that the run would end in before its first call; None where every request that is known fits."""
+        for child in self.children.values():
+            if (error := child.refusal()) is not None:
+                return error
+        room = self.tokens
+        if room is None or room.fits or room.window is None:
+            return None
+        return window_exceeded(room.prompt, room.answer, room.window, "the window")
+
     skipped: tuple[Skipped, ...] = ()
 
 

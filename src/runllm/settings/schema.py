@@ -177,6 +177,7 @@ class Settings:
     ollama_auto_pull: bool = _default("ollama_auto_pull")
     stats: bool = _default("stats")
     stats_db: Path | None = _default("stats_db")
+    error_format: str | None = _default("error_format")
     log_content: bool = _default("log_content")
     allowed_bases: tuple[str, ...] = _default("allowed_bases")
     allowed_keys: tuple[str, ...] = _default("allowed_keys")
