@@ -40,7 +40,7 @@ def project(case: dict[str, Any], folder: Path) -> Path:
             "output_schema": child.get("returns") or schema(child["gives"], child.get("not_always", ())),
         }
         keys = {"name": name, **HEAD, **contract, **LLM}
-        (folder / f"{name}.rllm").write_text(text(keys, "Say something."), encoding="utf-8")
+        (folder / f"{name}.rllm").write_text(text(keys, "Say something of {{ input }}."), encoding="utf-8")
         uses.append({"name": name, "path": f"./{name}.rllm"})
     uses[-1] |= {key: case[key] for key in ("for_each", "on_error", "with") if key in case}
     taken = case.get("input", {"properties": {}})
@@ -50,7 +50,7 @@ def project(case: dict[str, Any], folder: Path) -> Path:
     }
     built = {"output": case["output"]} if "output" in case else LLM
     path = folder / "top.rllm"
-    body = case.get("body", "" if "output" in case else "Say it.")
+    body = case.get("body", "" if "output" in case else "Say it to {{ input }}.")
     path.write_text(
         text({"name": "top", **case.get("top", {}), **HEAD, **contract, "uses": uses, **built}, body), encoding="utf-8"
     )

@@ -54,7 +54,7 @@ def of_property(text: str) -> list[tuple[str, str, str]]:
         ("{ type: integer, format: int32 }", "format", "Take it out: only texts have a format."),
         ("{ type: string, enum: [b, 1] }", "1", 'Quote it: `"1"`.'),
         ("{ type: string, enum: [b, null] }", "null", 'Where null is right, too, write `type: [string, "null"]`.'),
-        ("{ type: string, enum: [Note: b] }", "Note: b", 'Quote it: `"Note: b"`.'),
+        ("{ type: string, enum: [Note: b] }", "N", 'Quote it: `"Note: b"`.'),
         ("{ type: string, const: 1.5 }", "1.5", 'Quote it: `"1.5"`.'),
         ("{ type: integer, enum: ['1'] }", "'1'", "Write it without quotes: `1`."),
         ("{ type: boolean, default: no }", "no", "`no` is a text in YAML 1.2: write `false`, without quotes."),
@@ -213,6 +213,53 @@ def test_a_long_text_where_a_type_should_be_takes_no_time() -> None:
         {"type": "object", "properties": {"a": {"type": "list of " * 100_000}, "b": {"type": "a|" * 300_000}}}
     )
     assert time.process_time() - began < 3
+
+
+# --- inputs that nothing reads -------------------------------------------------------------------
+
+
+def unread(body: str, front: str = "", declared: str = "{ text: string, e_mail: string }") -> list[str]:
+    """The hints for the inputs of a file that nothing reads."""
+    found = analyse(parse(f"---\nname: x\ninput: {declared}\nreturns: text\n{front}---\n{body}\n"))
+    assert all("nothing reads the input" in problem.message for problem in found), found
+    return [problem.hint for problem in found]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{e_mail}", "${e_mail}", "{ e_mail }", "{input.e_mail}", "<e_mail>", "%e_mail%", "[[e_mail]]", "[E-Mail]",
+     "$e_mail", "%(e_mail)s", "#{e_mail}", "<<e-mail>>"],
+)  # fmt: skip
+def test_the_placeholder_of_another_language_is_named(written: str) -> None:
+    (hint,) = unread(f"{{{{ input.text }}}}\n\nTo {written}:")
+    assert hint == f"On line 8 the prompt says `{written}`: write `{{{{ input.e_mail }}}}`."
+
+
+def test_an_input_that_is_nowhere_is_told_what_to_do() -> None:
+    assert unread("{{ input.text }}") == ["Write `{{ input.e_mail }}` where it belongs in the prompt, or take it out."]
+
+
+@pytest.mark.parametrize(
+    ("body", "front"),
+    [
+        ("{{ input }}", ""),
+        ("{{ input | tojson }}", ""),
+        ("{% for name, value in input.items() %}{{ name }}: {{ value }}{% endfor %}", ""),
+        ("{% set all = input %}{{ all.text }}", ""),
+        ("{% for name in ['text', 'e_mail'] %}{{ input[name] }}{% endfor %}", ""),
+        ('{{ input["e_mail"] }} {{ input.text }}', ""),
+        ("{% if input.e_mail is defined %}{{ input.text }}{% endif %}", ""),
+        ("{{ input.text }}\n<<<SYSTEM>>>\n{{ input.e_mail }}", ""),
+        ("{{ input.text }}\n<<<RECOVERY>>>\n{{ input.e_mail }}", ""),
+        ("{{ input.text }}", "recovery_prompt: '{{ input.e_mail }}'\n"),
+        ("{{ input.text }}\n```rllm-python check inputs=input.e_mail\nassert e_mail\n```", ""),
+        ("{{ input.text }}\n```rllm-python check inputs=input\nassert input\n```", ""),
+        ("{{ input.text }}\n```rllm-python check\nassert context\n```", ""),
+        ("", "output: '{{ input.text }} {{ input.e_mail }}'\n"),
+    ],
+)
+def test_an_input_that_is_read_somewhere_is_left_alone(body: str, front: str) -> None:
+    assert unread(body, front) == []
 
 
 # --- YAML ----------------------------------------------------------------------------------------

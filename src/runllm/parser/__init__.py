@@ -7,7 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from runllm.diagnostics import Problem, errors_in, in_order
+from runllm.diagnostics import Problem, Span, errors_in, in_order
 from runllm.documents import DocumentError, read
 from runllm.files import read_bytes
 from runllm.parser.body import Body, parse_body, split
@@ -35,6 +35,7 @@ class Parsed:
         sections: the templates by name (`SYSTEM`, `USER`, `RECOVERY`), also of a file with errors.
         blocks: the Python blocks, also of a file with errors.
         input_schema: what templates may read as `input`; None where the contract itself is wrong.
+        inputs: where each property of the input stands that a sound contract declares.
         format: the version of the format that the file names; None where it names none, and may use all of it.
     """
 
@@ -44,6 +45,7 @@ class Parsed:
     sections: Mapping[str, Section] = field(default_factory=dict[str, Section])
     blocks: tuple[Block, ...] = ()
     input_schema: Mapping[str, Any] | None = None
+    inputs: Mapping[str, Span] = field(default_factory=dict[str, Span])
     format: str | None = None
 
 
@@ -109,6 +111,7 @@ class _Parser:
             sections=_sections(header, body),
             blocks=tuple(body.blocks),
             input_schema=found.sound_schemas.get("input_schema"),
+            inputs=found.inputs,
             format=header.format if header else None,
         )
 

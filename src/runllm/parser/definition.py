@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm._version import __version__
-from runllm.diagnostics import Problem, did_you_mean, errors_in, steps
+from runllm.diagnostics import Problem, Span, did_you_mean, errors_in, pointer, steps
 from runllm.documents import Mark
 from runllm.parser.frontmatter import Frontmatter
 from runllm.redaction import looks_secret
@@ -81,10 +81,12 @@ class Findings:
     Attributes:
         problems: in no order.
         sound_schemas: under `input_schema` and `output_schema`, in whichever form the file has them.
+        inputs: where each property of the input stands.
     """
 
     problems: list[Problem] = field(default_factory=list[Problem])
     sound_schemas: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    inputs: dict[str, Span] = field(default_factory=dict[str, Span])
 
 
 def check(header: Frontmatter) -> Findings:
@@ -290,6 +292,7 @@ class _Checker:
         if not errors_in(found):
             self.found.sound_schemas[side] = schema
             if of_input:
+                self.found.inputs = self._places(schema, words)
                 found += Contract(schema).misfits()
         if words is None:
             from runllm.schema.doubts import doubts  # what the table gives is meant as it is
@@ -304,6 +307,13 @@ class _Checker:
             if problem.keyword == "keyword":
                 mark = self.root.mark_of(path.rpartition("/")[0], key=steps(path)[-1])
             self.report(problem.message, path, mark=mark, keyword=problem.keyword, hint=hint, severity=severity)
+
+    def _places(self, schema: dict[str, Any], words: Expanded | None) -> dict[str, Span]:
+        """Where each property of the input stands."""
+        names = schema.get("properties", {})
+        if words:
+            return {name: self.header.span_of(words.place(pointer(["properties", name]))) for name in names}
+        return {name: self.header.span("/input_schema/properties", key=name) for name in names}
 
     def _check_examples(self) -> None:
         sides = [("input", "input", "input_schema"), ("output", "returns", "output_schema")]

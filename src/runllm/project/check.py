@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runllm import engines, moments, template, tokens
-from runllm.diagnostics import Problem, Span, in_order
+from runllm.diagnostics import Problem, Span, errors_in, in_order
 from runllm.errors import ModelNotFoundError, RunllmError
 from runllm.models.known import KNOWN, bare
 from runllm.notices import tell
 from runllm.parser import Parsed
 from runllm.parser.definition import FORMATS, TO_FORMAT_02
 from runllm.program import NO_VERSION, ModelSettings, Program, vars_schema
+from runllm.project.unread import unread_problems
 from runllm.schema import Scope, object_of
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def analyse(
             from runllm.blocks.check import block_problems  # likewise
 
             found += block_problems(program, scope, trusted=trust_python)
+        if not errors_in(found):  # else the place that was to read a property may be told already
+            found += unread_problems(program, parsed)
     return in_order(map(_told_as_newer, found) if is_old else found)
 
 

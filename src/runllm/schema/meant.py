@@ -222,11 +222,7 @@ def misfit(given: Any, place: Mapping[str, Any]) -> str:
     if place.get("format") == "date" and isinstance(given, str):
         return _date(given)
     if not isinstance(given, str):
-        if given is None and kinds:
-            return f'Where null is right, too, write `type: [{", ".join(kinds)}, "null"]`.'
-        return (
-            f'Quote it: `"{_written(given)}"`.' if "string" in kinds and isinstance(given, bool | int | float) else ""
-        )
+        return _quoted(given, kinds)
     word = given.strip().lower()
     if "boolean" in kinds and word in _SAY_YES:
         return f"`{clip(given, _SHOWN)}` is a text in YAML 1.2: write `{_SAY_YES[word]}`, without quotes."
@@ -235,6 +231,16 @@ def misfit(given: Any, place: Mapping[str, Any]) -> str:
     if "null" in kinds and word in ("null", "none", "nil", "~"):
         return "Write `null`, without quotes."
     return ""
+
+
+def _quoted(given: Any, kinds: Sequence[str]) -> str:
+    """A hint for what would be a text in quotes, and for a null."""
+    if given is None and kinds:
+        return f'Where null is right, too, write `type: [{", ".join(kinds)}, "null"]`.'
+    pairs = list(cast("dict[str, Any]", given).items()) if isinstance(given, dict) else []
+    shown = f"{pairs[0][0]}: {pairs[0][1]}" if len(pairs) == 1 else ""  # `[Note: b]` holds a mapping
+    shown = _written(given) if isinstance(given, bool | int | float) else shown
+    return f'Quote it: `"{clip(shown, _SHOWN)}"`.' if shown and "string" in kinds else ""
 
 
 def _date(text: str) -> str:
