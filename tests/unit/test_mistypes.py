@@ -262,6 +262,64 @@ def test_an_input_that_is_read_somewhere_is_left_alone(body: str, front: str) ->
     assert unread(body, front) == []
 
 
+# --- sections --------------------------------------------------------------------------------------
+
+
+def of_body(body: str) -> list[tuple[str, str]]:
+    """What is found of a line of the body: severity and hint."""
+    found = analyse(
+        parse(f"---\nname: x\ninput: {{text: text}}\nreturns: text\n---\n{{{{ input.text }}}}\n{body}\nx\n")
+    )
+    return [(problem.severity, problem.hint) for problem in found]
+
+
+@pytest.mark.parametrize(
+    ("line", "section"),
+    [
+        *((line, "SYSTEM") for line in (
+            "<<SYSTEM>>", "<<System>>", "<<system>>", "  <<<SYSTEM>>>", "<<<SYSTEM>>", "<<<SYSTEM", "<<SYSTEM>>>", "<<<SYSTEM>>>:",
+            ">>>SYSTEM<<<", "&lt;&lt;&lt;SYSTEM&gt;&gt;&gt;", "<<<SYSTEM>>> Be brief.", "# <<<SYSTEM>>>",
+            "**<<<SYSTEM>>>**", "\\<<<SYSTEM>>>", "<|system|>", "<|im_start|>system", "<<SYS>>",
+        )),
+        ("<<USER>>", "USER"), ("<<<USER", "USER"), ("<|user|>", "USER"), ("<<RECOVERY>>", "RECOVERY"),
+    ],
+)  # fmt: skip
+def test_a_line_that_looks_like_a_marker_is_a_warning(line: str, section: str) -> None:
+    ((severity, hint),) = of_body(line)
+    assert severity == "warning"
+    assert f"`<<<{section}>>>`" in hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["<system>", "</system>", "# SYSTEM", "SYSTEM:", "[SYSTEM]", ">>> user", "<<EOF", "<<USER", "<<user>>", "cat <<USER",
+     "Say <<<SYSTEM>>>", "<<TEXT>>", "> > user", "x << system >> y", "<<<<<<< HEAD", "a <<SYSTEM>> b", "<user>"],
+)  # fmt: skip
+def test_a_line_of_text_is_left_alone(line: str) -> None:
+    assert of_body(line) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("<<<system>>>", "Did you mean `SYSTEM`?"),
+        ("<<<SYSTEM PROMPT>>>", "Did you mean `SYSTEM`?"),
+        ("<<<USER MESSAGE>>>", "Did you mean `USER`?"),
+        ("<<<RECOVER>>>", "Did you mean `RECOVERY`?"),
+        ("<<</SYSTEM>>>", "A section ends where the next one begins: take this line out."),
+        ("<<<END SYSTEM>>>", "A section ends where the next one begins: take this line out."),
+        ("<<<ASSISTANT>>>", "What the model answers stands under `examples`, or is not written at all."),
+        ("<<<TEXT>>>", "A line of the prompt takes other signs: `<<TEXT>>`."),
+        ("<<<END>>>", "A line of the prompt takes other signs: `<<END>>`."),
+        ("<<<>>>", "A line of the prompt takes other signs"),
+    ],
+)
+def test_a_marker_of_another_name_is_an_error_with_a_way_out(line: str, hint: str) -> None:
+    ((severity, said),) = of_body(line)
+    assert severity == "error"
+    assert hint in said
+
+
 # --- YAML ----------------------------------------------------------------------------------------
 
 

@@ -10,9 +10,9 @@ from keyword import iskeyword
 from typing import Any, cast, get_args
 
 from runllm.diagnostics import Problem, did_you_mean
+from runllm.parser.markers import SECTIONS, meant, way_out
 from runllm.program import Block, Phase, Section, Source
 
-SECTIONS = ("SYSTEM", "USER", "RECOVERY")
 PHASES = get_args(Phase)
 MAX_BLOCKS = 100
 
@@ -119,8 +119,9 @@ class _Reader:
             if fence := _FENCE.fullmatch(line):
                 number = self._block(fence, number, lines)
             elif marker := _MARKER.fullmatch(line):
-                current = self._marker(marker[1].strip(), number, parts)
+                current = self._marker(marker[1].strip(), number, parts, current)
             else:
+                self._text(line, number)
                 current.lines.append((number, line))
             number += 1
         for block in self.body.blocks[MAX_BLOCKS : MAX_BLOCKS + 1]:
@@ -144,10 +145,18 @@ class _Reader:
                 continue
             self.body.sections[name or "USER"] = section
 
-    def _marker(self, name: str, number: int, parts: dict[str, _Lines]) -> _Lines:
+    def _text(self, line: str, number: int) -> None:
+        """Warn of a line of text that was hardly meant as one."""
+        if ("<" in line or "&lt;" in line) and (section := meant(line)):
+            hint = f"A section begins with `<<<{section}>>>` at the start of a line of its own; its text stands below."
+            said = "this line is text, and begins no section"
+            self.problems.append(self.source.problem(number, said, "section", hint, severity="warning"))
+
+    def _marker(self, name: str, number: int, parts: dict[str, _Lines], current: _Lines) -> _Lines:
         if name not in SECTIONS:
-            self._report(number, f"`<<<{name}>>>` is not a section", "section", did_you_mean(name, SECTIONS))
-            return _Lines(number)
+            hint, is_section = way_out(name)
+            self._report(number, f"`<<<{name}>>>` is not a section", "section", hint)
+            return _Lines(number) if is_section else current
         if name in parts:
             first = parts[name].start
             self._report(number, f"the section `<<<{name}>>>` is there already, on line {first}", "section")

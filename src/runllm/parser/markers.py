@@ -1,0 +1,54 @@
+"""Lines that look like the marker of a section and are none: which section was meant, and what to write."""
+
+from __future__ import annotations
+
+import re
+
+from runllm.diagnostics import clip, did_you_mean, nearest
+
+SECTIONS = ("SYSTEM", "USER", "RECOVERY")
+
+_LONGEST = 200
+_SHOWN = 40
+_OPENS, _CLOSES = "(?:<|&lt;)", "(?:>|&gt;)"
+_ALONE = re.compile(
+    rf"[\s#*\\]*(?:(?P<opening>{_OPENS}{{2,4}})\s*(?P<name>system|sys|user|recovery)\s*(?P<closing>{_CLOSES}{{0,4}})"
+    r"|>{2,4}\s*(?P<turned>system|user|recovery)\s*<{2,4}"
+    r"|<\|(?:im_start\|>)?\s*(?P<token>system|user)(?:\|>)?)\s*:?[\s#*]*",
+    re.IGNORECASE,
+)
+_FIRST = re.compile(r"\s*<<<(SYSTEM|USER|RECOVERY)>>>\s*\S")
+_OTHER_ROLES = frozenset({"ASSISTANT", "MODEL", "AI", "BOT", "ANSWER"})
+
+
+def meant(line: str) -> str:
+    """The section that a line of text was most likely to begin; empty for a line that is nothing but text."""
+    if len(line) > _LONGEST and not line.lstrip().startswith("<<<"):
+        return ""
+    if found := _FIRST.match(line):
+        return found[1]
+    found = _ALONE.fullmatch(line) if len(line) <= _LONGEST else None
+    if found is None:
+        return ""
+    name = found["name"] or found["turned"] or found["token"]
+    if found["name"]:
+        opening, closing = (
+            len(re.findall(sign, found[side])) for sign, side in ((_OPENS, "opening"), (_CLOSES, "closing"))
+        )
+        if opening + closing <= 2 or (opening == 2 and name == "user"):  # noqa: PLR2004 - `<<EOF`, and a placeholder
+            return ""
+    return "SYSTEM" if name.lower() == "sys" else name.upper()
+
+
+def way_out(name: str) -> tuple[str, bool]:
+    """What to write for a marker of another name, and whether one of the sections was meant by it."""
+    words = re.findall(r"[A-Z]+", name[:_LONGEST].upper())
+    known = next((word for word in words if word in SECTIONS), "")
+    if known and (name.startswith("/") or words[0] == "END"):
+        return "A section ends where the next one begins: take this line out.", True
+    if near := known or nearest(name, SECTIONS):
+        return did_you_mean(near, SECTIONS), True
+    if _OTHER_ROLES.intersection(words):
+        return "What the model answers stands under `examples`, or is not written at all.", True
+    sections = ", ".join(f"`{section}`" for section in SECTIONS)
+    return f"Sections are {sections}. A line of the prompt takes other signs: `<<{clip(name, _SHOWN)}>>`.", False
