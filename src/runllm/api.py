@@ -78,10 +78,8 @@ def validate(
         FileAccessError: the file cannot be read.
     """
     loaded = project.load(path, trust_python=trust_python, whole_tree=whole_tree)
-    missing = project.unpublished(loaded.plan.program) if publish and loaded.plan else ()
-    if found := tuple(missing):
-        return Report(path=str(path), problems=(*found, *loaded.problems), plan=None)
-    return Report(path=str(path), problems=loaded.problems, plan=loaded.plan)
+    missing = tuple(project.unpublished(loaded.plan.program)) if publish and loaded.plan else ()
+    return Report(path=str(path), problems=(*missing, *loaded.problems), plan=None if missing else loaded.plan)
 
 
 def load(path: str | Path, options: Options | None = None, *, runtime: Runtime | None = None, **given: Any) -> App:
@@ -192,8 +190,7 @@ class App:
         """As `run`, without blocking the event loop."""
         from runllm import executor
 
-        chosen = self._with(options, changes)
-        return _succeeded(await executor.arun(self.plan, dict(given or {}), chosen, self.runtime))
+        return _succeeded(await executor.arun(self.plan, dict(given or {}), self._with(options, changes), self.runtime))
 
     def preview(self, given: Mapping[str, Any] | None = None, *, model: str | None = None) -> Preview:
         """The messages a run would send, their estimated tokens and the price of one; calls no model."""

@@ -50,7 +50,7 @@ def ask(prompt, schema=None, endpoint=ENDPOINT, timeout=300.0, **params):
     return Request(endpoint=endpoint, messages=tuple(messages), params=params, schema=schema, timeout=timeout)
 
 
-@pytest.mark.parametrize("case", some(CASES, 20), ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", some(CASES, 10), ids=lambda case: case["name"])
 def test_every_schema_is_satisfied_at_the_first_attempt(engine, case):
     answer = engine.complete(ask(case["prompt"], case["schema"], max_tokens=case.get("tokens", 250)))
     assert answer.finish_reason == "stop"

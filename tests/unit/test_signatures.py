@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from tests.chances import some
 
 from runllm.template import findings
 from runllm.template.environment import environment
@@ -64,7 +65,7 @@ def hold(source: str, values: Sequence[object] = VALUES) -> None:
     assert refused(source) is not possible, f"{source} {'renders' if possible else 'never renders'}"
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", some(FILTERS, 25))
 def test_a_filter_is_refused_where_it_fails_for_every_value(name: str) -> None:
     """But for `format`: which arguments are right is for the text to say."""
     if name != "format":
@@ -111,7 +112,7 @@ def test_what_a_loop_has_is_refused_where_it_fails(name: str) -> None:
         hold(f"{{% for y in [1, 2] %}}{{% set z = loop.{name}({given}) %}}{{% endfor %}}", [None])
 
 
-@pytest.mark.parametrize("name", [*FILTERS, "nope"])
+@pytest.mark.parametrize("name", some([*FILTERS, "nope"], 15))
 def test_a_filter_within_map_is_held_like_any_other(name: str) -> None:
     """With what it is handed, in a list of each kind."""
     lists = [[value] for value in VALUES]
@@ -120,7 +121,7 @@ def test_a_filter_within_map_is_held_like_any_other(name: str) -> None:
             hold(f"{{% set y = input.x|map('{name}'{given}) %}}", lists)
 
 
-@pytest.mark.parametrize("name", [*TESTS, "nope", "==", "<", ">=", "!="])
+@pytest.mark.parametrize("name", some([*TESTS, "nope", "==", "<", ">=", "!="], 15))
 def test_a_test_within_select_is_held_like_any_other(name: str) -> None:
     """In lists of each kind, and of objects that hold each kind."""
     lists: list[object] = [*([value] for value in VALUES), *([{"k": value}] for value in VALUES)]

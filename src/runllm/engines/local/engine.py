@@ -166,8 +166,7 @@ class LocalEngine(Engine):
         notes: tuple[str, ...] = ()
         schema, budget = request.schema, _budget(request, body, window)
         free = schema is not None and _is_free_text(schema)
-        if free:
-            body["max_tokens"] = budget
+        body |= {"max_tokens": budget} if free else {}
         for again in (False, True):
             plan = None if schema is None or free else _plan(schema, budget, body, distinct=again)
             call = Call(deadline=started + request.timeout, cancelled=cancelled)
@@ -300,8 +299,7 @@ def _whole_sentences(text: str) -> str:
 
 def _budget(request: Request, body: Mapping[str, Any], window: int) -> int:
     """Tokens that an answer to a schema may take: as the app says or as usual, and no more than the window leaves."""
-    prompt = sum(len(message.content.encode()) // 3 + 8 for message in request.messages)
-    room = window - prompt - 16
+    room = window - 16 - sum(len(message.content.encode()) // 3 + 8 for message in request.messages)
     if request.window is not None:
         room = min(room, request.window - tokens.estimate_messages([message.content for message in request.messages]))
     return min(body.get("max_tokens") or DEFAULT_ANSWER, max(64, room))
