@@ -60,14 +60,14 @@ def _described(plan: Plan, met: set[Plan]) -> dict[str, Any]:
 def fields(contract: Contract) -> list[dict[str, Any]]:
     """Each declared property of a contract: name, type, whether it is required, default, description.
 
-    A contract of other values than objects has one, `output`.
+    A contract of other values than objects has one without a name.
     """
     whole = contract.schema
     if not is_object(whole):
         node = resolve(whole, whole)
         said = node.get("description", node.get("title", ""))
         kind = _type_of(whole, node)
-        return [{"name": "output", "type": kind, "required": True, "default": None, "description": said}]
+        return [{"name": "", "type": kind, "required": True, "default": None, "description": said}]
     return [
         {
             "name": name,

@@ -36,7 +36,8 @@ def _branches(app: Description, margin: str) -> Iterator[str]:
 
 def _signature(app: Description) -> str:
     def side(fields: list[dict[str, Any]]) -> str:
-        return ", ".join(f"{f['name']}{'' if f['required'] else '?'}: {f['type']}" for f in fields)
+        named = ((f"{f['name']}{'' if f['required'] else '?'}: " if f["name"] else "", f["type"]) for f in fields)
+        return ", ".join(f"{name}{kind}" for name, kind in named)
 
     return f"({side(app['input'])}) → ({side(app['output'])})"
 

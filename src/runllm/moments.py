@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from runllm.errors import UsageError
+from runllm.diagnostics import clip
+from runllm.errors import ConfigError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +29,7 @@ def now() -> datetime:
     """The moment it is where the user is, or the one that `RUNLLM_NOW` says.
 
     Raises:
-        UsageError: the variable says no moment.
+        ConfigError: the variable says no moment.
     """
     from datetime import datetime  # checking a file needs none of it
 
@@ -37,8 +38,8 @@ def now() -> datetime:
         moment = datetime.fromisoformat(said) if said else datetime.now().astimezone()
         return moment if moment.tzinfo else moment.astimezone()
     except (ValueError, OverflowError, OSError):  # the last two for a year that no clock shows
-        raise UsageError(
-            f"`{VARIABLE}` is not a moment in ISO 8601: {said!r}",
+        raise ConfigError(
+            f"`{VARIABLE}` is not a moment in ISO 8601: {clip(said, 60)!r}",
             hint=f"Write it as `{VARIABLE}=2026-11-30T10:49:28+01:00`, or take the variable out of your environment.",
         ) from None
 

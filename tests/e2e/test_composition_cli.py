@@ -234,6 +234,6 @@ def test_a_moment_that_is_none_is_named_and_nothing_runs(top: Path, provider: Pr
     for arguments in (("run", str(top), "text=hi"), ("run", str(top), "text=hi", "--dry-run")):
         done = command(*arguments, RUNLLM_NOW="yesterday")
         error = json.loads(done.stderr)
-        assert (done.returncode, error["error_code"]) == (2, "RLLM_022")
+        assert (done.returncode, error["error_code"]) == (3, "RLLM_026")
         assert "`RUNLLM_NOW` is not a moment in ISO 8601: 'yesterday'" in error["message"]
     assert provider.requests == []

@@ -95,6 +95,7 @@ def test_what_does_not_fit_is_said(answer, schema, reason, keyword):
         ("false", {"type": "boolean"}, False, ("unwrapped",)),
         ('{"value": null}', {"type": ["integer", "null"]}, None, ()),
         ('{"value": {"a": 1}}', {}, {"a": 1}, ()),
+        ('{"value": 5, "b": 1}', {}, {"value": 5, "b": 1}, ("unwrapped",)),
         ('{"a": 1}', {}, {"a": 1}, ("unwrapped",)),
         ('{"value": "calm"}', {"enum": ["calm", 1]}, "calm", ()),
     ],
@@ -136,4 +137,24 @@ def test_the_words_of_the_prompt_ask_for_that_form():
     assert '"maxLength":5' in instruction({"type": "string", "maxLength": 5}, constrained=False)
     assert '"value"' in instruction(TAGS, constrained=False)
     assert "- value: list of text" in instruction(TAGS, constrained=True)
+    assert "a string of 3 to 60 characters" in instruction(
+        {"type": "string", "minLength": 3, "maxLength": 60}, constrained=True
+    )
+    dated = {"type": "object", "properties": {"d": {"type": "string", "format": "date"}}}
+    assert "- d: text (date)" in instruction(dated, constrained=True)
+    assert "JSON Schema" in instruction({"type": "object"}, constrained=True)  # it has no keys to list
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"$ref": "#"}},
+        {"type": "object", "properties": {"l": {"$ref": "#/$defs/l"}}, "$defs": {"l": {"type": "array", "items": {"$ref": "#/$defs/l"}}}},
+        {"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {
+            "a": {"type": "array", "items": {"$ref": "#/$defs/b"}}, "b": {"type": "array", "items": {"$ref": "#/$defs/a"}}}},
+    ],
+)  # fmt: skip
+def test_a_list_within_its_like_is_outlined(schema):
+    for constrained in (True, False):
+        assert len(instruction(schema, constrained=constrained)) < 1000
     assert "The text is: one line" in instruction({"type": "string", "description": "one line"}, constrained=True)

@@ -19,6 +19,7 @@ from runllm.errors import (
     ModelNotFoundError,
     NotAllowedError,
     OutputSchemaError,
+    ProviderConnectionError,
     ProviderError,
     RetryExhaustedError,
     RunllmError,
@@ -601,6 +602,20 @@ def test_a_list_goes_on_without_the_items_that_fail(go, on_error: str, kept: lis
     assert warning.startswith(f"2 of 5 items of `parts` failed and {said}: no valid answer in 3 attempts")
     told = [event.message.partition(":")[0] for event in events if event.step == "skipped"]
     assert sorted(told) == ["parts[2]", "parts[4]"]
+
+
+@pytest.mark.parametrize("on_error", ["skip", "keep"])
+def test_a_server_that_answers_none_of_the_items_ends_the_run(go, on_error: str) -> None:
+    def down(request: Request) -> object:
+        word = request.messages[1].content.removeprefix("part: ")
+        if word.startswith("bad"):
+            raise ProviderConnectionError("the server is down")
+        return {"out": word}
+
+    with pytest.raises(ProviderConnectionError, match=r"parts\[0\]: the server is down"):
+        go(each(on_error, items="[bad, bad2]"), Answers({"part": down}))
+    result = go(each(on_error, items="[bad, good]"), Answers({"part": down}))
+    assert [one.index for one in result.skipped] == [0]
 
 
 @pytest.mark.parametrize("on_error", ["stop", "skip", "keep"])

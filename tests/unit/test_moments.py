@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from runllm import moments
-from runllm.errors import UsageError
+from runllm.errors import ConfigError
 from runllm.schema import Contract
 from runllm.settings.layers import unknown_variables
 from runllm.testing import FakeClock
@@ -47,7 +47,7 @@ def test_without_an_offset_it_is_local_time(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("said", ["yesterday", "2026-13-01T00:00:00", "10:49"])
 def test_what_is_no_moment_is_an_error_that_names_the_variable(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setenv(moments.VARIABLE, said)
-    with pytest.raises(UsageError, match=f"`RUNLLM_NOW` is not a moment in ISO 8601: '{said}'") as caught:
+    with pytest.raises(ConfigError, match=f"`RUNLLM_NOW` is not a moment in ISO 8601: '{said}'") as caught:
         moments.now()
     assert "RUNLLM_NOW=2026-11-30T10:49:28+01:00" in caught.value.recovery_hint
 

@@ -172,8 +172,14 @@ class Children:
         return names
 
     def close(self, dependency: Dependency, failed: Mapping[int, RunllmError]) -> None:
-        """Take the items that failed out of a list, and say so once."""
+        """Take the items that failed out of a list, and say so once.
+
+        Raises:
+            RunllmError: all failed, each for a server that may answer later: then nothing came of the list.
+        """
         outputs = self.outputs[dependency.name]
+        if len(failed) == len(outputs) and all(error.retryable for error in failed.values()):
+            raise failed[0].within(f"{dependency.name}[0]")
         said = f"{len(failed)} of {len(outputs)} items of `{dependency.name}` failed and {_went(dependency, failed)}"
         self._run.warn(f"{said}: {failed[min(failed)].message}")
         self.outputs[dependency.name] = dependency.without(failed, outputs)

@@ -48,7 +48,7 @@ class Tree:
         """What the runs of a tree share when it begins.
 
         Raises:
-            UsageError: `RUNLLM_NOW` says no moment.
+            ConfigError: `RUNLLM_NOW` says no moment.
         """
         outside = Outside(runtime, ahead.budget(plan, given, options, runtime), options.concurrency)
         moment = moments.spelt(runtime.moment())

@@ -12,7 +12,17 @@ from runllm.errors import TemplateError
 from runllm.executor.recovery import DEFAULT_TEMPLATE, ENDINGS
 from runllm.program import Program, Section
 from runllm.results import Message
-from runllm.schema import ANNOTATIONS, Schema, asked_as, declared_types, given_as, is_text, listed, resolve
+from runllm.schema import (
+    ANNOTATIONS,
+    Schema,
+    asked_as,
+    declared_types,
+    described,
+    given_as,
+    is_text,
+    listed,
+    resolve,
+)
 
 SCHEMA_INSTRUCTION = """\
 Answer with one JSON object and nothing else: no explanation, no code fence. It must satisfy this JSON Schema:
@@ -74,8 +84,9 @@ def instruction(schema: Schema, *, constrained: bool) -> str:
         return TEXT_INSTRUCTION + "".join(_rules_of_text(resolve(schema, schema), constrained=constrained))
     asked = asked_as(schema)
     if constrained:
-        lines = islice(_outline(asked, asked, 0, frozenset({"#"})), _MOST_LINES)
-        return OUTLINE_INSTRUCTION.format(outline="\n".join(lines))
+        lines = list(islice(_outline(asked, asked, 0, frozenset({"#"})), _MOST_LINES))
+        if lines:  # none where no property has a name
+            return OUTLINE_INSTRUCTION.format(outline="\n".join(lines))
     compact = json.dumps(asked, ensure_ascii=False, separators=(",", ":"))
     return SCHEMA_INSTRUCTION.format(schema=compact)
 
@@ -91,7 +102,9 @@ def _rules_of_text(node: Schema, *, constrained: bool) -> Iterator[str]:
         yield f" The text is: {node['description']}"
     if values := listed(node):
         yield f"\nIt is one of: {', '.join(map(str, values))}"
-    elif not constrained and not (ANNOTATIONS | {"type"}).issuperset(node):
+    elif constrained:
+        yield f"\nIt is {said}." if (said := described(node)) != "a string" else ""
+    elif not (ANNOTATIONS | {"type"}).issuperset(node):
         rules = {key: item for key, item in node.items() if key not in ANNOTATIONS}
         yield "\nAs a JSON string it must satisfy this JSON Schema: "
         yield json.dumps(rules, ensure_ascii=False, separators=(",", ":"))
@@ -120,13 +133,15 @@ def _reference(schema: Any) -> str:
     return str(cast("Schema", schema).get("$ref", "")) if isinstance(schema, Mapping) else ""
 
 
-def _in_words(root: Schema, node: Schema) -> str:
+def _in_words(root: Schema, node: Schema, depth: int = 0) -> str:
     if "enum" in node:
         return "one of " + ", ".join(json.dumps(value, ensure_ascii=False) for value in node["enum"])
     if "const" in node:
         return json.dumps(node["const"], ensure_ascii=False)
-    if node.get("type") == "array" and isinstance(node.get("items"), Mapping):
-        return f"list of {_in_words(root, resolve(root, node['items']))}"
+    if node.get("type") == "array" and isinstance(node.get("items"), Mapping) and depth < _DEEPEST:
+        return f"list of {_in_words(root, resolve(root, node['items']), depth + 1)}"
+    if node.get("type") == "string" and isinstance(node.get("format"), str):
+        return f"text ({node['format']})"
     return " or ".join(_WORDS.get(kind, kind) for kind in sorted(declared_types(root, node))) or "any value"
 
 

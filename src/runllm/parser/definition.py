@@ -181,7 +181,11 @@ class _Checker:
             elif path == "/llm_params":
                 hint = hint or "What only one provider knows goes under `llm.provider_params`."
             elif path == "":
-                hint = f"{hint} Data of your own goes under `metadata`.".strip()
+                inside = (("llm", self._definition("/llm")), ("llm_params", _parameters()))
+                place = next((name for name, part in inside if key in part["properties"]), "")
+                hint = (
+                    f"Put it under `{place}`." if place else f"{hint} Data of your own goes under `metadata`.".strip()
+                )
             self.report(f"unknown {noun} `{key}`", path, key=key, keyword="additionalProperties", hint=hint)
 
     def _check_provider_params(self) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 from runllm import template
-from runllm.diagnostics import pointer
+from runllm.diagnostics import Problem, pointer
 from runllm.errors import DependencyResolutionError, TemplateError
 from runllm.program import Dependency, Source, ValueTemplate
 from runllm.schema import (
@@ -21,6 +21,7 @@ from runllm.schema import (
     Contract,
     Schema,
     Value,
+    described,
     filling,
     mapping_in,
     reachable,
@@ -153,8 +154,15 @@ def items(dependency: Dependency, names: Names, source: Source) -> list[Any]:
     if found is None:
         return []
     if not isinstance(found, list):
+        said = f"`for_each` of `{dependency.name}` must give a list, and gives {described({'const': found})}"
+        span = template.spans.get("", dependency.span)
+        problem = Problem(message=said, keyword="for_each", kind="DependencyResolutionError", span=span)
         raise DependencyResolutionError(
-            f"`for_each` of `{dependency.name}` gives no list", received=found, details={"dependency": dependency.name}
+            str(problem),
+            problems=[problem],
+            received=found,
+            details={"dependency": dependency.name},
+            hint="Give it a list, or correct what makes it.",
         )
     return cast("list[Any]", found)
 

@@ -12,6 +12,7 @@ Deterministic, no I/O. `docs/extraction.md` lists every repair, and what is neve
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from runllm.errors import OutputSchemaError
@@ -52,6 +53,10 @@ def read_answer(text: str, contract: Contract, asked: Contract, *, finish_reason
             is_other_value = [(problem.pointer, problem.keyword) for problem in error.problems] == [("", "type")]
             raise (other if is_other_value else error) from None
         return Extraction(value=bare.value, repairs=(*bare.repairs, "unwrapped"))
+    if any(repair.startswith("key-dropped") for repair in found.repairs):  # what was dropped may be part of the value
+        with suppress(OutputSchemaError):
+            bare = extract(text, contract, finish_reason=finish_reason)
+            return Extraction(value=bare.value, repairs=(*bare.repairs, "unwrapped"))
     return Extraction(value=found.value[VALUE], repairs=found.repairs)
 
 
