@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,15 @@ def test_every_schema_is_satisfied_at_the_first_attempt(engine, case):
     answer = engine.complete(ask(case["prompt"], case["schema"], max_tokens=case.get("tokens", 250)))
     assert answer.finish_reason == "stop"
     assert Contract(case["schema"]).problems(json.loads(answer.text)) == ()
+
+
+def test_nobody_else_on_the_machine_can_ask_the_model(engine):
+    """The library listens on a port of its own, which cannot be switched off."""
+    engine.complete(ask("Say hi.", max_tokens=5))
+    (model,) = engine._models.values()
+    for path in ("/v1/models", "/slots", "/props", "/v1/chat/completions", "/completion"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(model._server.listening_address + path, timeout=60)  # noqa: S310 - this machine
 
 
 def test_a_summary_is_prose_and_no_loop(engine):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import secrets
 import threading
 import time
 from collections import deque
@@ -132,6 +133,8 @@ class LoadedModel:
             params.verbosity = -1  # the default prints hundreds of lines
             params.n_parallel = 1
             params.warmup = False
+            # It listens on a port of this machine as well, where other users could ask it and see what it was asked.
+            params.api_keys = [secrets.token_hex(16)]
             params.n_ctx = self._options["n_ctx"]
             params.n_batch = self._options.get("n_batch", 256)  # a prompt can be cancelled between batches
             if "n_gpu_layers" in self._options:
