@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ NO_VERSION = "0.0.0"
 """The version of an app whose file names none."""
 
 Phase = Literal["pre", "check", "post"]
+_STEP = re.compile(r'\["([^"]*)"\]|([^.\[]+)')
 OnError = Literal["stop", "skip", "keep"]
 
 
@@ -110,7 +112,7 @@ class Block:
     Attributes:
         phase: when it runs.
         name: given by the author, else `<phase> block <n>`.
-        inputs: dotted paths bound to locals, None when undeclared.
+        inputs: paths bound to locals, as they are written, None when undeclared.
         outputs: locals read back, None when undeclared.
         timeout: seconds it may run, None for the most the caller allows.
         memory: MiB it may use, None for the most the caller allows.
@@ -126,6 +128,22 @@ class Block:
     memory: int | None = None
     code: str
     line: int
+
+    @property
+    def bound(self) -> dict[str, tuple[str, ...]]:
+        """The locals that its inputs are bound to, each with the steps of its path."""
+        return {local_of(path): steps_of(path) for path in self.inputs or ()}
+
+
+def steps_of(path: str) -> tuple[str, ...]:
+    """The names in a path as a fence has it, `input.text` or `input["first-name"]`."""
+    return tuple(key or name for key, name in _STEP.findall(path))
+
+
+def local_of(path: str) -> str:
+    """The local that a path is bound to: its last name, each sign that no name has as `_`."""
+    name = re.sub(r"[^\w]", "_", steps_of(path)[-1])
+    return f"_{name}" if name[:1].isdecimal() else name
 
 
 def vars_schema(blocks: Iterable[Block]) -> Schema | None:

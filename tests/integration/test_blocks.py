@@ -218,14 +218,14 @@ def test_runs_repeat_clock_and_randomness_included(go) -> None:
 
 
 def test_trusted_blocks_run_in_real_python(go) -> None:
-    body = "{{ vars.v }}\n" + fence(
+    body = "{{ vars.v }} {{ input }}\n" + fence(
         "pre inputs=input.text outputs=v", "import statistics, os\nv = statistics.mean([1, 2, 3])"
     )
     assert analyse(parse(HEAD + body), trust_python=True) == ()
     assert analyse(parse(HEAD + body)) != ()
     app, engine = load(body, trust_python=True)
     go(app, {"text": "a"})
-    assert engine.requests[0].messages[-1].content == "2"
+    assert engine.requests[0].messages[-1].content == '2 {"text": "a", "most": 3}'
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ description: A test.
 version: 1.0.0
 author: me
 max_context_window: 4096
-input_schema: {{type: object, properties: {{text: {{type: string}}}}}}
+input_schema: {{type: object}}
 output_schema: {{type: object, properties: {{out: {{type: string}}}}, required: [out]}}
 """
-LEAF = HEAD + "llm: {{model: openai/m}}\nllm_params: {{}}\n---\nSay it.\n"
+READS = "input_schema: {{type: object, properties: {{text: {{type: string}}}}}}"
+LEAF = HEAD.replace("input_schema: {{type: object}}", READS) + "llm: {{model: openai/m}}\nllm_params: {{}}\n---\nSay {{{{ input.text }}}}.\n"
 
 
 def leaf(folder: Path, name: str, *, broken: str = "") -> Path:

@@ -239,7 +239,7 @@ def cases(draw: st.DrawFn) -> dict[str, dict[str, Json]]:
 
 def written(files: dict[str, dict[str, Json]], folder: Path) -> Path:
     for name, keys in files.items():
-        body = "" if "output" in keys else "Say it."
+        body = "" if "output" in keys else "Say it to {{ input }}."
         (folder / f"{name}.rllm").write_text(rllm(name, body, **keys), encoding="utf-8")
     return folder / "top.rllm"
 

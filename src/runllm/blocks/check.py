@@ -110,7 +110,7 @@ def _code_problems(program: Program, block: Block, scope: Scope) -> Iterator[Pro
 def _names(block: Block, scope: Scope) -> Scope:
     """The locals of the block with their schemas."""
     if block.inputs is not None:
-        return {path.rpartition(".")[2]: _schema_of(path, scope) for path in block.inputs}
+        return {local: _schema_of(steps, scope) for local, steps in block.bound.items()}
     whole = dict(scope)
     used = {name.partition(".")[2]: whole.pop(name) for name in scope if name.startswith("uses.")}
     if used:
@@ -118,8 +118,7 @@ def _names(block: Block, scope: Scope) -> Scope:
     return {"context": object_of(whole), **({"result": _RESULT} if returned(block) == ("result",) else {})}
 
 
-def _schema_of(path: str, scope: Scope) -> Mapping[str, Any] | None:
-    steps = path.split(".")
+def _schema_of(steps: Sequence[str], scope: Scope) -> Mapping[str, Any] | None:
     name = next((name for name in (".".join(steps[:2]), steps[0]) if name in scope), "")
     schema = scope.get(name)
     return None if schema is None else schema_at(schema, steps[name.count(".") + 1 :])

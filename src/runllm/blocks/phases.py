@@ -223,7 +223,7 @@ def seen(block: Block, scope: Names) -> dict[str, Any]:
     """The locals of a block: its declared inputs, an absent one as None, or `context` with everything."""
     if block.inputs is None:
         return {"context": dict(scope), **({"result": {}} if block.outputs is None else {})}
-    return {path.rpartition(".")[2]: _at(scope, path) for path in block.inputs}
+    return {local: _at(scope, steps) for local, steps in block.bound.items()}
 
 
 def returned(block: Block) -> tuple[str, ...]:
@@ -233,9 +233,9 @@ def returned(block: Block) -> tuple[str, ...]:
     return ("result",) if block.inputs is None and block.phase != "check" else ()
 
 
-def _at(scope: Names, path: str) -> Any:
+def _at(scope: Names, steps: Sequence[str]) -> Any:
     value: Any = scope
-    for step in path.split("."):
+    for step in steps:
         value = cast("Names", value).get(step) if isinstance(value, Mapping) else None
     return value
 

@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 
 from runllm.diagnostics import Problem, did_you_mean
 from runllm.parser.markers import SECTIONS, meant, way_out
-from runllm.program import Block, Phase, Section, Source
+from runllm.program import Block, Phase, Section, Source, local_of
 
 PHASES = get_args(Phase)
 MAX_BLOCKS = 100
@@ -20,12 +20,16 @@ _MARKER = re.compile(r"<<<(.*)>>>\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})\s*rllm-python\b(.*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LOCAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PATH = re.compile(rf"{_LOCAL.pattern}(?:\.{_LOCAL.pattern})*")
+_KEY = r'\["[^"]+"\]'
+_PATH = re.compile(rf"{_LOCAL.pattern}(?:\.{_LOCAL.pattern}|{_KEY})*")
+_SIGN = re.compile(rf"({_KEY})| ?([=,]) ?")
+_WORD = re.compile(rf"(?:{_KEY}|\S)+")
+_ITEM = re.compile(rf"(?:{_KEY}|[^,])+")
 _FORM = "Write: ```rllm-python PHASE [NAME] [inputs=a.b,c] [outputs=d,e] [timeout=SECONDS] [memory=MIB]"
 
 
 def _names(pattern: re.Pattern[str], text: str) -> tuple[str, ...] | None:
-    found = tuple(item for item in text.split(",") if item)
+    found = tuple(_ITEM.findall(text))
     return found if all(pattern.fullmatch(item) for item in found) else None
 
 
@@ -40,7 +44,7 @@ _SETTINGS: dict[str, Callable[[str], Any]] = {
     "memory": lambda text: int(text) if re.fullmatch("[0-9]{1,7}", text) and 0 < int(text) < 1 << 20 else None,
 }
 _MEANINGS = {
-    "inputs": "a list of dotted paths",
+    "inputs": 'a list of paths, as `input.text` or `input["first-name"]`',
     "outputs": "a list of names",
     "timeout": "a number of seconds",
     "memory": "a number of MiB",
@@ -185,7 +189,7 @@ class _Reader:
 
     def _header(self, text: str, number: int) -> Block | None:
         """What the fence says, as a block that has no code yet; None when it names no phase."""
-        words = re.sub(" ?([=,]) ?", r"\1", " ".join(text.split())).split()
+        words = _WORD.findall(_SIGN.sub(lambda found: found[1] or found[2], " ".join(text.split())))
         if not words or words[0] not in PHASES:
             said = f"`{words[0]}` is not a phase" if words else "the Python block names no phase"
             self._report(number, said, "fence", did_you_mean(words[0] if words else "", PHASES))
@@ -209,7 +213,7 @@ class _Reader:
 
     def _check_locals(self, inputs: Sequence[str], outputs: Sequence[str], number: int) -> None:
         """Names that no local can have, and two inputs that would have the same."""
-        bound = [path.rpartition(".")[2] for path in inputs]
+        bound = [local_of(path) for path in inputs]
         for local in filter(iskeyword, dict.fromkeys([*bound, *outputs])):
             hint = "Leave `inputs=` and `outputs=` out: the block then reads `context` and fills `result`."
             self._report(number, f"`{local}` is a word of Python itself, and cannot name a local", "fence", hint)

@@ -86,7 +86,8 @@ def _template_problems(parsed: Parsed, scope: Scope) -> Iterator[Problem]:
         "output_schema": {"type": "object"},
     }
     for name, section in parsed.sections.items():
-        for finding in template.findings(section.text, recovery_scope if name == "RECOVERY" else scope):
+        found = template.findings(section.text, recovery_scope if name == "RECOVERY" else scope)
+        for finding in template.explained(section.text, found):
             line, column = section.place(finding.offset)
             yield Problem(
                 message=finding.message,

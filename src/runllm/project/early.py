@@ -112,8 +112,7 @@ class _Search:
         late = f"`{way[1]}` is there only after the apps have run"
         if block.inputs is None:
             yield late, way, f"Say what `{block.name}` reads, such as `inputs=input.text`: then it can run before them."
-        for path in block.inputs or ():
-            root, *rest = path.split(".")
+        for root, *rest in block.bound.values():
             if root == "uses":
                 own = rest[:1] == [self.dependency.name]
                 said = f"`{self.dependency.name}` is made of its own output" if own else late

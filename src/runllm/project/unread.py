@@ -60,7 +60,7 @@ def _read(program: Program, parsed: Parsed) -> set[str] | None:
     for block in program.blocks:
         if block.inputs is None:
             return None
-        paths += [tuple(path.split(".")) for path in block.inputs]
+        paths += block.bound.values()
     for root, *steps in paths:
         if root == "input" and not steps:
             return None

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from runllm.diagnostics import did_you_mean
+from runllm.diagnostics import did_you_mean, nearest
 from runllm.errors import TemplateError
-from runllm.schema import Found, Impossible, Step, Undeclared, Unwritten, declared_types, enter, resolve
+from runllm.schema import (
+    Found,
+    Impossible,
+    Step,
+    Undeclared,
+    Unwritten,
+    declared_properties,
+    declared_types,
+    enter,
+    mapping_in,
+    resolve,
+)
 from runllm.template.environment import check_source
 from runllm.template.reads import Call, Chain, Reading, read
 from runllm.template.signatures import (
@@ -30,6 +41,7 @@ from runllm.template.tree import Node
 from runllm.values import frozen
 
 MAX_FINDINGS = 100
+_LOOKED_AROUND = 200
 
 Scope = Mapping[str, Mapping[str, Any] | None]
 
@@ -88,9 +100,18 @@ def findings(source: str, scope: Scope) -> list[Finding]:
         tree = check_source(source)
     except TemplateError as error:
         where = {"offset": 0, "length": min(1, len(source))} | error.details
-        return [Finding(offset=where["offset"], length=where["length"], message=error.message)]
+        hint = _unspelt(source, where["offset"], scope)
+        return [Finding(offset=where["offset"], length=where["length"], message=error.message, hint=hint, unread=True)]
     found = islice(_Check(source, tree, read(tree), scope).all(), MAX_FINDINGS)
     return sorted(found, key=lambda finding: finding.offset)
+
+
+def _unspelt(source: str, offset: int, scope: Scope) -> str:
+    """A hint for a property of the input whose name is no word, and is written as if it were, around an offset."""
+    names = mapping_in(resolve(scope.get("input") or {}, scope.get("input")), "properties")
+    around = source[max(0, offset - _LOOKED_AROUND) : offset + _LOOKED_AROUND]
+    found = (name for name in names if not name.isidentifier() and f"input.{name}" in around)
+    return next((f'Write `input["{name}"]`.' for name in found), "")
 
 
 def entrance(scope: Scope, path: Sequence[str | int]) -> tuple[str, int]:
@@ -116,6 +137,8 @@ class _Check:
     tree: Node
     reading: Reading
     scope: Scope
+    told: list[int] = field(default_factory=lambda: [0])
+    """How far what is wrong with a name reaches, whose rest reads like other names."""
 
     def all(self) -> Iterator[Finding]:
         for node in self.tree.inside():
@@ -163,7 +186,13 @@ class _Check:
             yield from self.of_loop(chain)
         elif chain.marks[0].text == "self" and len(chain.marks) == 1 and chain.method is not None:
             yield from unknown("block", _named(chain.method), self.blocks())
-        if not chain.path or self.is_own(chain.path[0]):
+        elif chain.marks[0].text in FUNCTIONS and chain.bound is None:
+            for step in map(_named, chain.marks[1:2]):
+                yield finding(step, f"`{chain.marks[0].text}` is a function: it has no `{step.text}`")
+        if not chain.path or self.is_own(chain.path[0]) or chain.marks[0].at < self.told[-1]:
+            return
+        if split := self.split_name(chain):
+            yield split
             return
         reached = self.follow(chain)
         if isinstance(reached, Finding):
@@ -171,6 +200,22 @@ class _Check:
         elif reached is not None and chain.method is not None:
             types = declared_types(*reached) - {"null"}
             yield from self.method(f"`{_spelt(chain.path)}`", types, chain.method, chain.arguments)
+
+    def split_name(self, chain: Chain) -> Finding | None:
+        """What is wrong with a chain whose last name goes on behind a hyphen, as that of a property does."""
+        last = chain.marks[-1]
+        if len(chain.marks) < 2 or self.source[last.end : last.end + 1] != "-":  # noqa: PLR2004 - a name and a step
+            return None
+        reached = self.follow(replace(chain, path=chain.path[:-1], marks=chain.marks[:-1]))
+        names = declared_properties(*reached) if isinstance(reached, tuple) else ()
+        longer = [name for name in names if "-" in name and self.source.startswith(name, last.at)]
+        if not longer:
+            return None
+        name = max(longer, key=len)
+        self.told.append(last.at + len(name))
+        message = f"this subtracts: `{name}` is no word, and is read in brackets"
+        spelt = _spelt([*chain.path[:-1], name])
+        return Finding(offset=last.at, length=len(name), message=message, hint=f"Write `{spelt}`.")
 
     def blocks(self) -> set[str]:
         return {node.parts[0].names[0] for node in self.tree.inside() if node.kind == "block"}
@@ -243,7 +288,9 @@ class _Check:
             roots = self.roots()
             known = ", ".join(f"`{name}`" for name in roots)
             message = f"there is no `{step}` here" + (f": a template reads {known}" if known else "")
-            return finding(chain.marks[0], message, self.where_else(step) or did_you_mean(step, roots))
+            near = nearest(step, roots)
+            hint = self.where_else(step) or (f"Did you mean `{near}`?" if near else "")
+            return replace(finding(chain.marks[0], message, hint), unread=not hint)
         names = [key.split(".")[1] for key in self.scope if key.startswith(f"{chain.path[0]}.")]
         return finding(chain.marks[at - inherited], f"`{chain.path[0]}` has no `{step}`", did_you_mean(step, names))
 

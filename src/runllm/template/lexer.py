@@ -84,16 +84,27 @@ def remembered(read: Callable[[str], T]) -> Callable[[str], T]:
     return lambda source: kept(source) if len(source) <= _SHORT else read(source)
 
 
-@remembered
 def tags(source: str) -> Sequence[Tag]:
     """Every tag of a template, in order; comments and `{% raw %}` blocks are left out."""
+    return _scanned(source)[0]
+
+
+def comments(source: str) -> Sequence[int]:
+    """Where each comment of a template begins that ends somewhere."""
+    return _scanned(source)[1] if "{#" in source else ()
+
+
+@remembered
+def _scanned(source: str) -> tuple[Sequence[Tag], Sequence[int]]:
     found: list[Tag] = []
+    left_out: list[int] = []
     at = 0
     while (opening := _OPENING.search(source, at)) is not None:
         at = opening.end()
         if opening[0] == "{#":
             inside = at + 1 if source[at : at + 1] in ("-", "+") else at
             end = source.find("#}", inside)
+            left_out += [opening.start()] if end >= 0 else []
             at = end + 2 if end >= 0 else len(source)
         elif (raw := _RAW.match(source, opening.start())) is not None:
             end_of_raw = _END_OF_RAW.search(source, raw.end())
@@ -102,7 +113,7 @@ def tags(source: str) -> Sequence[Tag]:
             tag = _tag(source, opening.start(), output=opening[0] == "{{")
             found.append(tag)
             at = tag.end
-    return found
+    return found, left_out
 
 
 def _tag(source: str, start: int, *, output: bool) -> Tag:

@@ -27,6 +27,7 @@ class Finding:
         message: what is wrong, as one sentence.
         hint: what to do about it.
         severity: a `warning` never stops a run.
+        unread: whether nothing of its tag is understood, which may be meant for no template at all.
     """
 
     offset: int
@@ -34,6 +35,7 @@ class Finding:
     message: str
     hint: str = ""
     severity: Severity = "error"
+    unread: bool = False
 
 
 def finding(node: Node, message: str, hint: str = "", severity: Severity = "error") -> Finding:
