@@ -21,7 +21,10 @@ input_schema: {{type: object}}
 output_schema: {{type: object, properties: {{out: {{type: string}}}}, required: [out]}}
 """
 READS = "input_schema: {{type: object, properties: {{text: {{type: string}}}}}}"
-LEAF = HEAD.replace("input_schema: {{type: object}}", READS) + "llm: {{model: openai/m}}\nllm_params: {{}}\n---\nSay {{{{ input.text }}}}.\n"
+LEAF = (
+    HEAD.replace("input_schema: {{type: object}}", READS)
+    + "llm: {{model: openai/m}}\nllm_params: {{}}\n---\nSay {{{{ input.text }}}}.\n"
+)
 
 
 def leaf(folder: Path, name: str, *, broken: str = "") -> Path:

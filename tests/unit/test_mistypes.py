@@ -320,6 +320,131 @@ def test_a_marker_of_another_name_is_an_error_with_a_way_out(line: str, hint: st
     assert hint in said
 
 
+# --- braces of other languages ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "language"),
+    [
+        ("${{ secrets.X }}", "GitHub Actions"),
+        ("if: ${{ github.ref == 'main' }}", "GitHub Actions"),
+        ("{{#if user}}", "Handlebars or Mustache"),
+        ("{{/if}}", "Handlebars or Mustache"),
+        ("{{> header}}", "Handlebars or Mustache"),
+        ("{{! note }}", "Handlebars or Mustache"),
+        ("{{{ body }}}", "Handlebars or Mustache"),
+        ("{{ .Name }}", "a template of Go"),
+        ("{{ range .Items }}", "a template of Go"),
+        ("{{- if .X }}", "a template of Go"),
+        ("{{ ok ? 'a' : 'b' }}", "JavaScript"),
+        ("{{ a && b }}", "JavaScript"),
+        ("<b style={{color: 'red'}}>", "JavaScript"),
+        ("{{ $json.x }}", "JavaScript"),
+        ("{{ title | date: 'Y' }}", "Liquid"),
+        ("{% assign x = 1 %}", "Liquid"),
+        ("{% csrf_token %}", "Django"),
+        ("{{-- note --}}", "Blade"),
+        ("\\newcommand{\\foo}{%", "a comment of LaTeX"),
+        ("{{\\bf x}}", "LaTeX"),
+        ("\\frac{{a}}{2}", "LaTeX"),
+        ("x^{{2}}", "LaTeX"),
+        ("echo ${#x}", "a length in bash"),
+        ("{#if user}", "Svelte"),
+        ("# Title {#title}", "an identifier of Pandoc or a parameter of TeX"),
+        ("int a[2][2] = {{1,2},{3,4}};", "a list of C"),
+    ],
+)
+def test_braces_of_another_language_have_a_way_out(line: str, language: str) -> None:
+    hints = [hint for _, hint in of_body(line)]
+    assert any(
+        f"looks like {language}: where the prompt itself shows it, write `{{% raw %}}" in hint for hint in hints
+    ), hints
+    assert of_body(f"{{% raw %}}{line}{{% endraw %}}") == []
+
+
+def test_braces_of_no_known_language_have_a_way_out_too() -> None:
+    assert of_body("{{ user.name }}") == [
+        ("error", "Where the prompt itself shows it, write `{% raw %}{{ user.name }}{% endraw %}`.")
+    ]
+
+
+def test_doubled_braces_of_json_are_told_to_be_single() -> None:
+    assert of_body('{{"name": "x"}}') == [("error", "Braces of JSON are not doubled in a prompt: write `{` and `}`.")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{# a note #}", "{#note#}", "{#- note -#}", "{{ 2 }}", "It costs ${{ input.text }}", '{"a": {"b": 1}}', "f(x) { return {}; }",
+     "\\frac{a}{b}", "{{ '{{' }}", "${x} and ${x[@]}", "{% set x = 2 %}{{ x }}", "{{ input.text }}^{{ input.text }}", "{ {x} }"],
+)  # fmt: skip
+def test_right_braces_are_left_alone(line: str) -> None:
+    assert of_body(line) == []
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["${#x} ", "^{{2}}", "{{{{", "${{ a.b }}\n", "<<<", "{a", "<<SYSTEM>>\n", "[[", "%(", "<a", "{{ input.first-"],
+)
+def test_a_hostile_prompt_takes_no_time(piece: str) -> None:
+    prompt = piece * (100_000 // len(piece))
+    text = f"---\nname: x\ninput: {{text: text, e_mail: text}}\nreturns: text\n---\n{{{{ input.text }}}}{prompt}"
+    began = time.process_time()
+    analyse(parse(text))
+    assert time.process_time() - began < 20
+
+
+# --- names that are no words -------------------------------------------------------------------------
+
+NAMES = (
+    "{ type: object, properties: { text: {}, first-name: {}, a b: {}, 2nd: {}, a: { properties: { zip-code: {} } } } }"
+)
+
+
+def of_names(body: str) -> list[tuple[str, str]]:
+    found = analyse(parse(f"---\nname: x\ninput_schema: {NAMES}\nreturns: text\n---\n{{{{ input }}}}\n{body}\n"))
+    return [(p.span.text[p.span.column - 1 :][: p.span.length] if p.span else "", p.hint) for p in found]
+
+
+@pytest.mark.parametrize(
+    ("written", "mark", "hint"),
+    [
+        ("{{ input.first-name }}", "first-name", 'Write `input["first-name"]`.'),
+        ("{{ input.a.zip-code | upper }}", "zip-code", 'Write `input.a["zip-code"]`.'),
+        ("{% set a = input.a %}{{ a.zip-code }}", "zip-code", 'Write `input.a["zip-code"]`.'),
+        ("{{ input.a b }}", "b", 'Write `input["a b"]`.'),
+    ],
+)
+def test_a_name_that_is_no_word_is_read_in_brackets(written: str, mark: str, hint: str) -> None:
+    assert of_names(written) == [(mark, hint)]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{{ input["first-name"] }} {{ input["a b"] }} {{ input.a["zip-code"] }}',
+        "{{ input.text-1 }} {{ input.text - input.a }}",
+        """```rllm-python check inputs=input["first-name"],input["a b"], input["2nd"], input.a["zip-code"], output
+assert first_name and a_b and _2nd and zip_code and output
+```""",
+    ],
+)
+def test_right_names_are_left_alone(written: str) -> None:
+    assert of_names(written) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("required: [text, nick]", "Every name is required unless it ends in `?`"),
+        ("nullable: true", "Write `?` behind the name of what may be absent"),
+        ("additionalProperties: false", "takes its own names and no others"),
+    ],
+)
+def test_words_of_json_schema_among_the_names_of_a_contract_in_words(written: str, hint: str) -> None:
+    (found,) = analyse(parse(f"---\nname: x\ninput:\n  text: text\n  {written}\nreturns: text\n---\n{{{{ input }}}}\n"))
+    assert hint in found.hint
+
+
 # --- YAML ----------------------------------------------------------------------------------------
 
 

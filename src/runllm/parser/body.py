@@ -15,6 +15,8 @@ from runllm.program import Block, Phase, Section, Source, local_of
 
 PHASES = get_args(Phase)
 MAX_BLOCKS = 100
+MAX_DOUBTED = 50
+"""Problems beside which no more lines are doubted."""
 
 _MARKER = re.compile(r"<<<(.*)>>>\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})\s*rllm-python\b(.*)")
@@ -151,7 +153,7 @@ class _Reader:
 
     def _text(self, line: str, number: int) -> None:
         """Warn of a line of text that was hardly meant as one."""
-        if ("<" in line or "&lt;" in line) and (section := meant(line)):
+        if len(self.problems) < MAX_DOUBTED and ("<" in line or "&lt;" in line) and (section := meant(line)):
             hint = f"A section begins with `<<<{section}>>>` at the start of a line of its own; its text stands below."
             said = "this line is text, and begins no section"
             self.problems.append(self.source.problem(number, said, "section", hint, severity="warning"))

@@ -149,7 +149,7 @@ class _Reader:
             first = node.children[0]
             return {"type": "array", "items": self.type(first, f"{at}/items", name, first.mark)}
         if items:
-            hint = slips.several(items, Spot(name, self.long), is_type)
+            hint = slips.BESIDE.get(name) or slips.several(items, Spot(name, self.long), is_type)
             self.fault(f"a list has one type, and here are {len(items)}", node.children[1].mark, hint)
         else:
             self.fault("the list does not say what it is a list of", node.mark, "Write `[string]`, or `string[]`.")
@@ -175,7 +175,8 @@ class _Reader:
             return
         noun = "boolean" if isinstance(value, bool) else "number"
         kind = "integer" if noun == "number" and isinstance(value, int) else noun
-        self.fault(f"a {noun} is not a type", node.mark, f"Write the type of such a value: `{here}: {kind}`.")
+        hint = slips.BESIDE.get(name) or f"Write the type of such a value: `{here}: {kind}`."
+        self.fault(f"a {noun} is not a type", node.mark, hint)
 
 
 def _inside(node: Node, text: str, wrong: NoTypeError) -> Mark:

@@ -183,6 +183,16 @@ def named(key: str) -> str:
     )
 
 
+_MAY_BE_ABSENT = "Write `?` behind the name of what may be absent, as `name?: string`, and take this out."
+BESIDE: Mapping[str, str] = {
+    "required": "Every name is required unless it ends in `?`: take this out.",
+    "optional": _MAY_BE_ABSENT,
+    "nullable": _MAY_BE_ABSENT,
+    "additionalProperties": "A contract in words takes its own names and no others: take this out.",
+}
+"""Words of JSON Schema that stand among the names, where their value is no TYPE: hints."""
+
+
 # --- JSON Schema where a short contract should stand ---------------------------------------------
 
 _SCHEMA_TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})

@@ -19,6 +19,7 @@ from runllm.schema import (
     declared_types,
     enter,
     mapping_in,
+    object_of,
     resolve,
 )
 from runllm.template.environment import check_source
@@ -41,6 +42,7 @@ from runllm.template.tree import Node
 from runllm.values import frozen
 
 MAX_FINDINGS = 100
+_NOTHING = object_of({})
 _LOOKED_AROUND = 200
 
 Scope = Mapping[str, Mapping[str, Any] | None]
@@ -288,7 +290,7 @@ class _Check:
             roots = self.roots()
             known = ", ".join(f"`{name}`" for name in roots)
             message = f"there is no `{step}` here" + (f": a template reads {known}" if known else "")
-            near = nearest(step, roots)
+            near = nearest(step, [root for root in roots if self.scope.get(root) != _NOTHING])
             hint = self.where_else(step) or (f"Did you mean `{near}`?" if near else "")
             return replace(finding(chain.marks[0], message, hint), unread=not hint)
         names = [key.split(".")[1] for key in self.scope if key.startswith(f"{chain.path[0]}.")]

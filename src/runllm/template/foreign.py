@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from runllm.diagnostics import clip
 from runllm.template.lexer import comments, tags
 from runllm.template.signatures import Finding
 
+MAX_CHANGES = 20
 _LOOKED_BACK = 40
 _LOOKED_AT = 300
 _SHOWN = 40
@@ -53,13 +55,14 @@ _LOOKS = {
 
 def _taken_for(source: str, offset: int) -> tuple[str, str]:
     """The language that the tag around an offset looks like, empty where none, and the tag."""
-    start = max(source.rfind(sign, 0, offset + 2) for sign in _OPENING)
-    while start > 0 and source[start - 1] == "{":
+    first = max(0, offset - _LOOKED_AT)
+    start = max(source.rfind(sign, first, offset + 2) for sign in _OPENING)
+    while start > first and source[start - 1] == "{":
         start -= 1
     if start < 0:
         return "", ""
     end = source.find("}", start, start + _LOOKED_AT)
-    while end >= 0 and source[end + 1 : end + 2] == "}":
+    while 0 <= end < start + _LOOKED_AT and source[end + 1 : end + 2] == "}":
         end += 1
     tag = source[start : end + 1 if end >= 0 else start + _LOOKED_AT]
     if source[start - 1 : start] == "$" and tag.startswith("{#"):
@@ -76,7 +79,7 @@ def _taken_for(source: str, offset: int) -> tuple[str, str]:
 def explained(source: str, found: Iterable[Finding]) -> list[Finding]:
     """What is wrong with a prompt, with the way out of other languages, and what it silently changes of them."""
     told = [replace(finding, hint=_way_out(source, finding)) for finding in found]
-    return sorted([*told, *_changed(source)], key=lambda finding: finding.offset)
+    return sorted([*told, *islice(_changed(source), MAX_CHANGES)], key=lambda finding: finding.offset)
 
 
 def _changed(source: str) -> Iterator[Finding]:
