@@ -86,7 +86,7 @@ _MOST_COMPARED = 1000
 _LONGEST_COMPARED = 100
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known name that `name` was most likely meant to be, or None when none is near.
 
     Among more than 1000 names, and for one of more than 100 characters, only the same in other letters is looked for.
@@ -97,7 +97,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     same = folded.get(name.lower().replace("-", "_"))
     if same is not None or len(folded) > _MOST_COMPARED or len(name) > _LONGEST_COMPARED:
         return same
-    found = get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
+    found = get_close_matches(name.lower(), list(folded), n=1, cutoff=cutoff)
     return folded[found[0]] if found else None
 
 

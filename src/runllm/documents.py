@@ -118,7 +118,6 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
     """
     import yaml  # 13 ms: only when a document is read
 
-    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     if found := _NOT_ALLOWED.search(text):
         line = text.count("\n", 0, found.start())
         column = found.start() - (text.rfind("\n", 0, found.start()) + 1)
@@ -127,7 +126,7 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
     written = text.translate(stand_ins)
     builder = _Builder(text, {code: char for char, code in stand_ins.items()})
     try:
-        root = builder.build(cast("Iterator[Any]", yaml.parse(written, Loader=loader)))  # pyright: ignore[reportUnknownMemberType]
+        root = builder.build(cast("Iterator[Any]", yaml.parse(written, Loader=_loader())))  # pyright: ignore[reportUnknownMemberType]
     except DocumentError:
         raise
     except yaml.MarkedYAMLError as error:
@@ -135,6 +134,30 @@ def read(text: str) -> tuple[Node, list[DocumentError]]:
     except (yaml.YAMLError, ValueError, RecursionError):
         raise DocumentError("the text cannot be read as YAML", Mark(0, 0, 1)) from None
     return root, builder.problems
+
+
+def _loader() -> Any:
+    import yaml  # as in `read`
+
+    return yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+
+_BESIDE = ("AnchorToken", "AliasToken", "TagToken", "DirectiveToken", "DocumentStartToken", "DocumentEndToken")
+
+
+def says_more(text: str) -> bool:
+    """Whether a text that was read says more than its value: a comment, anchor, alias, tag, directive or marker."""
+    import yaml  # as in `read`
+
+    end = 0
+    written = text.translate(_stand_ins(text))
+    for token in cast("Iterator[Any]", yaml.scan(written, Loader=_loader())):  # pyright: ignore[reportUnknownMemberType]
+        start, after = token.start_mark.index, token.end_mark.index
+        header = text[start:after].partition("\n")[0] if text[start : start + 1] in ("|", ">") else ""
+        if type(token).__name__ in _BESIDE or text[end:start].strip() or "#" in header:
+            return True
+        end = after
+    return False
 
 
 def _stand_ins(text: str) -> dict[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import sys
 import time
@@ -24,6 +25,7 @@ FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
 """How to open a folder in order to go on from it, as far as the system lets: without the right to list it."""
 _PATIENCE = 2.0  # seconds in which somebody must open the other end of a pipe
 _PAUSE = 0.01
+_SOON = 3.0  # seconds in which whoever types or pipes an input is expected to have ended it
 Doubt: TypeAlias = Callable[[os.stat_result], str]
 """Says of a file that was opened why it must not be read; empty where it may."""
 
@@ -122,16 +124,41 @@ def _read_pipe(path: str, descriptor: int, most: int) -> bytes:
     return bytes(found)
 
 
-def read_standard_input(most: int) -> bytes:
+def read_standard_input(most: int, late: Callable[[], None] = lambda: None) -> bytes:
     """The first `most` + 1 bytes of standard input.
+
+    Args:
+        most: bytes that are allowed.
+        late: called once, if it has not ended after three seconds; never on Windows.
 
     Raises:
         FileAccessError: it is closed, or not readable.
     """
     try:
-        return sys.stdin.buffer.read(most + 1)
+        if os.name == "nt":  # whose pipes cannot be waited for
+            return sys.stdin.buffer.read(most + 1)
+        return _read_until(sys.stdin.fileno(), most, late)
     except (AttributeError, OSError, ValueError):  # a process may be started without one
         raise FileAccessError("standard input is closed", details={"path": "-"}) from None
+
+
+def _read_until(descriptor: int, most: int, late: Callable[[], None]) -> bytes:
+    """The first `most` + 1 bytes of what may be slow, and may never end."""
+    found = bytearray()
+    end = time.monotonic() + _SOON
+    told = False
+    while len(found) <= most:
+        left = None if told else max(0.0, end - time.monotonic())
+        ready = select.select([descriptor], [], [], left)[0]
+        if not told and time.monotonic() >= end:
+            told = True
+            late()
+        if ready:
+            piece = os.read(descriptor, min(most + 1 - len(found), 1 << 20))
+            if not piece:
+                break
+            found += piece
+    return bytes(found)
 
 
 def unwritable(folder: str | Path) -> str | None:

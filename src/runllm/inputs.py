@@ -2,10 +2,10 @@
 
 The rules, in one place:
 
-- A `.json` file is JSON, `.yaml` and `.yml` are YAML, any other file is plain text.
-- `--input` and standard input are JSON if they begin with `{`, YAML if they are a mapping of keys that the
-  app declares, and plain text otherwise.
-- Plain text feeds the one required string property (or the only string property there is).
+- A `.json` file is JSON, `.yaml` and `.yml` are YAML, any other file is one text.
+- `--input` and standard input are the whole input if they are one JSON object with a key that the app declares, or
+  nearly so, or one YAML mapping of declared keys alone that says nothing beside it. Anything else is one text.
+- One text feeds the one text that is still required (or the only text there is).
 - `--arg key value` is read as the type declared for `key`, strictly; whatever the value, it names no file.
 - `key=value` is read the same way, but `key=@file` takes the text of a file, and `key=@@x` is the text `@x`.
 """
@@ -13,25 +13,41 @@ The rules, in one place:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal, cast
 
-from runllm.diagnostics import Problem, Span, did_you_mean
-from runllm.documents import DocumentError, read
+from runllm.diagnostics import Problem, Span, did_you_mean, nearest
+from runllm.documents import DocumentError, read, says_more
 from runllm.errors import FileAccessError, InputSchemaError, UsageError
 from runllm.files import read_bytes, read_standard_input
+from runllm.results import Event
 from runllm.schema import Contract, declared_types
 
 Form = Literal["json", "yaml", "text", "guess"]
+Listener = Callable[[Event], None]
 
 MAX_INPUT_BYTES = 64 << 20
 _SUFFIXES: dict[str, Form] = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
+_TABLES = frozenset({".csv", ".tsv"})
+_SPREADSHEETS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
+_MOST_COMPARED = 100  # keys of an object, each with every name
+_MOST_NAMED = 5
+_CLOSE = (
+    0.75  # a document of other names is no mistyped input: `title` is near `times` by 0.6, `txet` near `text` by 0.75
+)
 
 
 def form_of(path: str) -> Form:
     """How a file of this name is read."""
     return "guess" if path == "-" else _SUFFIXES.get(Path(path).suffix.lower(), "text")
+
+
+def _unheard(event: Event) -> None:
+    del event
 
 
 def given_input(
@@ -41,28 +57,86 @@ def given_input(
     path: str | None = None,
     arguments: Sequence[str] = (),
     literal: Sequence[tuple[str, str]] = (),
+    listener: Listener = _unheard,
 ) -> dict[str, Any]:
-    """The input that a command line means: what `arguments` and `literal` give wins over `text` or `path`."""
-    found: dict[str, Any] = {}
-    if text is not None:
-        found = from_text(text, contract, form="guess", name="the input")
-    elif path is not None:
-        name = "standard input" if path == "-" else path
-        found = from_text(read_file(path), contract, form=form_of(path), name=name)
-    return {**found, **from_arguments(arguments, contract, literal)}
+    """The input that a command line means: what `arguments` and `literal` give wins over `text` or `path`.
 
-
-def read_file(path: str) -> str:
-    """The text of a file, `-` for standard input.
+    A blank standard input is none. `listener` is told how the rest was read, and what to be warned of.
 
     Raises:
-        FileAccessError: it is missing, not readable, too large, or not UTF-8.
+        InputSchemaError: `text` or the file is not what its form says, is no single input, or was taken for the
+            mapping of all and does not fit.
+        UsageError, FileAccessError: as `from_arguments` and `read_file`; or standard input is named twice.
     """
-    data = read_standard_input(MAX_INPUT_BYTES) if path == "-" else read_bytes(path, MAX_INPUT_BYTES)
+    if [path, *(argument.partition("=@")[2] for argument in arguments)].count("-") > 1:
+        raise UsageError("standard input is named twice, and can be read once", hint="Name a file for the other.")
+    named = from_arguments(arguments, contract, literal, listener)
+    name, form = "the input", "guess"
+    if path is not None:
+        name, form = "standard input" if path == "-" else path, form_of(path)
+        awaited = [one for one in contract.required if one not in named]
+        text = read_file(path, listener, " and ".join(f"`{one}`" for one in awaited) or "the input")
+    if text is None or (path == "-" and not text.strip()):
+        return named
+    try:
+        found = from_text(text, contract, form=form, name=name, fed=named, listener=listener)
+    except InputSchemaError as error:
+        error.recovery_hint = f"{error.recovery_hint} {_as_one(contract, path)}"
+        raise
+    return {**found, **named}
+
+
+def _as_one(contract: Contract, path: str | None) -> str:
+    """A hint: how the same text is given to one input, whatever it looks like."""
+    names = _texts(contract) or list(contract.properties) or ["NAME"]
+    ways = (f"--arg {name} TEXT" if path is None else quote(f"{name}=@{path}") for name in names[:_MOST_NAMED])
+    return f"If all of it is one input: {' or '.join(f'`{way}`' for way in ways)}."
+
+
+def accepted(contract: Contract, given: Any) -> Any:
+    """The input with its defaults filled in.
+
+    Raises:
+        InputSchemaError: it does not fit its contract.
+    """
+    value = contract.with_defaults(given)
+    problems = contract.problems(value)
+    if problems:
+        first = problems[0]
+        where = f"`{first.pointer}`: " if first.pointer else ""
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise InputSchemaError(
+            f"the input does not fit: {where}{first.message}{more}",
+            problems=problems,
+            expected_schema=contract.schema,
+            received=given,
+            hint=first.hint or None,
+        )
+    return value
+
+
+def read_file(path: str, listener: Listener = _unheard, awaited: str = "the input") -> str:
+    """The text of a file, `-` for standard input, which is to give what is `awaited`.
+
+    Raises:
+        FileAccessError: it is missing, not readable, too large, or no text.
+    """
+
+    def late() -> None:
+        said = f"standard input is to give {awaited} and has not ended: end what writes to it, or press Ctrl-D"
+        listener(Event(step="warning", message=said, elapsed=0))
+
+    data = read_standard_input(MAX_INPUT_BYTES, late) if path == "-" else read_bytes(path, MAX_INPUT_BYTES)
     name = "standard input" if path == "-" else f"`{path}`"
+    suffix = Path(path).suffix.lower()
     if len(data) > MAX_INPUT_BYTES:
         said = f"{name} is larger than {MAX_INPUT_BYTES >> 20} MiB"
         raise FileAccessError(said, details={"path": path}, hint="Give it in parts, one run for each.")
+    if suffix in _SPREADSHEETS:
+        hint = "Save it as CSV and give that, which is read as one text."
+        raise FileAccessError(f"{name} is a spreadsheet, which is no text", details={"path": path}, hint=hint)
+    if suffix in _TABLES:
+        listener(Event(step="warning", message=f"{name} is a table, and all of it is read as one text", elapsed=0))
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -71,53 +145,98 @@ def read_file(path: str) -> str:
         raise FileAccessError(said, details={"path": path}, hint=hint) from None
 
 
-def from_text(text: str, contract: Contract, *, form: Form, name: str) -> dict[str, Any]:
+def from_text(
+    text: str,
+    contract: Contract,
+    *,
+    form: Form,
+    name: str,
+    fed: Mapping[str, Any] | None = None,
+    listener: Listener = _unheard,
+) -> dict[str, Any]:
     """The input that a text means.
 
     Args:
         text: what was given.
-        contract: the app's input contract; plain text is fitted to it.
+        contract: the app's input contract; one text is fitted to it.
         form: how to read the text.
         name: what to call it in errors.
+        fed: inputs that come from elsewhere.
+        listener: told how it is read.
 
     Raises:
-        InputSchemaError: the text is not what its form says, or is plain text and the app takes
-            more than one text.
+        InputSchemaError: the text is not what its form says, is one text where several could be meant, or was taken
+            for the mapping of all inputs, and with those fed does not fit.
     """
+    fed, guessed, found = fed or {}, form == "guess", None
     if form == "guess":
-        form, ready = _guess(text, contract)
-        if ready is not None:
-            return ready
+        form, found = _guess(text, contract, fed)
     if form == "text":
-        return {_text_property(contract, text): text.removesuffix("\n")}
-    return _mapping(_read_json(text, name) if form == "json" else _read_yaml(text, name), name, contract)
+        one = _text_input(contract, fed) or _text_input(contract, ())
+        if one is None:
+            raise _several(contract, name, text)
+        listener(Event(step="input", message=f"{name} is read as one text, `{one}`", elapsed=0))
+        return {one: text.removesuffix("\n")}
+    if found is None:
+        found = _mapping(_read_json(text, name) if form == "json" else _read_yaml(text, name), name, contract)
+    listener(Event(step="input", message=f"{name} is read as a {form.upper()} mapping of inputs", elapsed=0))
+    if guessed and found:
+        accepted(contract, {**found, **fed})
+    return found
 
 
-def _guess(text: str, contract: Contract) -> tuple[Form, dict[str, Any] | None]:
-    if text.lstrip().startswith("{"):
+def _guess(text: str, contract: Contract, fed: Collection[str]) -> tuple[Form, dict[str, Any] | None]:
+    """What a text is meant as, and the mapping that it is, where it has been read."""
+    begins = text.lstrip()
+    keys = _json_keys(text) if begins.startswith("{") else None
+    if keys is not None and (
+        not keys or _names_one(keys, contract) or (_open(contract) and not _text_input(contract, fed))
+    ):
         return "json", None
+    names = "|".join(re.escape(name) for name in contract.properties)
+    if not re.match(rf"(?:\{{\s*)?[\"']?(?:{names})[\"']?\s*:", begins):  # most texts need not be read as YAML
+        return "text", None
     try:
         root, problems = read(text)
     except DocumentError:
         return "text", None
-    if root.keys and set(root.keys) <= set(contract.properties) and not problems:
+    if root.keys and root.keys.keys() <= contract.properties.keys() and not problems and not says_more(text):
         return "yaml", root.mapping
     return "text", None
 
 
-def _text_property(contract: Contract, text: str) -> str:
-    """The property that plain text feeds."""
-    properties = contract.properties
-    strings = [name for name, schema in properties.items() if "string" in declared_types(contract.schema, schema)]
-    required = [name for name in strings if name in contract.required]
-    others = [name for name in contract.required if name not in required]
-    if len(required) == 1 and not others:
-        return required[0]
-    if len(strings) == 1 and not others:
-        return strings[0]
-    names = ", ".join(f"`{name}`" for name in properties) or "nothing"
-    raise InputSchemaError(
-        f"plain text does not say which input it is: the app takes {names}",
+def _json_keys(text: str) -> list[str] | None:
+    """The keys of a JSON object, whatever else is wrong with it; None where the text as a whole is none."""
+    try:
+        found: Any = json.loads(text, parse_int=str)  # which takes any number of digits
+    except (ValueError, RecursionError):
+        return None
+    return list(cast("dict[str, Any]", found)) if isinstance(found, dict) else None
+
+
+def _names_one(keys: Sequence[str], contract: Contract) -> bool:
+    """Whether a declared name is among the keys, maybe mistyped."""
+    names = contract.properties
+    return any(key in names for key in keys) or any(nearest(key, names, _CLOSE) for key in islice(keys, _MOST_COMPARED))
+
+
+def _texts(contract: Contract) -> list[str]:
+    declared = contract.properties.items()
+    return [name for name, schema in declared if "string" in declared_types(contract.schema, schema)]
+
+
+def _text_input(contract: Contract, fed: Collection[str]) -> str | None:
+    """The input that one text feeds beside those that are fed; None where that is not plain."""
+    texts = [name for name in _texts(contract) if name not in fed]
+    required = [name for name in contract.required if name not in fed]
+    left = required or texts
+    return left[0] if len(left) == 1 and left[0] in texts else None
+
+
+def _several(contract: Contract, name: str, text: str) -> InputSchemaError:
+    names = ", ".join(f"`{one}`" for one in contract.properties) or "nothing by name"
+    return InputSchemaError(
+        f"{name} does not say which input it is: the app takes {names}",
         expected_schema=contract.schema,
         received=text[:1000],
         hint="Give each with `--arg NAME VALUE`, or JSON or YAML with these keys.",
@@ -184,7 +303,10 @@ def _mapping(value: Any, name: str, contract: Contract) -> dict[str, Any]:
 
 
 def from_arguments(
-    arguments: Sequence[str], contract: Contract, literal: Sequence[tuple[str, str]] = ()
+    arguments: Sequence[str],
+    contract: Contract,
+    literal: Sequence[tuple[str, str]] = (),
+    listener: Listener = _unheard,
 ) -> dict[str, Any]:
     """The input that `key=value` and `key=@file` arguments mean, and pairs of a key and its literal text.
 
@@ -199,7 +321,7 @@ def from_arguments(
     for argument in arguments:
         key, equals, text = argument.partition("=")
         _check_key(key if equals else "", argument, found, contract)
-        found[key] = contract.read_text(key, _meant(key, text))
+        found[key] = contract.read_text(key, _meant(key, text, listener))
     return found
 
 
@@ -217,16 +339,19 @@ def _check_key(key: str, argument: str, found: Mapping[str, Any], contract: Cont
         raise UsageError(f"the app takes no input `{key}`", hint=did_you_mean(key, list(contract.properties)))
 
 
-def _meant(key: str, text: str) -> str:
+def _meant(key: str, text: str, listener: Listener) -> str:
     """The text that stands after `key=`, or that of the file it names."""
     if text.startswith("@@") or not text.startswith("@"):
         return text.removeprefix("@")
     try:
-        return read_file(text[1:])
+        found = read_file(text[1:], listener, f"`{key}`")
     except FileAccessError as error:
         literally = f"If no file is meant but a text that begins with `@`: `--arg {key} VALUE`, or `{key}=@@...`."
         hint = f"{error.recovery_hint} {literally}"
         raise FileAccessError(error.message, details=error.details, hint=hint) from None
+    name = "standard input" if text == "@-" else text[1:]
+    listener(Event(step="input", message=f"`{key}` is given the text of {name}", elapsed=0))
+    return found
 
 
 def _open(contract: Contract) -> bool:

@@ -159,7 +159,7 @@ def test_formats_and_output_file(app: Path, provider: Provider, tmp_path: Path) 
         (["run", "{app}"], 4, "RLLM_004"),
         (["run", "{app}", "text=x", "times=two"], 4, "RLLM_004"),
         (["run", "{app}", "txt=x"], 2, "RLLM_022"),
-        (["run", "{app}", "--input", "{"], 4, "RLLM_004"),
+        (["run", "{app}", "--input", '{"txet": "x"}'], 4, "RLLM_004"),
         (["run", "{app}", "--input-file", "no.json"], 3, "RLLM_023"),
         (["run", "{app}", "--input", "a", "--input-file", "b"], 2, "RLLM_022"),
         (["run", "{app}", "text=x", "--max-retries", "-1"], 2, "RLLM_022"),

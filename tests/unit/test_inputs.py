@@ -3,11 +3,12 @@
 import contextlib
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runllm.errors import FileAccessError, InputSchemaError, RunllmError, UsageError
-from runllm.inputs import form_of, from_arguments, from_text, read_file
+from runllm.inputs import accepted, form_of, from_arguments, from_text, given_input, read_file
 from runllm.schema import Contract
 
 TEXT = Contract(
@@ -34,6 +35,11 @@ TWO = Contract(
         ("text: no", "yaml", {"text": "no"}),
         ('{"n": "3"}', "json", {"n": "3"}),
         ("", "yaml", {}),
+        ("{}", "guess", {}),
+        ("{text: 'a # b', n: 3}", "guess", {"text": "a # b", "n": 3}),
+        ("text: |\n  # Title\n\n  words\nn: 3\n", "guess", {"text": "# Title\n\nwords\n", "n": 3}),
+        ("text: a\n  b\n", "guess", {"text": "a b"}),
+        ("'text': é", "guess", {"text": "é"}),
     ],
 )
 def test_a_text_is_read_by_its_form(text: str, form: str, value: dict) -> None:
@@ -43,7 +49,10 @@ def test_a_text_is_read_by_its_form(text: str, form: str, value: dict) -> None:
 @pytest.mark.parametrize(
     ("text", "form", "words"),
     [
-        ('{"text": ', "guess", "not valid JSON: line 1, column 10"),
+        ('{"text": ', "json", "not valid JSON: line 1, column 10"),
+        ('{"text": "a", "text": "b"}', "guess", "stands twice"),
+        ('{"text": NaN}', "guess", "`NaN` is not a JSON value"),
+        ('{"n": ' + "9" * 5000 + "}", "guess", "not valid JSON"),
         ('{"a": 1, "a": 2}', "json", "stands twice"),
         ('{"a": NaN}', "json", "`NaN` is not a JSON value"),
         ("a: 1\na: 2", "yaml", "stands twice"),
@@ -55,6 +64,173 @@ def test_a_text_is_read_by_its_form(text: str, form: str, value: dict) -> None:
 def test_a_text_that_is_not_its_form_says_where(text: str, form: str, words: str) -> None:
     with pytest.raises(InputSchemaError, match=words.replace("(", r"\(")):
         from_text(text, TEXT, form=form, name="in.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text: fix # 12 now",
+        "# fix\ntext: a",
+        "text: |  # fix\n  a",
+        "text: |\n  a\n# end",
+        "n: 3  # three\ntext: a",
+        "text: &a b",
+        "text: !!str b",
+        "text: &a b\nn: *a",
+        "---\ntext: a",
+        "text: a\n...",
+        "text: a\n---\ntext: b",
+        "%YAML 1.2\n---\ntext: a",
+        "text: a\ntext: b",
+        "text: a\nwords after it",
+        "text: a\nother: b",
+        "text: see: this",
+        "txet: a",
+        "{text}",
+        "{name}, hello",
+        "{{ input.text }}",
+        "{",
+        '{"text": "a"',
+        '{"text": "a"} and more',
+        '{"text": "a"} # fix',
+        '{"text": "a"}\n{"text": "b"}',
+        '{"id": 1, "title": "a"}',
+        '{"id": 1, "id": 2}',
+        '{"score": NaN}',
+        '["a"]',
+        '"a"',
+        "text\n: a",
+        "---\ntitle: a\n---\n# Title",
+        "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b",
+        "[12:30] INFO: {user: 3}",
+        '{"text": ' + "[" * 100_000,
+        "text: " + "[" * 1000,
+    ],
+)
+def test_what_is_no_mapping_of_declared_names_or_says_more_is_one_text(text: str) -> None:
+    assert from_text(text, TEXT, form="guess", name="in") == {"text": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"txet": "a"}', "`text` is required but missing"),
+        ('{"TEXT": "a"}', "`text` is required but missing"),
+        ('{"id": 1, "n": 3}', "`text` is required but missing"),
+        ('{"text": 3}', "/text"),
+        ("text: 3", "/text"),
+    ],
+)
+def test_a_mapping_is_no_text_however_wrong_it_is(text: str, words: str) -> None:
+    with pytest.raises(InputSchemaError, match=words):
+        from_text(text, TEXT, form="guess", name="in")
+
+
+def test_a_mapping_is_held_against_the_contract_with_what_is_given_beside_it() -> None:
+    assert given_input(TEXT, text='{"n": 3}', literal=[("text", "x")]) == {"n": 3, "text": "x"}
+    with pytest.raises(InputSchemaError, match="/n"):
+        given_input(TEXT, text='{"text": "x"}', arguments=["n=three"])
+
+
+def test_an_object_of_any_names_is_the_input_of_an_app_that_takes_any() -> None:
+    assert from_text('{"any": 1}', Contract({"type": "object"}), form="guess", name="in") == {"any": 1}
+    numbers = Contract({"type": "object", "additionalProperties": {"type": "number"}})
+    assert from_text('{"any": 1}', numbers, form="guess", name="in") == {"any": 1}
+
+
+def test_one_text_feeds_the_input_that_is_left() -> None:
+    assert given_input(TWO, text="hello", literal=[("a", "x")]) == {"a": "x", "b": "hello"}
+    assert given_input(TEXT, text="hello", literal=[("text", "x")]) == {"text": "x"}, "arguments win"
+
+
+@pytest.mark.parametrize("text", ["hello", '{"id": 1}', '{"a": 1}', '{"b', "a: 1", '{"x": 1}\n{"x": 2}'])
+def test_every_refusal_says_how_to_give_one_text(text: str, tmp_path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text(text, encoding="utf-8")
+    for contract, names in ((TWO, ("a", "b")), (Contract({**TWO.schema, "required": ["b", "c"]}), ("a", "b"))):
+        with pytest.raises(InputSchemaError) as raised:
+            given_input(contract, text=text)
+        assert all(f"`--arg {name} TEXT`" in raised.value.recovery_hint for name in names)
+        with pytest.raises(InputSchemaError) as raised:
+            from_text(text, contract, form="guess", name="in")
+        if "a" not in text:
+            assert "the app takes `a`, `b`" in raised.value.message
+    with pytest.raises(InputSchemaError) as raised:
+        given_input(TWO, path=str(path))
+    assert f"`a={path}`".replace("=", "=@") in raised.value.recovery_hint
+
+
+@given(
+    st.text()
+    | st.from_regex(r"\{?(text|n|\"text\"):( |\n  )[\-|#&*!'\"{\[]?[\w #:'\"]*\}?( #|\n[\w:]*)*", fullmatch=True)
+)
+def test_any_text_arrives_unchanged_or_is_a_mapping_that_says_the_same(text: str) -> None:
+    """Refused is only what is a mapping, and does not fit."""
+    try:
+        found = from_text(text, TEXT, form="guess", name="in")
+    except InputSchemaError:
+        found = None
+    if found != {"text": text.removesuffix("\n")}:
+        said = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes no objects; of a foreign reader, to whom every value is a text
+        assert isinstance(said, dict)
+        assert found is None or (found["text"] == said["text"] and found.keys() == said.keys())
+        assert "#" not in text or "#" in str(said)
+
+
+def test_what_was_read_as_what_is_told(tmp_path) -> None:
+    told: list[tuple[str, str]] = []
+    table = tmp_path / "x.CSV"
+    table.write_text("a,b\n1,2\n", encoding="utf-8")
+
+    def heard(event) -> None:
+        told.append((event.step, event.message.replace(str(table), "x.CSV")))
+
+    given_input(TEXT, text='{"text": "x"}', listener=heard)
+    given_input(TEXT, text="text: x", listener=heard)
+    given_input(TEXT, text="x", listener=heard)
+    assert given_input(TEXT, path=str(table), listener=heard) == {"text": "a,b\n1,2"}
+    assert given_input(TEXT, arguments=[f"text=@{table}"], listener=heard) == {"text": "a,b\n1,2\n"}
+    given_input(TEXT, arguments=["text=x"], listener=heard)
+    assert told == [
+        ("input", "the input is read as a JSON mapping of inputs"),
+        ("input", "the input is read as a YAML mapping of inputs"),
+        ("input", "the input is read as one text, `text`"),
+        ("warning", "`x.CSV` is a table, and all of it is read as one text"),
+        ("input", "x.CSV is read as one text, `text`"),
+        ("warning", "`x.CSV` is a table, and all of it is read as one text"),
+        ("input", "`text` is given the text of x.CSV"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["x.xlsx", "X.XLS", "x.ods"])
+def test_a_spreadsheet_is_no_text_whatever_its_bytes(name: str, tmp_path) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    for way in ({"path": str(tmp_path / name)}, {"arguments": [f"text=@{tmp_path / name}"]}):
+        with pytest.raises(FileAccessError, match="is a spreadsheet, which is no text") as raised:
+            given_input(TEXT, **way)
+        assert raised.value.recovery_hint.startswith("Save it as CSV")
+
+
+@pytest.mark.parametrize("arguments", [["text=@-", "n=@-"], ["text=@-"]])
+def test_standard_input_is_named_once(arguments: list[str]) -> None:
+    with pytest.raises(UsageError, match="named twice"):
+        given_input(TEXT, path=None if len(arguments) > 1 else "-", arguments=arguments)
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        ({"text": "a\ud800"}, "/text"),
+        ({"text": "x", "more": {"in": ["a", "\udcff"]}}, "/more/in/1"),
+        ({"text": "x", "more": {"\udcff": 1}}, "/more"),
+        ({"\udcff": 1}, ""),
+    ],
+)
+def test_what_is_no_unicode_is_refused_at_its_place(value: dict, at: str) -> None:
+    with pytest.raises(InputSchemaError, match="half a character") as raised:
+        accepted(Contract({"type": "object"}), value)
+    assert [(one.pointer, one.keyword) for one in raised.value.problems] == [(at, "unicode")]
+    raised.value.payload()
 
 
 def test_plain_text_for_an_app_of_two_texts_lists_the_inputs() -> None:

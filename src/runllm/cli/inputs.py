@@ -11,7 +11,8 @@ import click
 from runllm import api
 from runllm.cli import offers
 from runllm.errors import UsageError
-from runllm.inputs import read_file
+from runllm.rendering import one_line
+from runllm.results import Event
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -48,19 +49,26 @@ def input_options(command: C) -> C:
     return command
 
 
+def warn(event: Event) -> None:
+    """Say what even whoever asks for no trace must know."""
+    if event.step == "warning":
+        click.echo(f"warning: {one_line(event.message)}", err=True)
+
+
 def given_input(
     app: api.App,
     text: str | None,
     path: str | None,
     arguments: tuple[str, ...],
     literal: tuple[tuple[str, str], ...],
+    listener: api.Listener = warn,
 ) -> dict[str, Any]:
     """The input; a pipe is read only when the arguments leave a required input unfed."""
     if text is not None and path is not None:
         raise UsageError("`--input` and `--input-file` cannot be given together")
     if text is None and path is None and sys.stdin is not None and not sys.stdin.isatty():
-        fed = {argument.partition("=")[0] for argument in arguments} | {name for name, _ in literal}
-        if not set(app.program.input.required) <= fed:
-            piped = read_file("-")
-            text = piped if piped.strip() else None
-    return app.read_input(text=text, path=path, arguments=arguments, literal=literal)
+        given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+        fed = given.keys() | {name for name, _ in literal}
+        if not fed.issuperset(app.program.input.required) and "@-" not in given.values():
+            path = "-"
+    return app.read_input(text=text, path=path, arguments=arguments, literal=literal, listener=listener)

@@ -12,7 +12,7 @@ import click
 
 from runllm import api
 from runllm.cli.failing import in_full
-from runllm.cli.inputs import given_input, input_options, model_option
+from runllm.cli.inputs import given_input, input_options, model_option, warn
 from runllm.cli.offers import apps
 from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, output_option, write
 from runllm.quantities import time_of
@@ -171,14 +171,14 @@ def command(
         progress=bar.show if bar else None,
     )
     app = api.load(file, runtime=runtime, **options)
-    given = given_input(app, text, path, arguments, literal)
+    listener = partial(_trace, bar) if verbose else None
+    given = given_input(app, text, path, arguments, literal, listener or warn)
     if dry_run:
         found = app.preview(given)
         write([as_json(_preview(found)), "\n"], target)
         if (error := found.refusal()) is not None:
             raise error
         return
-    listener = partial(_trace, bar) if verbose else None
     try:
         result = app.run(given, listener=listener)
     finally:

@@ -19,7 +19,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runllm.errors import (
-    InputSchemaError,
     MissingCredentialError,
     OllamaModelMissingError,
     OutputSchemaError,
@@ -30,6 +29,7 @@ from runllm.executor import ahead
 from runllm.executor.context import Context
 from runllm.executor.effects import Effect, Steps, Work
 from runllm.executor.talk import Conversation, money
+from runllm.inputs import accepted
 from runllm.program import Plan, ValueTemplate
 from runllm.results import Outcome, RunResult
 from runllm.spending import unpriced
@@ -98,22 +98,8 @@ class Run(Context):
 
     def accept(self, given: Any) -> None:
         """Check the input against its contract, after its defaults are filled in."""
-        contract = self.program.input
-        value = contract.with_defaults(given)
-        problems = contract.problems(value)
-        if problems:
-            first = problems[0]
-            where = f"`{first.pointer}`: " if first.pointer else ""
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise InputSchemaError(
-                f"the input does not fit: {where}{first.message}{more}",
-                problems=problems,
-                expected_schema=contract.schema,
-                received=given,
-                hint=first.hint or None,
-            )
+        self.names["input"] = accepted(self.program.input, given)
         self.input_valid = True
-        self.names["input"] = value
         self.tell("input", f"{self.program.name} {self.program.version}: the input fits")
 
     def preflight(self, given: Any) -> None:

@@ -94,7 +94,7 @@ class Contract:
     def accepts(self, value: Any) -> bool:
         """Whether `value` satisfies the schema; one that is not JSON, or would take too long to check, does not.
 
-        NaN and infinity count as null here; `problems` refuses them.
+        NaN and infinity count as null here, and half a character as a whole one; `problems` refuses them.
         """
         try:
             return self._within(_MOST_CHECKED, value, thorough=False) and self._validator.is_valid(value)
@@ -193,10 +193,12 @@ class Contract:
 
 
 def _not_json(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
-    """What the library does not see: NaN and infinity are null to it, and a value too deep can end the process."""
+    """What the library does not see: NaN and infinity, half characters, and what is so deep as to end the process."""
     if isinstance(value, float):
         if not isfinite(value):
             yield Problem(message=f"{value} is not a JSON number", pointer=pointer(path), keyword="json")
+    elif isinstance(value, str):
+        yield from _half_characters(value, "the text", path)
     elif isinstance(value, dict | list | tuple):
         if len(path) >= _DEEPEST:
             message = f"the value nests deeper than {_DEEPEST} levels"
@@ -204,8 +206,23 @@ def _not_json(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem]
             return
         whole = cast("dict[str | int, Any] | list[Any]", value)
         for key, item in whole.items() if isinstance(whole, dict) else enumerate(whole):
-            if isinstance(item, float | dict | list | tuple):
+            if isinstance(key, str) and not key.isascii():
+                yield from _half_characters(key, "a key", path)
+            if isinstance(item, float | dict | list | tuple) or (isinstance(item, str) and not item.isascii()):
                 yield from _not_json(item, (*path, key))
+
+
+def _half_characters(text: str, name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(text[error.start]):04X}"
+        yield Problem(
+            message=f"{name} is no Unicode: it holds half a character (a lone surrogate, {half})",
+            pointer=pointer(path),
+            keyword="unicode",
+            hint="Give arguments in UTF-8, and in JSON both halves of an escaped character, as in `\\ud83d\\ude00`.",
+        )
 
 
 def _likely(root: Schema, schema: Any, value: Any) -> Iterator[Schema]:
