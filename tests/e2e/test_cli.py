@@ -240,7 +240,7 @@ def test_validate_shows_every_problem_with_a_caret(app: Path) -> None:
     assert done.returncode == 3
     assert f"{app}: ok" in done.stdout
     assert "^^^^" in done.stdout
-    assert done.stdout.count("error:") == 2 + 1  # `author` missing, `autor` unknown, the path
+    assert done.stdout.count("error:") == 2  # `autor` is unknown, and the path
     assert json.loads(command("validate", str(bad), "--format", "json").stdout)[0]["problems"][0]["line"]
 
 
