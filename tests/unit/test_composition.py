@@ -437,7 +437,7 @@ def test_a_list_that_is_none_when_it_runs_is_an_error_of_the_parent(go) -> None:
             output='{x: "{{ uses.b }}"}',
         ),
     }
-    with pytest.raises(DependencyResolutionError, match="`for_each` of `b` gives no list"):
+    with pytest.raises(DependencyResolutionError, match="`for_each` of `b` must give a list"):
         go(files, engine)
 
 
