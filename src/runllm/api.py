@@ -394,10 +394,9 @@ def as_error(error: BaseException) -> RunllmError:
     """Any exception as a catalogued error: what is not one already is a bug, said without its values."""
     if isinstance(error, RunllmError):
         return error
-    trace = error.__traceback__
-    places: list[str] = []
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        places.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} in {code.co_name}")
-        trace = trace.tb_next
+    from traceback import walk_tb  # only a bug needs it
+
+    places = [
+        f"{Path(at.f_code.co_filename).name}:{n} in {at.f_code.co_name}" for at, n in walk_tb(error.__traceback__)
+    ]
     return InternalError(f"{type(error).__name__}: {error}", details={"where": places[-8:]})
