@@ -378,9 +378,8 @@ def declared_inputs(path: str | Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _failure(report: Report) -> RunllmError:
-    found = errors_in(report.problems)
-    first = found[0]
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    first, *others = errors_in(report.problems)
+    more = f" (and {len(others)} more)" if others else ""
     return class_of(first.kind)(f"{first}{more}", problems=report.problems, hint=first.hint or None)
 
 
@@ -396,7 +395,6 @@ def as_error(error: BaseException) -> RunllmError:
         return error
     from traceback import walk_tb  # only a bug needs it
 
-    places = [
-        f"{Path(at.f_code.co_filename).name}:{n} in {at.f_code.co_name}" for at, n in walk_tb(error.__traceback__)
-    ]
+    trace = walk_tb(error.__traceback__)
+    places = [f"{Path(at.f_code.co_filename).name}:{line} in {at.f_code.co_name}" for at, line in trace]
     return InternalError(f"{type(error).__name__}: {error}", details={"where": places[-8:]})
