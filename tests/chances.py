@@ -25,7 +25,8 @@ def examples(most: int, **more: Any) -> settings:
 def some(cases: Sequence[Any], count: int) -> list[Any]:
     """The cases as parameters: so many, the same ones each time, and the others in `make soak`."""
     kept = {*random.Random(15).sample(range(len(cases)), min(count, len(cases)))}  # noqa: S311 - no secret
-    return [case if number in kept else pytest.param(case, marks=pytest.mark.soak) for number, case in enumerate(cases)]
+    parts = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [pytest.param(*part, marks=() if number in kept else pytest.mark.soak) for number, part in enumerate(parts)]
 
 
 settings.register_profile("tests", examples(1000 if SOAK else 100))

