@@ -11,8 +11,6 @@ from tests.integration.provider import Provider, Reply, answer, failure
 
 import runllm
 from runllm.errors import (
-    ProviderError,
-    RateLimitError,
     RequestRefusedError,
     RetryExhaustedError,
     RunllmError,
@@ -230,14 +228,13 @@ def test_no_credit_is_final(go, status, words):
     error, sent = go(failure(status, words))
     assert type(error) is RequestRefusedError
     assert "Add credit" in error.recovery_hint
-    assert len(sent) <= 2
+    assert len(sent) == (2 if status == 400 else 1)  # a 400 may be about the schema
 
 
 def test_a_limit_of_a_minute_is_waited_for(go):
     slow = failure(429, "You exceeded your current quota. Please retry in 3.5s.")
     result, sent = go(slow, answer(GOOD))
     assert (result.output, len(sent)) == ({"n": 3}, 2)
-    assert issubclass(RateLimitError, ProviderError)
 
 
 def test_a_provider_whose_library_takes_no_retries_is_called(go, monkeypatch):

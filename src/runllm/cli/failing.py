@@ -32,7 +32,7 @@ class Failing:
         from runllm.cli.output import coloured
         from runllm.rendering import Paint, error_json, error_report
 
-        if error.code == "RLLM_023" and (hint := _meant(arguments)):
+        if error.code == "RLLM_023" and (hint := meant(arguments)):
             error.recovery_hint = hint
         as_text = (self.form or _set_by_user() or ("text" if sys.stderr.isatty() else "json")) == "text"
         paint = Paint(colour=coloured(sys.stderr))
@@ -78,7 +78,7 @@ def _set_by_user() -> str | None:
         return None
 
 
-def _meant(arguments: list[str]) -> str | None:
+def meant(arguments: list[str]) -> str | None:
     """Which app beside one that is not there was meant, if one of its folder has nearly its name."""
     from runllm.diagnostics import nearest
 

@@ -8,6 +8,7 @@ import sys
 import click
 
 from runllm import api
+from runllm.cli.failing import meant
 from runllm.cli.offers import apps
 from runllm.cli.output import coloured, format_option
 from runllm.diagnostics import Problem
@@ -70,7 +71,8 @@ def _report(file: str, **how: bool) -> api.Report:
     try:
         return api.validate(file, **how)
     except FileAccessError as error:
-        problem = Problem(message=error.message, keyword="file", kind="FileAccessError", hint=error.recovery_hint)
+        hint = meant([file]) or error.recovery_hint
+        problem = Problem(message=error.message, keyword="file", kind="FileAccessError", hint=hint)
         return api.Report(path=file, problems=(problem,), plan=None)
 
 
