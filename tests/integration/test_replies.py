@@ -235,12 +235,3 @@ def test_a_limit_of_a_minute_is_waited_for(go):
     slow = failure(429, "You exceeded your current quota. Please retry in 3.5s.")
     result, sent = go(slow, answer(GOOD))
     assert (result.output, len(sent)) == ({"n": 3}, 2)
-
-
-def test_a_provider_whose_library_takes_no_retries_is_called(go, monkeypatch):
-    monkeypatch.setenv("GRADIENT_AI_API_KEY", "test-key-for-gradient")
-    result, _ = go(answer(GOOD), model="gradient_ai/m")
-    if not isinstance(result, RunllmError):  # where LiteLLM lets its address be set
-        assert result.output == {"n": 3}
-    else:
-        assert "max_retries" not in result.message

@@ -80,6 +80,13 @@ def test_nothing_the_caller_holds_is_shared():
     assert forms.of(asked, ACCESS)["response_format"]["json_schema"]["schema"] == asked.schema
 
 
+def test_retries_are_switched_off_where_they_can_be_named():
+    """LiteLLM refuses the parameter for one provider, and sends nothing again by itself there."""
+    asked = Request(endpoint=Endpoint(model="m"), messages=())
+    assert arguments(asked, ACCESS)["max_retries"] == 0
+    assert "max_retries" not in arguments(asked, Access(provider="gradient_ai", api_base=None, api_key=None))
+
+
 def test_the_runtime_has_the_last_word():
     """What steers the call cannot be set by a file, even past the checks."""
     sly = {
