@@ -201,8 +201,9 @@ def test_ctrl_c_twice_ends_it_with_a_sound_store(home: Home, provider: Provider)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=TIMES)
     assert (process.returncode, out) == (130, "")
-    if home.store.exists():
-        home.rows()
+    told = home.shell("$R stats")  # which makes its tables, should the second one have come before them
+    assert (told.returncode, told.stderr) == (0, ""), told.stderr
+    home.rows()
 
 
 def test_nohup_still_holds(home: Home, provider: Provider) -> None:
