@@ -228,6 +228,19 @@ def test_trusted_blocks_run_in_real_python(go) -> None:
     assert engine.requests[0].messages[-1].content == '2 {"text": "a", "most": 3}'
 
 
+def test_what_the_sandbox_runs_otherwise_is_a_warning_at_its_place_and_nothing_in_real_python() -> None:
+    text = (
+        HEAD
+        + "{{ vars.v }} {{ input }}\n"
+        + fence("pre inputs=input.text outputs=v", 'import re\nv = re.sub("x*", "-", text)')
+    )
+    (problem,) = analyse(parse(text))
+    assert (problem.severity, problem.span and (problem.span.line, problem.span.column)) == ("warning", (28, 12))
+    assert "may match nothing" in problem.message
+    assert "`+` for `*`" in problem.hint
+    assert analyse(parse(text), trust_python=True) == ()
+
+
 @pytest.mark.parametrize(
     ("body", "at", "words"),
     [

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from runllm import template
-from runllm.blocks import checker, lacks
+from runllm.blocks import checker, differs, lacks
 from runllm.blocks.phases import returned
 from runllm.blocks.stubs import is_name, module
 from runllm.diagnostics import Problem, Severity, clip, did_you_mean
@@ -177,7 +177,8 @@ def check(code: str, names: _Schemas, outputs: _Schemas, *, name: str) -> list[B
         found = block.findings()
     except RecursionError:
         found = []  # too deep to follow, which is no mistake in itself
-    return sorted(dict.fromkeys(found), key=lambda f: (f.line, f.column))[:MAX_FINDINGS]
+    kept = sorted(dict.fromkeys(found), key=lambda f: (f.severity, f.line, f.column))[:MAX_FINDINGS]  # errors first
+    return sorted(kept, key=lambda f: (f.line, f.column))
 
 
 class _Block:
@@ -223,13 +224,15 @@ class _Block:
         if not facts.runs_text:
             found += self._unassigned(tree, {*places, *facts.shared})
         answer, outputs = self._asked(places, reads, self._doubtful(tree, places, facts))
+        numbers = [name for name, schema in self._names.items() if schema and schema.get("type") == "number"]
+        others = [self._differing(*one) for one in differs.uses(tree, names, numbers)]
         if answer is None:
-            return found
+            return [*found, *others]
         found += [self._lacking(lack) for lack in lacks.missing(reads, answer.failed)]
         if (refusal := answer.refusal) is not None:
             hint = next((hint for words, hint in _INSTEAD.items() if words in refusal.message), "")
             found.append(self._at(refusal.line, refusal.column, 1, refusal.message, hint))
-        return [*found, *self._typed(answer, facts, found), *self._given(answer, outputs, places)]
+        return [*found, *others, *self._typed(answer, facts, found), *self._given(answer, outputs, places)]
 
     def _doubtful(self, tree: ast.Module, places: Collection[str], facts: checker.Facts) -> list[str]:
         """The outputs that are assigned, but by no statement that is always reached."""
@@ -270,6 +273,9 @@ class _Block:
     def _lacking(self, lack: lacks.Lack) -> BlockFinding:
         node, message, hint = lack
         return self._at(*self._place(node), message, hint)
+
+    def _differing(self, node: ast.AST, how: differs.Difference) -> BlockFinding:
+        return self._at(*self._place(node), how.message, how.hint, "warning")
 
     def _unassigned(self, tree: ast.Module, assigned: Collection[str]) -> Iterator[BlockFinding]:
         """Outputs that nothing assigns."""

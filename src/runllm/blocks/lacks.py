@@ -21,6 +21,11 @@ REWRITES: Mapping[str, str] = {
     "enum": "Use plain strings or a dict.",
     "uuid": "Use `hashlib.sha256(text.encode()).hexdigest()` for an id.",
     "dataclasses.asdict": "Build the dict: `{'x': point.x, 'y': point.y}`.",
+    "collections.OrderedDict": "Use a dict: it keeps its order.",
+    "collections.ChainMap": "Merge the dicts: `{**defaults, **own}`.",
+    "functools.cmp_to_key": "Sort by a value: `key=lambda x: (x['a'], x['b'])`.",
+    "heapq": "Use `sorted(xs)[:n]`.",
+    "re.subn": "Use `re.sub`, and `len(re.findall(...))` for the count.",
     "datetime.UTC": "Use `datetime.timezone.utc`.",
     "datetime.now": "Write `datetime.datetime.now`, or `from datetime import datetime`.",
     "re.VERBOSE": "Write the pattern on one line.",
@@ -33,6 +38,40 @@ _LACKING_TEXT_METHODS = {
     "maketrans": _REGROUP,
     "format_map": "Use `.format(**values)`.",
 }
+_WEEK = "Use `int(day.strftime('%V'))` for the week, and `isoweekday()`."
+_DAYS = "Use `(day - date(1970, 1, 1)).days`."
+_SINCE = "Use `datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=n)`."
+_PARTS = "Use `strftime`, or `.year`, `.month`, `.day`."
+_NAMED = "Use `m.groups()` or `m.group('name')`."
+_OF_MODULES: Mapping[str, Mapping[str, str]] = {
+    "": {
+        "is_integer": "Use `x == int(x)`.",
+        "as_integer_ratio": "Calculate with `decimal.Decimal(str(x))`.",
+        "bit_length": "Use `len(bin(n)) - 2`.",
+        "bit_count": "Use `bin(n).count('1')`.",
+        "to_bytes": "Use `hex(n)`.",
+    },
+    "datetime": {
+        "isocalendar": _WEEK,
+        "fromisocalendar": "Use `datetime.strptime(text, '%G-W%V-%u')`.",
+        "toordinal": _DAYS,
+        "fromordinal": "Add a `timedelta(days=n)` to a date.",
+        "fromtimestamp": _SINCE,
+        "utcfromtimestamp": _SINCE,
+        "timetuple": _PARTS,
+        "utctimetuple": _PARTS,
+        "ctime": _PARTS,
+    },
+    "re": {
+        "subn": "Use `sub`, and `len(re.findall(...))` for the count.",
+        "expand": "Join the groups: `m.group(1) + ...`.",
+        "lastgroup": _NAMED,
+        "lastindex": _NAMED,
+        "groupindex": _NAMED,
+    },
+}
+_METHODS_BY_NAME = {name: (module, hint) for module, own in _OF_MODULES.items() for name, hint in own.items()}
+"""Methods of values that the sandbox lacks and its checker takes for there, by the module whose values have them."""
 _FILE_METHODS = frozenset(
     ["read_text", "write_text", "read_bytes", "write_bytes", "iterdir", "mkdir", "unlink", "exists"]
 )
@@ -154,6 +193,11 @@ def uses(tree: ast.Module, names: Names) -> Iterator[Lack]:
         match node:
             case ast.Call():
                 yield from _called(node, names)
+            case ast.Attribute(value=value, attr=attr) if attr in _METHODS_BY_NAME and attr not in names.own:
+                module, hint = _METHODS_BY_NAME[attr]
+                of_module = isinstance(value, ast.Name) and value.id in names.modules  # found with what is read
+                if not of_module and (not module or module in names.imported):
+                    yield node, f"the sandbox has no `{attr}`", hint
             case ast.Attribute(value=ast.Name(id=kind), attr=attr) if kind in _TYPES - names.own and attr in _UNBOUND:
                 message = f"the sandbox has no `{kind}.{attr}` apart from a value"
                 yield node, message, f"Call it on the value: `lambda x: x.{attr}()`."

@@ -53,6 +53,27 @@ _POLICY: OSPolicy = {
     "sleep": "zero",
     "random_start": {"seed": 0},
 }
+# The sandbox rounds 2.675 to 2.68 and 508573.0 to 499999.99999999994; Python to 2.67, as text in both, and to 500000.0.
+# In a function, since a block may give other meanings to what is used here.
+_ROUND = """
+def _rllm_rounding(usual, isinstance, float, int):
+    def round(number, ndigits=None):
+        if not (isinstance(number, float) and isinstance(ndigits, int) and number - number == 0):
+            return usual(number, ndigits)
+        if not -309 < ndigits < 400:
+            return usual(number, ndigits)
+        if ndigits >= 0:
+            return float(f"{number:.{ndigits}f}")
+        unit, size = 10**-ndigits, -number if number < 0 else number
+        whole = int(size)
+        count, rest = whole // unit, 2 * (whole % unit)
+        up = rest >= unit if size > whole or count % 2 else rest > unit
+        rounded = float((count + up) * unit)
+        return -rounded if number < 0 else rounded
+    return round
+round = _rllm_rounding(round, isinstance, float, int)
+None
+"""
 _MISSING = (
     "Python blocks need the package `pydantic-monty`: in a clone of runllm run `uv sync --extra python`, "
     "elsewhere `pip install 'pydantic-monty>=1.4,<2'`"
@@ -194,6 +215,8 @@ class Sandbox:
         try:
             session = pool.checkout(script_name=name, limits=_resources(limits), os_policy=_POLICY)
             with session:
+                if "round" in code and "round" not in names:
+                    session.feed_run(_ROUND)
                 # The last expression's value would be handed to the host: end with one that is harmless.
                 session.feed_run(f"{code}\n\nNone", inputs=given, print_callback=out)
                 text = _read(session, outputs, limits, out)
@@ -296,6 +319,7 @@ def _limit_hit(error: MontyError) -> LimitName:
 
 def _failure(error: MontyRuntimeError | MontySyntaxError, code: str, limits: Limits, printed: str) -> BlockFailure:
     inner, frames = error.exception(), error.traceback()
+    frames = [frame for frame in frames if frame.filename == frames[0].filename]  # without what is defined before it
     line = min(frames[-1].line, code.count("\n") + 1) if frames else None
     message = error.display("type-msg")
     if isinstance(inner, SyntaxError):
