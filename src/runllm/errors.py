@@ -64,7 +64,7 @@ class RunllmError(Exception):
     code: ClassVar[str]
     exit_status: ClassVar[int]
     hint: ClassVar[str]
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     stops_all: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, stops_all: bool = False) -> None:

@@ -22,7 +22,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-CHAT_PATHS = ("/chat/completions", "/messages", "/api/chat", "/api/generate", ":generateContent", "/chat")
+CHAT_PATHS = (
+    "/chat/completions", "/messages", "/api/chat", "/api/generate", ":generateContent", "/chat", "/converse",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from tests.e2e.test_cli import command
 from tests.integration.provider import Provider, answer
 
 import runllm
-from runllm.engines.local.engine import _budget, _plan
+from runllm.engines.local.planning import plan
 from runllm.engines.ollama_request import bounded
 from runllm.errors import ContextWindowExceededError
 from runllm.results import Endpoint, Message, Request
@@ -184,5 +184,5 @@ def test_a_local_answer_is_planned_within_the_apps_window():
         endpoint=Endpoint(model="local/m"), messages=(Message(role="user", content="word " * 100),), schema=schema,
         window=400,
     )  # fmt: skip
-    found = _plan(schema, _budget(narrow, {}, 8192), {}, distinct=False)
+    found = plan(narrow, 8192)
     assert found.tokens + estimate_messages(["word " * 100]) <= 400

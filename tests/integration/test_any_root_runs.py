@@ -11,7 +11,7 @@ from tests.integration.provider import Provider, answer
 
 import runllm
 from runllm.engines.local.engine import locate
-from runllm.errors import PythonBlockExecutionError, RetryExhaustedError
+from runllm.errors import ProviderTimeoutError, PythonBlockExecutionError, RetryExhaustedError
 from runllm.results import Endpoint
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine
@@ -251,6 +251,18 @@ def test_free_text_ends_at_a_sentence_when_its_tokens_are_used_up(tmp_path):
     assert attempt.completion.usage.completion_tokens <= 61
     assert result.output.rstrip("\"')")[-1] in ".!?…:"
     assert attempt.notes == ("ended at a sentence, since its tokens were used up",)
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+def test_a_call_that_takes_too_long_here_is_not_made_again(tmp_path):
+    """No connection was lost: it would take as long again."""
+    made = app(tmp_path, TEXT, {"model": EMBEDDED, "num_retries": 2}, max_tokens=2000)
+    with pytest.raises(ProviderTimeoutError) as caught:
+        made.run({"text": "the whole history of the city of Rome, at length"}, timeout=0.5)
+    assert "calls" not in caught.value.details
+    assert len(caught.value.result.attempts) == 1
+    assert caught.value.result.latency < 5
 
 
 # --- behind a llama.cpp server --------------------------------------------------------------------------------

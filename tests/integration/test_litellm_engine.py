@@ -172,7 +172,7 @@ def test_a_model_that_ollama_lacks_names_the_command(engine):
 
 def test_an_address_where_no_ollama_is_lacks_no_model(engine):
     """Any server says 404; what it says of itself stands in the message, with where it is."""
-    with Provider(failure(404, "page not found")) as provider, pytest.raises(ModelNotFoundError) as caught:
+    with Provider(failure(404, "page not found")) as provider, pytest.raises(ProviderConnectionError) as caught:
         engine.complete(asking(provider, "ollama/m:1b"))
     assert "page not found" in caught.value.message
     assert provider.root in caught.value.message

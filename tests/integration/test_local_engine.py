@@ -282,7 +282,7 @@ def test_an_answer_that_breaks_the_schema_is_decoded_again_by_characters(engine,
     from runllm.engines.local import engine as local
 
     verdicts = iter([False, True])
-    monkeypatch.setattr(local, "_fits", lambda *_: next(verdicts))
+    monkeypatch.setattr(local, "fits", lambda *_: next(verdicts))
     answer = engine.complete(ask("Who is Ada?", PERSON, max_tokens=100))
     assert Contract(PERSON).problems(json.loads(answer.text)) == ()
     assert "second time" in answer.notes[0]

@@ -9,7 +9,8 @@ from email.utils import formatdate
 import pytest
 
 from runllm.engines.access import Access
-from runllm.engines.failures import LONGEST_WORDS, Failure, error_for, observe
+from runllm.engines.failures import LONGEST_WORDS, Failure, observe
+from runllm.engines.meanings import error_for
 from runllm.errors import (
     AuthenticationError,
     EngineUnavailableError,

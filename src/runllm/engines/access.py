@@ -34,6 +34,8 @@ class Access:
         api_key: the key to send; None only where the user is signed in, or LiteLLM reads a token of the provider's own.
         own: where the call may go as the provider's own, as `is_place` reads it.
         allowed: addresses of the user's that it may go to.
+        variables: the variable that holds the key, or those that might and do not.
+        withheld: whether a key is not sent, since only the file names the address.
     """
 
     provider: str
@@ -41,6 +43,8 @@ class Access:
     api_key: str | None = field(repr=False)
     own: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    withheld: bool = False
 
 
 def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
@@ -64,8 +68,9 @@ def reach(endpoint: Endpoint, environment: Mapping[str, str]) -> Access:
         raise _beyond(endpoint, name, base or f"the address of `{name}`")
     for refusal in refusals(endpoint, environment):
         raise refusal
-    key = _key(endpoint, name, provider, base, environment)
-    access = Access(provider=name, api_base=base, api_key=key)
+    key, variables = _key(endpoint, name, provider, base, environment)
+    withheld = key is PLACEHOLDER_KEY and _is_withheld(endpoint, provider, environment)
+    access = Access(provider=name, api_base=base, api_key=key, variables=variables, withheld=withheld)
     return access if only_here else _with_places(access, endpoint, provider, environment)
 
 
@@ -229,25 +234,24 @@ def _from_variable(variable: str, environment: Mapping[str, str]) -> str | None:
 
 def _key(
     endpoint: Endpoint, name: str, provider: Provider, base: str | None, environment: Mapping[str, str]
-) -> str | None:
-    """The key to send, a placeholder where the user's own must not go, None where LiteLLM is to sign in by itself.
+) -> tuple[str | None, tuple[str, ...]]:
+    """The key to send and the variable that holds it; without one, those that might hold it.
 
-    LiteLLM without a key takes one that it finds, of another provider if need be.
+    It is a placeholder where the user's own must not go, None where LiteLLM is to sign in by itself: without a key it
+    takes one that it finds, of another provider if need be.
     """
     named = endpoint.api_key_env
-    if endpoint.api_base and not _is_own(endpoint.api_base, provider, environment):
-        covered = is_covered(endpoint.api_base, endpoint.allowed_bases)
-        if not (covered and (named or endpoint.key_allowed)):
-            return PLACEHOLDER_KEY
     wanted = (named,) if named else provider.keys
+    if _is_withheld(endpoint, provider, environment):
+        return PLACEHOLDER_KEY, wanted
     for variable in wanted:
         if environment.get(variable):
             name_secret(variable)
-            return environment[variable]
+            return environment[variable], (variable,)
     if not named and (provider.session or any(environment.get(token) for token in provider.tokens)):
-        return None
+        return None, wanted
     if not named and (provider.keyless or (base and is_loopback(base))):
-        return PLACEHOLDER_KEY
+        return PLACEHOLDER_KEY, wanted
     names = " or ".join(wanted)
     none = " If the server wants no key, name the model as `hosted_vllm/...`." if base and name == "openai" else ""
     raise MissingCredentialError(
@@ -255,6 +259,14 @@ def _key(
         details={"provider": name, "model": endpoint.model, "variables": list(wanted)},
         hint=f"Set the environment variable {names}, or choose a local model with `--model local/smollm2-135m`.{none}",
     )
+
+
+def _is_withheld(endpoint: Endpoint, provider: Provider, environment: Mapping[str, str]) -> bool:
+    """Whether the user's own key must not go to the address, which only the file names."""
+    base = endpoint.api_base
+    if not base or _is_own(base, provider, environment):
+        return False
+    return not (is_covered(base, endpoint.allowed_bases) and (endpoint.api_key_env or endpoint.key_allowed))
 
 
 def _is_own(base: str, provider: Provider, environment: Mapping[str, str]) -> bool:

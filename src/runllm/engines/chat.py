@@ -14,7 +14,7 @@ from runllm import tokens
 from runllm.diagnostics import clip
 from runllm.engines import providers
 from runllm.engines.access import Access
-from runllm.engines.failures import LONGEST_WORDS, Failure
+from runllm.engines.failures import LONGEST_WORDS
 from runllm.engines.memory import Memory
 from runllm.errors import ContextWindowExceededError, ProviderError, RequestRefusedError
 from runllm.results import Completion, Endpoint, Request, Usage
@@ -90,27 +90,6 @@ def _form(schema: Mapping[str, Any], provider: str) -> dict[str, Any] | None:
         return copy.deepcopy(_WEAKER_FORMS[provider])
     strict = {"strict": True} if is_strict(schema) else {}
     return {"type": "json_schema", "json_schema": {"name": "output", "schema": copy.deepcopy(dict(schema)), **strict}}
-
-
-_COMPLAINT = re.compile(
-    r"(?i)response_?format|json_?schema|response_schema|output_format|output_config|structured.?output"
-    r"|guided|grammar"
-)
-_REFUSALS = frozenset({400, 404, 422})
-_FAILURES = frozenset({500, 501})
-
-
-def may_reject_form(failure: Failure) -> bool:
-    """Whether the provider, or LiteLLM in its place, may have refused the `response_format` and not the request.
-
-    Providers say so in so many words that only another request without it can tell.
-    """
-    if failure.generated or failure.is_too_long:
-        return False
-    if failure.status in _REFUSALS:
-        return True
-    other = failure.status in _FAILURES or (failure.status is None and "BadRequestError" in failure.kinds)
-    return other and _COMPLAINT.search(failure.words) is not None
 
 
 _STRICT_KEYWORDS = frozenset(
@@ -279,7 +258,9 @@ def _cost(reply: Any, usage: Usage, request: Request, access: Access) -> float |
     if price is None and access.provider in _DEPLOYED and isinstance(model := getattr(reply, "model", None), str):
         price = providers.price(replace(request.endpoint, model=f"{access.provider}/{model}"))
     served: Any = getattr(reply, "service_tier", None)
-    return price.cost(usage, served if isinstance(served, str) else request.service) if price else None
+    if price is None or not usage.total_tokens:  # no tokens are no count of them
+        return None
+    return price.cost(usage, served if isinstance(served, str) else request.service)
 
 
 def _usage(usage: Any) -> Usage:

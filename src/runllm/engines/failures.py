@@ -1,8 +1,8 @@
-"""Tell what a provider's failure means: LiteLLM's exception in, one of our errors out.
+"""What is known of a failed call: LiteLLM's exception, or an HTTP answer, in; plain values out.
 
-LiteLLM's classes mislead (a refused connection is an `InternalServerError`), so a failure is judged by the
-HTTP status that the server really sent, by the classes of everything that caused it, and by its words. Our
-error holds none of the library's objects: they hold requests with keys in them.
+LiteLLM's classes mislead (a refused connection is an `InternalServerError`), so what is kept is the HTTP status that
+the server really sent, the classes of everything that caused it, and its words; none of the library's objects, which
+hold requests with keys in them. What it means is told in `meanings`.
 """
 
 from __future__ import annotations
@@ -11,25 +11,10 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from runllm.diagnostics import clip
-from runllm.engines.access import PLACEHOLDER_KEY, Access, allowing
-from runllm.errors import (
-    AuthenticationError,
-    ContextWindowExceededError,
-    EngineUnavailableError,
-    MissingCredentialError,
-    ModelNotFoundError,
-    ProviderConnectionError,
-    ProviderError,
-    ProviderTimeoutError,
-    RateLimitError,
-    RequestRefusedError,
-    RunllmError,
-)
 from runllm.redaction import MASK, redact_text
-from runllm.results import Endpoint, Request
 from runllm.values import frozen
 
 _DEEPEST_CAUSE = 12
@@ -43,6 +28,7 @@ _PREFIX = re.compile(
     r"|(?:litellm\.)?\w*(?:Error|Exception|Timeout|Exceeded)\w*(?:: | - )"
     r"|\w+(?:Exception|Error) \w+Error - )"
 )
+_ONLY_STATUS = re.compile(r"Error code: \d{3}$")
 _TAILS = (
     re.compile(r"Traceback \(most recent call last\):.*", re.DOTALL),
     re.compile(r"\.? Handle with `litellm\.\w+`\.?"),
@@ -73,117 +59,6 @@ class Failure:
     retry_after: float | None = None
     generated: str = ""
 
-    @property
-    def is_too_long(self) -> bool:
-        """Whether the prompt did not fit the window."""
-        return "ContextWindowExceededError" in self.kinds or re.search(_TOO_LONG, self.words) is not None
-
-
-class _Rule(NamedTuple):
-    """A failure is of this class when its status, a kind or its words say so; `answered`: only with or without HTTP."""
-
-    error: type[RunllmError]
-    says: str
-    statuses: tuple[int, ...] = ()
-    kinds: str = ""
-    words: str = ""
-    answered: bool | None = None
-    hint: str | None = None
-
-    def holds(self, failure: Failure) -> bool:
-        if self.answered is not None and self.answered != (failure.status is not None):
-            return False
-        return (
-            failure.status in self.statuses
-            or not failure.kinds.isdisjoint(self.kinds.split())
-            or (self.words != "" and re.search(self.words, failure.words) is not None)
-        )
-
-
-_NO_COMPLETION = "`{model}` answered with something that is not a completion"
-_TOO_LONG = (
-    r"(?i)maximum context length|context (?:length|window|size) (?:is |was )?exceed|prompt is too long"
-    r"|exceed\w* (?:the |its )?(?:available |maximum )?(?:context|number of tokens)"
-)
-# A limit on requests a minute is told in the same words by some, and then says when to come back.
-_NO_CREDIT = (
-    r"(?i)^(?!.*(?:retry|try again) (?:in|after) \d).*(?:insufficient[_ ]quota|exceeded your current quota"
-    r"|credit balance is too low|insufficient (?:credit|balance|fund)|payment required)"
-)
-_NO_KEY = r"(?i)api_?key\b.{0,40}\b(?:must be set|is missing|not set)|missing .{0,20}api key"
-_BAD_KEY = r"(?i)(?:invalid|incorrect|expired) api[ _-]?key|api[ _-]?key (?:not valid|is invalid|expired)"
-_NO_MODEL = r"(?i)\bmodel\b.{0,80}(?:does not exist|not found|is not available)|unknown model|LLM Provider NOT provided"
-_UNREACHED = (
-    "ConnectError ReadError WriteError CloseError RemoteProtocolError LocalProtocolError ProxyError InvalidURL"
-    " UnsupportedProtocol ClientConnectorError ClientOSError ServerDisconnectedError ClientPayloadError ConnectionError"
-    " ConnectionRefusedError ConnectionResetError gaierror SSLError EndpointConnectionError"
-)
-_MISREAD = (
-    "JSONDecodeError KeyError IndexError TypeError AttributeError ValueError ValidationError APIResponseValidationError"
-)
-
-# The first rule that holds decides.
-_RULES = (
-    _Rule(ContextWindowExceededError, "the prompt does not fit the context window of `{model}`",
-          kinds="ContextWindowExceededError", words=_TOO_LONG),
-    _Rule(EngineUnavailableError, "`{model}` needs a Python package that is not installed",
-          kinds="ModuleNotFoundError ImportError", answered=False),
-    _Rule(ProviderError, _NO_COMPLETION, kinds="NotJsonError UnknownEncodingError DecodingError", answered=False),
-    _Rule(ProviderError, "`{model}` answered with something that is not HTTP", answered=False,
-          kinds="BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError"),
-    _Rule(RequestRefusedError, "`{model}` refused the call: there is no credit left", (402,), words=_NO_CREDIT,
-          hint="Add credit at the provider, or name another model with `--model` or `llm.fallbacks`."),
-    _Rule(RequestRefusedError, "`{model}` paused before its answer was whole", kinds="PausedError", answered=False,
-          hint="A turn is paused for tools that run at the provider: leave them out of `provider_params`."),
-    _Rule(RateLimitError, "`{model}` refused the call: too many, or the quota is used up", (429,),
-          kinds="RateLimitError"),
-    _Rule(MissingCredentialError, "`{model}` needs a key and none is set", words=_NO_KEY, answered=False,
-          kinds="NoCredentialsError CredentialRetrievalError DefaultCredentialsError"),
-    _Rule(AuthenticationError, "`{model}` refused the key", (401, 403), words=_BAD_KEY,
-          kinds="AuthenticationError PermissionDeniedError"),
-    _Rule(ModelNotFoundError, "there is no `{model}`{at}", (404,), words=_NO_MODEL,
-          kinds="NotFoundError LiteLLMUnknownProvider"),
-    _Rule(ProviderTimeoutError, "`{model}` did not answer in time", (408, 504),
-          kinds="Timeout APITimeoutError ReadTimeout WriteTimeout ConnectTimeout PoolTimeout"),
-    _Rule(ProviderConnectionError, "the server of `{model}`{at} redirects, which is not followed",
-          kinds="RedirectRefusedError"),
-    _Rule(ProviderError, "the answer of `{model}` is too large to be read", kinds="AnswerTooLargeError"),
-    _Rule(ProviderConnectionError, "the server of `{model}`{at} cannot be reached, or closed the connection",
-          kinds=_UNREACHED, answered=False),
-    _Rule(RequestRefusedError, "`{model}` refused the request",
-          (400, 402, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451),
-          kinds="UnsupportedParamsError ContentPolicyViolationError RejectedRequestError"),
-    _Rule(ProviderError, _NO_COMPLETION, kinds=_MISREAD, answered=False,
-          words=r"(?i)invalid response from LLM endpoint|unable to get json response"),
-    _Rule(RequestRefusedError, "`{model}` cannot take the request", answered=False,
-          kinds="BadRequestError UnprocessableEntityError"),
-)  # fmt: skip
-_OTHERWISE = _Rule(ProviderError, "`{model}` failed")
-
-
-def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> RunllmError:
-    """Our error for a failed call, with the provider's own words."""
-    model, provider = endpoint.model, access.provider
-    details: dict[str, Any] = {"status": failure.status, "provider": provider, "model": model}
-    if failure.retry_after is not None:
-        details["retry_after"] = failure.retry_after
-    rule = next((rule for rule in _RULES if rule.holds(failure)), _OTHERWISE)
-    status = f" (HTTP {failure.status})" if failure.status else ""
-    at = f" at {redact_text(access.api_base)}" if access.api_base else ""
-    words = f": {failure.words}" if failure.words else ""
-    withheld = rule.error is AuthenticationError and access.api_key == PLACEHOLDER_KEY and endpoint.api_base
-    hint = f"No key was sent, for only the file names the address. {allowing(withheld)}" if withheld else rule.hint
-    return rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details, hint=hint)
-
-
-def late(request: Request, provider: str) -> ProviderTimeoutError:
-    """The error for a call that was not answered in time."""
-    model = request.endpoint.model
-    return ProviderTimeoutError(
-        f"`{model}` did not answer within {request.timeout:g} s",
-        details={"status": None, "provider": provider, "model": model, "timeout": request.timeout},
-    )
-
 
 # --- reading an exception ---------------------------------------------------------------------------
 
@@ -198,6 +73,9 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     chain = list(_causes(error))
     told = next((found for cause in chain if (found := _told(cause))), dict[str, Any]())
     words = json.dumps({"error": told}) if told.get("metadata") else str(error)
+    if _ONLY_STATUS.search(words):  # a client that passes over a body in a form that it does not know
+        body = next((body for cause in chain if (body := getattr(cause, "body", None))), None)
+        words = words if isinstance(body, str) and body.lstrip().startswith("<") else _message(body) or words
     kinds = {base.__name__ for base in type(error).__mro__} | {type(cause).__name__ for cause in chain}
     if type(error).__name__ == "RemoteProtocolError" and not _LEFT.search(str(error)):
         kinds = {"BadHttpMessage"}

@@ -13,8 +13,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ _COMPLAINTS: dict[type[Warning], str] = {  # each is a line on stderr that tells
     RuntimeWarning: r"coroutine '\w+\.\w*completion\w*' was never awaited",
 }
 _importing = threading.Lock()
+_FIRST_LOOK, _LONGEST_LOOK = 0.25, 5.0  # seconds between two looks whether a server has loaded its model
 _BOOKKEEPING = 0.5  # seconds that LiteLLM gets to finish it
 
 
@@ -49,7 +51,7 @@ class LiteLLMEngine(ServerEngine):
 
     def __init__(self, setup: Setup | None = None) -> None:
         super().__init__()
-        self._memory = setup.memory if setup else None
+        self._setup = setup or Setup()
         self._forms: Forms | None = None
         self._loaded = False
 
@@ -84,8 +86,8 @@ class LiteLLMEngine(ServerEngine):
         library = _library() if self._loaded else await asyncio.to_thread(_library)
         self._loaded = True
         from runllm.engines import chat
-        from runllm.engines.failures import error_for, late
         from runllm.engines.guard import guarding  # it imports LiteLLM
+        from runllm.engines.meanings import error_for, late
 
         start, clock = time.perf_counter(), asyncio.timeout(request.timeout)
         reply = failure = None
@@ -111,17 +113,50 @@ class LiteLLMEngine(ServerEngine):
     async def _ask(self, library: Any, request: Request, access: Access) -> tuple[Any, Failure | None, tuple[str, ...]]:
         """The reply or the failure, and what it took: sent again without the schema where that may be refused."""
         from runllm.engines import chat
+        from runllm.engines.meanings import may_reject_form
 
-        self._forms = self._forms or chat.Forms(Memory(self._memory))
+        self._forms = self._forms or chat.Forms(Memory(self._setup.memory))
         form = self._forms.of(request, access)
-        reply, failure = await _complete(library, chat.arguments(request, access) | form, access)
-        if not form or failure is None or not chat.may_reject_form(failure):
-            return reply, failure, ()
+        reply, failure, waited = await self._send(library, request, access, form)
+        if not form or failure is None or not may_reject_form(failure):
+            return reply, failure, waited
         plain, again = await _complete(library, chat.arguments(request, access), access)
         if again is not None:
             return None, failure if again.status == failure.status and not again.generated else again, ()
         self._forms.refused(request)
-        return plain, None, (f"sent again without the schema, which was refused: {failure.words}",)
+        return plain, None, (*waited, f"sent again without the schema, which was refused: {failure.words}")
+
+    async def _send(
+        self, library: Any, request: Request, access: Access, form: Mapping[str, Any]
+    ) -> tuple[Any, Failure | None, tuple[str, ...]]:
+        """The reply or the failure; a server that has yet to load the model is waited for until the timeout."""
+        import asyncio
+
+        from runllm.engines import chat
+        from runllm.engines.meanings import STILL_LOADING, is_loading
+
+        started, pause = time.perf_counter(), _FIRST_LOOK
+        while True:
+            reply, failure = await _complete(library, {**chat.arguments(request, access), **deepcopy(form)}, access)
+            waited = time.perf_counter() - started
+            loading = failure is not None and is_loading(failure)
+            if not loading or failure is None or waited + pause > request.timeout:
+                break
+            self._tell(request.endpoint.model, "waiting for the server to load it")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_LOOK)
+        if pause == _FIRST_LOOK:
+            return reply, failure, ()
+        self._tell(request.endpoint.model, "success")
+        if failure is not None and loading:
+            return None, replace(failure, kinds=failure.kinds | {STILL_LOADING}), ()
+        return reply, failure, (f"waited {waited:.1f} s for the server to load the model",)
+
+    def _tell(self, model: str, stage: str) -> None:
+        if self._setup.progress is not None:
+            from runllm.models.pulling import Progress  # who is told loads it anyway
+
+            self._setup.progress(Progress(name=model, stage=stage))
 
 
 def _reach(endpoint: Endpoint) -> Access:

@@ -152,11 +152,14 @@ class OllamaEngine(ServerEngine):
             completed,
             counted,
         )
-        from runllm.engines.failures import Failure, error_for
+        from runllm.engines.failures import Failure
+        from runllm.engines.meanings import NO_ENDPOINT, error_for
 
         message = reply.get("message")
         if not isinstance(message, Mapping):
-            raise error_for(Failure(kinds=frozenset({"KeyError"})), endpoint=request.endpoint, access=server.access)
+            other = "choices" in reply or "endpoint" in str(reply.get("error", ""))  # as llama.cpp and LM Studio answer
+            failure = Failure(kinds=frozenset({NO_ENDPOINT if other else "KeyError"}))
+            raise error_for(failure, endpoint=request.endpoint, access=server.access)
         text: Any = cast("Fields", message).get("content")
         usage = Usage(
             prompt_tokens=counted(reply.get("prompt_eval_count")), completion_tokens=counted(reply.get("eval_count"))

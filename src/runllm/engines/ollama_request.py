@@ -145,7 +145,7 @@ def judge(completion: Completion, request: Request, window: int | None) -> Compl
                 "refuses such a prompt before it answers.",
             )
     least = _fewest_tokens([message.content for message in request.messages], usage.prompt_tokens)
-    if least is not None:
+    if least is not None and usage.prompt_tokens:  # without a count nothing is known
         note = f"the server may have cut the prompt: it counted {usage.prompt_tokens:,} tokens of at least {least:,}"
         return replace(completion, notes=(*completion.notes, note))
     return completion

@@ -176,7 +176,8 @@ class Server:
         import httpx
 
         from runllm.engines.bodies import UnreadableError
-        from runllm.engines.failures import Failure, error_for, failed, late, observe
+        from runllm.engines.failures import Failure, failed, observe
+        from runllm.engines.meanings import error_for, late
 
         secrets = [self.access.api_key] if self.access.api_key else []
         found: Fields | Failure | None = None

@@ -167,11 +167,14 @@ class Conversation:
     def tell_answer(self, completion: Completion) -> None:
         """Tell the listener what came back and what it took."""
         usage = completion.usage
+        counted = (
+            f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens" if usage.total_tokens else "not counted"
+        )
         for note in completion.notes:
             self.run.tell("call", note)
         self.run.tell(
             "answer",
-            f"{completion.model}: {usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens, "
+            f"{completion.model}: {counted}, "
             f"{money(completion.cost)}, {completion.latency:.3f} s, {completion.finish_reason}",
         )
 

@@ -15,6 +15,7 @@ from runllm.notices import tell
 from runllm.ownership import doubt
 from runllm.program import Dependency, Plan, Program
 from runllm.project.check import analyse, refusals
+from runllm.project.unanswerable import unanswerable
 from runllm.values import frozen
 
 MAX_DEPTH = 32
@@ -137,7 +138,7 @@ class _Loader:
                 program = replace(program, project=project)
                 parsed = replace(parsed, program=program)
             outside = list(_weights_problems(program, name))
-            found += outside or refusals(program)
+            found += outside or [*refusals(program), *unanswerable(program)]
         problems = in_order([*analyse(parsed, programs, trust_python=trusted), *found])
         if parsed.program is None or errors_in(problems):
             return Loaded(plan=None, problems=problems)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -21,9 +20,8 @@ from typing import Any
 from runllm import tokens
 from runllm.diagnostics import did_you_mean
 from runllm.engines.base import FREE, Engine, Price, Setup
-from runllm.engines.local.bounding import Bounded, BudgetTooSmallError, bounded
-from runllm.engines.local.grammar import grammar
 from runllm.engines.local.llama import Call, LoadedModel, unsigned
+from runllm.engines.local.planning import DEFAULT_ANSWER, constraint, fits, is_free_text, plan, room, whole_sentences
 from runllm.errors import (
     ContextWindowExceededError,
     EngineUnavailableError,
@@ -38,10 +36,7 @@ from runllm.models.folder import Store, models_folder
 from runllm.models.gguf import starts_as_gguf, trained_window
 from runllm.models.known import HUB, KNOWN, PREFIX, PackagedModel, installed, source_of, unknown
 from runllm.results import Completion, Endpoint, Request, Usage
-from runllm.schema import ANNOTATIONS, Contract, is_text, resolve
-
-DEFAULT_ANSWER = 1024
-"""Tokens an answer to a schema may take when the app does not say."""
+from runllm.schema import is_text
 
 DEFAULT_WINDOW = 8192
 """The window used where the file names none, and the most that is taken unasked: memory grows with it."""
@@ -61,8 +56,6 @@ _RANGES = {  # llama.cpp ends the process over a window or a batch of one token
 _OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options", "messages", "model", "prompt"}
 _SENT = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"}
 _UNABLE = {"tools", "functions", "audio", "modalities", "web_search_options"}
-_ENDING = 2  # tokens that end an answer, and count
-_SENTENCE_END = re.compile(r"""[.!?…][)\]"'\u201d\u2019]*(?=\s)|[。\uff01\uff1f]|.(?=\n)""")
 _STEADY = {
     "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 8, "dry_penalty_last_n": 80,
     "repeat_penalty": 1.05, "repeat_last_n": 64,
@@ -89,6 +82,12 @@ class LocalEngine(Engine):
             )
         self._fetch(endpoint)
         _load_options(endpoint)
+
+    def sent(self, request: Request) -> Request:
+        """The request itself, once it is known that an answer can fit."""
+        if request.schema is not None and not is_free_text(request.schema):
+            plan(request, self.window(request.endpoint) or DEFAULT_WINDOW)
+        return request
 
     def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
         """None, where its file is here."""
@@ -164,22 +163,23 @@ class LocalEngine(Engine):
         started = time.monotonic()
         usage, text, reason = Usage(), "", ""
         notes: tuple[str, ...] = ()
-        schema, budget = request.schema, _budget(request, body, window)
-        free = schema is not None and _is_free_text(schema)
-        body |= {"max_tokens": budget} if free else {}
+        schema = request.schema
+        free = schema is not None and is_free_text(schema)
+        body |= {"max_tokens": min(body.get("max_tokens") or DEFAULT_ANSWER, room(request, window))} if free else {}
         for again in (False, True):
-            plan = None if schema is None or free else _plan(schema, budget, body, distinct=again)
+            form = None if schema is None or free else plan(request, window, distinct=again)
+            held = constraint(form, body.get("max_tokens"), again=again) if form else {}
             call = Call(deadline=started + request.timeout, cancelled=cancelled)
-            model.generate(body | _constraint(plan, body, again=again), call)
+            model.generate(body | held, call)
             _raise_for(call, request)
             usage, text, reason = usage + call.usage, "".join(call.pieces), call.finish_reason
-            if plan is None or _fits(schema, text):
+            if form is None or fits(schema, text):
                 break
             notes = ("decoded a second time: the first answer did not satisfy the schema",)
         if schema is not None:
             text = text.replace("\ufffd", "")
-            text = json.loads(text) if plan and is_text(schema) and _fits(schema, text) else text
-        if free and reason == "length" and (whole := _whole_sentences(text)):
+            text = json.loads(text) if form and is_text(schema) and fits(schema, text) else text
+        if free and reason == "length" and (whole := whole_sentences(text)):
             text, reason, notes = whole, "stop", ("ended at a sentence, since its tokens were used up",)
         return Completion(
             text=text,
@@ -230,7 +230,9 @@ def _raise_for(call: Call, request: Request) -> None:
     if call.cancelled.is_set():
         raise ProviderError(f"the call to `{name}` was cancelled")
     if not call.done.is_set() or (not call.finish_reason and time.monotonic() > call.deadline):
-        raise ProviderTimeoutError(f"`{name}` did not answer within {request.timeout:g} seconds")
+        late = ProviderTimeoutError(f"`{name}` did not answer within {request.timeout:g} seconds")
+        late.retryable = False  # no connection was lost: this machine would take as long again
+        raise late
 
 
 # --- what is asked -----------------------------------------------------------------------------
@@ -278,69 +280,11 @@ def _body(request: Request) -> dict[str, Any]:
     longest: Any = body.get("max_tokens", 1)
     if not isinstance(longest, int) or isinstance(longest, bool) or longest < 1:
         raise LLMParamValidationError(f"`max_tokens` must be a positive whole number, not {longest!r}")
-    if request.schema is not None and not _is_free_text(request.schema):
+    if request.schema is not None and not is_free_text(request.schema):
         body.pop("stop", None)  # it would cut the object in two
     elif isinstance(params.get("response_format"), Mapping):
         body["response_format"] = params["response_format"]
     return body
-
-
-def _is_free_text(schema: Mapping[str, Any]) -> bool:
-    """Whether an answer is text of which nothing is asked but that there is some: no grammar need hold it."""
-    node = {key: item for key, item in resolve(schema, schema).items() if key not in (*ANNOTATIONS, "$defs", "$schema")}
-    return node.pop("minLength", 0) <= 1 and node == {"type": "string"}
-
-
-def _whole_sentences(text: str) -> str:
-    """The text up to its last end of a sentence or of a line; empty where there is none."""
-    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
-    return text[: ends[-1]].rstrip() if ends else ""
-
-
-def _budget(request: Request, body: Mapping[str, Any], window: int) -> int:
-    """Tokens that an answer to a schema may take: as the app says or as usual, and no more than the window leaves."""
-    room = window - 16 - sum(len(message.content.encode()) // 3 + 8 for message in request.messages)
-    if request.window is not None:
-        room = min(room, request.window - tokens.estimate_messages([message.content for message in request.messages]))
-    return min(body.get("max_tokens") or DEFAULT_ANSWER, max(64, room))
-
-
-def _plan(schema: Mapping[str, Any], budget: int, body: Mapping[str, Any], *, distinct: bool) -> Bounded:
-    """The form to decode the answer from."""
-    try:
-        return bounded(schema, budget, distinct=distinct)
-    except BudgetTooSmallError as error:
-        given = body.get("max_tokens")
-        where = f"`max_tokens` is {given}" if given == budget else f"the window leaves {budget}"
-        raise ContextWindowExceededError(
-            f"the smallest answer that the contract allows may take {error.needed} tokens, but {where}",
-            hint=f"Set `max_tokens` to {error.needed} or more, or ask for less in the output.",
-            details={"needed_tokens": error.needed, "max_tokens": given, "room": budget},
-        ) from None
-
-
-def _constraint(plan: Bounded | None, body: Mapping[str, Any], *, again: bool) -> dict[str, Any]:
-    """The grammar and its budget; the second time strings are bounded by characters, a token each at the worst."""
-    if plan is None:
-        return {}
-    tokens = max(plan.tokens + _ENDING, body.get("max_tokens") or 0)
-    return {"grammar": grammar(plan.form, by_characters=again), "max_tokens": 3 * tokens if again else tokens}
-
-
-def _fits(schema: Mapping[str, Any] | None, text: str) -> bool:
-    """Whether the answer satisfies the contract, its keys all different."""
-    try:
-        value = json.loads(text, object_pairs_hook=_distinct)
-    except ValueError:
-        return False
-    return schema is None or Contract(schema).accepts(value)
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
 
 
 # --- where its weights are -----------------------------------------------------------------------
