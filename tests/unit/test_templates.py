@@ -65,6 +65,73 @@ def test_renders(source: str, text: str) -> None:
     assert render(source, {"input": INPUT}) == text
 
 
+SPELLED = {
+    "3.0": "3", "-0.0": "0", "2.50": "2.5", "1e15": "1000000000000000", "1e16": "10000000000000000",
+    "123456789012345680.0": "123456789012345680", "1e21": "1e+21", "1.5e300": "1.5e+300", "0.0001": "0.0001",
+    "0.00001": "0.00001", "1.5e-6": "0.0000015", "1e-7": "1e-7", "2.5e-10": "2.5e-10", "5e-324": "5e-324", "7": "7",
+    "1416806470266949.2": "1416806470266949.2", "170141183460469231731687303715884105728": str(2**127),
+}  # fmt: skip
+WAYS = [
+    "x", "x | safe", "x ~ ''", "'' ~ x", "(x) ~ ''", "(x if true else 1) ~ ''", "x | string", "x | tojson", "x | trim", "x | upper | lower",
+    "x | replace('q', '')", "x | escape", "x | indent", "[x] | join", "(x, 'a') | join | replace('a', '')", "''.join([x])",
+    "l[0]", "l | first", "l | first ~ ''", "l | join", "l | map('string') | join", "o.x", "o['x'] ~ ''", "o.values() | join",
+    "l | tojson | replace('[', '') | replace(']', '')", "('' ~ l).strip('[]')", "(l | string).strip('[]')", "'{}'.format(x)",
+    "'%s' | format(x)", "(o | tojson).split(': ')[1].strip('}')", "('' ~ [x]).strip('[]')", "{'a': x} | map('string') | first and x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_number_has_one_spelling_wherever_it_stands(way: str) -> None:
+    for number, text in SPELLED.items():
+        value = json.loads(number)
+        if "format" in way and text != str(int(value)) and not 0.0001 <= value < 1e15:
+            continue  # a fraction is written as the pattern says
+        names = {"x": value, "l": [value], "o": {"x": value}}
+        assert render(f"{{{{ {way} }}}}", names).lower() == text, number
+
+
+def test_numbers_that_a_template_makes_are_spelled_alike() -> None:
+    assert (
+        render("{{ 6 / 2 }} {{ 6 / 2 ~ '' }} {{ (2.5 * 2) | string }} {{ 3.0 ~ '' }} {{ 1e21 ~ '' }}", {})
+        == "3 3 5 3 1e+21"
+    )
+    assert render("{% for i in [1.0] %}{{ i ~ loop.index ~ '%' }}{% endfor %}", {}) == "11%"
+    assert render("{% macro m(a) %}{{ a ~ '!' }}{% endmacro %}{{ m(2.0) }}", {}) == "2!"
+    assert evaluate("{{ x ~ '' }}", {"x": 3.0}) == "3"
+    assert evaluate("{{ x }}", {"x": 3.5}) == 3.5
+
+
+def test_what_is_no_number_is_written_as_ever() -> None:
+    written = "{{ t ~ '|' ~ n ~ '|' ~ gone ~ '|' ~ gone.deep ~ '|' ~ none | string }}|{{ [gone, n, t] | join('-') }}|{{ gone | upper }}"
+    assert render(written, {"t": True, "n": None}) == "True|None|||None|-None-True|"
+    assert (
+        render("{{ o | urlencode }} {{ 3.0 | urlencode }} {{ '1e-05 3.0' ~ '' }}", {"o": {"a": "b c"}})
+        == "a=b%20c 3 1e-05 3.0"
+    )
+    assert render("{{ o }}", {"o": {"a 1e-05 3.0": '"1e-05'}}) == '{"a 1e-05 3.0": "\\"1e-05"}'
+    assert render("{% if x is float and x == 3 and x < l[0] %}yes{% endif %}", {"x": 3.0, "l": [3.5]}) == "yes"
+
+
+@pytest.mark.parametrize(
+    ("source", "at"),
+    [
+        ("{{ 'é' ~ x | string }} {{ y | batch(0) ~ 'a' }}", "batch(0)"),
+        ("a\n{{ x ~ (l | first | indent(-1)) }}", "indent(-1)"),
+        ("{{ (x ~ l | join(',')) ~ x.foo() }}", ".foo()"),
+    ],
+)
+def test_what_fails_is_told_at_its_place_in_the_source(source: str, at: str) -> None:
+    with pytest.raises(TemplateError) as failed:
+        render(source, {"x": 1.0, "l": [1.0], "y": [1]})
+    offset, length = (failed.value.details[key] for key in ("offset", "length"))
+    assert source[offset : offset + length] == at
+
+
+def test_brackets_may_be_as_deep_as_ever_where_numbers_are_joined() -> None:
+    for deep in ("(" * 55 + "x" + " ~ x)" * 55, "(x ~ " * 50 + "x" + ")" * 50, "x" + " ~ x" * 499):
+        assert set(render(f"{{{{ {deep} }}}}", {"x": 1.0})) == {"1"}
+
+
 def test_a_template_cannot_change_or_leave_its_input() -> None:
     """Only the reading methods of the data exist; Python's others and its attributes do not."""
     before = json.dumps(INPUT)

@@ -6,7 +6,7 @@ makes, and an expression too long for the engine's own recursion is refused befo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Never
 
@@ -14,7 +14,7 @@ from runllm.errors import TemplateError
 from runllm.template.lexer import Tag, remembered, tags
 from runllm.template.parsing import UnreadError, parse
 from runllm.template.tree import Node
-from runllm.template.views import tojson, truncate, written
+from runllm.template.views import spelt, tojson, truncate, whole, written
 
 if TYPE_CHECKING:
     import minijinja
@@ -42,7 +42,7 @@ def environment(fuel: int = _FUEL) -> minijinja.Environment:
     import minijinja  # 12 ms, and only needed once a template is read
 
     made = minijinja.Environment(
-        filters={"tojson": tojson, "truncate": truncate},
+        filters={"tojson": tojson, "truncate": truncate, "_spelt": spelt, "_whole": whole},
         undefined_behavior="chainable",  # an absent optional object is as empty as the value in it
         finalizer=written,
         fuel=fuel,
@@ -117,8 +117,16 @@ def _refuse_long_tags(source: str, found: Sequence[Tag]) -> None:
 # --- errors ------------------------------------------------------------------------------------
 
 
-def raise_ours(error: BaseException, source: str) -> Never:
+def raise_ours(
+    error: BaseException, source: str, rendered: str | None = None, back: Callable[[int], int] = lambda at: at
+) -> Never:
     """Raise what a template's failure means to its author.
+
+    Args:
+        error: what was raised.
+        source: what the author wrote.
+        rendered: what the engine was given, if that is something else.
+        back: the offset in the source of one in `rendered`.
 
     Raises:
         TemplateError: for all that the engine, the data or Python's own bounds refuse.
@@ -129,7 +137,7 @@ def raise_ours(error: BaseException, source: str) -> Never:
     if isinstance(error, TemplateError):
         raise error
     if isinstance(error, minijinja.TemplateError) and error.kind != _PANIC:
-        raise _from_engine(error, source) from None
+        raise _from_engine(error, source, source if rendered is None else rendered, back) from None
     if isinstance(error, TypeError | ValueError | ArithmeticError):  # what a Python filter makes of its arguments
         raise TemplateError(str(error)) from None
     if isinstance(error, Exception) or type(error).__name__ == "PanicException":
@@ -137,12 +145,14 @@ def raise_ours(error: BaseException, source: str) -> Never:
     raise error
 
 
-def _from_engine(error: minijinja.TemplateError, source: str) -> TemplateError:
+def _from_engine(
+    error: minijinja.TemplateError, source: str, rendered: str, back: Callable[[int], int]
+) -> TemplateError:
     detail = error.detail or error.message.removesuffix(f" (in {error.name}:{error.line})")
     if error.kind == "OutOfFuel":
         detail = "the template does more work than a rendering may"
     if error.range is not None:
-        start, end = (len(source.encode()[:at].decode(errors="ignore")) for at in error.range)
+        start, end = (back(len(rendered.encode()[:at].decode(errors="ignore"))) for at in error.range)
         return _at(source, start, end - start, detail)
     details = {"line": error.line, "column": 1} if error.line else {}
     return TemplateError(detail, details=details)

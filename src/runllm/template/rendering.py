@@ -19,6 +19,7 @@ from runllm.errors import TemplateError
 from runllm.program import Section, Source
 from runllm.template.environment import MAX_OUTPUT, check_source, environment, raise_ours, refuse_half_characters
 from runllm.template.lexer import Tag, tags
+from runllm.template.spelling import spelled
 from runllm.template.tree import Node
 from runllm.template.views import Meter, hide, show
 
@@ -82,10 +83,11 @@ def _needs_process(source: str) -> bool:
 
 def render_here(source: str, names: Mapping[str, Any]) -> str:
     """`render` for a source that was checked, in this process whatever it does."""
+    spelling = spelled(source)
     try:
-        return _bounded(environment().render_str(source, **_shown(names)))
+        return _bounded(environment().render_str(spelling.text, **_shown(names)))
     except BaseException as error:  # a panic of the engine is no Exception
-        raise_ours(error, source)
+        raise_ours(error, source, spelling.text, spelling.source_offset)
 
 
 def evaluate_here(source: str, names: Mapping[str, Any]) -> Any:
@@ -93,12 +95,14 @@ def evaluate_here(source: str, names: Mapping[str, Any]) -> Any:
     tag = only_expression(source)
     if tag is None:
         return render_here(source, names)
-    start, end = tag.tokens[0].offset, tag.tokens[-1].end
-    padding = "".join(sign if sign == "\n" else " " * len(sign.encode()) for sign in source[:start])
+    spelling = spelled(source)
+    start = spelling.text_offset(tag.tokens[0].offset)
+    end = spelling.text_offset(tag.tokens[-1].end, behind=True)
+    padding = "".join(sign if sign == "\n" else " " * len(sign.encode()) for sign in spelling.text[:start])
     try:
-        value = hide(environment().eval_expr(padding + source[start:end], **_shown(names)))
+        value = hide(environment().eval_expr(padding + spelling.text[start:end], **_shown(names)))
     except BaseException as error:  # a panic of the engine is no Exception
-        raise_ours(error, source)
+        raise_ours(error, source, spelling.text, spelling.source_offset)
     return _bounded(value) if isinstance(value, str) else value
 
 

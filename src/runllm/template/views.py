@@ -8,8 +8,10 @@ data only. What an author may call on it are the methods of an object that read.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, cast
 
 from runllm.errors import TemplateError
@@ -19,6 +21,7 @@ _BUDGET = 256 * 2**20
 _SECONDS = 2.0
 _NATIVE = range(-(2**127), 2**128)
 """The integers that the engine holds exactly; a larger one would become a float."""
+_EXPONENT = 1e21  # from here on a number is written with one
 
 
 class Meter:
@@ -203,13 +206,37 @@ def _name(value: Any) -> str:
 def as_json(value: Any, indent: int | None = None) -> str:
     """Plain JSON as text, every character readable; `indent` spaces for each level, or on one line.
 
+    Numbers are written as RFC 8785 has it, and JavaScript: without a fraction if there is none, `1e-7`, `1e+21`.
+
     Raises:
         TemplateError: the value is not JSON, or nested too deeply to write.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+        if ".0" in text or "e+" in text:  # rarely, and never where all numbers have their spelling
+            text = json.dumps(_without_fraction(value), ensure_ascii=False, indent=indent)
+        return _SMALL.sub(_small, text) if "e-0" in text else text
     except (TypeError, ValueError, RecursionError) as error:
         raise TemplateError(f"a value cannot be written as JSON: {str(error).lower()}") from None
+
+
+_SMALL = re.compile(r'"(?:[^"\\]|\\.)*"|([-0-9.]+)e-0([0-9])')
+
+
+def _small(found: re.Match[str]) -> str:
+    """A number that Python writes with a small exponent; texts as they are."""
+    digits, exponent = found[1], found[2]
+    if exponent is None:
+        return found[0]
+    return format(Decimal(found[0]), "f") if exponent in "56" else f"{digits}e-{exponent}"
+
+
+def _without_fraction(value: Any) -> Any:
+    if isinstance(value, float):
+        return whole(value)
+    if isinstance(value, dict):
+        return {key: _without_fraction(item) for key, item in cast("dict[str, Any]", value).items()}
+    return [_without_fraction(item) for item in cast("list[Any]", value)] if isinstance(value, list | tuple) else value
 
 
 # --- filters of our own ---------------------------------------------------------------------------
@@ -222,6 +249,19 @@ def written(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else as_json(hide(value))
+
+
+def spelt(value: Any, number_alone: bool = False) -> Any:
+    """A value as an output tag writes it, where the engine would write it; texts, true, false and null as they are."""
+    kept = value is None or isinstance(value, str | bool) or (number_alone and not isinstance(value, int | float))
+    if kept:
+        return value
+    return str(value) if isinstance(value, View) else as_json(hide(value))
+
+
+def whole(value: Any) -> Any:
+    """A number without a fraction as an integer, which the engine writes without one; others as they are."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXPONENT else value
 
 
 def tojson(value: Any, indent: int | None = None) -> str:

@@ -1,0 +1,112 @@
+"""One number has one spelling: where the engine would write it in its own way, a filter of ours comes before.
+
+The engine writes what `~` joins and what its filters for text are given by itself: `3.0`, and no exponent. What it
+renders is therefore not quite what its author wrote, and offsets lead back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from runllm.template.environment import check_source
+from runllm.template.tree import Node
+from runllm.values import frozen
+
+_OF_TEXT = frozenset(
+    "string safe lower upper title capitalize trim replace escape e indent wordwrap striptags".split()  # noqa: SIM905
+)
+"""Filters that write what they are given, if it is no text yet."""
+_TIGHT = ("name", "constant", "chain", "pipe")  # what a filter can stand behind without brackets
+_ONE = "default('')|_spelt"  # an absent value is nothing here, and would be None in a filter of ours
+_NUMBER = "default('')|_spelt(true)"  # of an object, `urlencode` makes pairs
+_WHOLE = "default('')|_whole"
+_EACH = "map('default', '')|map('_spelt')"
+
+
+@frozen
+class Spelled:
+    """A source with our filters in it.
+
+    Attributes:
+        text: what the engine is to render.
+        added: where each piece was put, as an offset into the source, and the piece; in order.
+    """
+
+    text: str
+    added: tuple[tuple[int, str], ...] = ()
+
+    def source_offset(self, at: int) -> int:
+        """The offset in the source that `at` in the text stands for."""
+        for place, piece in self.added:
+            if at <= place:
+                break
+            at = max(place, at - len(piece))
+        return at
+
+    def text_offset(self, at: int, *, behind: bool = False) -> int:
+        """The offset in the text of `at` in the source: before or behind what was put there."""
+        return at + sum(len(piece) for place, piece in self.added if place < at or (behind and place == at))
+
+
+@lru_cache(maxsize=64)
+def spelled(source: str) -> Spelled:
+    """A checked source as the engine is to render it."""
+    if not any(sign in source for sign in ("~", "|", "join", "format")):
+        return Spelled(text=source)
+    before: list[tuple[int, str]] = []
+    behind: list[tuple[int, str]] = []
+    for node in check_source(source).inside():
+        for part, filters in _written(node):
+            if part.kind == "filter":
+                before.append((part.at, f"{filters}|"))
+            elif part.kind in _TIGHT:
+                behind.append((part.end, f"|{filters}"))
+            else:
+                before.append((part.at, "("))
+                behind.append((part.end, f")|{filters}"))
+    added = sorted([*behind[::-1], *before], key=lambda pair: pair[0])  # of those that end together the inner one first
+    pieces, last = list[str](), 0
+    for place, piece in added:
+        pieces += [source[last:place], piece]
+        last = place
+    return Spelled(text="".join([*pieces, source[last:]]), added=tuple(added))
+
+
+def _written(node: Node) -> Iterator[tuple[Node, str]]:
+    """What of a node is written by the engine, or the filter that writes what stands before it, with what spells it."""
+    if node.kind == "operation" and "~" in node.names:
+        yield from ((part, _ONE) for part in node.parts if not _is_spelt(part))
+    elif node.kind == "filter":
+        if node.text in _OF_TEXT or node.text == "urlencode":
+            yield node, _NUMBER if node.text == "urlencode" else _ONE
+        elif node.text == "join" or (node.text == "map" and _first(node) in _OF_TEXT):
+            yield node, _EACH
+        elif node.text == "format":
+            yield from _arguments(node, _WHOLE)
+    elif node.kind == "chain":
+        for step, call in zip(node.parts[1:], node.parts[2:], strict=False):
+            if call.kind == "call" and step.value in ("join", "format"):
+                yield from _arguments(call, _EACH if step.value == "join" else _WHOLE)
+
+
+def _is_spelt(node: Node) -> bool:
+    """Whether a value is no number that the engine would write; what is spelt twice would only be nested deeper."""
+    if node.kind == "pipe":
+        return node.parts[-1].kind == "test" or node.parts[-1].text in (
+            *_OF_TEXT,
+            "join",
+            "tojson",
+            "urlencode",
+            "format",
+        )
+    return (node.kind == "constant" and node.text != "number") or (node.kind == "operation" and "~" in node.names)
+
+
+def _arguments(call: Node, filters: str) -> Iterator[tuple[Node, str]]:
+    yield from ((one.parts[0], filters) for one in call.parts if one.text not in ("*", "**"))
+
+
+def _first(node: Node) -> object:
+    given = node.parts[0] if node.parts else None
+    return given.parts[0].value if given is not None and not given.text else None
