@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from typing import NoReturn
 
 _FEW_COLLECTIONS = 50_000
@@ -10,6 +11,10 @@ _FEW_COLLECTIONS = 50_000
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
+    from runllm.installation import refusal
+
+    if (why := refusal()) is not None:
+        sys.exit(why)
     # Importing makes many objects and no garbage: the collector, left alone, looks at them all over and over.
     gc.set_threshold(_FEW_COLLECTIONS)
     from runllm.cli import main as command_line

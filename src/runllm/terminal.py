@@ -63,13 +63,14 @@ def guard() -> None:
 def fill() -> None:
     """Open what is closed of input, output and error, so that nothing else is opened in its place and written to.
 
-    What is written to a stream that was closed is dropped.
+    What is written to an error stream that was closed is dropped. What is written to an output that was is an error of
+    the system's, as for any file that is not open for writing: an answer that nobody gets is no success.
     """
     for descriptor in _DESCRIPTORS:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
+            os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_RDWR)  # the lowest that is free: this one
     streams: Any = sys
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:

@@ -237,22 +237,28 @@ def test_a_result_that_nobody_reads_is_recorded(home: Home) -> None:
 @pytest.mark.parametrize(
     ("line", "status"),
     [
-        ("$R plain.rllm text=x >&-", 0),
         ("$R plain.rllm text=x --verbose 2>&-", 0),
-        ("$R plain.rllm text=x >&- 2>&- <&-", 0),
-        ("$R validate plain.rllm >&-", 0),
-        ("$R stats >&-", 0),
-        ("$R config >&- 2>&-", 0),
+        ("$R plain.rllm text=x >&- 2>&- <&-", 3),
+        ("$R plain.rllm text=x -o out.json >&-", 0),
+        ("$R config >&- 2>&-", 3),
         ("$R nothing.rllm 2>&-", 3),
         ("$R nothing.rllm >&- 2>&-", 3),
         ("$R nothing.rllm 2>/dev/full", 141),
     ],
 )
-def test_a_closed_stream_changes_no_exit_status(home: Home, line: str, status: int) -> None:
+def test_a_closed_stream_is_no_crash(home: Home, line: str, status: int) -> None:
     done = home.shell(f"({line}); exit $?")
     assert (done.returncode, done.stderr) == (status, "")
     if home.store.exists():
         home.rows()
+
+
+@pytest.mark.parametrize("line", ["$R run plain.rllm text=x >&-", "$R validate plain.rllm >&-", "$R stats >&-"])
+def test_a_result_that_a_closed_output_loses_is_no_success(home: Home, line: str) -> None:
+    done = home.shell(f"({line}); exit $?")
+    assert done.returncode == 3
+    assert json.loads(done.stderr)["message"] == "the output cannot be written: it is closed"
+    assert "run plain" not in line or not home.store.exists(), "nothing was run, and nothing paid for"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ import pytest
 import yaml
 from tests.chances import some
 
-from runllm.engines.local.engine import LocalEngine
+import runllm
+from runllm.engines.local.engine import LocalEngine, locate
 from runllm.errors import (
     ContextWindowExceededError,
     EngineUnavailableError,
@@ -214,7 +215,8 @@ def test_a_forked_child_is_told_instead_of_hanging(engine):
 
 SCRIPT = """
 import sys, threading, _thread
-from runllm.engines.local.engine import LocalEngine
+import runllm
+from runllm.engines.local.engine import LocalEngine, locate
 from runllm.results import Endpoint, Message, Request
 engine = LocalEngine()
 endpoint = Endpoint(model="local/smollm2-135m")
@@ -287,3 +289,25 @@ def test_an_answer_that_breaks_the_schema_is_decoded_again_by_characters(engine,
     assert Contract(PERSON).problems(json.loads(answer.text)) == ()
     assert "second time" in answer.notes[0]
     assert answer.usage.completion_tokens > 10
+
+
+def test_a_file_without_a_chat_template_is_told(tmp_path):
+    """The very weights, with the header's key under another name."""
+    weights = bytearray(locate(ENDPOINT).read_bytes())
+    at = weights.find(b"tokenizer.chat_template")
+    weights[at : at + 23] = b"tokenizer.chat_tempxxxx"
+    base = tmp_path / "base.gguf"
+    base.write_bytes(weights)
+    path = tmp_path / "app.rllm"
+    path.write_text(
+        f"---\nname: app\ninput: {{t: text}}\nreturns: text\nllm: local/{base}\nllm_params: {{max_tokens: 60}}\n---\n"
+        "Say {{ input.t }}\n",
+        encoding="utf-8",
+    )
+    (problem,) = runllm.validate(path).problems
+    assert (problem.severity, "no chat template" in problem.message) == ("warning", True)
+    (warning,) = runllm.load(path).run({"t": "hi"}).warnings
+    assert "no chat template" in warning
+    weights[at : at + 23] = b"tokenizer.chat_template"
+    base.write_bytes(weights)
+    assert runllm.validate(path).problems == ()

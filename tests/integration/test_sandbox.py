@@ -17,6 +17,7 @@ import yaml
 from runllm.blocks import BlockFailure, Limits, Sandbox, run_block
 from runllm.blocks.phases import values_of
 from runllm.errors import PythonBlockExecutionError
+from runllm.installation import REQUIREMENTS, adding
 
 CASES = yaml.safe_load((Path(__file__).parent.parent / "spec" / "hostile.yaml").read_text(encoding="utf-8"))
 SECRET = "canary-3f1d-value"
@@ -373,8 +374,7 @@ except EngineUnavailableError as error:
     out, err = _script(code).communicate(timeout=30)
     assert err == ""
     assert out.startswith("unavailable ")
-    assert "uv sync" in out
-    assert "pip install 'pydantic-monty>=1.4,<2'" in out
+    assert adding(REQUIREMENTS["python"], "python") in out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -60,8 +60,7 @@ def test_an_installed_release_that_is_refused_is_wrong(environment, tmp_path, mo
     (check,) = found(environment, "litellm")
     assert (check.status, version in check.said) == ("wrong", True)
     assert words in check.said
-    assert "pip install 'litellm" in check.fix
-    assert "!=1.106.*" in check.fix
+    assert "`uv sync`" in check.fix  # the tests run in a clone
     assert ("replace every key" in check.fix) is (words == "compromised")
 
 

@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from runllm.blocks.phases import (
@@ -30,6 +31,7 @@ from runllm.blocks.phases import (
     values_of,
 )
 from runllm.errors import EngineUnavailableError
+from runllm.installation import REQUIREMENTS, adding
 
 if TYPE_CHECKING:
     from pydantic_monty import (
@@ -74,15 +76,32 @@ def _rllm_rounding(usual, isinstance, float, int):
 round = _rllm_rounding(round, isinstance, float, int)
 None
 """
-_MISSING = (
-    "Python blocks need the package `pydantic-monty`: in a clone of runllm run `uv sync --extra python`, "
-    "elsewhere `pip install 'pydantic-monty>=1.4,<2'`"
-)
+_MISSING = "Python blocks need the package `pydantic-monty`, which is not installed"
 _FORKED = (
     "the sandbox was in use before this process was forked, and would hang in it; "
     "start worker processes with the `spawn` method"
 )
 _GRACE = 0.5  # seconds past a time limit, after which a worker that cannot stop itself is killed
+
+
+def missing() -> str:
+    """What is said where the sandbox is not installed, with what to do."""
+    return f"{_MISSING}: {adding(REQUIREMENTS['python'], 'python')}"
+
+
+def beside() -> str | None:
+    """The workers' program where `pip install --target` puts it, beside the package; None where it is not there.
+
+    The package itself looks among the scripts of the environment, and where the user says.
+    """
+    from importlib.util import find_spec
+
+    found = find_spec("pydantic_monty")
+    if found is None or found.origin is None or os.environ.get("MONTY_BIN"):
+        return None
+    name = "monty.exe" if os.name == "nt" else "monty"
+    places = (Path(found.origin).parents[1] / folder / name for folder in ("bin", "Scripts"))
+    return next((str(place) for place in places if place.is_file()), None)
 
 
 class _FirstUse:
@@ -128,16 +147,17 @@ class Workers:
         try:
             import pydantic_monty as monty  # heavy: only a file with blocks pays for it
         except ImportError:
-            raise BlockFailure("unavailable", _MISSING) from None
-        pool = monty.Monty(
-            min_processes=0,
-            request_timeout=self._answer,
-            checkout_timeout=self._queue,
-            feed_duration_limit_grace=_GRACE,
-            turn_duration_limit_grace=_GRACE,
-            max_checkouts_per_worker=500,
-        )
+            raise BlockFailure("unavailable", missing()) from None
         try:
+            pool = monty.Monty(
+                binary_path=beside(),
+                min_processes=0,
+                request_timeout=self._answer,
+                checkout_timeout=self._queue,
+                feed_duration_limit_grace=_GRACE,
+                turn_duration_limit_grace=_GRACE,
+                max_checkouts_per_worker=500,
+            )
             return pool.__enter__()
         except OSError as error:  # the worker's program is not where it should be
             raise BlockFailure("unavailable", f"the sandbox cannot start: {error}") from None
@@ -181,7 +201,7 @@ class Sandbox:
         from importlib.util import find_spec
 
         if find_spec("pydantic_monty") is None:
-            raise EngineUnavailableError(_MISSING)
+            raise EngineUnavailableError(_MISSING, hint=adding(REQUIREMENTS["python"], "python"))
         if _FirstUse.pid not in (None, os.getpid()):
             raise EngineUnavailableError(_FORKED)
 

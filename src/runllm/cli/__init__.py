@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from runllm import terminal
+from runllm import installation, terminal
 from runllm._version import __version__
 from runllm.cli import process
 from runllm.cli.failing import BROKEN_PIPE_STATUS, Failing, option
@@ -40,7 +40,7 @@ COMMANDS = {
 }
 _BESIDE = {"pull": "models", "schema": "validate"}  # the commands that stand in the file of another
 _ASKED = "_RUNLLM_COMPLETE"  # set by a shell whose Tab key is pressed
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) if hasattr(errno, "EDQUOT") else (errno.ENOSPC, errno.EIO)
+_UNWRITABLE = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Commands(click.Group):
@@ -71,7 +71,7 @@ class Commands(click.Group):
             return None
         from importlib import import_module
 
-        module = import_module(f"runllm.cli.{_BESIDE.get(cmd_name, cmd_name)}")
+        module = installation.without(f"runllm.cli.{_BESIDE.get(cmd_name, cmd_name)}", import_module)
         found: click.Command = getattr(module, cmd_name if cmd_name in _BESIDE else "command")
         for command in (found, *getattr(found, "commands", {}).values()):
             if not any("--error-format" in param.opts for param in command.params):
@@ -164,10 +164,11 @@ def invoke(arguments: list[str]) -> int:
 
         return fail(UsageError(" ".join(error.format_message().split())))
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None:
             from runllm.errors import FileAccessError
 
-            return fail(FileAccessError(f"the output cannot be written: {error.strerror}"))
+            why = "it is closed" if error.errno == errno.EBADF else error.strerror
+            return fail(FileAccessError(f"the output cannot be written: {why}"))
         from runllm.api import as_error
 
         return fail(as_error(error))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -74,6 +76,9 @@ def check_target(target: str | None) -> None:
     """Refuse a file that `write` could not write, before the work whose result it is to hold."""
     if target is not None and target != "-":
         files.check_writable(target)
+    else:
+        with suppress(io.UnsupportedOperation):  # what stands for it in a test is no file
+            os.write(sys.stdout.fileno(), b"")
 
 
 def show_table(

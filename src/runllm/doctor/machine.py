@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from runllm.installation import adding
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ def _library(wanted: Requirement, extra: str) -> Check:
     from importlib.metadata import PackageNotFoundError, version
 
     name, bounds = wanted.name, str(wanted.specifier)
-    clone = f"uv sync --extra {extra}" if extra else "uv sync"
-    install = f"In a clone of runllm run `{clone}`, elsewhere `pip install '{name}{bounds}'`."
+    install = adding(f"{name}{bounds}", extra)
     try:
         here = version(name)
     except PackageNotFoundError:

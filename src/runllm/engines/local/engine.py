@@ -32,8 +32,9 @@ from runllm.errors import (
     RequestRefusedError,
     RunllmError,
 )
+from runllm.installation import REQUIREMENTS, adding
 from runllm.models.folder import Store, models_folder
-from runllm.models.gguf import starts_as_gguf, trained_window
+from runllm.models.gguf import has_chat_template, starts_as_gguf, trained_window
 from runllm.models.known import HUB, KNOWN, PREFIX, PackagedModel, installed, source_of, unknown
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.schema import is_text
@@ -78,7 +79,7 @@ class LocalEngine(Engine):
         if importlib.util.find_spec("xllamacpp") is None:
             raise EngineUnavailableError(
                 "the engine for local models, `xllamacpp`, is not installed",
-                hint="It is the extra `local`: in a clone of runllm, `uv sync`; elsewhere, `pip install xllamacpp`.",
+                hint=adding(REQUIREMENTS["local"], "local"),
             )
         self._fetch(endpoint)
         _load_options(endpoint)
@@ -93,6 +94,14 @@ class LocalEngine(Engine):
         """None, where its file is here."""
         locate(endpoint)
         return iter(())
+
+    def doubts(self, endpoint: Endpoint) -> Iterator[str]:
+        """That a file which is none of the catalogue's says nothing of how a conversation is written."""
+        if endpoint.model.removeprefix(PREFIX) not in KNOWN and not has_chat_template(locate(endpoint)):
+            yield (
+                f"`{endpoint.model}` has no chat template: it is a base model, which goes on with a text rather than "
+                "answer; take its `instruct` or `chat` version"
+            )
 
     def _fetch(self, endpoint: Endpoint) -> None:
         try:
