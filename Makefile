@@ -20,11 +20,13 @@ lint: ## check style, layout of the layers, types and pins
 docs: ## check that the generated pages are up to date
 	$(RUN) python tools/gen_llm_params.py --check
 	$(RUN) python tools/gen_providers.py --check
+	$(RUN) python tools/gen_parameters.py --check
 	$(RUN) python tools/gen_docs.py --check
 
 gen: ## write the parameter table and the generated pages
 	$(RUN) python tools/gen_llm_params.py
 	$(RUN) python tools/gen_providers.py
+	$(RUN) python tools/gen_parameters.py
 	$(RUN) python tools/gen_docs.py
 
 fix: ## format, and correct what can be corrected

@@ -186,7 +186,7 @@ class MetadataValidationError(RunllmError):
 
 
 class LLMParamValidationError(RunllmError):
-    """A model parameter in `llm_params` is unknown, of the wrong type, or out of its range."""
+    """A model parameter in `llm_params` is unknown, of the wrong type, out of its range, or not taken by the model."""
 
     code = "RLLM_003"
     exit_status = 3

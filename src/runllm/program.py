@@ -243,6 +243,7 @@ class Program:
         max_context_window: tokens that prompt and answer may take together; None for all that the model has.
         model: None when `output` builds the result without a model, or the user's own is meant.
         params: chat-completion parameters, compatible spellings already translated.
+        param_spans: where each of them is named in the file.
         prompt: the user message.
         output: templates that build the output, None when the model gives it.
         format: the version of the format that the file names; None where it names none.
@@ -275,6 +276,7 @@ class Program:
     max_calls: int | None = None
     max_cost: float | None = None
     project: Path | None = None
+    param_spans: Mapping[str, Span] = field(default_factory=dict[str, Span], repr=False, compare=False)
 
     @property
     def is_old(self) -> bool:

@@ -43,6 +43,7 @@ class Endpoint:
         provider_params: what only this provider knows, sent as it is.
         folder: where a relative `local/<path>.gguf` starts.
         within: the folder that such a path may not leave, links followed; None where a user named it.
+        own: whether it is the model for which the file's parameters were written, and no other that stands in for it.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Endpoint:
     provider_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     folder: Path | None = None
     within: Path | None = None
+    own: bool = False
 
 
 @frozen

@@ -167,6 +167,7 @@ def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
         UsageError: there is no model: neither in the file nor from the caller.
     """
     settings, configuration = program.model, options.configuration
+    written_for = settings.model if settings else None
     if settings is not None:
         settings = replace(settings, model=_meant(settings.model, configuration))
     folder = program.path.parent if program.path else None
@@ -179,7 +180,11 @@ def endpoints(program: Program, options: Options) -> tuple[Endpoint, ...]:
             "with runllm is `local/smollm2-135m`: small, free, on this machine.",
         )
     return tuple(
-        _endpoint(model, settings, folder, options, within=program.project) for model in settings.models.values()
+        replace(
+            _endpoint(model, settings, folder, options, within=program.project),
+            own=place == "/model" and model == written_for,
+        )
+        for place, model in settings.models.items()
     )
 
 

@@ -216,6 +216,7 @@ def _preview(found: Preview, way: str = "", shown_at: dict[int, str] | None = No
                 "window": room.window,
                 "fits": room.fits,
             },
+            **({"notes": list(found.notes)} if found.notes else {}),
             "cost": found.cost and {"prompt": found.cost[0], "answer": found.cost[1], "currency": "USD"},
         }
     elif not found.waits_for:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from runllm.diagnostics import Problem, Severity, Span
 from runllm.engines import catalogue
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.values import frozen
@@ -94,6 +95,69 @@ FREE = flat(0.0, 0.0)
 """What runs on the user's own machine."""
 
 
+# --- what a model takes --------------------------------------------------------------------------------
+
+
+@frozen
+class Misfit:
+    """A parameter that a model does not take.
+
+    Attributes:
+        name: the parameter.
+        message: that, with the value where another one would be taken.
+        hint: what to write.
+    """
+
+    name: str
+    message: str
+    hint: str
+
+    def problem(self, span: Span | None, severity: Severity = "error") -> Problem:
+        """The same as a problem of the file, which names the parameter at `span`."""
+        return Problem(
+            message=self.message,
+            keyword="llm_params",
+            kind="LLMParamValidationError",
+            span=span,
+            hint=self.hint,
+            severity=severity,
+        )
+
+
+@frozen
+class Fit:
+    """What a model takes of a request's parameters.
+
+    Attributes:
+        params: those that are sent.
+        misfits: what it does not take.
+        notes: what of the request arrives otherwise than it was written, in sentences.
+    """
+
+    params: Mapping[str, Any]
+    misfits: tuple[Misfit, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any], misfits: Iterable[Misfit]) -> Fit:
+        """The parameters without the misfits, which are left out quietly where the file's `drop_params` says so."""
+        found = {one.name: one for one in misfits}
+        kept = {name: value for name, value in params.items() if name not in found}
+        if params.get("drop_params"):
+            return cls(
+                params=kept, notes=tuple(f"left out, as `drop_params` says: {one.message}" for one in found.values())
+            )
+        return cls(params=kept, misfits=tuple(found[name] for name in params if name in found))
+
+
+def without(request: Request, names: Iterable[str]) -> Fit:
+    """The fit of a request to a model that takes none of these parameters."""
+    given = (name for name in names if request.params.get(name) is not None)
+    model, hint = request.endpoint.model, "Leave `{}` out for this model."
+    misfits = (Misfit(name=n, message=f"`{model}` does not take `{n}`", hint=hint.format(n)) for n in given)
+    return Fit.of(request.params, misfits)
+
+
 # --- engines ------------------------------------------------------------------------------------------
 
 
@@ -141,6 +205,10 @@ class Engine(Protocol):
         """What a user should know of the endpoint's model before it is called, though it can be: a sentence each."""
         del endpoint
         return iter(())
+
+    def fit(self, request: Request) -> Fit:
+        """What the model takes of the request's parameters. Asks nobody, and imports no client library."""
+        return without(request, self.traits(request.endpoint).unable)
 
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
         """What to try instead of the model `failed`: one of those recommended that is known to be here; else None."""

@@ -20,6 +20,7 @@ class Traits:
         prefixes: how the names of its models begin; none for the engine of every other name.
         constrained: whether it can give no answer but one that satisfies the schema, which the prompt need not show.
         local: whether it runs in this process: its calls take turns.
+        unable: parameters that none of its models takes.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Traits:
     prefixes: tuple[str, ...] = ()
     constrained: bool = False
     local: bool = False
+    unable: tuple[str, ...] = ()
 
 
 ENGINES = (
@@ -36,6 +38,7 @@ ENGINES = (
         prefixes=("local/",),
         constrained=True,
         local=True,
+        unable=("tools", "functions", "audio", "modalities", "web_search_options"),
     ),
     Traits(name="ollama", made_by="runllm.engines.ollama:OllamaEngine", prefixes=("ollama/", "ollama_chat/")),
     Traits(name="litellm", made_by="runllm.engines.litellm:LiteLLMEngine"),

@@ -6,13 +6,13 @@ import copy
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from runllm import tokens
 from runllm.diagnostics import clip
-from runllm.engines import providers
+from runllm.engines import parameters, providers
 from runllm.engines.access import Access
 from runllm.engines.failures import LONGEST_WORDS
 from runllm.engines.memory import Memory
@@ -50,6 +50,25 @@ def arguments(request: Request, access: Access) -> dict[str, Any]:
     }
 
 
+_STEERING = frozenset({"drop_params", "additional_drop_params", "allowed_openai_params"})
+_NAMES_UNTAKEN = re.compile(r"does not support parameters: \[([^\]]*)\]")
+
+
+def insisting(arguments: Mapping[str, Any], request: Request, words: str) -> Iterator[dict[str, Any]]:
+    """The arguments as LiteLLM sends what it has refused: allowed by name, then as a body of the caller's own."""
+    named = _NAMES_UNTAKEN.search(words)
+    allowed: list[str] = [
+        *(arguments.get("allowed_openai_params") or []),
+        *re.findall(r"\w+", named[1] if named else ""),
+    ]
+    if named:
+        yield {**copy.deepcopy(dict(arguments)), "allowed_openai_params": allowed}
+    sent = {*request.params, "response_format"} - _STEERING
+    own = {name: value for name, value in arguments.items() if name in sent}
+    rest = {name: value for name, value in arguments.items() if name not in own}
+    yield {**copy.deepcopy(rest), "extra_body": copy.deepcopy(own)}
+
+
 # --- the form of the answer ---------------------------------------------------------------------------
 
 
@@ -70,7 +89,8 @@ class Forms:
         if "response_format" in chosen or "format" in chosen:  # the author's own
             return {}
         form = _form(request.schema, access.provider)
-        return {"response_format": form} if form and not self._refused.has(_identity(request)) else {}
+        taken = form and parameters.takes_schema(request.endpoint.model) and not self._refused.has(_identity(request))
+        return {"response_format": form} if taken else {}
 
     def refused(self, request: Request) -> None:
         """Keep in mind that the form for this request is not taken."""

@@ -33,6 +33,7 @@ _TAILS = (
     re.compile(r"Traceback \(most recent call last\):.*", re.DOTALL),
     re.compile(r"\.? Handle with `litellm\.\w+`\.?"),
     re.compile(r"\.? File an issue if litellm error - \S+"),
+    re.compile(r"\s*(?:To drop \w+|If you want to use these params|Set (?:`?litellm\.)?drop_params).*", re.DOTALL),
     re.compile(r"Received Model Group=.*", re.DOTALL),
     re.compile(r"<RawResponseMessage\(.*", re.DOTALL),
     re.compile(r"[\"'], url='[^']*'$"),

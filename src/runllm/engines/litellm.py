@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from runllm.engines import providers
 from runllm.engines.access import Access, reach, refusals, stopped
-from runllm.engines.base import Price, ServerEngine, Setup
+from runllm.engines.base import Fit, Price, ServerEngine, Setup
 from runllm.engines.memory import Memory
 from runllm.errors import EngineUnavailableError, RunllmError
 from runllm.installation import adding
@@ -72,6 +72,12 @@ class LiteLLMEngine(ServerEngine):
         """What the model costs, from the same table."""
         return providers.price(endpoint)
 
+    def fit(self, request: Request) -> Fit:
+        """What the model takes of the parameters, from a table of what LiteLLM makes of them."""
+        from runllm.engines import parameters  # a file without parameters needs none of it
+
+        return parameters.fit(request) if request.params or request.schema else Fit(params=request.params)
+
     def sent(self, request: Request) -> Request:
         """The request, its answer bounded where LiteLLM would ask for one of a length of its own."""
         from runllm.engines import chat  # nothing to do with a file that is only checked
@@ -121,7 +127,7 @@ class LiteLLMEngine(ServerEngine):
         reply, failure, waited = await self._send(library, request, access, form)
         if not form or failure is None or not may_reject_form(failure):
             return reply, failure, waited
-        plain, again = await _complete(library, chat.arguments(request, access), access)
+        plain, again = await _insist(library, request, access, {})
         if again is not None:
             return None, failure if again.status == failure.status and not again.generated else again, ()
         self._forms.refused(request)
@@ -133,12 +139,11 @@ class LiteLLMEngine(ServerEngine):
         """The reply or the failure; a server that has yet to load the model is waited for until the timeout."""
         import asyncio
 
-        from runllm.engines import chat
         from runllm.engines.meanings import STILL_LOADING, is_loading
 
         started, pause = time.perf_counter(), _FIRST_LOOK
         while True:
-            reply, failure = await _complete(library, {**chat.arguments(request, access), **deepcopy(form)}, access)
+            reply, failure = await _insist(library, request, access, form)
             waited = time.perf_counter() - started
             loading = failure is not None and is_loading(failure)
             if not loading or failure is None or waited + pause > request.timeout:
@@ -214,6 +219,26 @@ def _keep_here() -> None:
     if listed.strip() != "*":
         whole = ",".join([*filter(None, [listed]), "localhost", "127.0.0.1", "::1"])
         os.environ.update({"no_proxy": whole, "NO_PROXY": whole})
+
+
+async def _insist(
+    library: Any, request: Request, access: Access, form: Mapping[str, Any]
+) -> tuple[Any, Failure | None]:
+    """As `_complete`; to a model that no table knows all is sent, whatever LiteLLM thinks of its name.
+
+    LiteLLM refuses by itself and before anything is sent: first by the names of parameters, then by their values.
+    """
+    from runllm.engines import chat, parameters
+
+    arguments = {**chat.arguments(request, access), **form}
+    reply, failure = await _complete(library, deepcopy(arguments), access)
+    if failure is None or "UnsupportedParamsError" not in failure.kinds or parameters.is_known(request.endpoint.model):
+        return reply, failure
+    for insisting in chat.insisting(arguments, request, failure.words):
+        reply, failure = await _complete(library, insisting, access)
+        if failure is None or "UnsupportedParamsError" not in failure.kinds:
+            break
+    return reply, failure
 
 
 async def _complete(library: Any, arguments: dict[str, Any], access: Access) -> tuple[Any, Failure | None]:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from runllm.engines.access import reach, refusals
 from runllm.engines.addresses import is_at
-from runllm.engines.base import FREE, Price, ServerEngine, Setup
+from runllm.engines.base import FREE, Fit, Price, ServerEngine, Setup
 from runllm.engines.catalogue import traits
-from runllm.engines.ollama_request import Facts, asked, body, bounded, choose, judge, larger
+from runllm.engines.ollama_request import Facts, asked, body, bounded, choose, fit, judge, larger
 from runllm.engines.ollama_server import (
     PATIENCE,
     Fields,
@@ -80,6 +80,10 @@ class OllamaEngine(ServerEngine):
     def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
         """What the endpoint asks for and the user has not allowed."""
         return refusals(endpoint, self._environment)
+
+    def fit(self, request: Request) -> Fit:
+        """What Ollama takes of the parameters."""
+        return fit(request)
 
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
         """One of those recommended that the user's own server has; it is asked, for a second at the most."""

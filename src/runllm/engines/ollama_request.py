@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from runllm.engines.base import Fit, without
 from runllm.errors import ContextWindowExceededError, LLMParamValidationError, RequestRefusedError
 from runllm.results import Completion, Endpoint, Request
 from runllm.schema import is_text
@@ -195,6 +196,16 @@ _BESIDE_OPTIONS = frozenset({"format", "keep_alive", "think", "tools"})
 _THINKS = frozenset({"low", "medium", "high"})
 
 
+_TAKEN = frozenset({*_OPTIONS, *_UNHEARD, "response_format", "reasoning_effort", "format"})
+
+
+def fit(request: Request) -> Fit:
+    """What Ollama takes of the parameters."""
+    return without(
+        request, [key for key, value in request.params.items() if key not in _TAKEN and (key, value) != ("n", 1)]
+    )
+
+
 def body(request: Request, window: int | None) -> dict[str, Any]:
     """The request in Ollama's words, with the order to refuse a prompt that is too long rather than to cut it.
 
@@ -212,9 +223,9 @@ def body(request: Request, window: int | None) -> dict[str, Any]:
         beside["think"] = effort if name.startswith("gpt-oss") else effort in _THINKS
     if "format" in asked:
         beside["format"] = asked.pop("format")
-    unable = [key for key, value in asked.items() if (key, value) != ("n", 1)]
-    if unable and not request.params.get("drop_params"):
-        raise RequestRefusedError(f"`{request.endpoint.model}` cannot take {', '.join(f'`{key}`' for key in unable)}")
+    if misfits := fit(request).misfits:
+        unable = ", ".join(f"`{one.name}`" for one in misfits)
+        raise RequestRefusedError(f"`{request.endpoint.model}` cannot take {unable}")
     for key, value in request.endpoint.provider_params.items():
         (beside if key in _BESIDE_OPTIONS else options)[key] = value
     return {

@@ -275,22 +275,58 @@ def _model(model: str) -> Mapping[str, Any]:
     return {}
 
 
+_SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d\d-\d\d|\d{8}|\d{4}|latest|preview)$")
+
+
+def listed(model: str) -> str | None:
+    """The name, after its provider's, of a model that the price table lists; None where it lists none like it.
+
+    Beside the names of its entries that is a snapshot of one, and what several begin with: `grok-4` is none, and
+    `grok-4.5` is.
+
+    Raises:
+        ModelNotFoundError: no provider is known.
+    """
+    provider = provider_of(model)
+    name = model.removeprefix(f"{provider}/")
+    for one in (name, _SNAPSHOT.sub("", name)):
+        found = entry(f"{provider}/{one}") or entry(one)
+        if found is not None and family(found) == provider:
+            return one
+    return name if name in stems(provider) else None
+
+
+@cache
+def stems(provider: str) -> frozenset[str]:
+    """What the names of a provider's models begin with, as `grok-4` of `grok-4.5`."""
+    names = re.findall(rf'^    "{re.escape(provider)}/([^"/]+)"\s*:\s*{{', _prices(), re.MULTILINE)
+    return frozenset(name[: cut.start()] for name in names for cut in re.finditer(r"(?<=\d)[-.@]", name))
+
+
+@cache
+def _prices() -> str:
+    """The price table, which is looked into several times for each model."""
+    return source(_PRICES)
+
+
 @lru_cache(maxsize=256)
 def entry(model: str) -> Mapping[str, Any] | None:
     """One entry of the table: found in the text, since parsing 3 MB takes five times as long."""
-    text = source(_PRICES)
+    text = _prices()
     start = text.find(key := f"{json.dumps(model)}: {{")
     return json.JSONDecoder().raw_decode(text, start + len(key) - 1)[0] if start >= 0 else None
 
 
 def all_models() -> list[str]:
     """The names of the table that carry no provider."""
-    return re.findall(r'^    "([^"/]+)"\s*:\s*{', source(_PRICES), re.MULTILINE)
+    return re.findall(r'^    "([^"/]+)"\s*:\s*{', _prices(), re.MULTILINE)
 
 
 def family(found: Mapping[str, Any]) -> str:
     """The provider that an entry belongs to; some are split by API, such as `bedrock_converse`."""
     name = str(found.get("litellm_provider", ""))
+    if name in PROVIDERS:  # `bedrock_mantle` is another one
+        return name
     return next((known for known in ("vertex_ai", "bedrock") if name.startswith(known)), name)
 
 

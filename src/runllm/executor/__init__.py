@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runllm.errors import ContextWindowExceededError, RunllmError
+from runllm.errors import LLMParamValidationError, RunllmError
 from runllm.executor.ahead import key
 from runllm.executor.context import Tree
 from runllm.executor.core import Run
@@ -43,6 +43,8 @@ class Preview:
         tokens: the estimate, and the window that it must fit; None without a request.
         cost: US dollars of its prompt, and of an answer as long as `tokens` has it; None where the price is not known.
         waits_for: the apps whose output the request is made of.
+        notes: what of it is left out, or arrives otherwise than it was written.
+        refused: the error for parameters that the model does not take; None where it takes all.
         children: the same for the apps that it uses.
         skipped: the items of lists that fail already, and without which the run goes on.
     """
@@ -51,13 +53,17 @@ class Preview:
     tokens: Room | None = None
     cost: tuple[float, float] | None = None
     waits_for: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    refused: LLMParamValidationError | None = None
     children: Mapping[str, Preview] = field(default_factory=dict[str, "Preview"])
 
-    def refusal(self) -> ContextWindowExceededError | None:
+    def refusal(self) -> RunllmError | None:
         """The error that the run would end in before its first call; None where every request that is known fits."""
         for child in self.children.values():
             if (error := child.refusal()) is not None:
                 return error
+        if self.refused is not None:
+            return self.refused
         room = self.tokens
         if room is None or room.fits or room.window is None:
             return None
@@ -118,12 +124,17 @@ class _Previews:
         if one.program.output is not None:
             return Preview()
         conversation = Conversation(one)
-        request = conversation.render()
+        asked = conversation.render()
+        refused, before = conversation.refusal(asked.endpoint), len(one.warnings)
+        conversation.warn_of(asked.endpoint)
+        request, changed = (asked, ()) if refused else self.tree.outside.fitted(asked)
+        notes = (*one.warnings[before:], *changed)
         engine, found = one.runtime.engine(request.endpoint), conversation.room(request)
         price = engine.price(request.endpoint)
         usage = Usage(prompt_tokens=found.prompt, completion_tokens=found.answer)
         cost = price.parts(usage, request.service) if price else None
-        return Preview(request=engine.sent(request), tokens=found, cost=cost)
+        sent = request if refused else engine.sent(request)
+        return Preview(request=sent, tokens=found, cost=cost, notes=notes, refused=refused)
 
     def of_tree(self, one: Run) -> Preview:
         from runllm.executor.children import Children

@@ -144,7 +144,11 @@ class Run(Context):
         if not self.endpoints:
             return
         first, *others = self.endpoints
+        conversation = Conversation(self)
+        if (error := conversation.refusal(first)) is not None:
+            raise error
         self.runtime.ready(first)
+        conversation.warn_of(first)
         usable = [first]
         for endpoint in others:
             try:

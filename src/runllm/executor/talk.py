@@ -9,7 +9,8 @@ from typing import Any
 
 from runllm import tokens
 from runllm.diagnostics import Problem, clip
-from runllm.errors import OutputSchemaError, RequestRefusedError, RunllmError
+from runllm.engines.base import Fit
+from runllm.errors import LLMParamValidationError, OutputSchemaError, RequestRefusedError, RunllmError
 from runllm.executor import prompt
 from runllm.executor.context import Context
 from runllm.executor.delivery import deliver
@@ -30,6 +31,7 @@ class Conversation:
     def __init__(self, run: Context) -> None:
         self.run = run
         self.program = run.program
+        self.warned = set[str]()
 
     @property
     def constrained(self) -> bool:
@@ -58,6 +60,24 @@ class Conversation:
             timeout=self.run.limits.timeout,
             window=self.program.max_context_window,
         )
+
+    def fit(self, endpoint: Endpoint) -> Fit:
+        """What a model takes of the file's parameters."""
+        return self.run.runtime.engine(endpoint).fit(replace(self.asking(()), endpoint=endpoint))
+
+    def refusal(self, endpoint: Endpoint) -> LLMParamValidationError | None:
+        """The error for parameters that the model for which they were written does not take; None for none."""
+        misfits = self.fit(endpoint).misfits if endpoint.own else ()
+        problems = tuple(misfit.problem(self.program.param_spans.get(misfit.name)) for misfit in misfits)
+        if not problems:
+            return None
+        more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+        return LLMParamValidationError(f"{problems[0]}{more}", problems=problems, hint=problems[0].hint)
+
+    def warn_of(self, endpoint: Endpoint) -> None:
+        """Warn of what is left out for a model for which the file's parameters were not written."""
+        for misfit in () if endpoint.own else self.fit(endpoint).misfits:
+            self.run.warn(f"`{misfit.name}` is left out: {misfit.message}")
 
     def guard(self, request: Request) -> None:
         """Refuse a request that does not fit the window."""
@@ -117,12 +137,16 @@ class Conversation:
             recover=lambda facts: prompt.recovery_message(self.program, self.run.names, facts),
             fits=lambda request: self.room(request).fits,
             max_retries=self.run.limits.max_retries,
-            deterministic=first.params.get("temperature", 0 if self.constrained else None) == 0,
+            deterministic=self.fit(first.endpoint).params.get("temperature", 0 if self.constrained else None) == 0,
             longer=self.longer,
         )
 
     def judge(self, completion: Completion, request: Request) -> Generator[Effect, Any, Verdict]:
         """Read an answer, hold it against the output contract, then let the `check` blocks look at it."""
+        for endpoint in self.run.endpoints[1:]:
+            if completion.model == endpoint.model and endpoint.model not in self.warned:
+                self.warned.add(endpoint.model)
+                self.warn_of(endpoint)
         self.tell_answer(completion)
         reason = completion.finish_reason
         try:

@@ -158,6 +158,7 @@ class _Parser:
             output_contract=Contract(schemas["output_schema"]),
             model=header.model_settings(),
             params=header.params(),
+            param_spans=header.param_spans(),
             prompt=body.sections.get("USER", Section(text="")),
             system=body.sections.get("SYSTEM"),
             recovery=_sections(header, body).get("RECOVERY"),

@@ -72,6 +72,12 @@ class Frontmatter:
             params.setdefault("response_format", {"type": "json_object"})
         return params
 
+    def param_spans(self) -> dict[str, Span]:
+        """Where each parameter is named, by its name after translation."""
+        node = self.root.at("/llm_params")
+        written = {name: self.span_of(mark) for name, mark in node.keys.items()} if node else {}
+        return {"response_format" if name == "format" else name: span for name, span in written.items()}
+
     def dependencies(self) -> tuple[Dependency, ...]:
         """The entries of `uses`, in order."""
         return tuple(

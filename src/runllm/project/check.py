@@ -19,6 +19,7 @@ from runllm.parser import Parsed
 from runllm.parser.definition import FORMATS, TO_FORMAT_02
 from runllm.program import NO_VERSION, ModelSettings, Program, vars_schema
 from runllm.project.unread import unread_problems
+from runllm.results import Endpoint, Request
 from runllm.schema import Scope, object_of
 
 if TYPE_CHECKING:
@@ -174,7 +175,10 @@ def refusals(program: Program) -> Iterator[Problem]:
         ConfigError: something is wrong in the user's settings, which are read only where they could matter.
     """
     settings = program.model
-    if settings is None or program.output is not None or _is_at_hand(settings):
+    if settings is None or program.output is not None:
+        return
+    yield from _misfits(program, settings)
+    if _is_at_hand(settings):
         return
     from runllm.routing import Options
 
@@ -193,6 +197,19 @@ def refusals(program: Program) -> Iterator[Problem]:
             hint=error.recovery_hint,
             severity="warning",
         )
+
+
+def _misfits(program: Program, settings: ModelSettings) -> Iterator[Problem]:
+    """The parameters that the file's own model does not take; for others that are run instead, they are left out."""
+    traits = engines.traits(settings.model)
+    if not program.params or (traits.local and program.params.keys().isdisjoint(traits.unable)):
+        return
+    from runllm.engines.base import Setup
+
+    endpoint = Endpoint(model=settings.model, provider_params=settings.provider_params)
+    request = Request(endpoint=endpoint, messages=(), params=program.params)
+    for misfit in engines.make(traits, Setup()).fit(request).misfits:
+        yield misfit.problem(program.param_spans.get(misfit.name), "warning")
 
 
 def _is_at_hand(settings: ModelSettings) -> bool:

@@ -56,7 +56,6 @@ _RANGES = {  # llama.cpp ends the process over a window or a batch of one token
 }
 _OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options", "messages", "model", "prompt"}
 _SENT = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"}
-_UNABLE = {"tools", "functions", "audio", "modalities", "web_search_options"}
 _STEADY = {
     "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 8, "dry_penalty_last_n": 80,
     "repeat_penalty": 1.05, "repeat_last_n": 64,
@@ -265,8 +264,6 @@ def _load_options(endpoint: Endpoint) -> dict[str, int]:
 def _body(request: Request) -> dict[str, Any]:
     """The request in the words of llama.cpp's chat completion, but for the answer's form."""
     params = {name: value for name, value in request.params.items() if value is not None}
-    for name in params.keys() & _UNABLE:
-        raise LLMParamValidationError(f"a local model cannot take `{name}`", hint="Leave it out for this model.")
     if params.get("n", 1) != 1:
         raise LLMParamValidationError("a local model gives one answer: `n` must be 1")
     extra = request.endpoint.provider_params
