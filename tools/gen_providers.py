@@ -15,7 +15,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -260,7 +260,8 @@ def _listed_keys() -> set[str]:
     return {row["api_key_env"] for row in _listed().values()}
 
 
-def _providers() -> list[str]:
+def providers() -> list[str]:
+    """The names of all."""
     import litellm
 
     return sorted({str(one.value) for one in litellm.LlmProviders} | set(_listed()))
@@ -269,7 +270,7 @@ def _providers() -> list[str]:
 async def _measure() -> dict[str, Any]:
     probe = Probe()
     rows: dict[str, Any] = {}
-    for provider in _providers():
+    for provider in providers():
         row = await probe.row(provider)
         if row:
             rows[provider] = row
@@ -284,34 +285,39 @@ def generated() -> str:
     return f'{{\n  "$comment": {json.dumps(made)},\n{lines}\n}}\n'
 
 
-def _alone() -> str:
-    """The same from a process without the keys, the proxies and the settings of whoever runs this.
+def _alone(tool: Path) -> str:
+    """What a tool prints in a process without the keys, the proxies and the settings of whoever runs this.
 
     It works in a folder of its own: the value of some variables is where LiteLLM makes one.
     """
     kept = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "LANG")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
-    command = [sys.executable, str(Path(__file__).resolve()), "--print"]
+    command = [sys.executable, str(tool.resolve()), "--print"]
     with TemporaryDirectory() as folder:
         return subprocess.run(
             command, env=environment, cwd=folder, stdout=subprocess.PIPE, check=True, text=True
         ).stdout
 
 
-def main() -> int:
-    """Write, print or check."""
+def written(target: Path, tool: Path, generate: Callable[[], str]) -> int:
+    """Write what a tool generates, print it, or check it: the exit status."""
     if "--print" in sys.argv:
-        sys.stdout.write(generated())
+        sys.stdout.write(generate())
         sys.stdout.flush()
         os._exit(0)  # what was begun and never sent need not be taken down
-    text = _alone()
+    text = _alone(tool)
     if "--check" in sys.argv:
-        if TARGET.read_text(encoding="utf-8") == text:
+        if target.read_text(encoding="utf-8") == text:
             return 0
-        print(f"{TARGET.name} is out of date: run `python tools/gen_providers.py`")
+        print(f"{target.name} is out of date: run `python tools/{tool.name}`")
         return 1
-    TARGET.write_text(text, encoding="utf-8")
+    target.write_text(text, encoding="utf-8")
     return 0
+
+
+def main() -> int:
+    """Write, print or check."""
+    return written(TARGET, Path(__file__), generated)
 
 
 if __name__ == "__main__":

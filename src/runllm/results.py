@@ -35,6 +35,7 @@ class Endpoint:
 
     Attributes:
         model: `provider/model` in LiteLLM's spelling, or `local/...`.
+        engine: what calls it, where several can; None for the usual one.
         api_base: address of the server, where it is not the provider's own.
         api_version: version string for providers that want one.
         api_key_env: name of the environment variable that holds the key.
@@ -47,6 +48,7 @@ class Endpoint:
     """
 
     model: str
+    engine: str | None = None
     api_base: str | None = None
     api_version: str | None = None
     api_key_env: str | None = None

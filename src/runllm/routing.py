@@ -25,6 +25,7 @@ class Options:
 
     Attributes:
         model: used instead of `llm.model`; the file's fallbacks are then not used.
+        engine: how a hosted model is called: `direct`, where that is proven, or `litellm` in every case.
         max_retries: how many attempts may follow a wrong answer.
         timeout: seconds for one call.
         trust_python: run the file's Python blocks in real Python, without a sandbox.
@@ -47,6 +48,7 @@ class Options:
     """
 
     model: str | None = None
+    engine: str | None = None
     max_retries: int | None = None
     timeout: float | None = None
     trust_python: bool = False
@@ -67,9 +69,9 @@ class Options:
     listener: Callable[[Event], None] | None = None
 
 
-OF_SETTINGS = ("model", "concurrency", "stats", "log_content", "max_cost", "max_time", "allow_unpriced")
+OF_SETTINGS = ("model", "engine", "concurrency", "stats", "log_content", "max_cost", "max_time", "allow_unpriced")
 _CHECKED = {
-    "model", "max_retries", "timeout", "concurrency", "block_timeout", "block_memory",
+    "model", "engine", "max_retries", "timeout", "concurrency", "block_timeout", "block_memory",
     "max_calls", "max_cost", "max_time",
 }  # fmt: skip
 
@@ -197,7 +199,8 @@ def _endpoint(
     """
     configuration = options.configuration
     model = _meant(name, configuration)
-    endpoint = Endpoint(model=model, folder=folder, within=within if model == name else None)
+    within = within if model == name else None
+    endpoint = Endpoint(model=model, engine=options.engine, folder=folder, within=within)
     if settings is not None and _provider(model) == _provider(settings.model):
         endpoint = replace(
             endpoint,

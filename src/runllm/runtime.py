@@ -110,7 +110,7 @@ class Runtime:
         """The engine that runs this endpoint's model, made on first use."""
         if self._only is not None:
             return self._only
-        found = engines.traits(endpoint.model)
+        found = engines.traits(endpoint.model, endpoint.engine)
         with self._lock:
             if found.name not in self._made:
                 self._made[found.name] = engines.make(found, self._setup)

@@ -96,14 +96,22 @@ class Served(Bench):
         self.server.__exit__()
 
 
-class LiteLLM(Served):
-    name = "litellm"
+class Direct(Served):
+    name = "direct"
     model = "openai/gpt-4o-mini"
 
     def __init__(self) -> None:
         self.server = Provider().__enter__()
         self.base = self.server.base
-        self.engine = make(traits(self.model), Setup())
+        self.engine = make(traits(self.model, self.name), Setup())
+
+    def request(self, model: str, base: str | None = None, **given: Any) -> Request:
+        found = super().request(model, base, **given)
+        return replace(found, endpoint=replace(found.endpoint, engine=self.name))
+
+
+class LiteLLM(Direct):
+    name = "litellm"
 
 
 class Ollama(Served):
@@ -166,7 +174,7 @@ class Scripted(Bench):
         return self.request("openai/m")
 
 
-BENCHES: tuple[type[Bench], ...] = (LiteLLM, Ollama, Local, Scripted)
+BENCHES: tuple[type[Bench], ...] = (Direct, LiteLLM, Ollama, Local, Scripted)
 
 
 @pytest.fixture(scope="module", params=BENCHES, ids=lambda bench: bench.name)
@@ -284,7 +292,7 @@ def test_calls_of_many_threads_are_all_answered(bench: Bench) -> None:
 def test_it_says_what_it_is_and_is_usable_after_it_was_closed(bench: Bench) -> None:
     asked = meets(bench, "good")
     said = bench.engine.traits(asked.endpoint)
-    assert said == traits(asked.endpoint.model)
+    assert said == traits(asked.endpoint.model, asked.endpoint.engine)
     assert list(bench.engine.refusals(asked.endpoint)) == []
     assert bench.engine.sent(asked).messages == asked.messages
     bench.engine.close()

@@ -79,6 +79,11 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 @input_options
 @model_option
 @click.option(
+    "--engine",
+    type=click.Choice(["direct", "litellm"]),
+    help="How a hosted model is called.  [default: direct, where that is proven]",
+)
+@click.option(
     "--max-retries",
     type=click.IntRange(0, 20),
     metavar="N",

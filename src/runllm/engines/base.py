@@ -190,7 +190,7 @@ class Engine(Protocol):
 
     def traits(self, endpoint: Endpoint) -> catalogue.Traits:
         """What runs this endpoint's model is."""
-        return catalogue.traits(endpoint.model)
+        return catalogue.traits(endpoint.model, endpoint.engine)
 
     def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
         """Why the endpoint would be refused, whatever keys are set and servers are up; as little is asked as can be.

@@ -1,20 +1,16 @@
 """How much of a server's answer is read: what it sends is counted once it is unpacked, and has an end.
 
-A client reads a body whole, before anyone can look at it. So its response hook puts a gauge in the body's way,
-and unpacks it there: a few kilobytes of gzip are gigabytes of text, all at once. What says why a call failed is
-cut short and judged by its status; an answer that is too long is an error.
+A client reads a body whole, before anyone can look at it. So a gauge stands in the body's way, and it is unpacked
+there: a few kilobytes of gzip are gigabytes of text, all at once. What says why a call failed is cut short and judged
+by its status; an answer that is too long is an error.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
 from math import isfinite
 from typing import Any, cast
-
-import httpx  # 90 ms: imported by those who call a server, when they call it
 
 LONGEST_ANSWER = 4 << 20
 """Bytes of an answer: several times what any model writes at once, in the longest way to write it as JSON."""
@@ -25,7 +21,7 @@ LONGEST_REFUSAL = 8 << 10
 MOST_VALUES = 50_000
 """Values in an answer: what is two bytes on the line is hundreds in memory, and is checked for a long time."""
 
-_REDIRECTIONS = 300
+REDIRECTIONS = 300
 _MOST_MARKS = 10 * MOST_VALUES  # the same before it is parsed, when those within strings are counted as well
 _MARKS = (b",", b"[", b"{")
 _ANY_ZLIB = 47  # gzip or zlib, as its first bytes say
@@ -51,13 +47,24 @@ class UnknownEncodingError(UnreadableError):
     """The body is packed in a way that nobody asked for."""
 
 
-class _Gauge:
+class UnpackingError(UnreadableError):
+    """The body is not what it is packed as."""
+
+
+class Gauge:
     """What has come of one body so far, unpacked."""
 
-    def __init__(self, response: httpx.Response, *, by_line: bool) -> None:
-        self.whole = not by_line and response.status_code < _REDIRECTIONS
-        encoding = response.headers.pop("content-encoding", "identity").strip().lower()
-        self._refusal = response.status_code >= _REDIRECTIONS
+    def __init__(self, status: int, encoding: str, *, by_line: bool = False) -> None:
+        """Begin.
+
+        Args:
+            status: of HTTP.
+            encoding: how the body is packed; `identity` for not at all.
+            by_line: whether the bounds hold for each line, of an answer that goes on for as long as it takes.
+        """
+        self.whole = not by_line and status < REDIRECTIONS
+        encoding = encoding.strip().lower()
+        self._refusal = status >= REDIRECTIONS
         self._by_line = by_line and not self._refusal
         self._most = LONGEST_REFUSAL if self._refusal else LONGEST_ANSWER
         self._left = self._most
@@ -78,7 +85,7 @@ class _Gauge:
 
         Raises:
             AnswerTooLargeError: there is more than is read.
-            httpx.DecodingError: it cannot be unpacked.
+            UnpackingError: it cannot be unpacked.
         """
         plain = piece if self._unpacker is None else self._unpacked(self._unpacker, piece)
         kept = plain[: max(0, self._left)]
@@ -99,37 +106,12 @@ class _Gauge:
             return unpacker.decompress(piece, self._left + 1)
         except zlib.error as error:
             if not self._refusal:
-                raise httpx.DecodingError(str(error)) from None
+                raise UnpackingError(str(error)) from None
             self._left = 0
             return b""
 
 
-class _Body(httpx.AsyncByteStream):
-    """A body that is read up to where the gauge is full."""
-
-    def __init__(self, inner: Any, gauge: _Gauge) -> None:
-        self._inner = inner
-        self._gauge = gauge
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        held: list[bytes] = []
-        async with aclosing(aiter(self._inner)) as pieces:
-            async for piece in pieces:
-                plain = self._gauge.take(piece)
-                if self._gauge.whole:
-                    held.append(plain)
-                else:
-                    yield plain
-                if self._gauge.full:
-                    return
-        if held:
-            yield _checked(b"".join(held))
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-def _checked(body: bytes) -> bytes:
+def checked(body: bytes) -> bytes:
     """The body, if it is short, or at least JSON; what LiteLLM would not read of a completion in a form that it reads.
 
     LiteLLM writes what it cannot read into its error, and looks for secrets in that, at seconds a megabyte.
@@ -191,24 +173,3 @@ def _text_of(parts: list[Any]) -> str:
 
 def _too_many() -> AnswerTooLargeError:
     return AnswerTooLargeError(f"it has more than {MOST_VALUES:,} values")
-
-
-async def _measure(response: httpx.Response) -> None:
-    response.stream = _Body(response.stream, _Gauge(response, by_line=False))
-
-
-async def _measure_lines(response: httpx.Response) -> None:
-    response.stream = _Body(response.stream, _Gauge(response, by_line=True))
-
-
-async def _ask(request: httpx.Request) -> None:
-    request.headers["Accept-Encoding"] = "gzip, deflate"
-
-
-Hook = Callable[[Any], Awaitable[None]]
-
-ASYNC_HOOKS: dict[str, list[Hook]] = {"request": [_ask], "response": [_measure]}
-"""`event_hooks` of a client whose answers come at once."""
-
-LINE_HOOKS: dict[str, list[Hook]] = {"request": [_ask], "response": [_measure_lines]}
-"""The same for answers that come as lines for as long as it takes: each line has the bound, not the whole."""

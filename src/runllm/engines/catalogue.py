@@ -41,14 +41,16 @@ ENGINES = (
         unable=("tools", "functions", "audio", "modalities", "web_search_options"),
     ),
     Traits(name="ollama", made_by="runllm.engines.ollama:OllamaEngine", prefixes=("ollama/", "ollama_chat/")),
+    Traits(name="direct", made_by="runllm.engines.direct:DirectEngine"),
     Traits(name="litellm", made_by="runllm.engines.litellm:LiteLLMEngine"),
 )
 """Every engine. To add one, write its file and a line here: the first whose prefix a name begins with runs it."""
 
 
-def traits(model: str) -> Traits:
-    """The engine that a model's name stands for."""
-    return next(found for found in ENGINES if not found.prefixes or model.startswith(found.prefixes))
+def traits(model: str, chosen: str | None = None) -> Traits:
+    """The engine that a model's name stands for, or that was chosen among those for every name."""
+    found = next(one for one in ENGINES if not one.prefixes or model.startswith(one.prefixes))
+    return found if found.prefixes else next((one for one in ENGINES if one.name == chosen), found)
 
 
 def file_named(model: str) -> str | None:

@@ -171,17 +171,30 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
             details={"status": None, "provider": access.provider, "model": request.endpoint.model},
         )
     usage = _usage(getattr(reply, "usage", None))
+    thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    text, thought = answered(_text(message), thought)
     return completed(
-        _text(message),
+        text,
         _reason(str(getattr(choice, "finish_reason", None) or ""), usage, request),
         usage,
         refusal=_refusal(message),
-        thought=bool(getattr(message, "reasoning_content", None)),
+        thought=thought,
         request=request,
         provider=access.provider,
         cost=_cost(reply, usage, request, access),
         latency=elapsed,
     )
+
+
+_THOUGHT = re.compile(r"\A<(think|thinking|budget:thinking)>.*?</(?:think|thinking|budget:thinking)>", re.DOTALL)
+
+
+def answered(text: Any, thought: Any) -> tuple[Any, bool]:
+    """An answer without what was thought before it, and whether anything was: there, or in a field of its own."""
+    if not isinstance(text, str):
+        return text, bool(thought)
+    rest = _THOUGHT.sub("", text)
+    return rest, bool(thought) or rest != text
 
 
 def _text(message: Any) -> Any:
@@ -203,12 +216,25 @@ def _refusal(message: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
+# What others than OpenAI call the ends of an answer; whatever has no row here is its own end, as LiteLLM has it.
+_ENDS: Mapping[str, str] = {
+    **{name: name for name in ("length", "tool_calls", "function_call", "content_filter")},
+    **dict.fromkeys(("max_tokens", "MAX_TOKENS", "CONTINUATION", "compaction", "pause_turn"), "length"),
+    "model_context_window_exceeded": "length",
+    **dict.fromkeys(("tool_use", "TOOL_CALL"), "tool_calls"),
+    **dict.fromkeys(
+        ("refusal", "ERROR_TOXIC", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT",
+         "SPII", "ESCALATION", "sensitive", "guardrail_intervened", "content_filtered"),
+        "content_filter",
+    ),
+}  # fmt: skip
 # Where LiteLLM makes a tool of the schema, it tells of an answer that was cut off that it was whole.
 _FORCED_TOOL = re.compile(r"(?i)claude|^anthropic/|^databricks/")
 
 
 def _reason(told: str, usage: Usage, request: Request) -> str:
     """Why an answer ended; `length` where it has as many tokens as it might, and nobody knows better."""
+    told = _ENDS.get(told, "stop")
     most = tokens.longest_answer({**request.endpoint.provider_params, **request.params})
     forced = request.schema is not None and _FORCED_TOOL.search(request.endpoint.model) is not None
     return "length" if forced and told == "stop" and most and usage.completion_tokens >= most else told
@@ -289,7 +315,9 @@ def _usage(usage: Any) -> Usage:
     return Usage(
         prompt_tokens=_count(usage, "prompt_tokens"),
         completion_tokens=_count(usage, "completion_tokens"),
-        cached_tokens=_count(prompt, "cached_tokens"),
+        cached_tokens=_count(prompt, "cached_tokens")
+        or _count(usage, "prompt_cache_hit_tokens")
+        or _count(usage, "cache_read_input_tokens"),
         reasoning_tokens=_count(completion, "reasoning_tokens"),
         written_tokens=_count(usage, "cache_creation_input_tokens") or _count(prompt, "cache_write_tokens"),
     )

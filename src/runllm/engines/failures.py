@@ -39,6 +39,7 @@ _TAILS = (
     re.compile(r"[\"'], url='[^']*'$"),
     re.compile(r" ssl:<ssl\.SSLContext object at 0x[0-9a-f]+>"),
 )
+_REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 _LEFT = re.compile(r"disconnected|closed connection")  # the others of their kind are about what is no HTTP
 
 
@@ -107,6 +108,32 @@ def failed(reply: Any, secrets: Iterable[str] = ()) -> Failure:
         words=said([reply.text], secrets),
         retry_after=_seconds(stated) if stated else None,
     )
+
+
+def refused(status: int, headers: Mapping[str, str], body: str, secrets: Iterable[str] = ()) -> Failure:
+    """The facts of an HTTP answer that is none: an error, or a redirection, which is not followed.
+
+    Args:
+        status: of HTTP.
+        headers: their names in lower case.
+        body: its beginning.
+        secrets: as for `observe`.
+    """
+    if status in _REDIRECTIONS and (target := headers.get("location")):
+        return Failure(kinds=frozenset({"RedirectRefusedError"}), words=f"to {_place(target)}")
+    stated = headers.get("retry-after")
+    return Failure(
+        status=status,
+        words=said([body], secrets),
+        retry_after=_seconds(stated) if stated else None,
+        generated=_generated(_error_in(body)),
+    )
+
+
+def _place(target: str) -> str:
+    """An address as it is told, without path and query: there may be secrets in them."""
+    found = re.match(r"(?:https?:)?//(?:[^/?#@]*@)?([^/?#]*)", target)
+    return f"{target.partition('//')[0]}//{found[1]}" if found else "another path"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -194,13 +221,18 @@ def _bare(text: str) -> str:
 def _told(cause: BaseException) -> dict[str, Any]:
     """The `error` of the body that came, where an exception still holds it: read by its client, or in its words."""
     read: Any = getattr(cause, "body", None)
-    text = str(cause)[:_LONGEST_SAID]
-    if not isinstance(read, dict) and (start := text.find("{")) >= 0:
-        try:
-            body: Any = json.JSONDecoder().raw_decode(text, start)[0]
-        except (ValueError, RecursionError):
-            return {}
-        read = cast("dict[str, Any]", body).get("error") if isinstance(body, dict) else None
+    return cast("dict[str, Any]", read) if isinstance(read, dict) else _error_in(str(cause))
+
+
+def _error_in(text: str) -> dict[str, Any]:
+    """The `error` of the first JSON object of a text; empty where there is none."""
+    text = text[:_LONGEST_SAID]
+    start = text.find("{")
+    try:
+        body: Any = json.JSONDecoder().raw_decode(text, start)[0] if start >= 0 else None
+    except (ValueError, RecursionError):
+        return {}
+    read = cast("dict[str, Any]", body).get("error") if isinstance(body, dict) else None
     return cast("dict[str, Any]", read) if isinstance(read, dict) else {}
 
 

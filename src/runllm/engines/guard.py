@@ -31,7 +31,7 @@ from litellm.caching.llm_caching_handler import LLMClientCache
 
 from runllm.engines.access import BEHIND, PLACEHOLDER_KEY, Access
 from runllm.engines.addresses import DEFAULT_PORTS, Address, covers, is_here, is_host, is_place, plain, read, steps_back
-from runllm.engines.bodies import ASYNC_HOOKS
+from runllm.engines.hooks import ASYNC_HOOKS
 
 
 class RedirectRefusedError(Exception):

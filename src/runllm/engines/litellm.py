@@ -28,6 +28,7 @@ from runllm.installation import adding
 from runllm.results import Completion, Endpoint, Request
 
 if TYPE_CHECKING:
+    from runllm.engines.asking import Found
     from runllm.engines.chat import Forms
     from runllm.engines.failures import Failure
 
@@ -43,7 +44,6 @@ _COMPLAINTS: dict[type[Warning], str] = {  # each is a line on stderr that tells
     RuntimeWarning: r"coroutine '\w+\.\w*completion\w*' was never awaited",
 }
 _importing = threading.Lock()
-_FIRST_LOOK, _LONGEST_LOOK = 0.25, 5.0  # seconds between two looks whether a server has loaded its model
 _BOOKKEEPING = 0.5  # seconds that LiteLLM gets to finish it
 
 
@@ -117,52 +117,29 @@ class LiteLLMEngine(ServerEngine):
     async def _close(self) -> None:
         await _close_clients()
 
-    async def _ask(self, library: Any, request: Request, access: Access) -> tuple[Any, Failure | None, tuple[str, ...]]:
-        """The reply or the failure, and what it took: sent again without the schema where that may be refused."""
-        from runllm.engines import chat
-        from runllm.engines.meanings import may_reject_form
-
-        self._forms = self._forms or chat.Forms(Memory(self._setup.memory))
-        form = self._forms.of(request, access)
-        reply, failure, waited = await self._send(library, request, access, form)
-        if not form or failure is None or not may_reject_form(failure):
-            return reply, failure, waited
-        plain, again = await _insist(library, request, access, {})
-        if again is not None:
-            return None, failure if again.status == failure.status and not again.generated else again, ()
-        self._forms.refused(request)
-        return plain, None, (*waited, f"sent again without the schema, which was refused: {failure.words}")
-
-    async def _send(
-        self, library: Any, request: Request, access: Access, form: Mapping[str, Any]
-    ) -> tuple[Any, Failure | None, tuple[str, ...]]:
-        """The reply or the failure; a server that has yet to load the model is waited for until the timeout."""
+    async def _ask(self, library: Any, request: Request, access: Access) -> Found:
+        """The reply or the failure, and what it took."""
         import asyncio
 
-        from runllm.engines.meanings import STILL_LOADING, is_loading
+        from runllm.engines.asking import asking
 
-        started, pause = time.perf_counter(), _FIRST_LOOK
-        while True:
-            reply, failure = await _insist(library, request, access, form)
-            waited = time.perf_counter() - started
-            loading = failure is not None and is_loading(failure)
-            if not loading or failure is None or waited + pause > request.timeout:
-                break
-            self._tell(request.endpoint.model, "waiting for the server to load it")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_LOOK)
-        if pause == _FIRST_LOOK:
-            return reply, failure, ()
-        self._tell(request.endpoint.model, "success")
-        if failure is not None and loading:
-            return None, replace(failure, kinds=failure.kinds | {STILL_LOADING}), ()
-        return reply, failure, (f"waited {waited:.1f} s for the server to load the model",)
+        steps = asking(request, access, self._known_forms(), self._setup)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Mapping):
+                    step = steps.send(await _insist(library, request, access, step))
+                else:
+                    await asyncio.sleep(step)
+                    step = next(steps)
+        except StopIteration as end:
+            return end.value
 
-    def _tell(self, model: str, stage: str) -> None:
-        if self._setup.progress is not None:
-            from runllm.models.pulling import Progress  # who is told loads it anyway
+    def _known_forms(self) -> Forms:
+        from runllm.engines.chat import Forms
 
-            self._setup.progress(Progress(name=model, stage=stage))
+        self._forms = self._forms or Forms(Memory(self._setup.memory))
+        return self._forms
 
 
 def _reach(endpoint: Endpoint) -> Access:

@@ -79,7 +79,7 @@ _LOADING = re.compile(
 _UNREACHED = (
     "ConnectError ReadError WriteError CloseError RemoteProtocolError LocalProtocolError ProxyError InvalidURL"
     " UnsupportedProtocol ClientConnectorError ClientOSError ServerDisconnectedError ClientPayloadError ConnectionError"
-    " ConnectionRefusedError ConnectionResetError gaierror SSLError EndpointConnectionError"
+    " ConnectionRefusedError ConnectionResetError gaierror SSLError EndpointConnectionError UnreachableError"
 )
 _MISREAD = (
     "JSONDecodeError KeyError IndexError TypeError AttributeError ValueError ValidationError APIResponseValidationError"
@@ -91,9 +91,9 @@ _RULES = (
           kinds="ContextWindowExceededError", words=_TOO_LONG),
     _Rule(EngineUnavailableError, "`{model}` needs a Python package that is not installed",
           kinds="ModuleNotFoundError ImportError", answered=False),
-    _Rule(ProviderError, _NO_COMPLETION, kinds="NotJsonError UnknownEncodingError DecodingError", answered=False),
+    _Rule(ProviderError, _NO_COMPLETION, kinds="NotJsonError UnknownEncodingError UnpackingError", answered=False),
     _Rule(ProviderError, "`{model}` answered with something that is not HTTP", answered=False,
-          kinds="BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError"),
+          kinds="BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError HTTPException"),
     _Rule(RequestRefusedError, "`{model}` refused the call: there is no credit left", (402,), words=_NO_CREDIT,
           hint="Add credit at the provider, or name another model with `--model` or `llm.fallbacks`."),
     _Rule(RequestRefusedError, "`{model}` paused before its answer was whole", kinds="PausedError", answered=False,

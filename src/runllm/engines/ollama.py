@@ -52,7 +52,6 @@ _SILENCE = 900.0  # seconds between two lines of a download: checking a large mo
 _LONGEST_WORDS = 300
 _REDIRECTIONS = 300
 _CLOUD = re.compile(r"[:-]cloud$")
-_THOUGHT = re.compile(r"\A<(think|thinking|budget:thinking)>.*?</(?:think|thinking|budget:thinking)>", re.DOTALL)
 
 
 class OllamaEngine(ServerEngine):
@@ -153,6 +152,7 @@ class OllamaEngine(ServerEngine):
 
     def _read(self, server: Server, request: Request, reply: Fields, elapsed: float) -> Completion:
         from runllm.engines.chat import (  # as all that follows a call, not for one that is only checked
+            answered,
             completed,
             counted,
         )
@@ -164,21 +164,21 @@ class OllamaEngine(ServerEngine):
             other = "choices" in reply or "endpoint" in str(reply.get("error", ""))  # as llama.cpp and LM Studio answer
             failure = Failure(kinds=frozenset({NO_ENDPOINT if other else "KeyError"}))
             raise error_for(failure, endpoint=request.endpoint, access=server.access)
-        text: Any = cast("Fields", message).get("content")
+        said = cast("Fields", message)
+        text, thought = answered(said.get("content"), said.get("thinking"))
         usage = Usage(
             prompt_tokens=counted(reply.get("prompt_eval_count")), completion_tokens=counted(reply.get("eval_count"))
         )
         price = self.price(request.endpoint)
         return completed(
-            _THOUGHT.sub("", text) if isinstance(text, str) else None,
+            text,
             str(reply.get("done_reason") or "stop"),
             usage,
             request=request,
             provider=server.access.provider,
             cost=price.cost(usage) if price else None,
             latency=elapsed,
-            thought=bool(cast("Fields", message).get("thinking"))
-            or (isinstance(text, str) and bool(_THOUGHT.match(text))),
+            thought=thought,
         )
 
     # --- before the first call -----------------------------------------------------------------

@@ -268,7 +268,7 @@ def client_of(access: Access, timeout: Any, *, by_line: bool = False) -> httpx.A
     """
     import httpx  # 90 ms: only when a server is asked
 
-    from runllm.engines.bodies import ASYNC_HOOKS, LINE_HOOKS
+    from runllm.engines.hooks import ASYNC_HOOKS, LINE_HOOKS
 
     base = root(access)
     try:

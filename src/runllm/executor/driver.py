@@ -7,11 +7,8 @@ stopped in the middle of a call, and a thread cannot.
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Hashable
-from contextlib import suppress
-from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +19,7 @@ from runllm.executor.effects import Call, Effect, Pause, Start, Steps, Stop, Wai
 from runllm.results import DEFAULT_CONCURRENCY, ChildResult, Completion, Request, RunResult, Usage
 from runllm.runtime import Runtime
 from runllm.spending import Budget
+from runllm.threads import in_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -312,26 +310,9 @@ class _Children:
 
 
 async def _in_thread(work: Work) -> Any:
-    """Do what takes a while in a thread of its own, which nobody waits for who is stopped meanwhile."""
+    """Do what takes a while without stopping the others; what is to be done to its end is waited for in every case."""
     import asyncio
 
     if work.to_the_end:
         return await asyncio.to_thread(work.do)  # whose thread is joined when the loop ends
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(found: Any, error: BaseException | None) -> None:
-        if not future.done():
-            future.set_exception(error) if error else future.set_result(found)
-
-    def act() -> None:
-        found, failed = None, None
-        try:
-            found = work.do()
-        except BaseException as error:
-            failed = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, found, failed)
-
-    threading.Thread(target=copy_context().run, args=(act,), name="runllm-work", daemon=True).start()
-    return await future
+    return await in_thread(work.do)

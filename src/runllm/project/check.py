@@ -226,7 +226,7 @@ def _refused(program: Program, settings: ModelSettings, options: Options) -> dic
     found: dict[str, RunllmError] = {}
     for place, endpoint in zip(settings.models, endpoints(program, options), strict=True):
         try:
-            for error in engines.make(engines.traits(endpoint.model), Setup()).refusals(endpoint):
+            for error in engines.make(engines.traits(endpoint.model, endpoint.engine), Setup()).refusals(endpoint):
                 found.setdefault(error.details["place"], error)
         except ModelNotFoundError as error:
             if "pull" not in error.details:  # else it is only not here yet

@@ -168,6 +168,7 @@ class Settings:
     model: str | None = _default("model")
     max_retries: int = _default("max_retries")
     timeout: float | None = _default("timeout")
+    engine: str = _default("engine")
     concurrency: int = _default("concurrency")
     max_calls: int | None = _default("max_calls")
     max_cost: float | None = _default("max_cost")

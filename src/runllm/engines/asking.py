@@ -1,0 +1,70 @@
+"""What one answer takes: the requests for it, and the waits between them. A generator without I/O, however it is sent.
+
+A schema may be refused where the request would not be: it is sent again without. A server that has yet to load the
+model is waited for until the timeout.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from runllm.engines.access import Access
+from runllm.engines.base import Setup
+from runllm.engines.chat import Forms
+from runllm.engines.failures import Failure
+from runllm.engines.meanings import STILL_LOADING, is_loading, may_reject_form
+from runllm.results import Request
+
+_FIRST_LOOK, _LONGEST_LOOK = 0.25, 5.0  # seconds between two looks whether a server has loaded its model
+
+Sent: TypeAlias = "tuple[Any, Failure | None]"
+"""A reply, or why there is none."""
+
+Found: TypeAlias = "tuple[Any, Failure | None, tuple[str, ...]]"
+"""The same, with what there is to note of how it came."""
+
+Steps: TypeAlias = "Generator[Mapping[str, Any] | float, Sent | None, Found]"
+"""Yields the form of the answer, for a request that is to be sent and answered by what came; or seconds to wait."""
+
+
+def asking(request: Request, access: Access, forms: Forms, setup: Setup) -> Steps:
+    """Ask until there is an answer, or none can be had."""
+    form = forms.of(request, access)
+    reply, failure, waited = yield from _once_loaded(request, form, setup)
+    if not form or failure is None or not may_reject_form(failure):
+        return reply, failure, waited
+    plain, again = (yield {}) or (None, None)
+    if again is not None:
+        return None, failure if again.status == failure.status and not again.generated else again, ()
+    forms.refused(request)
+    return plain, None, (*waited, f"sent again without the schema, which was refused: {failure.words}")
+
+
+def _once_loaded(request: Request, form: Mapping[str, Any], setup: Setup) -> Steps:
+    """The answer of a server that has loaded the model, or says that it never will."""
+    started, pause = time.perf_counter(), _FIRST_LOOK
+    while True:
+        reply, failure = (yield form) or (None, None)
+        waited = time.perf_counter() - started
+        loading = failure is not None and is_loading(failure)
+        if not loading or failure is None or waited + pause > request.timeout:
+            break
+        _tell(setup, request.endpoint.model, "waiting for the server to load it")
+        yield pause
+        pause = min(2 * pause, _LONGEST_LOOK)
+    if pause == _FIRST_LOOK:
+        return reply, failure, ()
+    _tell(setup, request.endpoint.model, "success")
+    if failure is not None and loading:
+        return None, replace(failure, kinds=failure.kinds | {STILL_LOADING}), ()
+    return reply, failure, (f"waited {waited:.1f} s for the server to load the model",)
+
+
+def _tell(setup: Setup, model: str, stage: str) -> None:
+    if setup.progress is not None:
+        from runllm.models.pulling import Progress  # who is told loads it anyway
+
+        setup.progress(Progress(name=model, stage=stage))

@@ -1,0 +1,302 @@
+"""Call a provider of OpenAI's form over HTTP, without LiteLLM, whose import takes two seconds and 150 MB.
+
+Which providers are, and what becomes of each parameter, stands in `direct.json`. It was measured: LiteLLM was called,
+and watched (`tools/gen_direct.py`). A request that is not proven to be the one that LiteLLM sends goes through LiteLLM.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from runllm.engines.access import PLACEHOLDER_KEY, Access, reach, stopped
+from runllm.engines.addresses import covers, is_here, is_place
+from runllm.engines.addresses import read as read_address
+from runllm.engines.litellm import LiteLLMEngine
+from runllm.engines.providers import provider_of
+from runllm.errors import InterruptedRunError
+from runllm.results import Completion, Endpoint, Request
+from runllm.threads import in_thread
+from runllm.values import frozen
+
+if TYPE_CHECKING:
+    from runllm.engines.asking import Sent
+    from runllm.engines.base import Setup
+    from runllm.engines.http import Answer, Client, Line
+
+_CHAT = "/chat/completions"
+_OF_THE_CALL = frozenset(
+    {"model", "messages", "api_base", "api_key", "api_version", "timeout", "max_retries", "num_retries", "stream"}
+)
+_EXTRA = "a_parameter_of_the_server"
+_OF_THE_SDK = "OPENAI_CUSTOM_HEADERS"  # its headers go through the SDK
+_ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
+_NEWER = re.compile(r"(?:o\d|gpt-[5-9](?!-chat)|codex).*")  # as LiteLLM tells OpenAI's models apart
+_SHORTEST = 0.001
+_REDIRECTIONS, _FAILED = 300, 500
+
+
+@frozen
+class Row:
+    """What is proven of a provider's requests.
+
+    Attributes:
+        url: its own address, to which `/chat/completions` is added; None where it has none.
+        adds: what stands in the body of each request.
+        others: models that are asked in another form.
+        renamed: parameters that are sent under another name.
+        left_out: parameters that are not sent.
+        unproven: parameters that LiteLLM changes in some other way, or not for all of the models.
+    """
+
+    url: str | None = None
+    adds: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    others: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
+    left_out: tuple[str, ...] = ()
+    unproven: tuple[str, ...] = ()
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    return json.loads(Path(__file__).with_name("direct.json").read_text(encoding="utf-8"))
+
+
+@cache
+def row(provider: str) -> Row | None:
+    """What is proven of a provider; None for nothing."""
+    found: Any = _table().get(provider)
+    if not isinstance(found, dict):
+        return None
+    facts = cast("dict[str, Any]", found)
+    lists = {name: tuple(facts.get(name, ())) for name in ("others", "left_out", "unproven")}
+    return Row(url=facts.get("url"), adds=facts.get("adds", {}), renamed=facts.get("renamed", {}), **lists)
+
+
+class DirectEngine(LiteLLMEngine):
+    """Runs the models of providers that speak as OpenAI does. An `Engine`: see `runllm.engines.base`."""
+
+    def __init__(self, setup: Setup | None = None) -> None:
+        super().__init__(setup)
+        self._client: Client | None = None
+        self._under_way: set[Line] = set()
+
+    def ready(self, endpoint: Endpoint) -> None:
+        """Raise unless the endpoint has a provider, an address and a key; and LiteLLM is here, if it is for that."""
+        if row(provider_of(endpoint.model)) is None:
+            super().ready(endpoint)
+        reach(endpoint, os.environ)
+
+    def complete(self, request: Request) -> Completion:
+        """Call the model once and wait."""
+        asked = _Asked.of(self.sent(request))
+        if asked is None:
+            return super().complete(request)
+        with self._line() as line:
+            return self._call(asked, line)
+
+    async def acomplete(self, request: Request) -> Completion:
+        """As `complete`, in a thread; cancellation ends the call."""
+        asked = _Asked.of(self.sent(request))
+        if asked is None:
+            return await super().acomplete(request)
+        with self._line() as line:
+            try:
+                return await in_thread(lambda: self._call(asked, line))
+            finally:
+                line.end()
+
+    def close(self) -> None:
+        """End the calls under way, and close the connections. Safe to call twice."""
+        for line in list(self._under_way):
+            line.end()
+        if self._client is not None:
+            self._client.close()
+        super().close()
+
+    @contextmanager
+    def _line(self) -> Generator[Line]:
+        from runllm.engines.http import Line, StoppedError  # http.client: not for a file that is only checked
+
+        line = Line()
+        self._under_way.add(line)
+        try:
+            yield line
+        except StoppedError:
+            raise InterruptedRunError("the call was cancelled before it was answered") from None
+        finally:
+            self._under_way.discard(line)
+
+    def _connections(self) -> Client:
+        from runllm.engines.http import Client
+
+        with self._lock:
+            self._client = self._client or Client()
+        return self._client
+
+    # --- one call ------------------------------------------------------------------------------
+
+    def _call(self, asked: _Asked, line: Line) -> Completion:
+        """One answer, or the error that says why there is none."""
+        from runllm.engines.asking import asking
+        from runllm.engines.meanings import error_for, late
+
+        request, access, deadline = asked.request, asked.access, time.monotonic() + asked.request.timeout
+        steps = asking(request, access, self._known_forms(), self._setup)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Mapping):
+                    step = steps.send(self._post(asked, step, line, deadline))
+                else:
+                    line.wait(step)
+                    step = next(steps)
+        except StopIteration as end:
+            found, failure, notes = end.value
+        if failure is None:
+            return replace(found, notes=(*found.notes, *notes)) if notes else found
+        if "TimeoutError" in failure.kinds:
+            raise late(request, access.provider)
+        if failure.generated:  # an answer like any other that does not fit
+            return Completion(text=failure.generated, model=request.endpoint.model)
+        raise error_for(failure, endpoint=request.endpoint, access=access)
+
+    def _post(self, asked: _Asked, form: Mapping[str, Any], line: Line, deadline: float) -> Sent:
+        """The answer to one request, or why there is none."""
+        from http.client import HTTPException
+
+        from runllm.engines import chat
+        from runllm.engines.bodies import UnreadableError
+        from runllm.engines.failures import observe, refused
+        from runllm.engines.http import Post, UnreachableError
+
+        access = asked.access
+        secrets = [access.api_key] if access.api_key else []
+        post = Post(
+            url=asked.url,
+            headers=_headers(access),
+            body=json.dumps({**asked.body, **form}).encode(),
+            timeout=max(_SHORTEST, deadline - time.monotonic()),
+        )
+        start = time.perf_counter()
+        try:
+            answer = self._connections().post(post, line)
+            elapsed, status = time.perf_counter() - start, answer.status
+            reply = _reply(answer) if status < _REDIRECTIONS else _Fields()
+            if not reply.choices and isinstance(reply.error, _Fields):  # of a gateway, whose own answer is a good one
+                status = reply.error.code if isinstance(reply.error.code, int) else _FAILED
+            if status >= _REDIRECTIONS:
+                return None, refused(status, answer.headers, answer.body.decode("utf-8", "replace"), secrets)
+            return chat.read(reply, asked.request, access, elapsed), None
+        except (TimeoutError, UnreachableError, UnreadableError, HTTPException) as error:
+            return None, observe(error, secrets)
+
+
+# --- the request --------------------------------------------------------------------------------------
+
+
+@frozen
+class _Asked:
+    """A request that is proven.
+
+    Attributes:
+        request: what is asked.
+        access: how.
+        url: where.
+        body: without the form of the answer.
+    """
+
+    request: Request
+    access: Access
+    url: str
+    body: Mapping[str, Any]
+
+    @staticmethod
+    def of(request: Request) -> _Asked | None:
+        """The request as it is sent; None unless it is proven to be the one that LiteLLM sends.
+
+        Raises:
+            RunllmError: it cannot be sent, or may not go there.
+        """
+        access = reach(request.endpoint, os.environ)
+        found = row(access.provider)
+        base = access.api_base or (found and found.url)
+        if found is None or not base or access.api_key is None or os.environ.get(_OF_THE_SDK):
+            return None
+        body = _body(request, access, found)
+        if body is None:
+            return None
+        return _Asked(request=request, access=access, url=_url(base, request.endpoint, access), body=body)
+
+
+def _body(request: Request, access: Access, found: Row) -> dict[str, Any] | None:
+    from runllm.engines import chat
+
+    provider, arguments = access.provider, chat.arguments(request, access)
+    model = request.endpoint.model.removeprefix(f"{provider}/")
+    params = {name: value for name, value in arguments.items() if name not in _OF_THE_CALL}
+    names = {name if name in _table()["$tried"] else _EXTRA for name in params}
+    if model in found.others or not names.isdisjoint(found.unproven):
+        return None
+    newer = {"max_tokens": "max_completion_tokens"} if provider == "openai" and _NEWER.fullmatch(model) else {}
+    renamed = {**found.renamed, **newer}
+    sent = {renamed.get(name, name): value for name, value in params.items() if name not in found.left_out}
+    return {"model": model, "messages": arguments["messages"], **sent, **found.adds}
+
+
+def _url(base: str, endpoint: Endpoint, access: Access) -> str:
+    base = base.rstrip("/")
+    url = base if base.endswith(_CHAT) else f"{base}{_CHAT}"
+    address = read_address(url)
+    if address is None or not (
+        is_here(address.host)
+        or covers(access.allowed, address)
+        or any(is_place(place, address) for place in access.own)
+    ):
+        raise stopped(endpoint, access, url, os.environ)
+    return url
+
+
+def _headers(access: Access) -> dict[str, str]:
+    found = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+    if access.api_key is None or access.api_key == PLACEHOLDER_KEY:
+        return found
+    account = _ACCOUNT if access.provider == "openai" else {}
+    given = {header: os.environ[name] for header, name in account.items() if os.environ.get(name)}
+    return {**found, **given, "Authorization": f"Bearer {access.api_key}"}
+
+
+# --- the reply ----------------------------------------------------------------------------------------
+
+
+class _Fields(dict[str, Any]):
+    """An object of JSON whose members can be read as attributes, as those of LiteLLM's replies."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self.get(name)
+
+
+def _reply(answer: Answer) -> _Fields:
+    """The body as an object.
+
+    Raises:
+        NotJsonError: it is none.
+    """
+    from runllm.engines.bodies import NotJsonError, checked
+
+    body = checked(answer.body)
+    try:
+        found = json.loads(body, object_hook=_Fields)
+    except (ValueError, RecursionError):
+        raise NotJsonError(f"it begins with {body[:40]!r}") from None
+    if not isinstance(found, _Fields):
+        raise NotJsonError("it is no object")
+    return found

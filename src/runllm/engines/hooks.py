@@ -1,0 +1,61 @@
+"""The bounds of `bodies` as hooks of httpx, for the clients of LiteLLM and of Ollama."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import httpx  # 90 ms: imported by those who call a server, when they call it
+
+from runllm.engines.bodies import Gauge, checked
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body that is read up to where the gauge is full."""
+
+    def __init__(self, inner: Any, gauge: Gauge) -> None:
+        self._inner = inner
+        self._gauge = gauge
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        held: list[bytes] = []
+        async with aclosing(aiter(self._inner)) as pieces:
+            async for piece in pieces:
+                plain = self._gauge.take(piece)
+                if self._gauge.whole:
+                    held.append(plain)
+                else:
+                    yield plain
+                if self._gauge.full:
+                    return
+        if held:
+            yield checked(b"".join(held))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _gauge(response: httpx.Response, *, by_line: bool) -> Gauge:
+    return Gauge(response.status_code, response.headers.pop("content-encoding", "identity"), by_line=by_line)
+
+
+async def _measure(response: httpx.Response) -> None:
+    response.stream = _Body(response.stream, _gauge(response, by_line=False))
+
+
+async def _measure_lines(response: httpx.Response) -> None:
+    response.stream = _Body(response.stream, _gauge(response, by_line=True))
+
+
+async def _ask(request: httpx.Request) -> None:
+    request.headers["Accept-Encoding"] = "gzip, deflate"
+
+
+Hook = Callable[[Any], Awaitable[None]]
+
+ASYNC_HOOKS: dict[str, list[Hook]] = {"request": [_ask], "response": [_measure]}
+"""`event_hooks` of a client whose answers come at once."""
+
+LINE_HOOKS: dict[str, list[Hook]] = {"request": [_ask], "response": [_measure_lines]}
+"""The same for answers that come as lines for as long as it takes: each line has the bound, not the whole."""

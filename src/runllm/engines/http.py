@@ -1,0 +1,377 @@
+"""One HTTP exchange after another, over connections that are kept: each with a deadline, and a bound on what is read.
+
+`http.client` speaks HTTP. What stands here is what it leaves to others: which proxy, whose certificates, until when,
+and how another thread ends it. httpx would do it as well, at 190 ms a start and five milliseconds a call.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
+from io import BufferedReader, RawIOBase
+from threading import Event, Lock, Timer
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from runllm.engines.addresses import DEFAULT_PORTS, is_here
+from runllm.engines.bodies import Gauge
+from runllm.values import frozen
+
+if TYPE_CHECKING:
+    import ssl
+
+_SLICE = 0.25  # seconds: on Windows, Ctrl-C is noticed between two waits
+_SHORTEST = 0.001
+_PIECE = 1 << 16
+_MOST_IDLE = 64  # connections kept for one server
+
+
+@frozen
+class Post:
+    """What is sent.
+
+    Attributes:
+        url: with scheme and host.
+        headers: beside those that HTTP itself asks for.
+        body: whole.
+        timeout: seconds until the last byte of the answer.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    timeout: float
+
+
+@frozen
+class Answer:
+    """What came back: a redirection, too, which is not followed.
+
+    Attributes:
+        status: of HTTP.
+        headers: their names in lower case.
+        body: unpacked; of what is no success, its beginning.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class UnreachableError(Exception):
+    """The server could not be connected to, or went away before its answer was whole."""
+
+
+class StoppedError(Exception):
+    """Another thread ended the exchange."""
+
+
+class Line:
+    """The connection that one exchange goes over, for who wants to end it from another thread."""
+
+    def __init__(self) -> None:
+        self._ended = Event()
+        self._socket: socket.socket | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was ended."""
+        return self._ended.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait between two exchanges.
+
+        Raises:
+            StoppedError: it was ended meanwhile.
+        """
+        if self._ended.wait(seconds):
+            raise StoppedError
+
+    def hold(self, connected: socket.socket | None) -> None:
+        """Go over this socket from now on."""
+        self._socket = connected
+        if self.ended:
+            self.end()
+
+    def end(self) -> None:
+        """End the exchange: whoever waits for its next byte is told that there is none."""
+        self._ended.set()
+        if self._socket is not None:
+            with suppress(OSError):  # the method of the plain socket: that of one under TLS would take away its state
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+class Client:
+    """Keeps its connections for the next exchange. Thread-safe; a fork begins with none."""
+
+    def __init__(self) -> None:
+        self._idle: dict[_Route, list[_Connection]] = {}
+        self._owner = os.getpid()
+        self._lock = Lock()
+
+    def post(self, post: Post, line: Line) -> Answer:
+        """Send and wait; once more where a connection turns out to have died while nobody used it.
+
+        Raises:
+            TimeoutError: the answer was not whole in time.
+            UnreachableError: there is no server, or it went away.
+            StoppedError: `line` was ended.
+            UnreadableError: the answer is too large, or packed in an unknown way.
+            HTTPException: what came is no HTTP.
+        """
+        deadline = time.monotonic() + post.timeout
+        route = _route(post.url)
+        with _told(line, deadline):
+            kept = self._take(route)
+            if kept is not None:
+                with suppress(RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                    return self._exchange(kept, post, line, deadline)
+            return self._exchange(_Connection(route), post, line, deadline)
+
+    def close(self) -> None:
+        """Close what is kept."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for connection in (one for kept in idle.values() for one in kept):
+            connection.close()
+
+    def _exchange(self, connection: _Connection, post: Post, line: Line, deadline: float) -> Answer:
+        try:
+            connection.ready(line, deadline)
+            route = connection.route
+            connection.request("POST", route.target(post.url), post.body, {**post.headers, **route.headers})
+            response = connection.getresponse()
+            answer = _read(response)
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            line.hold(None)
+        if response.will_close or not response.isclosed():
+            connection.close()
+        else:
+            self._keep(connection)
+        return answer
+
+    def _take(self, route: _Route) -> _Connection | None:
+        """A connection on the same route that is still there."""
+        with self._lock:
+            if self._owner != os.getpid():  # those of a parent are its own
+                self._owner, self._idle = os.getpid(), {}
+            kept = self._idle.get(route, [])
+            while kept:
+                connection = kept.pop()
+                if connection.is_quiet:
+                    return connection
+                connection.close()
+        return None
+
+    def _keep(self, connection: _Connection) -> None:
+        with self._lock:
+            kept = self._idle.setdefault(connection.route, [])
+            if len(kept) < _MOST_IDLE:
+                kept.append(connection)
+                return
+        connection.close()
+
+
+@contextmanager
+def _told(line: Line, deadline: float) -> Generator[None]:
+    """Say of an exchange that broke off why it did."""
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        if isinstance(error, TimeoutError) or time.monotonic() >= deadline:
+            raise TimeoutError from None
+        if line.ended:
+            raise StoppedError from None
+        if isinstance(error, RemoteDisconnected | IncompleteRead):
+            raise UnreachableError("it closed the connection before its answer was whole") from None
+        if isinstance(error, OSError):
+            raise UnreachableError(error.strerror or str(error)) from None
+        raise
+
+
+def _read(response: HTTPResponse) -> Answer:
+    """The answer, as far as it is read."""
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdecimal()):
+        raise HTTPException(f"its length is told as `{length[:30]}`")
+    gauge = Gauge(response.status, headers.get("content-encoding", "identity"))
+    pieces: list[bytes] = []
+    while not gauge.full and (piece := response.read1(_PIECE)):
+        pieces.append(gauge.take(piece))
+    if not gauge.full:
+        if response.length:
+            raise IncompleteRead(b"", response.length)
+        response.read()  # what tells the connection that it is free
+    return Answer(status=response.status, headers=headers, body=b"".join(pieces))
+
+
+# --- one connection -----------------------------------------------------------------------------------
+
+
+class _Connection(HTTPConnection):
+    """A connection all of whose waits have one end."""
+
+    def __init__(self, route: _Route) -> None:
+        proxy = route.proxy
+        super().__init__(proxy.hostname or "" if proxy else route.host, proxy.port or 80 if proxy else route.port)
+        self.route = route
+        self._line = Line()
+        self._deadline = 0.0
+        if proxy and route.is_encrypted:
+            self.set_tunnel(route.host, route.port, _signed_in(proxy))
+
+    def ready(self, line: Line, deadline: float) -> None:
+        """Take the next exchange: until when, and who may end it."""
+        self._line, self._deadline = line, deadline
+        if isinstance(self.sock, _Wire):
+            self.sock.deadline = deadline
+            line.hold(self.sock.socket)
+
+    def connect(self) -> None:
+        """Connect, through a proxy where there is one, and encrypt."""
+        self.timeout = max(_SHORTEST, self._deadline - time.monotonic())
+        super().connect()
+        connected: Any = self.sock
+        self._line.hold(connected)
+        if self.route.is_encrypted:
+            clock = Timer(max(_SHORTEST, self._deadline - time.monotonic()), self._line.end)  # it may drip as well
+            clock.daemon = True
+            clock.start()
+            try:
+                connected = _certificates().wrap_socket(connected, server_hostname=self.route.host)
+            finally:
+                clock.cancel()
+            self._line.hold(connected)
+        self.sock = _Wire(connected, self._deadline)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the server has said nothing since, as it does when it closes."""
+        try:
+            return isinstance(self.sock, _Wire) and not select.select([self.sock.socket], [], [], 0)[0]
+        except (OSError, ValueError):
+            return False
+
+
+class _Wire(RawIOBase):
+    """A connected socket, to `http.client`: each wait ends at the deadline, or before."""
+
+    def __init__(self, connected: socket.socket, deadline: float) -> None:
+        self.socket = connected
+        self.deadline = deadline
+
+    def makefile(self, *_: object) -> BufferedReader:
+        """What an answer is read from."""
+        return BufferedReader(_Reading(self))
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it."""
+        self.socket.settimeout(max(_SHORTEST, self.deadline - time.monotonic()))
+        self.socket.sendall(data)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+
+class _Reading(RawIOBase):
+    """The bytes that come over a wire, until the answer that they make is closed."""
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        wire = self._wire
+        while (left := wire.deadline - time.monotonic()) > 0:
+            wire.socket.settimeout(min(left, _SLICE))
+            with suppress(TimeoutError):
+                return wire.socket.recv_into(buffer)
+        raise TimeoutError
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust: whom the environment names, else those of the package that LiteLLM uses, else the system's."""
+    import ssl  # a server of this machine needs none
+
+    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        return ssl.create_default_context()
+    try:
+        import certifi
+    except ImportError:
+        return ssl.create_default_context()
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+# --- the way there ------------------------------------------------------------------------------------
+
+
+class _Route(NamedTuple):
+    """How a server is reached."""
+
+    host: str
+    port: int
+    is_encrypted: bool
+    proxy: SplitResult | None
+
+    def target(self, url: str) -> str:
+        """What the first line of the request names: a proxy without a tunnel is told the whole address."""
+        parts = urlsplit(url)
+        path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        return url if self.proxy and not self.is_encrypted else path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a proxy without a tunnel reads."""
+        return _signed_in(self.proxy) if self.proxy and not self.is_encrypted else {}
+
+
+def _route(url: str) -> _Route:
+    parts = urlsplit(url)
+    host, scheme = parts.hostname or "", parts.scheme
+    proxy = None if is_here(host) else _proxy(scheme, f"{host}:{parts.port}" if parts.port else host)
+    return _Route(host=host, port=parts.port or DEFAULT_PORTS[scheme], is_encrypted=scheme == "https", proxy=proxy)
+
+
+def _proxy(scheme: str, place: str) -> SplitResult | None:
+    """The proxy that the user's environment, or the system where it has settings for that, names for a place.
+
+    Raises:
+        UnreachableError: it is none that speaks HTTP.
+    """
+    if sys.platform not in ("win32", "darwin") and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # 15 ms
+
+    proxies = getproxies()
+    named = proxies.get(scheme) or proxies.get("all")
+    if not named or proxy_bypass(place):
+        return None
+    proxy = urlsplit(named if "://" in named else f"http://{named}")
+    if proxy.scheme != "http":
+        raise UnreachableError(f"the proxy is one of `{proxy.scheme}`, and only `http` is spoken")
+    return proxy
+
+
+def _signed_in(proxy: SplitResult) -> dict[str, str]:
+    """The header for a proxy's own user and password."""
+    if not proxy.username:
+        return {}
+    from base64 import b64encode
+
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
