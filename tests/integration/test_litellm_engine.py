@@ -81,6 +81,7 @@ def asking(provider: Provider, model: str = "openai/m", **given: Any) -> Request
     openai_like = model.partition("/")[0] in ("openai", "hosted_vllm", "mistral")
     endpoint = {
         "model": model,
+        "engine": "litellm",
         "api_base": provider.base if openai_like else provider.root,
         **given.pop("endpoint", {}),
     }
@@ -453,7 +454,7 @@ def test_litellm_is_not_installed(engine, environment):
     providers.folder.cache_clear()
     try:
         with pytest.raises(EngineUnavailableError, match="not installed"):
-            engine.ready(Endpoint(model="openai/gpt-4o"))
+            engine.ready(Endpoint(model="openai/gpt-4o", engine="litellm"))
     finally:
         providers.folder.cache_clear()
 

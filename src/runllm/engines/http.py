@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _SLICE = 0.25  # seconds: on Windows, Ctrl-C is noticed between two waits
 _SHORTEST = 0.001
 _PIECE = 1 << 16
+_TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _MOST_IDLE = 64  # connections kept for one server
 
 
@@ -249,7 +250,8 @@ class _Connection(HTTPConnection):
             clock.daemon = True
             clock.start()
             try:
-                connected = _certificates().wrap_socket(connected, server_hostname=self.route.host)
+                context = _certificates(*map(os.environ.get, _TRUSTED))
+                connected = context.wrap_socket(connected, server_hostname=self.route.host)
             finally:
                 clock.cancel()
             self._line.hold(connected)
@@ -304,11 +306,11 @@ class _Reading(RawIOBase):
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def _certificates(*named: str | None) -> ssl.SSLContext:
     """Whom to trust: whom the environment names, else those of the package that LiteLLM uses, else the system's."""
     import ssl  # a server of this machine needs none
 
-    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+    if any(named):
         return ssl.create_default_context()
     try:
         import certifi
