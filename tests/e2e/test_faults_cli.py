@@ -361,7 +361,7 @@ def test_with_little_of_everything_it_runs(home: Home, limit: str) -> None:
 
 
 def test_without_room_for_the_library_that_calls_models_it_says_so(home: Home) -> None:
-    done = home.shell("ulimit -f 0; TMPDIR=/nowhere $R asks.rllm text=x --no-stats")
+    done = home.shell("ulimit -f 0; TMPDIR=/nowhere $R run asks.rllm text=x --no-stats --engine litellm")
     error = json.loads(done.stderr)
     assert (done.returncode, error["error_code"]) == (8, "RLLM_021")
     assert "temporary" in error["message"]
