@@ -142,10 +142,12 @@ class Recorder(gen_providers.Probe):
             found = {
                 model: [await self.outcome(provider, model, name, one) for one in values] for model in models
             }  # fmt: skip
-            met = {outcome for outcomes in found.values() for outcome in outcomes} - {"refused"}
+            met = {outcome for outcomes in found.values() for outcome in outcomes}
+            if met != {"refused"} and "same" in met:  # what is refused is sent as it is, or not at all
+                met.discard("refused")
             if provider == "openai" and name == "max_tokens":
                 continue  # by `NEWER`
-            if len(met) != 1 or met == {"changed"}:
+            if len(met) != 1 or met <= {"changed", "refused"}:
                 row["unproven"].append(name)
             elif met == {"left out"}:
                 row["left_out"].append(name)
