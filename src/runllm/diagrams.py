@@ -58,7 +58,7 @@ class _Chart:
 
     def key(self, wanted: str) -> str:
         """What a node is called: as wanted, unless names that are put together come out the same."""
-        nodes = {wanted, *(f"{wanted}_{own}" for own in ("in", "out", "body"))}
+        nodes = {wanted, *(f"{wanted}_{own}" for own in ("in", "vars", "out", "body"))}
         if not nodes.isdisjoint(self.taken):
             return self.key(f"{wanted}_")
         self.taken |= nodes
@@ -71,6 +71,7 @@ class _Chart:
         yield f'subgraph {key}["{_label(title)}"]'
         yield f'  {key}_in(["input"])'
         yield f'  {key}_out(["output"])'
+        yield from [f'  {key}_vars(["vars"])'] if _reads_vars(app) else []
         inside = {used["name"]: self.key(f"{key}_{used['name']}") for used in app["uses"]}
         for used in app["uses"]:
             for line in self.app(used["app"], inside[used["name"]], _title(used)):
@@ -105,12 +106,20 @@ class _Chart:
             if root == "uses" and used in inside:
                 child = next(one for one in app["uses"] if one["name"] == used)
                 source, said = _exit(child, inside), field
-            elif root == "input":
-                source, said = f"{key}_in", rest
+            elif root in ("input", "vars"):
+                source, said = f"{key}_{'in' if root == 'input' else root}", rest
             else:
                 continue
             label = f"{said} → {name}" if name and said and said != name else name or said
             yield f'{source} -->|"{_label(label)}"| {target}' if label else f"{source} --> {target}"
+
+
+def _reads_vars(app: Description) -> bool:
+    """Whether an app reads what its `pre` blocks make, for itself or for those it uses."""
+    paths: list[str] = [path for wire in app["builds"] for path in wire["from"]] if app["builds"] else [*app["reads"]]
+    for used in app["uses"]:
+        paths += [*used["for_each_from"], *(path for wire in used["with"] for path in wire["from"])]
+    return any(path.partition(".")[0] == "vars" for path in paths)
 
 
 def _entry(used: Description, inside: Mapping[str, str]) -> str:

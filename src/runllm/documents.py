@@ -244,7 +244,7 @@ class _Builder:
         kind = type(event).__name__
         if kind == "AliasEvent":
             return self._alias(event, mark, depth, width)
-        if kind != "ScalarEvent" and event.tag not in _COLLECTION_TAGS:
+        if kind != "ScalarEvent" and event.tag is not None:
             raise _refused(event.tag, mark)
         if kind == "ScalarEvent":
             node = self._scalar(event, mark)
@@ -319,10 +319,9 @@ class _Builder:
 
     def _scalar(self, event: Any, mark: Mark) -> Node:
         text: str = event.value.translate(self.restored)
-        if event.tag not in (None, *_TEXT_TAGS, *_PLAIN_TAGS):
+        if event.tag is not None:
             raise _refused(event.tag, mark)
-        plain = event.style in (None, "") if event.tag is None else event.tag in _PLAIN_TAGS
-        value = _resolve(text, mark) if plain else text
+        value = _resolve(text, mark) if event.style in (None, "") else text
         return Node(value, mark, literal=self._literal(event.style, text, mark))
 
     def _literal(self, style: str | None, text: str, mark: Mark) -> Mark | None:
@@ -375,11 +374,6 @@ def _integer(text: str, mark: Mark) -> int:
     return int(text[2:] if base != 10 else text, base)  # noqa: PLR2004 - the base of plain digits
 
 
-_CORE = "tag:yaml.org,2002:"
-_TEXT_TAGS = ("!", f"{_CORE}str")
-_PLAIN_TAGS = (f"{_CORE}null", f"{_CORE}bool", f"{_CORE}int", f"{_CORE}float")
-_COLLECTION_TAGS = (None, "!", f"{_CORE}map", f"{_CORE}seq")
-
-
 def _refused(tag: str, mark: Mark) -> DocumentError:
-    return DocumentError(f"the tag `{tag}` is not allowed", mark, "Remove the tag: a value's type is its meaning.")
+    shown = tag.replace("tag:yaml.org,2002:", "!!")
+    return DocumentError(f"the tag `{shown}` is not allowed", mark, "Remove the tag; a text is quoted.")

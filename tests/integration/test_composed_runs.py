@@ -201,6 +201,15 @@ def test_blocks_that_an_app_is_fed_from_run_before_it_and_the_others_after(early
     assert steps.index("pre block `count`") < steps.index("a 1.0.0: the input fits") < steps.index("pre block `late`")
 
 
+def test_a_block_that_reads_nothing_runs_early_too(provider: Provider, runtime: Runtime, tmp_path: Path) -> None:
+    (tmp_path / "a.rllm").write_text(leaf("a", llm=at(provider.base)), encoding="utf-8")
+    plain = EARLY.replace("split inputs=input.text outputs=words", "split").replace("text.split()", "['u']")
+    (tmp_path / "top.rllm").write_text(plain.replace("words = ['u']", "result['words'] = ['u']"), encoding="utf-8")
+    provider.script(Reply(body=lambda received: answer(json.dumps({"out": asked(received)})).body(received)))
+    app = runllm.load(tmp_path / "top.rllm", runtime=runtime)
+    assert app.run({"text": "x y"}).output == {"a": "a: u of 1.", "b": "a: u of 1"}
+
+
 def test_a_preview_runs_them_to_show_what_the_app_would_be_sent(early: runllm.App, provider: Provider) -> None:
     found = early.preview({"text": "x y"})
     sent = {label: child.request.messages[-1].content for label, child in found.children.items() if child.request}

@@ -110,3 +110,12 @@ def test_a_tree_shows_what_is_used_below_what_uses_it() -> None:
 def test_a_tree_says_what_becomes_of_an_item_that_fails(on_error: str, said: str) -> None:
     line, *_ = tree(app("top", use("a", app("leaf"), over="input.all", on_error=on_error)))
     assert line == f"└─ a = leaf 1.0.0 (./leaf.rllm) for each of input.all{said}"
+
+
+def test_what_pre_blocks_make_has_a_node_with_its_arrows() -> None:
+    top = app("top", use("part", app("child"), wire("text", "vars.short")), reads=("uses.part.out", "vars.short"))
+    chart = mermaid(top)
+    assert '    app_vars(["vars"])' in chart.split("\n")
+    assert '    app_vars -->|"short → text"| app_part' in chart.split("\n")
+    assert '    app_vars -->|"short"| app_body' in chart.split("\n")
+    assert "app_vars" not in mermaid(app("top", use("part", app("child"), wire("text", "input.vars"))))

@@ -5,6 +5,8 @@ import time
 import pytest
 
 from runllm.documents import DocumentError, read
+from runllm.engines.providers import provider_of
+from runllm.errors import ModelNotFoundError
 from runllm.parser import parse
 from runllm.project.check import analyse
 from runllm.schema import schema_problems
@@ -462,3 +464,148 @@ def test_a_text_that_yaml_takes_for_more_is_told_to_be_quoted(written: str, hint
     with pytest.raises(DocumentError) as caught:
         read(written)
     assert hint in caught.value.hint
+
+
+# --- the frontmatter ------------------------------------------------------------------------------
+
+
+def of_front(text: str) -> list[tuple[str, str, str]]:
+    """What is found of a frontmatter: the words under the caret, the severity, the hint."""
+    found = analyse(parse(f"---\n{text}\n---\n{{{{ input.text }}}}\n"))
+    return [
+        (p.span.text[p.span.column - 1 :][: p.span.length], p.severity, p.hint) for p in found if p.span is not None
+    ]
+
+
+CONTRACT = "input: {text: text}\nreturns: {out: text}"
+
+
+@pytest.mark.parametrize(
+    ("written", "cut", "whole"),
+    [
+        ("description: Issue #12", "#12", '"Issue #12"'),
+        ("description: fix the bug #now please", "#now please", '"fix the bug #now please"'),
+        ("tags: [a, b #7, c\n  ]", "#7, c", '"b #7"'),
+        ("tags:\n  - room #4", "#4", '"room #4"'),
+        ('metadata: {a: {b: say "x" #2\n }}', "#2", "'say \"x\" #2'"),
+        ("author: #12", "#12", '"#12"'),
+    ],
+)
+def test_a_text_that_a_comment_cuts_is_told(written: str, cut: str, whole: str) -> None:
+    found = [one for one in of_front(f"name: x\n{written}\n{CONTRACT}") if one[0] == cut]
+    assert found == [(cut, "warning", f"Quote it: `{whole}`.")]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "description: words # a comment", "description: words  #temperature: 0", "version: 1.0.0 #first", "max_calls: 5 #12",
+        "llm: openai/gpt-4o #cheap", "description: 'Issue #12'", "description: Issue#12", "description: |\n  Issue #12",
+        "# description: Issue #12", 'tags: ["a #1"] #two', "description: one\n  two",
+    ],
+)  # fmt: skip
+def test_a_comment_is_left_alone(written: str) -> None:
+    assert [one for one in of_front(f"name: x\n{written}\n{CONTRACT}") if "Quote" in one[2]] == []
+
+
+@pytest.mark.parametrize(
+    "value", ["!!str a", "! a", "!!int 3", "!x a", "!!str\n  a", "{a: !!float 1}", "!!map {a: 1}", "!!seq [a]"]
+)
+def test_every_tag_is_refused(value: str) -> None:
+    with pytest.raises(DocumentError, match="tag `!"):
+        read(f"metadata: {value}")
+
+
+@pytest.mark.parametrize(
+    ("uses", "entry"),
+    [
+        ("{b: ./b.rllm}", "name: b, path: ./b.rllm"),
+        ("[./first-one.rllm]", "name: first_one, path: ./first-one.rllm"),
+        ("./b.rllm", "name: b, path: ./b.rllm"),
+        ("{b: {path: ./b.rllm}}", "name: NAME, path: FILE.rllm"),
+    ],
+)
+def test_an_app_that_is_used_otherwise_is_shown_as_an_entry(uses: str, entry: str) -> None:
+    assert (
+        of_front(f"name: x\nuses: {uses}\n{CONTRACT}")[0][2]
+        == f"Write each app as an entry of a list: `- {{{entry}, with: {{...}}}}`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "single"),
+    [
+        ('recovery_prompt: "{{ input["text"] }}"', """'{{ input["text"] }}'"""),
+        ('recovery_prompt: "say {{ input.a | default("x") }} now"', """'say {{ input.a | default("x") }} now'"""),
+        ('metadata: {a: "{{ input["l"] }}"}', """'{{ input["l"] }}'"""),
+    ],
+)
+def test_a_template_that_ends_its_own_quotes_is_told(line: str, single: str) -> None:
+    assert f"put single ones around it, `{single}`." in of_front(f"name: x\n{line}\n{CONTRACT}")[0][2]
+
+
+@pytest.mark.parametrize(
+    ("returns", "hint"),
+    [
+        ("{type: string}", "Write `returns: string`; for an object with a `type` in it, `returns: {type: text}`."),
+        (
+            "{type: integer}",
+            "Write `returns: integer`; for an object with a `type` in it, the whole contract as `output_schema`.",
+        ),
+        ("{type: object}", "Call the key `output_schema`."),
+    ],
+)
+def test_a_schema_of_one_key_says_what_to_write(returns: str, hint: str) -> None:
+    assert [one for one in of_front(f"name: x\ninput: {{text: text}}\nreturns: {returns}") if one[1] == "error"] == [
+        ("type", "error", hint)
+    ]
+
+
+@pytest.mark.parametrize(
+    "returns", ["{type: text}", "{type: a | b}", "{type: string, size: integer}", "{mood: string}"]
+)
+def test_a_contract_with_a_type_in_it_is_one(returns: str) -> None:
+    assert of_front(f"name: x\ninput: {{text: text}}\nreturns: {returns}") == []
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        ("smollm2-135m", "Did you mean `local/smollm2-135m`, which runs on this machine?"),
+        ("SmolLM2-360m", "Did you mean `local/smollm2-360m`, which runs on this machine?"),
+        ("phi3-mini", "Did you mean `local/phi-3-mini`, which runs on this machine?"),
+    ],
+)
+def test_a_local_model_without_its_prefix_is_told(model: str, hint: str) -> None:
+    with pytest.raises(ModelNotFoundError) as refused:
+        provider_of(model)
+    assert refused.value.recovery_hint == hint
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-minii", "claude-sonnet", "qwen-max-2025"])
+def test_a_model_of_a_cloud_is_not_taken_for_a_local_one(model: str) -> None:
+    with pytest.raises(ModelNotFoundError) as refused:
+        provider_of(model)
+    assert "on this machine" not in refused.value.recovery_hint
+
+
+def test_names_of_any_script_are_read_by_blocks() -> None:
+    text = "---\nname: x\ninput: {größe: text, naïve_name: text}\nreturns: {out: text}\n---\n{{ vars.länge }} {{ input }}\n\n"
+    fence = (
+        "```rllm-python pre inputs=input.größe,input.naïve_name outputs=länge\nlänge = len(größe + naïve_name)\n```\n"
+    )
+    assert analyse(parse(text + fence)) == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ("{{ loop.index }}", True), ("{% if loop.first %}{% endif %}", True), ("{{ loop }}", True),
+        ("{% for i in [1] %}{% endfor %}{{ loop.index }}", True), ("{% macro m() %}{{ loop.index }}{% endmacro %}", True),
+        ("{% for i in [1] %}{{ loop.index }}{% endfor %}", False), ("{% for i in [1] %}{% if loop.last %}.{% endif %}{% endfor %}", False),
+        ("{% for i in [1] recursive %}{% if false %}{{ loop([i]) }}{% endif %}{% endfor %}", False),
+    ],
+)  # fmt: skip
+def test_loop_is_known_within_a_loop_alone(body: str, wrong: bool) -> None:
+    found = analyse(parse(f"---\nname: x\n{CONTRACT}\n---\n{{{{ input.text }}}}{body}\n"))
+    assert [(one.message, one.severity) for one in found] == [("`loop` is there within a loop alone", "error")] * wrong

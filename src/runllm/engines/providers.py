@@ -16,6 +16,7 @@ from typing import Any, cast
 from runllm.diagnostics import nearest
 from runllm.engines.base import Price, Rates
 from runllm.errors import ModelNotFoundError
+from runllm.models.known import KNOWN, PREFIX
 from runllm.results import Endpoint
 from runllm.values import frozen
 
@@ -129,8 +130,13 @@ def provider_of(model: str) -> str:
     return name
 
 
+_SURE = 0.85  # how near the name of a local model must be: that of a cloud's is more often meant
+
+
 def _suggestion(model: str) -> str:
     prefix, slash, rest = model.partition("/")
+    if not slash and (local := nearest(model.replace("-", "_"), KNOWN, cutoff=_SURE)):
+        return f"Did you mean `{PREFIX}{local}`, which runs on this machine?"
     near = nearest(prefix, sorted({*PROVIDERS, *names()})) if slash else nearest(model, all_models())
     if near is None:
         return "Write `provider/model`; for a server of your own, `openai/MODEL` with `llm.api_base`."

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runllm.diagnostics import Problem, Span, errors_in, in_order
-from runllm.documents import DocumentError, read
+from runllm.documents import DocumentError, Node, read
 from runllm.files import read_bytes
 from runllm.parser.body import Body, parse_body, split
 from runllm.parser.definition import DATA, Findings, check, frontmatter_schema
@@ -130,7 +130,22 @@ class _Parser:
                 hint = f"The first one is on line {first_line + error.earlier.line}: keep one of them."
             keyword = "duplicate" if error.earlier else "yaml"
             problems.append(Problem(message=error.message, keyword=keyword, kind="ParseError", span=span, hint=hint))
+        if root and " #" in text:
+            problems += self._cut(first_line, root, text)
         return Frontmatter(self.source, first_line, root) if root else None
+
+    def _cut(self, first_line: int, root: Node, text: str) -> Iterator[Problem]:
+        from runllm.parser.slips import cut  # only for a file with comments
+
+        for mark, hint in cut(root, text.split("\n")):
+            yield Problem(
+                message="this is a comment, and no part of the text before it",
+                keyword="yaml",
+                kind="ParseError",
+                span=self.source.span(first_line + mark.line, mark.column + 1, mark.length),
+                hint=hint,
+                severity="warning",
+            )
 
     def _secret_lines(self, header: Frontmatter, found: Findings, body_line: int) -> Iterator[Problem]:
         """Lines that hold a secret in the body, in a comment of the frontmatter or in one of its keys."""

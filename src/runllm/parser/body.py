@@ -21,7 +21,7 @@ MAX_DOUBTED = 50
 _MARKER = re.compile(r"<<<(.*)>>>\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})\s*rllm-python\b(.*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_LOCAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LOCAL = re.compile(r"[^\W\d]\w*")
 _KEY = r'\["[^"]+"\]'
 _PATH = re.compile(rf"{_LOCAL.pattern}(?:\.{_LOCAL.pattern}|{_KEY})*")
 _SIGN = re.compile(rf"({_KEY})| ?([=,]) ?")

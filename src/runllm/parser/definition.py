@@ -153,7 +153,7 @@ class _Checker:
 
     def _wrong_value(self, problem: Problem) -> None:
         value = self._value(problem.pointer)
-        hint = self._describe(problem.pointer)
+        hint = (self._used(problem.pointer) if problem.keyword == "type" else "") or self._describe(problem.pointer)
         message = problem.message
         if problem.keyword == "pattern":
             message = f"`{value}` is not a valid `{problem.pointer.rsplit('/', 1)[-1]}`"
@@ -162,6 +162,17 @@ class _Checker:
         elif problem.keyword == "type" and isinstance(value, str) and value.lstrip("-").isdecimal():
             hint = f"Write it without quotes: {value}. {hint}"
         self.report(message, problem.pointer, keyword=problem.keyword, hint=hint)
+
+    def _used(self, path: str) -> str:
+        """How an app that `uses` names in another way is written; empty for another value."""
+        uses, entry = self._value("/uses"), self._value(path)
+        if not path.startswith("/uses") or path.count("/") > 2:  # noqa: PLR2004 - the list, or one of its entries
+            return ""
+        pairs = cast("dict[str, Any]", uses) if isinstance(uses, dict) else {"": entry}
+        name, file = next(((name, file) for name, file in pairs.items() if isinstance(file, str)), ("", ""))
+        name = name or re.sub(r"\W", "_", Path(file).stem) or "NAME"
+        written = f"{{name: {name}, path: {file or 'FILE.rllm'}, with: {{...}}}}"
+        return f"Write each app as an entry of a list: `- {written}`."
 
     def _unknown_keys(self, path: str) -> None:
         definition = self._definition(path)

@@ -108,6 +108,10 @@ class _Reader:
             hint = slips.from_schema(node, name, self.long)
             self.fault("this is JSON Schema, not a short contract", node.keys[key], hint)
             return {}
+        if self.one_type and not name and slips.is_schema_of_one_key(node):
+            hint = slips.from_schema_of_one_key(node)
+            self.fault("this is JSON Schema, not a short contract", node.keys["type"], hint)
+            return {}
         if not node.keys and (name or self.one_type):
             hint = f"Write what is in it, or `any` for any value; an object of any names is written in `{self.long}`."
             self.fault("the map is empty: it says nothing of the object", node.mark, hint)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from runllm.diagnostics import clip, nearest
-from runllm.documents import DocumentError, Node
+from runllm.documents import DocumentError, Mark, Node
 
 _LOOKED_AT = 200  # characters of a type: enough to see what it was meant to be
 _SHOWN = 60
@@ -232,6 +232,20 @@ def _may_be_type(value: Any, is_type: Callable[[str], bool]) -> bool:
     return isinstance(value, dict) or (isinstance(value, str) and is_type(value[:_LOOKED_AT]))
 
 
+def is_schema_of_one_key(node: Node) -> bool:
+    """Whether a map says `type: string` and nothing else, which in a contract would be an object with a `type`."""
+    kind = (node.mapping or {}).get("type")
+    return len(node.keys) == 1 and isinstance(kind, str) and kind in _SCHEMA_TYPES
+
+
+def from_schema_of_one_key(node: Node) -> str:
+    """A hint for such a map: of its two meanings."""
+    kind = node.value["type"]
+    named = "`returns: {type: text}`" if kind == "string" else "the whole contract as `output_schema`"
+    words = "any" if kind == "object" else f"{kind}" if kind not in _NO_WORDS else "any[]"
+    return f"Write `returns: {words}`; for an object with a `type` in it, {named}."
+
+
 def from_schema(node: Node, name: str, long: str) -> str:
     """A hint for a map that is JSON Schema: the whole contract, or the property of that name."""
     if not name:
@@ -242,15 +256,48 @@ def from_schema(node: Node, name: str, long: str) -> str:
     return f"Write the type in words, as in `{name}: string`, or the whole contract as `{long}`."
 
 
+# --- what YAML cuts ----------------------------------------------------------------------------------
+
+_CUT = re.compile(r"[ \t]+#(?=\w)(?![\w-]+:(?:\s|$))(.*)")
+
+
+def cut(root: Node, lines: Sequence[str]) -> Iterator[tuple[Mark, str]]:
+    """Texts that a ` #` cuts and that were probably meant whole: where the sign stands, and a hint.
+
+    A comment begins with a blank behind its sign, or says what a key would: `#temperature: 0`.
+    """
+    for _, node in root.walk():
+        mark, text = node.mark, node.value if isinstance(node.value, str) else ""
+        line = lines[mark.line] if mark.line < len(lines) else ""
+        if not line.startswith(text, mark.column) or not (text or node.value is None):
+            continue  # in quotes, over several lines, or no text at all
+        end = mark.column + len(text)
+        found = _CUT.fullmatch(line, end)
+        if found and (" " in text or found[1][:1].isdigit()):
+            start = line.index("#", end)
+            whole = f"{text}{line[end:]}".strip()
+            if re.search(r"[{\[]", line[: mark.column]):  # what follows in the braces is cut as well
+                whole = re.split(r"[,}\]]", whole)[0]
+            yield Mark(mark.line, start, len(line) - start), f"Quote it: `{_quoted(clip(whole, _SHOWN))}`."
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if '"' not in text and "\\" not in text else "'" + text.replace("'", "''") + "'"
+
+
 # --- what is no YAML -----------------------------------------------------------------------------
 
 _CONTRACT = r"(?:input|returns)\s*:"
+_QUOTED = re.compile(r'(?<!\\)"([^"\n]{0,200}\{[{%][^"}\n]{0,200}[\[(|= ]"[^"}\n]{0,200}"[^"\n]{0,40})')
+"""A template in double quotes that quotes something itself."""
 _LAST_WORD = r"[\w-]{1,40}\Z"
 
 
 def in_yaml(text: str, error: DocumentError) -> str:
     """A hint for a short contract that is no YAML; empty for another place of the text."""
     lines = text.split("\n")[: error.mark.line + 1]
+    if quoted := next(filter(None, map(_QUOTED.search, reversed(lines[-2:]))), None):
+        return f"Inside double quotes a `\"` ends the text: put single ones around it, `'{clip(quoted[1], _SHOWN)}'`."
     key = next((line for line in reversed(lines) if line[:1] not in ("", " ", "\t", "#", "}", "]")), "")
     if not lines or not re.match(_CONTRACT, key):
         return ""

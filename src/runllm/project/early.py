@@ -1,10 +1,12 @@
 """Which `pre` blocks run before the apps that are used: those that make the `vars` which a `with` or `for_each` reads.
 
-Such a block says by `inputs=` what it reads, and reads nothing of `uses`; so does each block whose `vars` it reads.
+Such a block reads nothing, or says by `inputs=` what it reads, and that is nothing of `uses`; so does each block whose
+`vars` it reads.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -110,7 +112,7 @@ class _Search:
     def block(self, block: Block, way: tuple[str, ...]) -> Iterator[_Obstacle]:
         """What stands against running a block before the apps."""
         late = f"`{way[1]}` is there only after the apps have run"
-        if block.inputs is None:
+        if block.inputs is None and re.search(r"\bcontext\b", block.code):
             yield late, way, f"Say what `{block.name}` reads, such as `inputs=input.text`: then it can run before them."
         for root, *rest in block.bound.values():
             if root == "uses":

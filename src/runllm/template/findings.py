@@ -151,12 +151,23 @@ class _Check:
                     yield from misused(use, value, self.source)
             elif node.kind == "chain" and node.parts[0].kind in ("constant", "array", "object"):
                 yield from self.of_literal(node)
+        yield from self.loops_outside()
         for call in self.reading.calls:
             yield from self.call(call)
         for chain in self.reading.chains:
             yield from self.chain(chain)
         for chain in self.reading.loops:
             yield from self.loop(chain)
+
+    def loops_outside(self) -> Iterator[Finding]:
+        """Each `loop` that no loop is around: it would be nothing."""
+        bound = any(node.kind == "bind" and "loop" in node.names for node in self.tree.inside())
+        if not bound and "loop" not in self.roots():
+            around = {id(part) for node in self.tree.inside() if node.kind == "for" for part in node.inside()}
+            for node in self.tree.inside():
+                if node.kind == "name" and node.text == "loop" and id(node) not in around:
+                    hint = "Write it between `{% for x in xs %}` and `{% endfor %}`."
+                    yield finding(node, "`loop` is there within a loop alone", hint)
 
     def of_literal(self, chain: Node) -> Iterator[Finding]:
         """What is wrong with a call of a literal, or of its method."""
