@@ -82,8 +82,9 @@ WAYS = [
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_number_has_one_spelling_wherever_it_stands(way: str) -> None:
-    for number, text in SPELLED.items():
-        value = json.loads(number)
+    apart = builds_values(check_source(f"{{{{ {way} }}}}"))  # rendered in a process of its own, which takes its time
+    for number in ("3.0", "1e21", "1e-7") if apart else SPELLED:
+        text, value = SPELLED[number], json.loads(number)
         if "format" in way and text != str(int(value)) and not 0.0001 <= value < 1e15:
             continue  # a fraction is written as the pattern says
         names = {"x": value, "l": [value], "o": {"x": value}}

@@ -163,7 +163,8 @@ class _Check:
         """Each `loop` that no loop is around: it would be nothing."""
         bound = any(node.kind == "bind" and "loop" in node.names for node in self.tree.inside())
         if not bound and "loop" not in self.roots():
-            around = {id(part) for node in self.tree.inside() if node.kind == "for" for part in node.inside()}
+            called = {id(call.name) for call in self.reading.calls}  # told with the other functions
+            around = called | {id(part) for node in self.tree.inside() if node.kind == "for" for part in node.inside()}
             for node in self.tree.inside():
                 if node.kind == "name" and node.text == "loop" and id(node) not in around:
                     hint = "Write it between `{% for x in xs %}` and `{% endfor %}`."
