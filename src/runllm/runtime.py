@@ -124,7 +124,9 @@ class Runtime:
         """
         with self._checking:
             if endpoint not in self._ready:
-                self.engine(endpoint).ready(endpoint)
+                engine = self.engine(endpoint)
+                engine.ready(endpoint)
+                engine.learn(endpoint)
                 self._ready.append(endpoint)
 
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:

@@ -150,10 +150,12 @@ class Provider:
 
     Attributes:
         requests: every request so far, in order of arrival.
+        listed: what is said to who asks for the models; None for that there is no such list.
     """
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply, listed: Reply | None = None) -> None:
         self.requests: list[Received] = []
+        self.listed = listed
         self._replies = list(replies) or [answer('{"n": 1}')]
         self._served = 0
         self._lock = threading.Lock()
@@ -199,6 +201,8 @@ class Provider:
     def _take(self, received: Received) -> Reply:
         with self._lock:
             self.requests.append(received)
+            if self.listed is not None and received.path.endswith("/models"):
+                return self.listed
             if not _is_chat(received.path):
                 return Reply(status=404, body={"error": "not a chat endpoint"})
             reply = self._replies[min(self._served, len(self._replies) - 1)]

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from tests.chances import some
 from tests.integration.ollama_server import Model, OllamaServer
 from tests.integration.provider import Provider, answer
 
@@ -28,6 +30,7 @@ About {{{{ input.text }}}}.
 {body}
 """
 TEXT = {"type": "string"}
+CASES_OF_SPEC = yaml.safe_load((Path(__file__).parents[1] / "spec" / "schemas.yaml").read_text(encoding="utf-8"))
 LIST = {"type": "array", "items": {"type": "string", "maxLength": 20}, "minItems": 1, "maxItems": 3}
 MOOD = {"type": "string", "enum": ["calm", "upset"]}
 
@@ -278,19 +281,56 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.model
-@pytest.mark.timeout(600)
-def test_a_llama_cpp_server_gives_text_and_lists(tmp_path: Path, runtime: Runtime):
+@pytest.fixture(scope="module")
+def served():
+    """The base of a llama.cpp server with the embedded weights."""
     command = [sys.executable, "-c", SERVE, str(locate(Endpoint(model=EMBEDDED)))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            base = f"{process.stdout.readline().strip()}/v1"
-            llm = {"model": "openai/smollm2", "api_base": base, "num_retries": 0}
-            text = app(tmp_path, TEXT, llm, runtime=runtime, max_tokens=200).run({"text": "two cats"})
-            assert isinstance(text.output, str)
-            assert text.output
-            tags = app(tmp_path, LIST, llm, runtime=runtime, max_tokens=200).run({"text": "two cats"})
-            assert 1 <= len(tags.output) <= 3
+            yield f"{process.stdout.readline().strip()}/v1"
         finally:
             process.stdin.close()
             process.wait(60)
+
+
+UNIQUE = {
+    "type": "array",
+    "items": {"type": "string", "maxLength": 20},
+    "minItems": 2,
+    "maxItems": 4,
+    "uniqueItems": True,
+}
+MAP = {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1, "maxProperties": 3}
+OPEN = {
+    "type": "object",
+    "properties": {"note": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}}},
+}
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+def test_a_llama_cpp_server_gives_text_and_lists(tmp_path: Path, runtime: Runtime, served: str):
+    llm = {"model": "openai/smollm2", "api_base": served, "num_retries": 0}
+    text = app(tmp_path, TEXT, llm, runtime=runtime, max_tokens=30).run({"text": "two cats"})
+    assert isinstance(text.output, str)
+    assert text.output
+    for schema in (LIST, UNIQUE, MAP, OPEN):
+        made = app(tmp_path, schema, llm, runtime=runtime)
+        result = made.run({"text": "two cats"})
+        assert made.program.output_contract.accepts(result.output)
+        (attempt,) = result.attempts
+        assert attempt.completion.finish_reason == "stop"
+        outlined = "JSON Schema" not in attempt.request.messages[0].content
+        assert outlined is (schema is not MAP), "a small model is shown the outline, where there are keys to name"
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", some(CASES_OF_SPEC, 6), ids=lambda case: case["name"])
+def test_what_passes_embedded_passes_behind_a_llama_cpp_server(tmp_path, runtime, served, case):
+    llm = {"model": "openai/smollm2", "api_base": served, "num_retries": 0}
+    made = app(tmp_path, case["schema"], llm, runtime=runtime, max_tokens=case.get("tokens", 250))
+    result = made.run({"text": case["prompt"].replace("{", "(")})
+    assert len(result.attempts) == 1
+    assert made.program.output_contract.accepts(result.output)
+    assert not any("refused" in note for note in result.attempts[0].completion.notes), "the grammar is taken"

@@ -9,6 +9,9 @@ import pytest
 from tests.integration.provider import Provider, Reply, answer, failure
 
 import runllm
+from runllm.engines.access import Access
+from runllm.engines.memory import Memory
+from runllm.engines.servers import Servers
 from runllm.errors import (
     AuthenticationError,
     ModelNotFoundError,
@@ -19,6 +22,7 @@ from runllm.errors import (
 )
 from runllm.models.pulling import Progress
 from runllm.runtime import Runtime
+from runllm.stats.store import Store
 
 FILE = """---
 name: count
@@ -242,3 +246,105 @@ def test_openrouter_that_has_nobody_for_the_form_is_asked_without_it(go):
     said = {"message": "No endpoints found for openai/gpt-9.", "code": 404}
     error, _ = go(Reply(status=404, body={"error": said}), model="openrouter/openai/gpt-9")
     assert type(error) is ModelNotFoundError
+
+
+# --- a server that is llama.cpp -------------------------------------------------------------------------------------
+
+
+def models(params: int | None, owner: str = "llamacpp") -> Reply:
+    """The list of models as llama.cpp gives it."""
+    meta = {} if params is None else {"meta": {"n_ctx": 4096, "n_params": params}}
+    return Reply(body={"object": "list", "data": [{"id": "m", "object": "model", "owned_by": owner, **meta}]})
+
+
+UNIQUE = """---
+name: tags
+input: {{text: text}}
+output_schema: {{type: object, properties: {{tags: {{type: array, items: {{type: string}}, uniqueItems: true}}}}, required: [tags]}}
+llm: {{model: openai/m, api_base: "{base}"}}
+---
+{{{{ input.text }}}}
+"""
+TAGS = answer('{"tags": ["a", "b"]}')
+
+
+@pytest.fixture
+def tagged(tmp_path: Path):
+    """Run the app of a list against a provider; gives what was sent for the answer."""
+
+    def run(provider: Provider, runtime: Runtime, text: str = "x") -> tuple[runllm.RunResult, list[Any]]:
+        path = tmp_path / "tags.rllm"
+        path.write_text(UNIQUE.format(base=provider.base), encoding="utf-8")
+        before = len(provider.chats)
+        return runllm.load(path, runtime=runtime).run({"text": text}), [one.body for one in provider.chats[before:]]
+
+    return run
+
+
+def asked_for_models(provider: Provider) -> int:
+    return sum(one.path.endswith("/models") for one in provider.requests)
+
+
+def test_a_small_model_behind_llama_cpp_gets_a_grammar_and_an_outline(tagged, runtime):
+    with Provider(TAGS, listed=models(135_000_000)) as provider:
+        for text in ("x", "y"):
+            result, (body,) = tagged(provider, runtime, text)
+            assert result.output == {"tags": ["a", "b"]}
+            assert body["grammar"].startswith("root ::= ")
+            assert body["max_tokens"] > 1024
+            assert "response_format" not in body
+            assert "JSON Schema" not in body["messages"][0]["content"]
+            assert "- tags: list of text" in body["messages"][0]["content"]
+        assert asked_for_models(provider) == 1
+        assert [one.headers.get("authorization") for one in provider.requests if one.path.endswith("/models")] == [None]
+
+
+def test_a_dry_run_shows_what_a_run_has_learnt_and_asks_nobody(tagged, tmp_path):
+    with Provider(TAGS, listed=models(135_000_000)) as provider:
+        for asked in (0, 1):
+            with Runtime(store=Store(tmp_path / "stats" / "stats.db")) as runtime:
+                path = tmp_path / "tags.rllm"
+                path.write_text(UNIQUE.format(base=provider.base), encoding="utf-8")
+                shown = runllm.load(path, runtime=runtime).preview({"text": "x"}).request
+                assert shown is not None
+                assert ("JSON Schema" in shown.messages[0].content) is (asked == 0)
+                assert asked_for_models(provider) == asked
+                _, (body,) = tagged(provider, runtime)
+                assert "grammar" in body
+
+
+@pytest.mark.parametrize("listed", [models(7_000_000_000), models(None)])
+def test_a_larger_model_is_given_the_schema_and_a_grammar_only_once_it_did_not_fit(tagged, listed):
+    with Provider(TAGS, listed=listed) as provider, Runtime() as runtime:
+        result, (body,) = tagged(provider, runtime)
+        assert "grammar" not in body
+        assert "response_format" in body
+        provider.script(answer('{"tags": ["a", "a", "a", "a', finish_reason="length"), TAGS)
+        result, (first, second) = tagged(provider, runtime)
+        assert result.output == {"tags": ["a", "b"]}
+        assert ("grammar" in first, "grammar" in second) == (False, True)
+        assert "asked a second time, with a grammar" in result.attempts[0].completion.notes[0]
+        assert len(result.attempts) == 1
+
+
+@pytest.mark.parametrize("listed", [models(135_000_000, owner="vllm"), Reply(body="no list"), None])
+def test_another_server_is_sent_what_it_ever_was(tagged, listed):
+    with Provider(answer('{"tags": ["a", "a"]}'), TAGS, listed=listed) as provider, Runtime() as runtime:
+        result, bodies = tagged(provider, runtime)
+        assert [("grammar" in body, "response_format" in body) for body in bodies] == [(False, True)] * 2
+        assert len(result.attempts) == 2
+
+
+def test_a_server_that_takes_no_grammar_is_asked_without(tagged, runtime):
+    refused = failure(400, "Failed to initialize samplers: failed to parse grammar")
+    with Provider(refused, TAGS, listed=models(135_000_000)) as provider:
+        result, bodies = tagged(provider, runtime)
+        assert ["grammar" in body for body in bodies] == [True, False]
+        assert result.output == {"tags": ["a", "b"]}
+
+
+def test_no_provider_is_asked_what_it_is():
+    for base in (None, "https://api.openai.com/v1", "https://llm.example.com/v1"):
+        servers = Servers(Memory(None))
+        servers.learn(Access(provider="openai", api_base=base, api_key="k"))
+        assert servers.kind(Access(provider="openai", api_base=base, api_key="k")) is None

@@ -16,6 +16,7 @@ from runllm.engines.base import Setup
 from runllm.engines.chat import Forms
 from runllm.engines.failures import Failure
 from runllm.engines.meanings import STILL_LOADING, is_loading, may_reject_form
+from runllm.engines.servers import LLAMA, SMALL, Kind, fits, grammar
 from runllm.results import Request
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.25, 5.0  # seconds between two looks whether a server has loaded its model
@@ -30,10 +31,26 @@ Steps: TypeAlias = "Generator[Mapping[str, Any] | float, Sent | None, Found]"
 """Yields the form of the answer, for a request that is to be sent and answered by what came; or seconds to wait."""
 
 
-def asking(request: Request, access: Access, forms: Forms, setup: Setup) -> Steps:
-    """Ask until there is an answer, or none can be had."""
+def asking(request: Request, access: Access, forms: Forms, setup: Setup, kind: Kind | None = None) -> Steps:
+    """Ask until there is an answer, or none can be had.
+
+    Args:
+        request: what is asked.
+        access: how.
+        forms: how the answer is held to its schema.
+        setup: who is told that it is waited for.
+        kind: what the server is known to be.
+    """
     form = forms.of(request, access)
+    held = kind if form else None
+    if held == SMALL:
+        form = grammar(request, small=True) or form
     reply, failure, waited = yield from _once_loaded(request, form, setup)
+    if held in LLAMA and failure is None and not fits(reply, request):
+        second = grammar(request, small=held == SMALL, distinct=True)
+        better, lost = ((yield second) if second else None) or (None, failure)
+        if better is not None and lost is None:
+            return better, None, (*waited, "asked a second time, with a grammar: the first answer did not fit")
     if not form or failure is None or not may_reject_form(failure):
         return reply, failure, waited
     plain, again = (yield {}) or (None, None)

@@ -201,6 +201,13 @@ class Engine(Protocol):
         del endpoint
         return iter(())
 
+    def learn(self, endpoint: Endpoint) -> None:
+        """Ask a server of the user's own what it is, where that decides what it is sent; before a run's first call.
+
+        It costs a second at the most, and fails never.
+        """
+        del endpoint
+
     def doubts(self, endpoint: Endpoint) -> Iterator[str]:
         """What a user should know of the endpoint's model before it is called, though it can be: a sentence each."""
         del endpoint

@@ -172,7 +172,7 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
         )
     usage = _usage(getattr(reply, "usage", None))
     thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
-    text, thought = answered(_text(message), thought)
+    text, thought = answered(said(message), thought)
     return completed(
         text,
         _reason(str(getattr(choice, "finish_reason", None) or ""), usage, request),
@@ -197,7 +197,7 @@ def answered(text: Any, thought: Any) -> tuple[Any, bool]:
     return rest, bool(thought) or rest != text
 
 
-def _text(message: Any) -> Any:
+def said(message: Any) -> Any:
     """What was answered: the content, or what stands in the calls of a tool that it was made of."""
     content = getattr(message, "content", None)
     if isinstance(content, str) and content.strip():

@@ -150,7 +150,7 @@ class DirectEngine(LiteLLMEngine):
         from runllm.engines.meanings import error_for, late
 
         request, access, deadline = asked.request, asked.access, time.monotonic() + asked.request.timeout
-        steps = asking(request, access, self._known_forms(), self._setup)
+        steps = asking(request, access, self._known_forms(), self._setup, self._servers.kind(access))
         try:
             step = next(steps)
             while True:
@@ -183,7 +183,7 @@ class DirectEngine(LiteLLMEngine):
         post = Post(
             url=asked.url,
             headers=_headers(access),
-            body=json.dumps({**asked.body, **form}).encode(),
+            body=json.dumps({**asked.body, **_flat(form)}).encode(),
             timeout=max(_SHORTEST, deadline - time.monotonic()),
         )
         start = time.perf_counter()
@@ -250,6 +250,11 @@ def _body(request: Request, access: Access, found: Row) -> dict[str, Any] | None
     renamed = {**found.renamed, **newer}
     sent = {renamed.get(name, name): value for name, value in params.items() if name not in found.left_out}
     return {"model": model, "messages": arguments["messages"], **sent, **found.adds}
+
+
+def _flat(form: Mapping[str, Any]) -> dict[str, Any]:
+    """The form as it stands in a body: what a server has beside OpenAI's own is a part of it like any other."""
+    return {**{name: value for name, value in form.items() if name != "extra_body"}, **form.get("extra_body", {})}
 
 
 def _url(base: str, endpoint: Endpoint, access: Access) -> str:

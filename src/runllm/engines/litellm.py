@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 from runllm.engines import providers
 from runllm.engines.access import Access, reach, refusals, stopped
 from runllm.engines.base import Fit, Price, ServerEngine, Setup
+from runllm.engines.catalogue import Traits
 from runllm.engines.memory import Memory
+from runllm.engines.servers import SMALL, Servers
 from runllm.errors import EngineUnavailableError, RunllmError
 from runllm.installation import adding
 from runllm.results import Completion, Endpoint, Request
@@ -53,12 +55,26 @@ class LiteLLMEngine(ServerEngine):
     def __init__(self, setup: Setup | None = None) -> None:
         super().__init__()
         self._setup = setup or Setup()
+        self._kept = Memory(self._setup.memory)
+        self._servers = Servers(self._kept)
         self._forms: Forms | None = None
         self._loaded = False
 
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless LiteLLM is installed and the endpoint has a provider, an address and a key."""
         _reach(endpoint)
+
+    def learn(self, endpoint: Endpoint) -> None:
+        """Ask a server of the user's own whether it is llama.cpp, once a process."""
+        self._servers.learn(reach(endpoint, os.environ))
+
+    def traits(self, endpoint: Endpoint) -> Traits:
+        """Those of all that LiteLLM calls; a small model behind llama.cpp is held to its schema by a grammar."""
+        found = super().traits(endpoint)
+        with suppress(RunllmError):  # it cannot be called: that is for `ready` to say
+            if self._servers.kind(reach(endpoint, os.environ)) == SMALL:
+                return replace(found, constrained=True)
+        return found
 
     def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
         """What the endpoint asks for and the user has not allowed."""
@@ -123,7 +139,7 @@ class LiteLLMEngine(ServerEngine):
 
         from runllm.engines.asking import asking
 
-        steps = asking(request, access, self._known_forms(), self._setup)
+        steps = asking(request, access, self._known_forms(), self._setup, self._servers.kind(access))
         try:
             step = next(steps)
             while True:
@@ -138,7 +154,7 @@ class LiteLLMEngine(ServerEngine):
     def _known_forms(self) -> Forms:
         from runllm.engines.chat import Forms
 
-        self._forms = self._forms or Forms(Memory(self._setup.memory))
+        self._forms = self._forms or Forms(self._kept)
         return self._forms
 
 

@@ -29,7 +29,12 @@ class Memory:
 
     def has(self, fact: str) -> bool:
         """Whether the fact was kept, not longer ago than it is held to be so."""
-        return abs(self._wall() - self._facts().get(_digest(fact), 0.0)) < LASTS
+        return self.when(fact) > 0
+
+    def when(self, fact: str) -> float:
+        """Unix seconds at which the fact was kept; 0 where it is not held to be so."""
+        kept = self._facts().get(_digest(fact), 0.0)
+        return kept if abs(self._wall() - kept) < LASTS else 0.0
 
     def keep(self, fact: str) -> None:
         """Keep a fact, beside what other processes have kept meanwhile."""

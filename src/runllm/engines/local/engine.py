@@ -21,7 +21,16 @@ from runllm import tokens
 from runllm.diagnostics import did_you_mean
 from runllm.engines.base import FREE, Engine, Price, Setup
 from runllm.engines.local.llama import Call, LoadedModel, unsigned
-from runllm.engines.local.planning import DEFAULT_ANSWER, constraint, fits, is_free_text, plan, room, whole_sentences
+from runllm.engines.local.planning import (
+    DEFAULT_ANSWER,
+    STEADY,
+    constraint,
+    fits,
+    is_free_text,
+    plan,
+    room,
+    whole_sentences,
+)
 from runllm.errors import (
     ContextWindowExceededError,
     EngineUnavailableError,
@@ -56,10 +65,6 @@ _RANGES = {  # llama.cpp ends the process over a window or a batch of one token
 }
 _OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options", "messages", "model", "prompt"}
 _SENT = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"}
-_STEADY = {
-    "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 8, "dry_penalty_last_n": 80,
-    "repeat_penalty": 1.05, "repeat_last_n": 64,
-}  # fmt: skip
 
 
 class LocalEngine(Engine):
@@ -276,7 +281,7 @@ def _body(request: Request) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_progress": True,  # without it a long prompt cannot be cancelled
-        **_STEADY,
+        **STEADY,
         **{name: value for name, value in params.items() if name in _SENT},
         **{name: value for name, value in extra.items() if name not in _LOAD_OPTIONS},
     }

@@ -32,12 +32,12 @@ def grammar(form: Form, *, by_characters: bool = False) -> str:
         by_characters: bound free strings by characters instead of tokens. They may end in the middle of a
             sentence, but the decoder counts no tokens, which is where it has been seen to fail.
     """
-    writer = _Writer(by_characters=by_characters)
+    writer = Writer(by_characters=by_characters)
     start = writer.part(form)
     return "\n".join(["%llguidance {}", f"start: {start}", *writer.rules]) + "\n"
 
 
-class _Writer:
+class Writer:
     """Collects rules; each method gives the name of a rule, or an expression."""
 
     def __init__(self, *, by_characters: bool) -> None:

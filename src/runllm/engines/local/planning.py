@@ -17,6 +17,12 @@ from runllm.schema import ANNOTATIONS, Contract, resolve
 DEFAULT_ANSWER = 1024
 """Tokens an answer to a schema may take when the app does not say."""
 
+STEADY = {
+    "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 8, "dry_penalty_last_n": 80,
+    "repeat_penalty": 1.05, "repeat_last_n": 64,
+}  # fmt: skip
+"""What keeps a small model from saying the same over and over, in llama.cpp's words."""
+
 _ENDING = 2  # tokens that end an answer, and count
 _SENTENCE_END = re.compile(r"""[.!?…][)\]"'\u201d\u2019]*(?=\s)|[。\uff01\uff1f]|.(?=\n)""")
 
