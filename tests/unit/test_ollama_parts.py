@@ -9,7 +9,7 @@ import pytest
 
 from runllm.engines.ollama import alternative, refused
 from runllm.engines.ollama_request import Facts, body, choose, judge, larger
-from runllm.engines.ollama_server import Server, full, is_encrypted, read_facts
+from runllm.engines.ollama_server import Server, full, read_facts
 from runllm.errors import (
     ContextWindowExceededError,
     FileAccessError,
@@ -84,15 +84,6 @@ def test_facts_are_read_from_what_the_server_shows():
     assert read_facts({"details": {}}, {}, "m", "http://my-ollama.company:1") == Facts()
     assert read_facts({"details": {}}, {}, "m", "https://ollama.com").remote
     assert read_facts({"parameters": "num_ctx " + "9" * 5000}, {}, "m", "http://localhost:11434") == Facts()
-
-
-@pytest.mark.parametrize(
-    ("base", "verified"),
-    [("https://ollama.com", True), ("HTTPS://ollama.com", True), ("http://gpu:1", False), ("HTTP://gpu:1", False)],
-)
-def test_an_encrypted_server_has_to_prove_who_it_is(base, verified):
-    """In whatever case its address is written."""
-    assert is_encrypted(base) is verified
 
 
 @pytest.mark.parametrize(

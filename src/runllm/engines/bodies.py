@@ -54,18 +54,16 @@ class UnpackingError(UnreadableError):
 class Gauge:
     """What has come of one body so far, unpacked."""
 
-    def __init__(self, status: int, encoding: str, *, by_line: bool = False) -> None:
+    def __init__(self, status: int, encoding: str) -> None:
         """Begin.
 
         Args:
             status: of HTTP.
             encoding: how the body is packed; `identity` for not at all.
-            by_line: whether the bounds hold for each line, of an answer that goes on for as long as it takes.
         """
-        self.whole = not by_line and status < REDIRECTIONS
+        self.whole = status < REDIRECTIONS
         encoding = encoding.strip().lower()
         self._refusal = status >= REDIRECTIONS
-        self._by_line = by_line and not self._refusal
         self._most = LONGEST_REFUSAL if self._refusal else LONGEST_ANSWER
         self._left = self._most
         self._marks = _MOST_MARKS
@@ -95,8 +93,6 @@ class Gauge:
         self._marks -= sum(map(plain.count, _MARKS))
         if self._marks < 0 and not self._refusal:
             raise _too_many()
-        if self._by_line and (end := plain.rfind(b"\n")) >= 0:
-            self._left, self._marks = self._most - (len(plain) - end), _MOST_MARKS
         return kept
 
     def _unpacked(self, unpacker: Any, piece: bytes) -> bytes:

@@ -10,27 +10,28 @@ import json
 import os
 import re
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.engines.access import PLACEHOLDER_KEY, Access, reach, stopped
 from runllm.engines.addresses import covers, is_here, is_place
 from runllm.engines.addresses import read as read_address
+from runllm.engines.base import Setup
+from runllm.engines.blocking import BlockingEngine
 from runllm.engines.litellm import LiteLLMEngine
 from runllm.engines.providers import provider_of
-from runllm.errors import InterruptedRunError
 from runllm.results import Completion, Endpoint, Request
-from runllm.threads import in_thread
 from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.engines.asking import Sent
-    from runllm.engines.base import Setup
-    from runllm.engines.http import Answer, Client, Line
+    from runllm.engines.base import Fit, Price
+    from runllm.engines.catalogue import Traits
+    from runllm.engines.http import HttpReply, Line
+    from runllm.errors import RunllmError
 
 _CHAT = "/chat/completions"
 _OF_THE_CALL = frozenset(
@@ -81,66 +82,62 @@ def row(provider: str) -> Row | None:
     return Row(url=facts.get("url"), adds=facts.get("adds", {}), renamed=facts.get("renamed", {}), **lists)
 
 
-class DirectEngine(LiteLLMEngine):
-    """Runs the models of providers that speak as OpenAI does. An `Engine`: see `runllm.engines.base`."""
+class DirectEngine(BlockingEngine):
+    """Runs the models of all providers, over HTTP or through LiteLLM. An `Engine`: see `runllm.engines.base`."""
 
     def __init__(self, setup: Setup | None = None) -> None:
-        super().__init__(setup)
-        self._client: Client | None = None
-        self._under_way: set[Line] = set()
+        super().__init__()
+        self._setup = setup or Setup()
+        self._other = LiteLLMEngine(setup)
 
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless the endpoint has a provider, an address and a key; and LiteLLM is here, if it is for that."""
         if row(provider_of(endpoint.model)) is None:
-            super().ready(endpoint)
+            self._other.ready(endpoint)
         reach(endpoint, os.environ)
+
+    def learn(self, endpoint: Endpoint) -> None:
+        """Ask a server of the user's own what it is."""
+        self._other.learn(endpoint)
+
+    def traits(self, endpoint: Endpoint) -> Traits:
+        """What the engine is for this endpoint."""
+        return self._other.traits(endpoint)
+
+    def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
+        """What the endpoint asks for and the user has not allowed."""
+        return self._other.refusals(endpoint)
+
+    def window(self, endpoint: Endpoint) -> int | None:
+        """The context window in tokens, from the price table that LiteLLM ships."""
+        return self._other.window(endpoint)
+
+    def price(self, endpoint: Endpoint) -> Price | None:
+        """What the model costs, from the same table."""
+        return self._other.price(endpoint)
+
+    def fit(self, request: Request) -> Fit:
+        """What the model takes of the parameters."""
+        return self._other.fit(request)
+
+    def sent(self, request: Request) -> Request:
+        """The request, its answer bounded where LiteLLM would ask for one of a length of its own."""
+        return self._other.sent(request)
 
     def complete(self, request: Request) -> Completion:
         """Call the model once and wait."""
         asked = _Asked.of(self.sent(request))
-        if asked is None:
-            return super().complete(request)
-        with self._line() as line:
-            return self._call(asked, line)
+        return self._other.complete(request) if asked is None else self._wait(partial(self._call, asked))
 
     async def acomplete(self, request: Request) -> Completion:
-        """As `complete`, in a thread; cancellation ends the call."""
+        """As `complete`, without blocking the event loop; cancellation ends the call."""
         asked = _Asked.of(self.sent(request))
-        if asked is None:
-            return await super().acomplete(request)
-        with self._line() as line:
-            try:
-                return await in_thread(lambda: self._call(asked, line))
-            finally:
-                line.end()
+        return await (self._other.acomplete(request) if asked is None else self._await(partial(self._call, asked)))
 
     def close(self) -> None:
         """End the calls under way, and close the connections. Safe to call twice."""
-        for line in list(self._under_way):
-            line.end()
-        if self._client is not None:
-            self._client.close()
         super().close()
-
-    @contextmanager
-    def _line(self) -> Generator[Line]:
-        from runllm.engines.http import Line, StoppedError  # http.client: not for a file that is only checked
-
-        line = Line()
-        self._under_way.add(line)
-        try:
-            yield line
-        except StoppedError:
-            raise InterruptedRunError("the call was cancelled before it was answered") from None
-        finally:
-            self._under_way.discard(line)
-
-    def _connections(self) -> Client:
-        from runllm.engines.http import Client
-
-        with self._lock:
-            self._client = self._client or Client()
-        return self._client
+        self._other.close()
 
     # --- one call ------------------------------------------------------------------------------
 
@@ -150,7 +147,7 @@ class DirectEngine(LiteLLMEngine):
         from runllm.engines.meanings import error_for, late
 
         request, access, deadline = asked.request, asked.access, time.monotonic() + asked.request.timeout
-        steps = asking(request, access, self._known_forms(), self._setup, self._servers.kind(access))
+        steps = asking(request, access, self._other.forms(), self._setup, self._other.servers.kind(access))
         try:
             step = next(steps)
             while True:
@@ -176,19 +173,20 @@ class DirectEngine(LiteLLMEngine):
         from runllm.engines import chat
         from runllm.engines.bodies import UnreadableError
         from runllm.engines.failures import observe, refused
-        from runllm.engines.http import Post, UnreachableError
+        from runllm.engines.http import HttpRequest, UnreachableError, headers
 
         access = asked.access
         secrets = [access.api_key] if access.api_key else []
-        post = Post(
+        post = HttpRequest(
+            method="POST",
             url=asked.url,
-            headers=_headers(access),
+            headers={**_account(access), **headers(access.api_key)},
             body=json.dumps({**asked.body, **_flat(form)}).encode(),
             timeout=max(_SHORTEST, deadline - time.monotonic()),
         )
         start = time.perf_counter()
         try:
-            answer = self._connections().post(post, line)
+            answer = self._connections().send(post, line)
             elapsed, status = time.perf_counter() - start, answer.status
             reply = _reply(answer) if status < _REDIRECTIONS else _Fields()
             if not reply.choices and isinstance(reply.error, _Fields):  # of a gateway, whose own answer is a good one
@@ -270,13 +268,11 @@ def _url(base: str, endpoint: Endpoint, access: Access) -> str:
     return url
 
 
-def _headers(access: Access) -> dict[str, str]:
-    found = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
-    if access.api_key is None or access.api_key == PLACEHOLDER_KEY:
-        return found
-    account = _ACCOUNT if access.provider == "openai" else {}
-    given = {header: os.environ[name] for header, name in account.items() if os.environ.get(name)}
-    return {**found, **given, "Authorization": f"Bearer {access.api_key}"}
+def _account(access: Access) -> dict[str, str]:
+    """The headers that OpenAI's own client makes of the environment, for OpenAI alone."""
+    if access.provider != "openai" or access.api_key == PLACEHOLDER_KEY:
+        return {}
+    return {header: given for header, name in _ACCOUNT.items() if (given := os.environ.get(name))}
 
 
 # --- the reply ----------------------------------------------------------------------------------------
@@ -289,7 +285,7 @@ class _Fields(dict[str, Any]):
         return self.get(name)
 
 
-def _reply(answer: Answer) -> _Fields:
+def _reply(answer: HttpReply) -> _Fields:
     """The body as an object.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The bounds of `bodies` as hooks of httpx, for the clients of LiteLLM and of Ollama."""
+"""The bounds of `bodies` as hooks of httpx, for the clients of LiteLLM."""
 
 from __future__ import annotations
 
@@ -36,16 +36,9 @@ class _Body(httpx.AsyncByteStream):
         await self._inner.aclose()
 
 
-def _gauge(response: httpx.Response, *, by_line: bool) -> Gauge:
-    return Gauge(response.status_code, response.headers.pop("content-encoding", "identity"), by_line=by_line)
-
-
 async def _measure(response: httpx.Response) -> None:
-    response.stream = _Body(response.stream, _gauge(response, by_line=False))
-
-
-async def _measure_lines(response: httpx.Response) -> None:
-    response.stream = _Body(response.stream, _gauge(response, by_line=True))
+    gauge = Gauge(response.status_code, response.headers.pop("content-encoding", "identity"))
+    response.stream = _Body(response.stream, gauge)
 
 
 async def _ask(request: httpx.Request) -> None:
@@ -55,7 +48,4 @@ async def _ask(request: httpx.Request) -> None:
 Hook = Callable[[Any], Awaitable[None]]
 
 ASYNC_HOOKS: dict[str, list[Hook]] = {"request": [_ask], "response": [_measure]}
-"""`event_hooks` of a client whose answers come at once."""
-
-LINE_HOOKS: dict[str, list[Hook]] = {"request": [_ask], "response": [_measure_lines]}
-"""The same for answers that come as lines for as long as it takes: each line has the bound, not the whole."""
+"""`event_hooks` of a client."""

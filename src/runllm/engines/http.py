@@ -11,7 +11,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
@@ -20,8 +20,9 @@ from threading import Event, Lock, Timer
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from runllm.engines.access import PLACEHOLDER_KEY
 from runllm.engines.addresses import DEFAULT_PORTS, is_here
-from runllm.engines.bodies import Gauge
+from runllm.engines.bodies import LONGEST_ANSWER, AnswerTooLargeError, Gauge
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -35,24 +36,26 @@ _MOST_IDLE = 64  # connections kept for one server
 
 
 @frozen
-class Post:
+class HttpRequest:
     """What is sent.
 
     Attributes:
+        method: of HTTP.
         url: with scheme and host.
         headers: beside those that HTTP itself asks for.
-        body: whole.
-        timeout: seconds until the last byte of the answer.
+        body: whole; empty for none.
+        timeout: seconds until the last byte of the answer, or of one that comes line by line, until the next.
     """
 
+    method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = b""
     timeout: float
 
 
 @frozen
-class Answer:
+class HttpReply:
     """What came back: a redirection, too, which is not followed.
 
     Attributes:
@@ -65,9 +68,24 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def text(self) -> str:
+        """The body as a text."""
+        return self.body.decode("utf-8", "replace")
+
+
+def headers(api_key: str | None) -> dict[str, str]:
+    """The headers of a request in JSON with a bearer key, unless there is none that may be sent."""
+    found = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+    return found if api_key in (None, PLACEHOLDER_KEY) else {**found, "Authorization": f"Bearer {api_key}"}
+
 
 class UnreachableError(Exception):
     """The server could not be connected to, or went away before its answer was whole."""
+
+
+class NotConnectedError(UnreachableError):
+    """Nobody answers at the address."""
 
 
 class StoppedError(Exception):
@@ -85,6 +103,14 @@ class Line:
     def ended(self) -> bool:
         """Whether it was ended."""
         return self._ended.is_set()
+
+    def check(self) -> None:
+        """Raise if it was ended.
+
+        Raises:
+            StoppedError: it was.
+        """
+        self.wait(0)
 
     def wait(self, seconds: float) -> None:
         """Wait between two exchanges.
@@ -117,7 +143,7 @@ class Client:
         self._owner = os.getpid()
         self._lock = Lock()
 
-    def post(self, post: Post, line: Line) -> Answer:
+    def send(self, request: HttpRequest, line: Line) -> HttpReply:
         """Send and wait; once more where a connection turns out to have died while nobody used it.
 
         Raises:
@@ -127,14 +153,31 @@ class Client:
             UnreadableError: the answer is too large, or packed in an unknown way.
             HTTPException: what came is no HTTP.
         """
-        deadline = time.monotonic() + post.timeout
-        route = _route(post.url)
+        deadline = time.monotonic() + request.timeout
         with _told(line, deadline):
+            route = _route(request.url)
             kept = self._take(route)
             if kept is not None:
                 with suppress(RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                    return self._exchange(kept, post, line, deadline)
-            return self._exchange(_Connection(route), post, line, deadline)
+                    return self._exchange(kept, request, line, deadline)
+            return self._exchange(_Connection(route), request, line, deadline)
+
+    @contextmanager
+    def lines(self, request: HttpRequest, line: Line) -> Generator[tuple[int, Iterator[str]]]:
+        """The status of an answer, and its lines as they come, for as long as it takes.
+
+        Raises:
+            TimeoutError: nothing came for `request.timeout` seconds.
+            Exception: as `send`.
+        """
+        with _told(line, None):
+            connection = _Connection(_route(request.url))
+            try:
+                response = connection.ask(request, line, time.monotonic() + request.timeout)
+                yield response.status, connection.lines(response, request.timeout)
+            finally:
+                line.hold(None)
+                connection.close()
 
     def close(self) -> None:
         """Close what is kept."""
@@ -143,13 +186,10 @@ class Client:
         for connection in (one for kept in idle.values() for one in kept):
             connection.close()
 
-    def _exchange(self, connection: _Connection, post: Post, line: Line, deadline: float) -> Answer:
+    def _exchange(self, connection: _Connection, request: HttpRequest, line: Line, deadline: float) -> HttpReply:
         try:
-            connection.ready(line, deadline)
-            route = connection.route
-            connection.request("POST", route.target(post.url), post.body, {**post.headers, **route.headers})
-            response = connection.getresponse()
-            answer = _read(response)
+            response = connection.ask(request, line, deadline)
+            reply = _read(response)
         except BaseException:
             connection.close()
             raise
@@ -159,7 +199,7 @@ class Client:
             connection.close()
         else:
             self._keep(connection)
-        return answer
+        return reply
 
     def _take(self, route: _Route) -> _Connection | None:
         """A connection on the same route that is still there."""
@@ -184,12 +224,12 @@ class Client:
 
 
 @contextmanager
-def _told(line: Line, deadline: float) -> Generator[None]:
+def _told(line: Line, deadline: float | None) -> Generator[None]:
     """Say of an exchange that broke off why it did."""
     try:
         yield
-    except (OSError, HTTPException) as error:
-        if isinstance(error, TimeoutError) or time.monotonic() >= deadline:
+    except (OSError, HTTPException, UnreachableError) as error:
+        if isinstance(error, TimeoutError) or (deadline is not None and time.monotonic() >= deadline):
             raise TimeoutError from None
         if line.ended:
             raise StoppedError from None
@@ -200,7 +240,7 @@ def _told(line: Line, deadline: float) -> Generator[None]:
         raise
 
 
-def _read(response: HTTPResponse) -> Answer:
+def _read(response: HTTPResponse) -> HttpReply:
     """The answer, as far as it is read."""
     headers = {name.lower(): value for name, value in response.getheaders()}
     length = headers.get("content-length", "0")
@@ -211,10 +251,11 @@ def _read(response: HTTPResponse) -> Answer:
     while not gauge.full and (piece := response.read1(_PIECE)):
         pieces.append(gauge.take(piece))
     if not gauge.full:
-        if response.length:
+        unheard = not pieces and response.will_close and "content-length" not in headers  # cut within its head
+        if response.length or unheard:
             raise IncompleteRead(b"", response.length)
         response.read()  # what tells the connection that it is free
-    return Answer(status=response.status, headers=headers, body=b"".join(pieces))
+    return HttpReply(status=response.status, headers=headers, body=b"".join(pieces))
 
 
 # --- one connection -----------------------------------------------------------------------------------
@@ -227,22 +268,43 @@ class _Connection(HTTPConnection):
         proxy = route.proxy
         super().__init__(proxy.hostname or "" if proxy else route.host, proxy.port or 80 if proxy else route.port)
         self.route = route
+        self._wire: _Wire | None = None
         self._line = Line()
         self._deadline = 0.0
         if proxy and route.is_encrypted:
             self.set_tunnel(route.host, route.port, _signed_in(proxy))
 
-    def ready(self, line: Line, deadline: float) -> None:
-        """Take the next exchange: until when, and who may end it."""
+    def ask(self, request: HttpRequest, line: Line, deadline: float) -> HTTPResponse:
+        """Send a request, and wait for the head of its answer; `line` may end both, and what follows."""
         self._line, self._deadline = line, deadline
-        if isinstance(self.sock, _Wire):
-            self.sock.deadline = deadline
-            line.hold(self.sock.socket)
+        if self._wire is not None:
+            self._wire.deadline = deadline
+            line.hold(self._wire.socket)
+        target, given = self.route.target(request.url), {**request.headers, **self.route.headers}
+        self.request(request.method, target, request.body or None, given)
+        return self.getresponse()
+
+    def lines(self, response: HTTPResponse, silence: float) -> Iterator[str]:
+        """The lines of an answer, each waited for so many seconds."""
+        while True:
+            if self._wire is not None:
+                self._wire.deadline = time.monotonic() + silence
+            found = response.readline(LONGEST_ANSWER + 1)
+            if len(found) > LONGEST_ANSWER:
+                raise AnswerTooLargeError(f"a line of it has more than {LONGEST_ANSWER >> 20} MiB")
+            if not found:
+                return
+            yield found.decode("utf-8", "replace")
 
     def connect(self) -> None:
         """Connect, through a proxy where there is one, and encrypt."""
         self.timeout = max(_SHORTEST, self._deadline - time.monotonic())
-        super().connect()
+        try:
+            super().connect()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise NotConnectedError(error.strerror or str(error)) from None
         connected: Any = self.sock
         self._line.hold(connected)
         if self.route.is_encrypted:
@@ -255,13 +317,13 @@ class _Connection(HTTPConnection):
             finally:
                 clock.cancel()
             self._line.hold(connected)
-        self.sock = _Wire(connected, self._deadline)
+        self.sock = self._wire = _Wire(connected, self._deadline)
 
     @property
     def is_quiet(self) -> bool:
         """Whether the server has said nothing since, as it does when it closes."""
         try:
-            return isinstance(self.sock, _Wire) and not select.select([self.sock.socket], [], [], 0)[0]
+            return self._wire is not None and not select.select([self._wire.socket], [], [], 0)[0]
         except (OSError, ValueError):
             return False
 
@@ -275,7 +337,7 @@ class _Wire(RawIOBase):
 
     def makefile(self, *_: object) -> BufferedReader:
         """What an answer is read from."""
-        return BufferedReader(_Reading(self))
+        return BufferedReader(_Reading(self, self.socket.makefile("rb", 0)))
 
     def sendall(self, data: bytes) -> None:
         """Send all of it."""
@@ -290,8 +352,13 @@ class _Wire(RawIOBase):
 class _Reading(RawIOBase):
     """The bytes that come over a wire, until the answer that they make is closed."""
 
-    def __init__(self, wire: _Wire) -> None:
+    def __init__(self, wire: _Wire, held: RawIOBase) -> None:
         self._wire = wire
+        self._held = held  # a socket that is closed stays open for those who still read it
+
+    def close(self) -> None:
+        self._held.close()
+        super().close()
 
     def readable(self) -> bool:
         return True

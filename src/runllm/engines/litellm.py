@@ -56,7 +56,7 @@ class LiteLLMEngine(ServerEngine):
         super().__init__()
         self._setup = setup or Setup()
         self._kept = Memory(self._setup.memory)
-        self._servers = Servers(self._kept)
+        self.servers = Servers(self._kept)
         self._forms: Forms | None = None
         self._loaded = False
 
@@ -66,13 +66,13 @@ class LiteLLMEngine(ServerEngine):
 
     def learn(self, endpoint: Endpoint) -> None:
         """Ask a server of the user's own whether it is llama.cpp, once a process."""
-        self._servers.learn(reach(endpoint, os.environ))
+        self.servers.learn(reach(endpoint, os.environ))
 
     def traits(self, endpoint: Endpoint) -> Traits:
         """Those of all that LiteLLM calls; a small model behind llama.cpp is held to its schema by a grammar."""
         found = super().traits(endpoint)
         with suppress(RunllmError):  # it cannot be called: that is for `ready` to say
-            if self._servers.kind(reach(endpoint, os.environ)) == SMALL:
+            if self.servers.kind(reach(endpoint, os.environ)) == SMALL:
                 return replace(found, constrained=True)
         return found
 
@@ -139,7 +139,7 @@ class LiteLLMEngine(ServerEngine):
 
         from runllm.engines.asking import asking
 
-        steps = asking(request, access, self._known_forms(), self._setup, self._servers.kind(access))
+        steps = asking(request, access, self.forms(), self._setup, self.servers.kind(access))
         try:
             step = next(steps)
             while True:
@@ -151,7 +151,8 @@ class LiteLLMEngine(ServerEngine):
         except StopIteration as end:
             return end.value
 
-    def _known_forms(self) -> Forms:
+    def forms(self) -> Forms:
+        """How answers are held to their schemas, and what providers have refused of that."""
         from runllm.engines.chat import Forms
 
         self._forms = self._forms or Forms(self._kept)

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from runllm.engines.access import reach, refusals
 from runllm.engines.addresses import is_at
-from runllm.engines.base import FREE, Fit, Price, ServerEngine, Setup
+from runllm.engines.base import FREE, Fit, Price, Setup
+from runllm.engines.blocking import BlockingEngine
 from runllm.engines.catalogue import traits
 from runllm.engines.ollama_request import Facts, asked, body, bounded, choose, fit, judge, larger
 from runllm.engines.ollama_server import (
     PATIENCE,
     Fields,
     Server,
-    client_of,
     full,
     name_of,
     object_in,
-    reason,
 )
 from runllm.errors import (
     ContextWindowExceededError,
@@ -42,8 +43,7 @@ from runllm.redaction import redact_text
 from runllm.results import Completion, Endpoint, Request, Usage
 
 if TYPE_CHECKING:
-    import asyncio
-
+    from runllm.engines.http import Line
     from runllm.models.pulling import Progress
 
 _Key: TypeAlias = tuple[str, str]
@@ -54,7 +54,7 @@ _REDIRECTIONS = 300
 _CLOUD = re.compile(r"[:-]cloud$")
 
 
-class OllamaEngine(ServerEngine):
+class OllamaEngine(BlockingEngine):
     """Runs `ollama/...` and `ollama_chat/...` models. An `Engine`: see `runllm.engines.base`."""
 
     def __init__(self, setup: Setup | None = None, *, environment: Mapping[str, str] = os.environ) -> None:
@@ -69,7 +69,7 @@ class OllamaEngine(ServerEngine):
         self._environment = environment
         self._facts: dict[_Key, Facts | None] = {}
         self._windows: dict[_Key, int] = {}
-        self._turns: dict[tuple[_Key, int], asyncio.Lock] = {}
+        self._turns: dict[tuple[_Key, int], threading.Lock] = {}
 
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless the call can be made, as far as that is known without asking the server."""
@@ -117,17 +117,25 @@ class OllamaEngine(ServerEngine):
 
     # --- one call ------------------------------------------------------------------------------
 
-    async def _answer(self, request: Request) -> Completion:
+    def complete(self, request: Request) -> Completion:
+        """Call the model once and wait."""
+        return self._wait(partial(self._answer, request))
+
+    async def acomplete(self, request: Request) -> Completion:
+        """As `complete`, without blocking the event loop; cancellation ends the call."""
+        return await self._await(partial(self._answer, request))
+
+    def _answer(self, request: Request, line: Line) -> Completion:
         """One answer; a second call is made where the window turns out to be too small, and there is a larger one.
 
         The model is known to be there first; a download takes none of `request.timeout`.
         """
-        server = Server(request.endpoint, self._environment)
-        key, notes = _key(server), await self._find(server, min(PATIENCE, request.timeout))
+        server = Server(request.endpoint, self._environment, self._connections())
+        key, notes = _key(server), self._find(server, min(PATIENCE, request.timeout), line)
         facts, started = self._facts.get(key), time.monotonic()
         window = choose(request, facts, self._windows.get(key) or (facts and facts.loaded))
         try:
-            return await self._call(server, request, window, notes)
+            return self._call(server, request, window, notes, line)
         except ContextWindowExceededError:
             wider = larger(window, request, facts)
             if wider is None:
@@ -137,14 +145,16 @@ class OllamaEngine(ServerEngine):
             raise
         left = max(_SHORTEST_CALL, request.timeout - (time.monotonic() - started))
         again = f"sent again with `num_ctx` {wider}: the prompt has more tokens than were estimated"
-        return await self._call(server, replace(request, timeout=left), wider, (*notes, again))
+        return self._call(server, replace(request, timeout=left), wider, (*notes, again), line)
 
-    async def _call(self, server: Server, request: Request, window: int | None, notes: tuple[str, ...]) -> Completion:
+    def _call(
+        self, server: Server, request: Request, window: int | None, notes: tuple[str, ...], line: Line
+    ) -> Completion:
         key, started = _key(server), time.monotonic()
         facts = self._facts.get(key)
         if window is not None:
             self._windows[key] = window
-        reply = await server.chat(body(bounded(request, window), window), request)
+        reply = server.chat(body(bounded(request, window), window), request, line)
         found = self._read(server, request, reply, time.monotonic() - started)
         trusted = facts is not None and not facts.remote
         judged = judge(found, request, window if trusted else None)
@@ -183,7 +193,7 @@ class OllamaEngine(ServerEngine):
 
     # --- before the first call -----------------------------------------------------------------
 
-    async def _find(self, server: Server, patience: float) -> tuple[str, ...]:
+    def _find(self, server: Server, patience: float, line: Line) -> tuple[str, ...]:
         """Learn what the server knows about the model, and download it if need be; what there is to note about that.
 
         Those who ask for the same model at the same time wait for the first, so that it is downloaded once.
@@ -191,24 +201,23 @@ class OllamaEngine(ServerEngine):
         key = _key(server)
         if key in self._facts:
             return ()
-        async with self._turn(key):
+        with self._turn(key):
+            line.check()
             if key in self._facts:
                 return ()
             try:
-                self._facts[key] = await server.facts(patience)
+                self._facts[key] = server.facts(patience, line)
             except OllamaModelMissingError:
                 if not self._setup.ollama_auto_pull:
                     raise
             else:
                 return ()
-            loaded = await pull(server, self._setup.progress)
-            self._facts[key] = await server.facts(PATIENCE)
+            loaded = pull(server, line, self._setup.progress)
+            self._facts[key] = server.facts(PATIENCE, line)
             return (f"downloaded `{server.name}` ({size(loaded.total or 0)}) to {server.base}",)
 
-    def _turn(self, key: _Key) -> asyncio.Lock:
-        import asyncio
-
-        return self._turns.setdefault((key, os.getpid()), asyncio.Lock())  # a fork holds no lock of its parent
+    def _turn(self, key: _Key) -> threading.Lock:
+        return self._turns.setdefault((key, os.getpid()), threading.Lock())  # a fork holds no lock of its parent
 
 
 def _key(server: Server) -> _Key:
@@ -228,12 +237,13 @@ def alternative(recommended: Iterable[str], there: Iterable[str], failed: str) -
 # --- a download ---------------------------------------------------------------------------------------
 
 
-async def pull(server: Server, tell: Callable[[Progress], None] | None = None) -> Progress:
+def pull(server: Server, line: Line, tell: Callable[[Progress], None] | None = None) -> Progress:
     """Download the model and wait for it, however long it takes; cancelling stops the download.
 
     Args:
         server: which model, where.
-        tell: told of each step, in the thread of the event loop.
+        line: ends it from another thread.
+        tell: told of each step.
 
     Raises:
         ModelNotFoundError: there is no such model to download.
@@ -241,33 +251,31 @@ async def pull(server: Server, tell: Callable[[Progress], None] | None = None) -
         ProviderConnectionError: the server cannot be reached, or was lost on the way.
         RequestRefusedError: the server refuses.
     """
-    import httpx
+    from http.client import HTTPException
 
     from runllm.engines.bodies import UnreadableError
+    from runllm.engines.http import NotConnectedError, UnreachableError
     from runllm.models.pulling import Progress
 
     last, layers = Progress(name=server.name, stage=""), dict[str, tuple[int, int]]()
     why: RunllmError | None = None
     body = {"model": server.name, "insecure": False, "stream": True}
     try:
-        async with (
-            client_of(server.access, httpx.Timeout(_SILENCE, connect=PATIENCE), by_line=True) as client,
-            client.stream("POST", "/api/pull", json=body) as reply,
-        ):
-            async for text in reply.aiter_lines():
-                line = object_in(text)
-                if "error" in line or reply.status_code >= _REDIRECTIONS:
-                    why = refused(server, str(line.get("error", text)), last)
+        with server.client.lines(server.request("POST", "/api/pull", body, _SILENCE), line) as (status, lines):
+            for text in lines:
+                step = object_in(text)
+                if "error" in step or status >= _REDIRECTIONS:
+                    why = refused(server, str(step.get("error", text)), last)
                     break
-                if line.get("digest") and line.get("total"):
-                    layers[line["digest"]] = (line.get("completed") or 0, line["total"])
+                if step.get("digest") and step.get("total"):
+                    layers[step["digest"]] = (step.get("completed") or 0, step["total"])
                 done, total = (sum(counts) for counts in zip(*layers.values(), strict=True)) if layers else (0, 0)
-                last = Progress(name=server.name, stage=str(line.get("status", "")), done=done, total=total or None)
+                last = Progress(name=server.name, stage=str(step.get("status", "")), done=done, total=total or None)
                 if tell is not None:
                     tell(last)
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        why = server.down(reason(error))
-    except (httpx.HTTPError, UnreadableError) as error:
+    except NotConnectedError as error:
+        why = server.down(str(error))
+    except (TimeoutError, UnreachableError, UnreadableError, HTTPException) as error:
         why = lost(server, str(error), last)
     if why is None and last.stage != "success":
         why = lost(server, "", last)

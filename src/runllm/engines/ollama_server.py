@@ -10,15 +10,15 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from runllm.diagnostics import nearest
 from runllm.engines.access import Access, reach
-from runllm.engines.addresses import is_loopback, ollama_address, origin
+from runllm.engines.addresses import is_loopback, ollama_address
 from runllm.engines.ollama_request import Facts
 from runllm.errors import (
-    ConfigError,
     ModelNotFoundError,
     OllamaModelMissingError,
     ProviderConnectionError,
@@ -29,9 +29,8 @@ from runllm.results import Endpoint, Request
 from runllm.values import frozen
 
 if TYPE_CHECKING:
-    import httpx
-
     from runllm.engines.failures import Failure
+    from runllm.engines.http import Client, HttpRequest, Line
 
 PATIENCE = 10.0
 """Seconds for all that is asked about one model; reading about it takes a server some milliseconds."""
@@ -40,10 +39,13 @@ _GLANCE = 1.0  # seconds to look for a model that nobody asked for
 _MOST_NAMED = 8
 _PARAMETERS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([BM])")
 _MISSING, _INVALID, _REDIRECTIONS = 404, 400, 300
+_SHORTEST = 0.001
 
 T = TypeVar("T")
 Fields = Mapping[str, Any]
 """A JSON object."""
+_Ask = Callable[[str, str, Fields | None], tuple[int, Fields]]
+"""Method, path and body to the status and the JSON object of an answer; an empty one for anything else."""
 
 
 @frozen
@@ -64,16 +66,37 @@ class Server:
         name: the name that it knows the model by.
     """
 
-    def __init__(self, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
+    def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], client: Client | None = None) -> None:
         self.endpoint = endpoint
         self.access = reach(endpoint, environment)
         self.environment = environment
         self.name = name_of(endpoint.model)
         self.base = root(self.access)
+        self._client = client
+
+    def request(self, method: str, path: str, body: Fields | None, timeout: float) -> HttpRequest:
+        """A request to the server."""
+        from runllm.engines.http import HttpRequest, headers
+
+        return HttpRequest(
+            method=method,
+            url=f"{self.base}{path}",
+            headers=headers(self.access.api_key),
+            body=b"" if body is None else json.dumps(body).encode(),
+            timeout=max(_SHORTEST, timeout),
+        )
+
+    @property
+    def client(self) -> Client:
+        """What is asked through."""
+        from runllm.engines.http import Client
+
+        self._client = self._client or Client()
+        return self._client
 
     # --- what it has -----------------------------------------------------------------------------
 
-    async def facts(self, timeout: float) -> Facts | None:
+    def facts(self, timeout: float, line: Line) -> Facts | None:
         """What the server knows about the model; None when it does not say.
 
         Raises:
@@ -81,9 +104,8 @@ class Server:
             ModelNotFoundError: it takes no such name.
             ProviderConnectionError: it cannot be reached.
             ProviderTimeoutError: it is silent for `timeout` seconds.
-            ConfigError: the proxies or certificates that the environment names cannot be used.
         """
-        return await self._asked(self._about, timeout, f"whether it has `{self.name}`")
+        return self._asked(self._about, timeout, f"whether it has `{self.name}`", line)
 
     def models(self) -> list[Served]:
         """The models that it has. It is given a second for all of them, however slowly the bytes come.
@@ -91,19 +113,12 @@ class Server:
         Raises:
             RunllmError: as `facts`.
         """
-        from runllm.engines.background import Background  # a loop can be left in the middle of a call
+        from runllm.engines.http import Line
 
-        if is_loopback(self.base):
-            self._knock()
-
-        async def tags(client: httpx.AsyncClient) -> Fields:
-            return (await _read(client, "GET", "/api/tags"))[1]
-
-        calls = Background()
         try:
-            listed = calls.run(lambda: self._asked(tags, _GLANCE, "what it has")) or {}
+            listed = self._asked(lambda ask: ask("GET", "/api/tags", None)[1], _GLANCE, "what it has", Line()) or {}
         finally:
-            calls.close()
+            self.client.close()
         return [
             Served(
                 name=str(found["name"]),
@@ -114,85 +129,70 @@ class Server:
             if found.get("name")
         ]
 
-    def _knock(self) -> None:
-        """Raise where nothing listens on this machine: most users have no server, and need no client to learn it."""
-        import socket
-        from urllib.parse import urlsplit
-
-        parts = urlsplit(self.base)
-        try:
-            socket.create_connection((parts.hostname or "", parts.port or 80), timeout=_GLANCE).close()
-        except (OSError, ValueError) as error:
-            raise self.down(getattr(error, "strerror", None) or str(error)) from None
-
-    async def _asked(
-        self, ask: Callable[[httpx.AsyncClient], Awaitable[T | RunllmError]], timeout: float, what: str
-    ) -> T | None:
-        """What `ask` finds out; None where the answer is not understood, for the call will tell."""
-        import asyncio  # imported by whoever runs this
-
-        import httpx  # 90 ms: only when a call is made
+    def _asked(self, find: Callable[[_Ask], T], timeout: float, what: str, line: Line) -> T | None:
+        """What is found by asking, so many seconds; None where an answer is not understood, for the call will tell."""
+        from http.client import HTTPException
 
         from runllm.engines.bodies import UnreadableError
+        from runllm.engines.http import NotConnectedError, UnreachableError
 
-        found: T | RunllmError | None
+        deadline = time.monotonic() + timeout
+
+        def ask(method: str, path: str, body: Fields | None) -> tuple[int, Fields]:
+            reply = self.client.send(self.request(method, path, body, deadline - time.monotonic()), line)
+            return reply.status, object_in(reply.text)
+
+        why: RunllmError
         try:
-            async with asyncio.timeout(timeout), client_of(self.access, timeout) as client:
-                found = await ask(client)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            found = self.down(reason(error))
-        except (TimeoutError, httpx.TimeoutException):
-            found = self._silent(timeout, what)
-        except (httpx.HTTPError, httpx.InvalidURL, UnreadableError):
-            found = None
-        if isinstance(found, RunllmError):
-            raise found
-        return found
+            return find(ask)
+        except NotConnectedError as error:
+            why = self.down(str(error))
+        except TimeoutError:
+            why = self._silent(timeout, what)
+        except (UnreachableError, UnreadableError, HTTPException):
+            return None
+        raise why
 
-    async def _about(self, client: httpx.AsyncClient) -> Facts | RunllmError | None:
-        status, shown = await _read(client, "POST", "/api/show", {"model": self.name})
+    def _about(self, ask: _Ask) -> Facts | None:
+        status, shown = ask("POST", "/api/show", {"model": self.name})
         said = str(shown.get("error", ""))
         if status == _MISSING and "not found" in said:
-            return self.missing(names_in((await _read(client, "GET", "/api/tags"))[1]))
+            raise self.missing(names_in(ask("GET", "/api/tags", None)[1]))
         if status == _INVALID and "invalid model name" in said:
-            return ModelNotFoundError(
+            raise ModelNotFoundError(
                 f"`{self.name}` is no name of an Ollama model", details={"model": self.endpoint.model}
             )
         if "model_info" not in shown and "details" not in shown:
             return None
-        _, running = await _read(client, "GET", "/api/ps")
+        _, running = ask("GET", "/api/ps", None)
         return read_facts(shown, running, self.name, self.base)
 
     # --- a call ----------------------------------------------------------------------------------
 
-    async def chat(self, body: Fields, request: Request) -> Fields:
+    def chat(self, body: Fields, request: Request, line: Line) -> Fields:
         """What the server says to a chat, within `request.timeout` seconds.
 
         Raises:
             ProviderError: as the failure deserves.
         """
-        import asyncio
-
-        import httpx
+        from http.client import HTTPException
 
         from runllm.engines.bodies import UnreadableError
-        from runllm.engines.failures import Failure, failed, observe
+        from runllm.engines.failures import observe, refused
+        from runllm.engines.http import UnreachableError
         from runllm.engines.meanings import error_for, late
 
         secrets = [self.access.api_key] if self.access.api_key else []
-        found: Fields | Failure | None = None
+        found: Failure
         try:
-            async with asyncio.timeout(request.timeout), client_of(self.access, None) as client:
-                reply = await client.post("/api/chat", json=body)
-                found = failed(reply, secrets) if reply.status_code >= _REDIRECTIONS else object_in(reply.text)
-        except TimeoutError:
-            found = None
-        except (httpx.HTTPError, httpx.InvalidURL, UnreadableError) as error:
+            reply = self.client.send(self.request("POST", "/api/chat", body, request.timeout), line)
+            if reply.status < _REDIRECTIONS:
+                return object_in(reply.text)
+            found = refused(reply.status, reply.headers, reply.text, secrets)
+        except (TimeoutError, UnreachableError, UnreadableError, HTTPException) as error:
             found = observe(error, secrets)
-        if found is None:
+        if "TimeoutError" in found.kinds:
             raise late(request, self.access.provider)
-        if not isinstance(found, Failure):
-            return found
         if found.status == _MISSING and "model" in found.words:
             raise self.missing(None)
         raise error_for(found, endpoint=self.endpoint, access=self.access)
@@ -237,60 +237,9 @@ class Server:
         )
 
 
-def reason(error: BaseException) -> str:
-    """Why a connection failed, in the system's words where it has some: clients wrap them."""
-    words, cause = str(error) or type(error).__name__, error.__cause__ or error.__context__
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            words = os.strerror(cause.errno) if cause.errno and isinstance(cause, ConnectionError) else cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return words
-
-
-# --- the client ---------------------------------------------------------------------------------------
-
-
 def root(access: Access) -> str:
     """The server's address, without the path of an API that a file may have written behind it."""
     return (access.api_base or "").rstrip("/").removesuffix("/chat").removesuffix("/api")
-
-
-def client_of(access: Access, timeout: Any, *, by_line: bool = False) -> httpx.AsyncClient:
-    """A client for a server: with its key, and past any proxy when it is on this machine.
-
-    Args:
-        access: how it is reached.
-        timeout: as httpx takes it.
-        by_line: whether an answer may come for as long as it takes, line by line.
-
-    Raises:
-        ConfigError: the proxies or certificates that the process's environment names cannot be used.
-    """
-    import httpx  # 90 ms: only when a server is asked
-
-    from runllm.engines.hooks import ASYNC_HOOKS, LINE_HOOKS
-
-    base = root(access)
-    try:
-        return httpx.AsyncClient(
-            base_url=base,
-            headers={"Authorization": f"Bearer {access.api_key}"} if access.api_key else {},
-            timeout=timeout,
-            trust_env=not is_loopback(base),
-            verify=is_encrypted(base),
-            follow_redirects=False,
-            event_hooks=LINE_HOOKS if by_line else ASYNC_HOOKS,
-        )
-    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-        raise ConfigError(
-            f"no connection to {origin(base)} can be prepared: {error}",
-            hint="Check the proxies (`HTTPS_PROXY`, `ALL_PROXY`) and `SSL_CERT_FILE` in the environment.",
-        ) from None
-
-
-def is_encrypted(base: str) -> bool:
-    """Whether certificates are needed: they take 20 ms to load, and no redirection leads to where they would be."""
-    return not base.lower().startswith("http:")
 
 
 # --- what it answers ----------------------------------------------------------------------------------
@@ -316,14 +265,6 @@ def read_facts(shown: Fields, running: Fields, name: str, base: str) -> Facts:
 
 def _positive(value: Any) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
-
-
-async def _read(
-    client: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
-) -> tuple[int, Fields]:
-    """The status and the JSON object of an answer; an empty one for anything else."""
-    reply = await client.request(method, path, json=body)
-    return reply.status_code, object_in(reply.text)
 
 
 def object_in(text: str) -> Fields:
