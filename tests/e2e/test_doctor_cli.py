@@ -75,7 +75,6 @@ def test_letters_that_the_terminal_cannot_print_do_not_stop_it(environment, tmp_
     [
         ("jsonschema_rs", "jsonschema-rs"),
         ("yaml", "pyyaml"),
-        ("httpx", "Ollama"),
         ("platformdirs", "models folder"),
         ("pydantic_monty", "Python blocks"),
         ("sqlite3", "statistics"),
