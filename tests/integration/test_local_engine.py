@@ -172,7 +172,7 @@ def test_threads_share_one_model_and_each_get_their_answer(engine):
 @pytest.mark.parametrize(
     ("params", "extra"),
     [
-        ({"tools": []}, {}), ({"n": 2}, {}), ({}, {"grammar": "x"}), ({}, {"n_ctx": "big"}),
+        ({"n": 2}, {}), ({}, {"grammar": "x"}), ({}, {"n_ctx": "big"}),
         ({}, {"n_batch": 1}), ({}, {"num_ctx": 1}), ({}, {"num_ctx": 10**12}), ({}, {"threads": 5000}),
         ({}, {"max_tokens": "many"}), ({}, {"max_tokens": 0}),
     ],

@@ -19,6 +19,7 @@ from io import BufferedReader, RawIOBase
 from threading import Event, Lock, Timer
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
+from weakref import finalize
 
 from runllm.engines.access import PLACEHOLDER_KEY
 from runllm.engines.addresses import DEFAULT_PORTS, is_here
@@ -142,6 +143,7 @@ class Client:
         self._idle: dict[_Route, list[_Connection]] = {}
         self._owner = os.getpid()
         self._lock = Lock()
+        finalize(self, _close, self._idle)  # of who forgets it
 
     def send(self, request: HttpRequest, line: Line) -> HttpReply:
         """Send and wait; once more where a connection turns out to have died while nobody used it.
@@ -182,9 +184,7 @@ class Client:
     def close(self) -> None:
         """Close what is kept."""
         with self._lock:
-            idle, self._idle = self._idle, {}
-        for connection in (one for kept in idle.values() for one in kept):
-            connection.close()
+            _close(self._idle)
 
     def _exchange(self, connection: _Connection, request: HttpRequest, line: Line, deadline: float) -> HttpReply:
         try:
@@ -205,7 +205,8 @@ class Client:
         """A connection on the same route that is still there."""
         with self._lock:
             if self._owner != os.getpid():  # those of a parent are its own
-                self._owner, self._idle = os.getpid(), {}
+                self._owner = os.getpid()
+                _close(self._idle)  # its copies alone: a socket lives as long as one of them
             kept = self._idle.get(route, [])
             while kept:
                 connection = kept.pop()
@@ -221,6 +222,12 @@ class Client:
                 kept.append(connection)
                 return
         connection.close()
+
+
+def _close(idle: dict[_Route, list[_Connection]]) -> None:
+    while idle:
+        for connection in idle.popitem()[1]:
+            connection.close()
 
 
 @contextmanager
