@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,13 +16,12 @@ from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 from io import BufferedReader, RawIOBase
 from threading import Event, Lock, Timer
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from runllm.engines.access import PLACEHOLDER_KEY
-from runllm.engines.addresses import DEFAULT_PORTS, is_here
 from runllm.engines.bodies import LONGEST_ANSWER, AnswerTooLargeError, Gauge
+from runllm.engines.proxies import Route, UnreachableError, route_to, signed_in
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -81,10 +79,6 @@ def headers(api_key: str | None) -> dict[str, str]:
     return found if api_key in (None, PLACEHOLDER_KEY) else {**found, "Authorization": f"Bearer {api_key}"}
 
 
-class UnreachableError(Exception):
-    """The server could not be connected to, or went away before its answer was whole."""
-
-
 class NotConnectedError(UnreachableError):
     """Nobody answers at the address."""
 
@@ -140,7 +134,7 @@ class Client:
     """Keeps its connections for the next exchange. Thread-safe; a fork begins with none."""
 
     def __init__(self) -> None:
-        self._idle: dict[_Route, list[_Connection]] = {}
+        self._idle: dict[Route, list[_Connection]] = {}
         self._owner = os.getpid()
         self._lock = Lock()
         finalize(self, _close, self._idle)  # of who forgets it
@@ -157,7 +151,7 @@ class Client:
         """
         deadline = time.monotonic() + request.timeout
         with _told(line, deadline):
-            route = _route(request.url)
+            route = route_to(request.url)
             kept = self._take(route)
             if kept is not None:
                 with suppress(RemoteDisconnected, ConnectionResetError, BrokenPipeError):
@@ -173,7 +167,7 @@ class Client:
             Exception: as `send`.
         """
         with _told(line, None):
-            connection = _Connection(_route(request.url))
+            connection = _Connection(route_to(request.url))
             try:
                 response = connection.ask(request, line, time.monotonic() + request.timeout)
                 yield response.status, connection.lines(response, request.timeout)
@@ -201,7 +195,7 @@ class Client:
             self._keep(connection)
         return reply
 
-    def _take(self, route: _Route) -> _Connection | None:
+    def _take(self, route: Route) -> _Connection | None:
         """A connection on the same route that is still there."""
         with self._lock:
             if self._owner != os.getpid():  # those of a parent are its own
@@ -224,7 +218,7 @@ class Client:
         connection.close()
 
 
-def _close(idle: dict[_Route, list[_Connection]]) -> None:
+def _close(idle: dict[Route, list[_Connection]]) -> None:
     while idle:
         for connection in idle.popitem()[1]:
             connection.close()
@@ -271,7 +265,7 @@ def _read(response: HTTPResponse) -> HttpReply:
 class _Connection(HTTPConnection):
     """A connection all of whose waits have one end."""
 
-    def __init__(self, route: _Route) -> None:
+    def __init__(self, route: Route) -> None:
         proxy = route.proxy
         super().__init__(proxy.hostname or "" if proxy else route.host, proxy.port or 80 if proxy else route.port)
         self.route = route
@@ -279,7 +273,7 @@ class _Connection(HTTPConnection):
         self._line = Line()
         self._deadline = 0.0
         if proxy and route.is_encrypted:
-            self.set_tunnel(route.host, route.port, _signed_in(proxy))
+            self.set_tunnel(route.host, route.port, signed_in(proxy))
 
     def ask(self, request: HttpRequest, line: Line, deadline: float) -> HTTPResponse:
         """Send a request, and wait for the head of its answer; `line` may end both, and what follows."""
@@ -391,63 +385,3 @@ def _certificates(*named: str | None) -> ssl.SSLContext:
     except ImportError:
         return ssl.create_default_context()
     return ssl.create_default_context(cafile=certifi.where())
-
-
-# --- the way there ------------------------------------------------------------------------------------
-
-
-class _Route(NamedTuple):
-    """How a server is reached."""
-
-    host: str
-    port: int
-    is_encrypted: bool
-    proxy: SplitResult | None
-
-    def target(self, url: str) -> str:
-        """What the first line of the request names: a proxy without a tunnel is told the whole address."""
-        parts = urlsplit(url)
-        path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-        return url if self.proxy and not self.is_encrypted else path
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What a proxy without a tunnel reads."""
-        return _signed_in(self.proxy) if self.proxy and not self.is_encrypted else {}
-
-
-def _route(url: str) -> _Route:
-    parts = urlsplit(url)
-    host, scheme = parts.hostname or "", parts.scheme
-    proxy = None if is_here(host) else _proxy(scheme, f"{host}:{parts.port}" if parts.port else host)
-    return _Route(host=host, port=parts.port or DEFAULT_PORTS[scheme], is_encrypted=scheme == "https", proxy=proxy)
-
-
-def _proxy(scheme: str, place: str) -> SplitResult | None:
-    """The proxy that the user's environment, or the system where it has settings for that, names for a place.
-
-    Raises:
-        UnreachableError: it is none that speaks HTTP.
-    """
-    if sys.platform not in ("win32", "darwin") and not any(name.lower().endswith("_proxy") for name in os.environ):
-        return None
-    from urllib.request import getproxies, proxy_bypass  # 15 ms
-
-    proxies = getproxies()
-    named = proxies.get(scheme) or proxies.get("all")
-    if not named or proxy_bypass(place):
-        return None
-    proxy = urlsplit(named if "://" in named else f"http://{named}")
-    if proxy.scheme != "http":
-        raise UnreachableError(f"the proxy is one of `{proxy.scheme}`, and only `http` is spoken")
-    return proxy
-
-
-def _signed_in(proxy: SplitResult) -> dict[str, str]:
-    """The header for a proxy's own user and password."""
-    if not proxy.username:
-        return {}
-    from base64 import b64encode
-
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

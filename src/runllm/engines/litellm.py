@@ -96,9 +96,9 @@ class LiteLLMEngine(ServerEngine):
 
     def sent(self, request: Request) -> Request:
         """The request, its answer bounded where LiteLLM would ask for one of a length of its own."""
-        from runllm.engines import chat  # nothing to do with a file that is only checked
+        from runllm.engines.lengths import bounded  # nothing to do with a file that is only checked
 
-        return chat.bounded(request)
+        return bounded(request)
 
     async def _answer(self, request: Request) -> Completion:
         """One call. What goes wrong is raised where nothing of the library can become its context."""

@@ -22,7 +22,6 @@ _KINDS: tuple[Kind, ...] = (SMALL, "llama.cpp", "another")
 LLAMA = _KINDS[:2]
 _SPOKEN = frozenset({"openai", "custom_openai", "hosted_vllm", "llamafile", "lm_studio"})
 _PATIENCE = 1.0  # seconds
-_LARGEST = 1 << 20
 _SERVED_WINDOW = 4096  # tokens that nearly every server was started with
 _PER_TOKEN = 3  # characters that are written for each token of a form, and may each be one
 SMALL_MODEL = 2_000_000_000
@@ -69,20 +68,21 @@ def _fact(base: str, kind: Kind) -> str:
 
 def _asked(base: str) -> Kind | None:
     """What a server says of itself in its list of models; None where it does not answer."""
-    from http.client import HTTPConnection, HTTPException  # before a call that imports far more
-    from urllib.parse import urlsplit
+    from http.client import HTTPException
 
-    parts = urlsplit(base)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_PATIENCE)
+    from runllm.engines.bodies import UnreadableError
+    from runllm.engines.http import Client, HttpRequest, Line, UnreachableError, headers
+
+    request = HttpRequest(method="GET", url=f"{base.rstrip('/')}/models", headers=headers(None), timeout=_PATIENCE)
+    client = Client()
     try:
-        connection.request("GET", f"{parts.path.rstrip('/')}/models", headers={"Accept": "application/json"})
-        reply = connection.getresponse()
-        told, text = reply.getheader("Server") or "", reply.read(_LARGEST)
-    except (OSError, HTTPException, ValueError):
+        reply = client.send(request, Line())
+    except (TimeoutError, UnreachableError, UnreadableError, HTTPException):
         return None
     finally:
-        connection.close()
-    models = list(_models(text))
+        client.close()
+    told = reply.headers.get("server", "")
+    models = list(_models(reply.text))
     if not models and reply.status >= 500:  # noqa: PLR2004 - it may still be loading the model
         return None
     if "llama" not in told and not any(model.get("owned_by") == "llamacpp" for model in models):
@@ -92,7 +92,7 @@ def _asked(base: str) -> Kind | None:
     return SMALL if sizes and max(sizes) < SMALL_MODEL else "llama.cpp"
 
 
-def _models(text: bytes) -> Iterator[Mapping[str, Any]]:
+def _models(text: str) -> Iterator[Mapping[str, Any]]:
     try:
         listed: Any = json.loads(text)
     except (ValueError, RecursionError):
