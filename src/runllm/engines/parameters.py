@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,12 +66,9 @@ class _Case:
     name: str
     params: Mapping[str, Any]
 
-    def rules(self, kind: str) -> Iterator[tuple[str, Any]]:
+    def rules(self, kind: str) -> tuple[tuple[str, Any], ...]:
         """Each rule of a part of the table that is about this model, with what its row says of it."""
-        for rules, patterns, *said in _table()[kind].get(self.provider, ()):
-            if _stands_for(patterns, self.name):
-                for rule in rules.split():
-                    yield rule, said[0] if said else None
+        return _rules(kind, self.provider, self.name)
 
     def meets(self, rule: str) -> bool:
         """Whether a rule is about one of the parameters: `top_k`, `temperature!=1`, `reasoning_effort=low|high`."""
@@ -104,6 +101,12 @@ def _case(model: str, params: Mapping[str, Any]) -> _Case | None:
 @cache
 def _table() -> dict[str, dict[str, list[list[Any]]]]:
     return json.loads(Path(__file__).with_name("parameters.json").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1024)
+def _rules(kind: str, provider: str, name: str) -> tuple[tuple[str, Any], ...]:
+    rows = (row for row in _table()[kind].get(provider, ()) if _stands_for(row[1], name))
+    return tuple((rule, row[2] if row[2:] else None) for row in rows for rule in row[0].split())
 
 
 def _stands_for(patterns: str, name: str) -> bool:
