@@ -20,7 +20,7 @@ from typing import Any
 from runllm import tokens
 from runllm.diagnostics import did_you_mean
 from runllm.engines.base import FREE, Engine, Price, Setup
-from runllm.engines.local.llama import Call, LoadedModel, unsigned
+from runllm.engines.local.llama import MOST_THREADS, TOO_LONG, Call, LoadedModel, unsigned
 from runllm.engines.local.planning import (
     DEFAULT_ANSWER,
     STEADY,
@@ -49,7 +49,7 @@ from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.schema import is_text
 
 DEFAULT_WINDOW = 8192
-"""The window used where the file names none, and the most that is taken unasked: memory grows with it."""
+"""The window where the file names none, and the widest unasked: memory grows with what of it is used."""
 
 _LOAD_OPTIONS = {
     "n_ctx": "n_ctx", "num_ctx": "n_ctx",
@@ -60,7 +60,7 @@ _LOAD_OPTIONS = {
 _RANGES = {  # llama.cpp ends the process over a window or a batch of one token
     "n_ctx": (2, 2**31 - 1),
     "n_batch": (2, 2**31 - 1),
-    "threads": (1, 512),
+    "threads": (1, MOST_THREADS),
     "n_gpu_layers": (-(2**31), 2**31 - 1),
 }
 _OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options", "messages", "model", "prompt"}
@@ -174,7 +174,8 @@ class LocalEngine(Engine):
         self, request: Request, body: dict[str, Any], model: LoadedModel, window: int, cancelled: threading.Event
     ) -> Completion:
         started = time.monotonic()
-        usage, text, reason = Usage(), "", ""
+        usage, text, reason, seconds = Usage(), "", "", 0.0
+        prompt = tokens.estimate_messages([message.content for message in request.messages])
         notes: tuple[str, ...] = ()
         schema = request.schema
         free = schema is not None and is_free_text(schema)
@@ -182,9 +183,14 @@ class LocalEngine(Engine):
         for again in (False, True):
             form = None if schema is None or free else plan(request, window, distinct=again)
             held = constraint(form, body.get("max_tokens"), again=again) if form else {}
-            call = Call(deadline=started + request.timeout, cancelled=cancelled)
+            longest = min((body | held).get("max_tokens") or window, window)
+            call = Call(
+                deadline=started + request.timeout, cancelled=cancelled,
+                window=window, longest=longest, prompt_tokens=prompt,
+            )  # fmt: skip
             model.generate(body | held, call)
             _raise_for(call, request)
+            prompt, seconds = call.prompt_tokens, seconds + call.seconds
             usage, text, reason = usage + call.usage, "".join(call.pieces), call.finish_reason
             if form is None or fits(schema, text):
                 break
@@ -200,14 +206,14 @@ class LocalEngine(Engine):
             usage=usage,
             model=request.endpoint.model,
             cost=FREE.cost(usage),
-            latency=time.monotonic() - started,
+            latency=seconds,
             notes=notes,
         )
 
     def _model(self, endpoint: Endpoint) -> tuple[LoadedModel, int]:
         path = locate(endpoint).resolve()
         window = self.window(endpoint) or DEFAULT_WINDOW
-        options = _load_options(endpoint) | {"n_ctx": window}
+        options = {name: value for name, value in _load_options(endpoint).items() if name != "n_ctx"}
         with self._lock:
             if self._pid is None:
                 self._pid = os.getpid()
@@ -233,11 +239,10 @@ def _raise_for(call: Call, request: Request) -> None:
         raise ProviderError(f"`{name}` failed: {call.failure}") from None
     if call.error is not None:
         message = str(call.error.get("message", ""))
-        if call.error.get("type") == "exceed_context_size_error":
-            prompt, window = call.error.get("n_prompt_tokens"), call.error.get("n_ctx")
+        if call.error.get("type") == TOO_LONG:
             raise ContextWindowExceededError(
-                f"the prompt has {prompt} tokens, the window of `{name}` {window}",
-                details={"prompt_tokens": prompt, "window": window},
+                f"the prompt has {call.prompt_tokens} tokens, the window of `{name}` {call.window}",
+                details={"prompt_tokens": call.prompt_tokens, "window": call.window},
             )
         raise RequestRefusedError(f"`{name}` refused the request: {message}")
     if call.cancelled.is_set():

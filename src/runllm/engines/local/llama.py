@@ -6,13 +6,14 @@ import importlib
 import os
 import re
 import secrets
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,14 +21,34 @@ from runllm.errors import ModelNotFoundError
 from runllm.models.gguf import control_tokens
 from runllm.results import Message, Usage
 
+TOO_LONG = "exceed_context_size_error"
+MOST_THREADS = 512  # llama.cpp takes no more
+
 _PATIENCE = 0.05
+_SMALLEST_CONTEXT = 1024  # tokens; doubled until a call fits, so that few calls of a process need another
+_SPARE = 8  # tokens of the context that stay empty: llama.cpp ends an answer a little before its end
+_PROMPTS_KEPT = 32  # MiB of former prompts that another call may begin with; llama.cpp itself would keep 8 GiB
 
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One generation on its way: what came so far, and how to stop it."""
+    """One generation on its way: what came so far, and how to stop it.
+
+    Attributes:
+        deadline: of the monotonic clock, in seconds.
+        window: tokens that prompt and answer may take together.
+        longest: tokens that the answer may have.
+        prompt_tokens: an estimate, until the model has read the prompt.
+        seconds: spent with the model; neither loading it nor waiting for a turn counts.
+        again: the prompt is not of the size that was expected, so the call is made once more.
+    """
 
     deadline: float
+    window: int
+    longest: int
+    prompt_tokens: int
+    seconds: float = 0.0
+    again: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
     pieces: list[str] = field(default_factory=list[str])
@@ -35,6 +56,18 @@ class Call:
     usage: Usage = field(default_factory=Usage)
     error: Mapping[str, Any] | None = None
     failure: BaseException | None = None
+    _counted: bool = False
+    _context: int = 0
+
+    @property
+    def needs(self) -> int:
+        """Tokens of context that prompt and answer take."""
+        return min(self.prompt_tokens + self.longest + _SPARE, self.window)
+
+    def begin(self, context: int) -> int:
+        """Make ready to receive from a model with so much context; the answer's tokens to ask for."""
+        self._context, self.again, self.error = context, False, None
+        return min(self.longest, self.window - self.prompt_tokens) if self._counted else self.longest
 
     def receive(self, event: Any) -> bool:
         """Take one event from llama.cpp; True ends the generation. It must not raise: that is swallowed."""
@@ -43,7 +76,7 @@ class Call:
         except Exception as failure:  # kept, for the caller to raise
             self.failure = failure
             return True
-        return self.over()
+        return self.again or self.error is not None or self.over()
 
     def over(self) -> bool:
         """Whether nobody waits for the answer any more."""
@@ -52,16 +85,30 @@ class Call:
     def _take(self, event: Mapping[str, Any]) -> None:
         if "error" in event:
             self.error = event["error"]
+            if "n_prompt_tokens" in event["error"]:
+                self._count(event["error"]["n_prompt_tokens"])
             return
+        if "prompt_progress" in event:  # the first comes before anything of the prompt is read
+            self._count(event["prompt_progress"]["total"])
         for choice in event.get("choices", ()):
             self.pieces.append(choice["delta"].get("content") or "")
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
         if event.get("usage"):
             self.usage = _usage(event["usage"])
 
+    def _count(self, prompt_tokens: int) -> None:
+        """Learn how long the prompt is, and whether the call has to be made otherwise."""
+        if self._counted:
+            return
+        self._counted, self.prompt_tokens = True, prompt_tokens
+        if prompt_tokens >= self.window:
+            self.error = {"type": TOO_LONG}
+        else:  # where the context is larger than this call's own window, nothing else would end the answer at it
+            self.again = self.needs > self._context or self.longest > self.window - prompt_tokens
+
 
 class LoadedModel:
-    """A loaded model; its generations take turns."""
+    """A loaded model, with as much context as its calls have needed so far; its generations take turns."""
 
     def __init__(self, path: Path, options: Mapping[str, int]) -> None:
         self._path = path
@@ -70,6 +117,7 @@ class LoadedModel:
         self._line: deque[object] = deque()  # of calls, the one whose turn it is first
         self._moved = threading.Condition()
         self._server: Any = None
+        self._context = 0  # tokens
 
     @contextmanager
     def turn(self, cancelled: threading.Event) -> Generator[None]:
@@ -116,7 +164,7 @@ class LoadedModel:
                     return
             try:
                 if not call.over():
-                    self._loaded().handle_chat_completions(body, call.receive)
+                    self._decode(body, call)
             finally:
                 self._turn.release()
         except BaseException as failure:  # crosses to the waiting thread
@@ -124,45 +172,108 @@ class LoadedModel:
         finally:
             call.done.set()
 
-    def _loaded(self) -> Any:
-        if self._server is None:
-            # 20 ms and a native library: only for a call that runs here
-            xllamacpp: Any = importlib.import_module("xllamacpp")
-            params = xllamacpp.CommonParams()
-            params.model.path = str(self._path)
-            params.verbosity = -1  # the default prints hundreds of lines
-            params.n_parallel = 1
-            params.warmup = False
-            # It listens on a port of this machine as well, where other users could ask it and see what it was asked.
-            params.api_keys = [secrets.token_hex(16)]
-            params.n_ctx = self._options["n_ctx"]
-            params.n_batch = self._options.get("n_batch", 256)  # a prompt can be cancelled between batches
-            if "n_gpu_layers" in self._options:
-                params.n_gpu_layers = self._options["n_gpu_layers"]
-            threads = self._options.get("threads") or _usual_threads()
-            params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    def _decode(self, body: dict[str, Any], call: Call) -> None:
+        """Generate; where the prompt turns out to be longer than was expected, once more with room for it."""
+        while True:
+            if self._context < call.needs:
+                self._load(call.needs, call.window)
+            begun = time.monotonic()
             try:
-                self._server = xllamacpp.Server(params)
-            except RuntimeError:  # it never says why
-                raise ModelNotFoundError(
-                    f"llama.cpp cannot load {self._path}",
-                    hint="The file may be cut off, too new for this llama.cpp, or too large for the memory.",
-                ) from None
-        return self._server
+                self._server.handle_chat_completions(body | {"max_tokens": call.begin(self._context)}, call.receive)
+            finally:
+                call.seconds += time.monotonic() - begun
+            if not call.again or call.over():
+                return
+
+    def _load(self, needed: int, window: int) -> None:
+        """Load the model with room for so many tokens.
+
+        llama.cpp makes a context only together with its model, so the one before is unloaded. What that costs is
+        half a second of a processor, for the vocabulary: the weights are mapped, and stay in the system's memory.
+        """
+        self._server, self._context = None, 0
+        context = _SMALLEST_CONTEXT
+        while context < needed:
+            context *= 2
+        context = min(context, window)
+        xllamacpp, threads = _library()
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self._path)
+        params.verbosity = -1  # the default prints hundreds of lines
+        params.n_parallel = 1
+        params.warmup = False
+        # Fitting a model to graphics cards reads its vocabulary once more, half of what loading takes.
+        cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
+        params.fit_params = any(device["type"] != cpu for device in xllamacpp.get_device_info())
+        # It listens on a port of this machine as well, where other users could ask it and see what it was asked.
+        params.api_keys = [secrets.token_hex(16)]
+        params.n_ctx = context
+        params.cache_ram_mib = _PROMPTS_KEPT
+        params.n_batch = self._options.get("n_batch", 256)  # a prompt can be cancelled between batches
+        if "n_gpu_layers" in self._options:
+            params.n_gpu_layers = self._options["n_gpu_layers"]
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._options.get("threads") or threads
+        try:
+            self._server = xllamacpp.Server(params)
+        except RuntimeError:  # it never says why
+            raise ModelNotFoundError(
+                f"llama.cpp cannot load {self._path}",
+                hint="The file may be cut off, too new for this llama.cpp, or too large for the memory.",
+            ) from None
+        self._context = context
 
     def close(self) -> None:
         """Unload, once the running generation has ended."""
         with self._turn:
-            self._server = None
+            self._server, self._context = None, 0
 
 
-def _usual_threads() -> int:
-    """Half the processors: more threads than free cores wait for each other, many times slower."""
+# --- the library -------------------------------------------------------------------------------------------
+
+
+@cache
+def _library() -> tuple[Any, int]:
+    """llama.cpp, and the threads that it takes unless a file says how many.
+
+    Its threads wait for each other hundreds of times a token. Waiting by OpenMP's usual way, in a busy loop, a thread
+    too many makes an answer five times slower; told to sleep instead, all cores can be taken. OpenMP asks only when it
+    is loaded. Where it is not ours to tell (loaded by another library before, another system), half of them are taken.
+    """
+    theirs = "OMP_WAIT_POLICY" in os.environ
+    passive = theirs or (sys.platform == "linux" and not _openmp_is_here())
+    if passive and not theirs:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     try:
-        count = len(os.sched_getaffinity(0))
+        # 20 ms and a native library: only for a call that runs here
+        library = importlib.import_module("xllamacpp")
+    finally:
+        if passive and not theirs:
+            os.environ.pop("OMP_WAIT_POLICY", None)  # whoever is started from here has it as the user has
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if wanted.isdecimal() and int(wanted):
+        return library, min(int(wanted), MOST_THREADS)
+    return library, _cores() if passive else max(1, _cores() // 2)
+
+
+def _openmp_is_here() -> bool:
+    """Whether a library of this process has loaded OpenMP already, or nobody can say."""
+    try:
+        return b"libgomp" in Path("/proc/self/maps").read_bytes()
+    except OSError:
+        return True
+
+
+def _cores() -> int:
+    """The cores that this process may use; two processors of one core count once, since they share what computes."""
+    try:
+        mine = os.sched_getaffinity(0)
     except AttributeError:  # not on macOS and Windows
-        count = os.cpu_count() or 1
-    return max(1, count // 2)
+        return os.cpu_count() or 1
+    topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        return len({Path(topology.format(one)).read_text() for one in mine})
+    except OSError:
+        return len(mine)
 
 
 def _usage(facts: Mapping[str, Any]) -> Usage:
