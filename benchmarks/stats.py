@@ -1,6 +1,9 @@
 """What the statistics cost: recording a run, in this process and in a fresh one, and the figures of many runs.
 
-    python benchmarks/stats.py [--runs 1000] [--cold 15] [--rows 100000]
+    python benchmarks/stats.py [--runs 1000] [--cold 15] [--rows 100000] [--pairs 7]
+
+At last the commands `stats` and `exectime` are run over a thousand runs and over a million, in turns; what counts is
+the ratio of their processor times, and the peak memory. Making the million takes some minutes: `--pairs 0` leaves it.
 
 Runs with and without recording alternate, so that a busy machine slows both alike; the model answers at once, so
 that nothing hides what recording adds. Times are wall clock; `cpu` is the processor time of this process.
@@ -23,9 +26,9 @@ from typing import Any
 
 import runllm
 from runllm.stats.database import transaction
+from runllm.stats.ranks import quantile
 from runllm.stats.rows import AttemptRow, RunRow
 from runllm.stats.store import Store, _insert
-from runllm.stats.summary import quantile
 from runllm.testing import ScriptedEngine
 
 APP = Path(__file__).parent.parent / "examples" / "summary.rllm"
@@ -69,7 +72,7 @@ def record(chance: random.Random, started: float) -> RunRow:
         app=chance.choice(["summary", "translate", "classify", "extract"]),
         version="1.0.0",
         digest="0f" * 32,
-        path="/home/user/apps/summary.rllm",
+        path=str(APP),
         model=model,
         engine="litellm",
         started=started,
@@ -136,7 +139,7 @@ def figures(folder: Path, rows: int) -> None:
             print(f"\n{rows:,} runs, {name}: {store.path.stat().st_size / rows:.0f} bytes each")
             for label, asked in (
                 ("summary   (goal: 500 ms)", {}),
-                ("summary of a file", {"app": "/home/user/apps/summary.rllm"}),
+                ("summary of a file", {"app": str(APP)}),
                 ("summary of an app", {"app": "summary"}),
                 ("summary of a model", {"model": "local/smollm2-135m"}),
                 ("summary of the last tenth", {"since": rows * 0.9 * 60}),
@@ -153,26 +156,61 @@ def figures(folder: Path, rows: int) -> None:
 
 def fill(store: Store, chance: random.Random, rows: int, every: int) -> None:
     """Runs a minute apart; each `every`-th has four of the next ones as children."""
-    made = [record(chance, n * 60.0) for n in range(rows)]
-    if every:
-        made = [
-            dataclasses.replace(
-                made[n], children=tuple(dataclasses.replace(child, child_name="c") for child in made[n + 1 : n + every])
-            )
-            for n in range(0, rows, every)
-        ]
-    # All in one transaction: a commit for each is what `warm` measures.
-    with store._using() as db, transaction(db):  # noqa: SLF001
-        for one in made:
-            _insert(db, one)
+    for first in range(0, rows, 50_000):
+        made = [record(chance, n * 60.0) for n in range(first, min(first + 50_000, rows))]
+        if every:
+            made = [
+                dataclasses.replace(
+                    made[n],
+                    children=tuple(dataclasses.replace(child, child_name="c") for child in made[n + 1 : n + every]),
+                )
+                for n in range(0, len(made), every)
+            ]
+        # All in one transaction: a commit for each is what `warm` measures.
+        with store._using() as db, transaction(db):  # noqa: SLF001
+            for one in made:
+                _insert(db, one)
 
 
-def main(runs: int, rounds: int, rows: int) -> None:
+def scale(few: Path, many: Path, pairs: int) -> None:
+    """The commands over few runs and over many, in turns."""
+    for name, asked in (
+        ("stats", ["stats"]),
+        ("stats of a model", ["stats", "-m", "local/smollm2-135m"]),
+        ("stats of a file", ["stats", str(APP)]),
+        ("exectime", ["exectime", str(APP), "-m", "local/smollm2-135m", "--arg", "text", "a few words"]),
+    ):
+        taken = [(measured(asked, few), measured(asked, many)) for _ in range(pairs)]
+        cpu = [statistics.median(pair[side][0] for pair in taken) for side in (0, 1)]
+        ratio = statistics.median(more[0] / less[0] for less, more in taken)
+        peak = max(more[1] for _, more in taken)
+        print(f"{name:<28}{cpu[0]:>8.2f} s {cpu[1]:>8.2f} s {ratio:>7.1f} times, {peak / 1024:.0f} MiB")
+
+
+def measured(asked: Sequence[str], path: Path) -> tuple[float, int]:
+    """Processor seconds of a command on a store, and KiB that it took at the most."""
+    environment = os.environ | {"RUNLLM_STATS_DB": str(path)}
+    command = [sys.executable, "-m", "runllm", *asked]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"`runllm {' '.join(asked)}` failed")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss
+
+
+def main(runs: int, rounds: int, rows: int, pairs: int) -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         warm(folder, runs)
         cold(folder, rounds)
         figures(folder, rows)
+        if pairs:
+            for name, count in (("few", 1000), ("many", 1_000_000)):
+                with Store(folder / name) as store:
+                    fill(store, random.Random(1), count, 0)  # noqa: S311 - the same runs each time
+            print("\na thousand runs, a million, the second by the first, peak memory of the second")
+            scale(folder / "few", folder / "many", pairs)
 
 
 if __name__ == "__main__":
@@ -180,5 +218,6 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=1000, help="runs in this process")
     parser.add_argument("--cold", type=int, default=15, help="processes per median")
     parser.add_argument("--rows", type=int, default=100_000, help="rows for the figures")
+    parser.add_argument("--pairs", type=int, default=7, help="of a thousand runs and a million")
     given = parser.parse_args()
-    main(given.runs, given.cold, given.rows)
+    main(given.runs, given.cold, given.rows, given.pairs)

@@ -7,7 +7,7 @@ import pytest
 
 from runllm.predict.past import fit_lengths, fit_speed
 from runllm.stats.rows import AttemptRow
-from runllm.stats.summary import quantile
+from runllm.stats.ranks import quantile
 
 
 def call(prompt: int, completion: int, latency: float) -> AttemptRow:

@@ -22,8 +22,8 @@ from runllm.program import Plan
 from runllm.results import Usage
 from runllm.routing import Options
 from runllm.runtime import Runtime
+from runllm.stats.ranks import quantile
 from runllm.stats.store import Store
-from runllm.stats.summary import quantile
 from runllm.values import frozen
 
 __all__ = ["Basis", "Forecast", "Part", "Range", "forecast"]

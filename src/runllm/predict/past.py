@@ -13,9 +13,9 @@ import statistics
 from collections.abc import Sequence
 from enum import IntEnum
 
+from runllm.stats.ranks import quantile
 from runllm.stats.rows import Attempts, RunRow
 from runllm.stats.store import Store
-from runllm.stats.summary import quantile
 from runllm.values import frozen
 
 ENOUGH = 5

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Form = Literal["jsonl", "csv"]
 TIMEOUT = 10.0
+_FEW = 2000  # runs of an app that are read faster than all calls of a model
 _PAGE = 1000  # rows that are exported at a time: the store is free in between
 
 
@@ -79,7 +80,10 @@ class Store:
             StatsError: the store cannot be read.
         """
         selection = Selection(app=app, model=model, since=since)
-        query = f"SELECT * FROM runs WHERE {selection.meant} ORDER BY started DESC, id DESC LIMIT :limit"
+        newest = "ORDER BY runs.started DESC, runs.id DESC LIMIT :limit"
+        # One look for each way to name an app, since an index tells the newest of one way only.
+        looks = " UNION ".join(f"SELECT * FROM (SELECT id FROM runs WHERE {way} {newest})" for way in selection.ways)
+        query = f"SELECT * FROM runs WHERE id IN ({looks}) {newest}"
         with self._using() as db:
             rows = db.execute(query, selection.parameters | {"limit": -1 if limit is None else limit})
             return [restored(RunRow, row) for row in rows]
@@ -109,13 +113,20 @@ class Store:
             StatsError: the store cannot be read.
         """
         selection = Selection(app=app)
-        query = f"""
-            SELECT attempts.number, attempts.model, attempts.latency, attempts.prompt_tokens, attempts.completion_tokens
-            FROM attempts JOIN runs ON runs.id = attempts.run_id
-            WHERE attempts.model = :called AND attempts.completion_tokens > 0 AND {selection.matching}
-            ORDER BY attempts.run_id DESC, attempts.number DESC LIMIT :limit"""
+        given = selection.parameters | {"called": storable(model), "limit": limit}
+        some = f"SELECT count(*) FROM (SELECT 1 FROM runs WHERE {selection.matching} LIMIT {_FEW})"
         with self._using() as db:
-            rows = db.execute(query, selection.parameters | {"called": storable(model), "limit": limit})
+            # The calls of a model are read from the newest on; where the app ran seldom, those of its runs alone.
+            few = app is not None and db.execute(some, given).fetchone()[0] < _FEW
+            rows = db.execute(
+                f"""
+                SELECT attempts.number, attempts.model, attempts.latency, attempts.prompt_tokens,
+                    attempts.completion_tokens
+                FROM {"runs CROSS JOIN attempts" if few else "attempts CROSS JOIN runs"} ON runs.id = attempts.run_id
+                WHERE attempts.model = :called AND attempts.completion_tokens > 0 AND {selection.matching}
+                ORDER BY attempts.run_id DESC, attempts.number DESC LIMIT :limit""",
+                given,
+            )
             return tuple(AttemptRow(**row) for row in rows)
 
     def summary(
