@@ -235,3 +235,65 @@ def test_a_limit_of_a_minute_is_waited_for(go):
     slow = failure(429, "You exceeded your current quota. Please retry in 3.5s.")
     result, sent = go(slow, answer(GOOD))
     assert (result.output, len(sent)) == ({"n": 3}, 2)
+
+
+# --- what a stranger's gateways sent ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "tool_calls": [{"function": {"name": "output", "arguments": {"n": 3}}}]},
+        {"content": [{"type": "reasoning", "text": '{"n": 1}'}, {"type": "text", "text": GOOD}]},
+        {"content": [{"type": "text", "thought": True, "text": '{"n": 1}'}, {"type": "text", "text": GOOD}]},
+        *(
+            {"content": f'{opening}maybe {{"n": 1}}{closing}{GOOD}'}
+            for opening, closing in (
+                ("◁think▷", "◁/think▷"), ("<|START_THINKING|>", "<|END_THINKING|>"), ("<antThinking>", "</antThinking>"),
+                ("<|begin_of_thought|>", "<|end_of_thought|>"), ("<mm:think>", "</mm:think>"),
+                ("<|channel>thought\n", "<channel|>"), ("<unused94>thought\n", "<unused95>"),
+                ('<details type="reasoning" done="true">', "</details>"), ("<reflection>", "</reflection>"),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_an_answer_is_found_beside_what_was_thought(go, message):
+    result, sent = go(says(message))
+    assert (result.output, len(sent)) == ({"n": 3}, 1)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        says({"content": [{"type": "refusal", "refusal": "I cannot count that."}]}),
+        says({"content": "Sorry.", "refusal": "I cannot count that."}),
+        failure(400, "I cannot count that: your input triggered the content management policy"),
+        failure(403, "I cannot count that: your input was flagged"),
+        failure(403, "I cannot count that: country, region or territory not supported"),
+    ],
+)
+def test_a_refusal_is_final_and_in_the_providers_words(go, reply):
+    error, sent = go(reply)
+    assert isinstance(error, RequestRefusedError)
+    assert "cannot count that" in error.message
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "quota of the cluster is used up"},
+        {"detail": "quota of the cluster is used up"},
+        {"choices": [{"index": 0, "finish_reason": "error", "message": {"role": "assistant", "content": ""},
+                      "error": {"code": 502, "message": "quota of the cluster is used up"}}]},
+    ],
+)  # fmt: skip
+def test_a_failure_inside_a_good_answer_is_told(go, body):
+    error, _ = go(Reply(body=body))
+    assert "quota of the cluster is used up" in str(error)
+
+
+@pytest.mark.parametrize("value", [r"C:\temp", r"Save to C:\reports"])
+def test_a_path_of_one_step_goes_back_to_the_model(go, value):
+    result, sent = go(says({"content": f'{{"n": 3, "path": "{value}"}}'}), says({"content": GOOD}))
+    assert (result.output, len(sent)) == ({"n": 3}, 2)

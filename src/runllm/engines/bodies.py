@@ -8,6 +8,7 @@ by its status; an answer that is too long is an error.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from math import isfinite
 from typing import Any, cast
@@ -116,11 +117,17 @@ def checked(body: bytes) -> bytes:
         whole: Any = json.loads(body)
     except (ValueError, RecursionError):
         if len(body) > LONGEST_REFUSAL:
-            raise NotJsonError(f"it begins with {body[:40]!r}") from None
+            raise NotJsonError(beginning(body)) from None
         return body
     if len(body) > LONGEST_REFUSAL:
         _hold_values(whole)
     return _usual(cast("dict[str, Any]", whole), body) if isinstance(whole, dict) else body
+
+
+def beginning(body: bytes) -> str:
+    """How a body that is no JSON begins, in words."""
+    text = body[:80].decode("utf-8", "replace").strip()
+    return f"it begins with `{text[:40]}`" if text else "it is empty"
 
 
 def _hold_values(whole: Any) -> None:
@@ -146,7 +153,10 @@ def _usual(reply: dict[str, Any], body: bytes) -> bytes:
     for choice in _mappings(reply.get("choices")):
         for message in _mappings([choice.get("message")]):
             if isinstance(message.get("content"), list):
-                message["content"] = _text_of(cast("list[Any]", message["content"]))
+                parts = cast("list[Any]", message["content"])
+                message["content"] = _text_of(parts)
+                refusals = [part["refusal"] for part in _mappings(parts) if isinstance(part.get("refusal"), str)]
+                message.setdefault("refusal", "\n".join(refusals) or None)
                 changed = True
     for usage in _mappings([reply.get("usage")]):
         for name, count in usage.items():
@@ -163,8 +173,13 @@ def _mappings(found: Any) -> list[dict[str, Any]]:
 
 def _text_of(parts: list[Any]) -> str:
     """The text of a content that comes in parts; those that were thought are left out."""
-    texts = (cast("dict[str, Any]", part).get("text") if isinstance(part, dict) else part for part in parts)
-    return "".join(text for text in texts if isinstance(text, str))
+    texts = [part for part in parts if isinstance(part, str)]
+    said = [part.get("text") for part in _mappings(parts) if not _is_thought(part)]
+    return "".join(text for text in (*texts, *said) if isinstance(text, str))
+
+
+def _is_thought(part: dict[str, Any]) -> bool:
+    return part.get("thought") is True or re.match(r"(?i)reasoning|thinking|thought", str(part.get("type"))) is not None
 
 
 def _too_many() -> AnswerTooLargeError:

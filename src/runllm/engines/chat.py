@@ -171,7 +171,8 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
             details={"status": None, "provider": access.provider, "model": request.endpoint.model},
         )
     usage = _usage(getattr(reply, "usage", None))
-    thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    fields = (getattr(message, name, None) for name in ("reasoning_content", "reasoning", "reasoning_details"))
+    thought = next(filter(None, fields), None)
     text, thought = answered(said(message), thought)
     return completed(
         text,
@@ -204,7 +205,8 @@ def said(message: Any) -> Any:
         return content
     calls: list[Any] = [getattr(call, "function", None) for call in getattr(message, "tool_calls", None) or ()]
     calls.append(getattr(message, "function_call", None))
-    given = [text for call in calls if isinstance(text := getattr(call, "arguments", None), str)]
+    found = [getattr(call, "arguments", None) for call in calls]
+    given = [json.dumps(one) if isinstance(one, dict) else one for one in found if isinstance(one, str | dict)]
     return "\n".join(dict.fromkeys(given)) or content
 
 
@@ -220,6 +222,7 @@ def _refusal(message: Any) -> str:
 _ENDS: Mapping[str, str] = {
     **{name: name for name in ("length", "tool_calls", "function_call", "content_filter")},
     **dict.fromkeys(("max_tokens", "MAX_TOKENS", "CONTINUATION", "compaction", "pause_turn"), "length"),
+    **dict.fromkeys(("model_length", "max_output_tokens"), "length"),
     "model_context_window_exceeded": "length",
     **dict.fromkeys(("tool_use", "TOOL_CALL"), "tool_calls"),
     **dict.fromkeys(
@@ -272,7 +275,7 @@ def completed(
     model = request.endpoint.model
     details = {"status": None, "provider": provider, "model": model, "finish_reason": reason}
     there = isinstance(text, str) and bool(text.strip())
-    if refusal and not there:
+    if refusal and not (there and ("{" in text or request.schema is None or is_text(request.schema))):
         raise RequestRefusedError(f"`{model}` refused to answer: {clip(refusal, LONGEST_WORDS)}", details=details)
     if there or (thought and reason != "content_filter"):
         return Completion(

@@ -189,8 +189,7 @@ class DirectEngine(BlockingEngine):
             answer = self._connections().send(post, line)
             elapsed, status = time.perf_counter() - start, answer.status
             reply = _reply(answer) if status < _REDIRECTIONS else _Fields()
-            if not reply.choices and isinstance(reply.error, _Fields):  # of a gateway, whose own answer is a good one
-                status = reply.error.code if isinstance(reply.error.code, int) else _FAILED
+            status = _failed_inside(reply) or status
             if status >= _REDIRECTIONS:
                 return None, refused(status, answer.headers, answer.body.decode("utf-8", "replace"), secrets)
             return chat.read(reply, asked.request, access, elapsed), None
@@ -285,19 +284,31 @@ class _Fields(dict[str, Any]):
         return self.get(name)
 
 
+def _failed_inside(reply: _Fields) -> int | None:
+    """The status of a failure that a gateway tells in an answer that is good to HTTP; None where there is none."""
+    listed: Any = reply.choices
+    choice = next((one for one in cast("list[Any]", listed or []) if isinstance(one, _Fields)), None)
+    told: Any = (reply.error or reply.detail) if choice is None else choice.error
+    message: Any = choice.message if choice is not None else None
+    if not told or (isinstance(message, _Fields) and message.content):
+        return None
+    code: Any = told.code if isinstance(told, _Fields) else None
+    return code if isinstance(code, int) and code >= _REDIRECTIONS else _FAILED
+
+
 def _reply(answer: HttpReply) -> _Fields:
     """The body as an object.
 
     Raises:
         NotJsonError: it is none.
     """
-    from runllm.engines.bodies import NotJsonError, checked
+    from runllm.engines.bodies import NotJsonError, beginning, checked
 
     body = checked(answer.body)
     try:
         found = json.loads(body, object_hook=_Fields)
     except (ValueError, RecursionError):
-        raise NotJsonError(f"it begins with {body[:40]!r}") from None
+        raise NotJsonError(beginning(body)) from None
     if not isinstance(found, _Fields):
         raise NotJsonError("it is no object")
     return found

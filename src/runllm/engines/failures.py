@@ -250,7 +250,7 @@ def _message(body: Any) -> str:
         fields = cast("Mapping[str, Any]", body)
         if isinstance(fields.get("loc"), list) and "msg" in fields:
             return f"{'.'.join(str(step) for step in fields['loc'])}: {fields['msg']}"
-        for name in ("error", "message", "detail", "msg"):
+        for name in ("error", "message", "detail", "msg", "errors", "choices"):
             if name in fields and (told := _message(fields[name])):
                 return told + _reason(fields.get("metadata"))
     if isinstance(body, list) and body:

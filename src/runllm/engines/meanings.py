@@ -58,8 +58,13 @@ _TOO_LONG = (
 # A limit on requests a minute is told in the same words by some, and then says when to come back.
 _NO_CREDIT = (
     r"(?i)^(?!.*(?:retry|try again) (?:in|after) \d).*(?:insufficient[_ ]quota|exceeded your current quota"
-    r"|credit balance is too low|insufficient (?:credit|balance|fund)|payment required)"
+    r"|(?:credit|account) balance is too low|insufficient (?:credit|balance|fund)|payment required|out of credits?)"
 )
+_FILTERED = (
+    r"(?i)content[ _]management policy|content[ _-]?filter|content[ _-]?policy|(?:was|been|is) flagged|moderation"
+    r"|safety (?:system|policy)"
+)
+_NOWHERE = r"(?i)(?:country|region|territory|location)\b.{0,60}not supported|not (?:available|supported) in your"
 _NO_KEY = r"(?i)api_?key\b.{0,40}\b(?:must be set|is missing|not set)|missing .{0,20}api key"
 _BAD_KEY = r"(?i)(?:invalid|incorrect|expired) api[ _-]?key|api[ _-]?key (?:not valid|is invalid|expired)"
 _NO_MODEL = (
@@ -102,6 +107,10 @@ _RULES = (
           kinds="RateLimitError"),
     _Rule(MissingCredentialError, "`{model}` needs a key and none is set", words=_NO_KEY, answered=False,
           kinds="NoCredentialsError CredentialRetrievalError DefaultCredentialsError"),
+    _Rule(RequestRefusedError, "`{model}` refused what was asked", words=_FILTERED, answered=True,
+          hint="A filter of the provider's stopped it: reword the prompt or the input, or name another model."),
+    _Rule(RequestRefusedError, "`{model}` refused the call", words=_NOWHERE, answered=True,
+          hint="The provider does not serve where you are: name another model with `--model` or `llm.fallbacks`."),
     _Rule(AuthenticationError, "`{model}` refused the key", (401, 403), words=_BAD_KEY,
           kinds="AuthenticationError PermissionDeniedError"),
     _Rule(ModelNotFoundError, "there is no `{model}`{at}", words=_NO_MODEL, kinds="NoModel LiteLLMUnknownProvider"),
@@ -210,7 +219,7 @@ def may_reject_form(failure: Failure) -> bool:
         return False
     of_form = _OF_FORM.search(failure.words) is not None
     if failure.status in _REFUSALS:
-        plain = (_NO_CREDIT, _NO_KEY, _BAD_KEY, _NO_MODEL)
+        plain = (_NO_CREDIT, _FILTERED, _NO_KEY, _BAD_KEY, _NO_MODEL)
         return of_form or not any(re.search(words, failure.words) for words in plain)
     return of_form and (failure.status in _FAILURES or (failure.status is None and "BadRequestError" in failure.kinds))
 

@@ -26,7 +26,8 @@ _COMMAND = (
     r"|r(?:ho|ight\w*|angle|floor|ceil)(?![a-z]))"
 )
 _DRIVE = r"(?<![A-Za-z])[A-Za-z]:(?=[^\"\s]*(?:\\[tr]|\.\w{2,4}\b))(?:\\[tnrbf][\w.-]*){2,}"
-_DOUBTFUL = re.compile(f"{_ODD}(?:{_COMMAND}|{_DRIVE})")
+_ONE_STEP = r"(?<![A-Za-z])[C-PR-Z]:\\[trbf](?=[a-z])"  # `Q:\tis it` and `D:\nthen` are no drives
+_DOUBTFUL = re.compile(f"{_ODD}(?:{_COMMAND}|{_DRIVE}|{_ONE_STEP})")
 
 
 @frozen
