@@ -62,7 +62,7 @@ def test_a_run_is_one_row_with_all_that_it_took(go, tmp_path: Path) -> None:
     _, store = go(ScriptedEngine([good('{"wrong": 1}'), good('Here: {"out": "x"}')]))
     (run,) = store.runs()
     assert (run.app, run.version, run.path, run.model, run.engine) == (
-        "part", "1.0.0", str(tmp_path / "app.rllm"), "openai/m", "litellm",
+        "part", "1.0.0", str(tmp_path / "app.rllm"), "openai/m", "direct",
     )  # fmt: skip
     assert len(run.digest) == 64
     assert (run.input_valid, run.valid_on, run.error_code, run.retries) == (True, 2, None, 1)
@@ -128,7 +128,7 @@ def test_what_a_model_made_up_is_not_in_a_violation(go) -> None:
 
 @pytest.mark.parametrize(
     ("model", "engine"),
-    [("openai/m", "litellm"), ("ollama/m", "ollama"), ("ollama_chat/m", "ollama"), ("local/m", "local")],
+    [("openai/m", "direct"), ("ollama/m", "ollama"), ("ollama_chat/m", "ollama"), ("local/m", "local")],
 )
 def test_the_engine_of_a_model_is_kept(go, model: str, engine: str) -> None:
     _, store = go(ScriptedEngine(['{"out": "x"}']), model=model)

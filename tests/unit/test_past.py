@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from runllm.predict.past import fit_lengths, fit_speed
-from runllm.stats.rows import AttemptRow
 from runllm.stats.ranks import quantile
+from runllm.stats.rows import AttemptRow
 
 
 def call(prompt: int, completion: int, latency: float) -> AttemptRow:
