@@ -27,6 +27,7 @@ gen: ## write the parameter table and the generated pages
 	$(RUN) python tools/gen_llm_params.py
 	$(RUN) python tools/gen_providers.py
 	$(RUN) python tools/gen_parameters.py
+	$(RUN) python tools/gen_direct.py
 	$(RUN) python tools/gen_docs.py
 
 fix: ## format, and correct what can be corrected

@@ -67,7 +67,7 @@ def test_run_prints_the_output_alone(app: Path, provider: Provider) -> None:
     provider.script(answer('{"answer": "hé"}'))
     done = command(str(app), "text=hello", "times=2")
     assert (done.returncode, done.stdout, done.stderr) == (0, '{\n  "answer": "hé"\n}\n', "")
-    assert provider.requests[0].body["messages"][-1]["content"] == "Say hello 2 times."
+    assert provider.chats[0].body["messages"][-1]["content"] == "Say hello 2 times."
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_ctrl_c_ends_cleanly_with_130(app: Path, provider: Provider) -> None:
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not provider.requests and time.monotonic() < deadline:
+    while not provider.chats and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -398,7 +398,7 @@ def test_no_planted_key_is_in_any_output(app: Path, provider: Provider) -> None:
     allowed = {"RUNLLM_ALLOWED_KEYS": "PLANTED_API_KEY", "RUNLLM_ALLOWED_BASES": provider.root}
     done = command("run", str(app), "text=x", "--verbose", PLANTED_API_KEY=key, **allowed)
     assert done.returncode == 7
-    assert key in provider.requests[0].headers.get("authorization", "")
+    assert key in provider.chats[0].headers.get("authorization", "")
     assert key not in done.stdout + done.stderr
 
 

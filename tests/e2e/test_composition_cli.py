@@ -68,7 +68,7 @@ def test_a_composed_app_prints_its_output_alone(top: Path, provider: Provider) -
     done = command("run", str(top), "text=hi")
     assert json.loads(done.stdout) == {"said": "b: a: hi"}
     assert done.stderr == ""
-    assert len(provider.requests) == 2
+    assert len(provider.chats) == 2
 
 
 def test_a_trace_names_the_app_of_each_step(top: Path, provider: Provider) -> None:
@@ -136,9 +136,9 @@ def test_another_model_for_the_whole_tree(top: Path, provider: Provider) -> None
     provider.script(echo())
     done = command("run", str(top), "text=hi", "--model", "openai/other")
     assert "calls no model itself" in done.stderr
-    assert {request.body["model"] for request in provider.requests} == {"m"}
+    assert {request.body["model"] for request in provider.chats} == {"m"}
     command("run", str(top), "text=hi", "--model", "openai/other", "--whole-tree", OPENAI_API_KEY="x")
-    assert {request.body["model"] for request in provider.requests[2:]} == {"other"}
+    assert {request.body["model"] for request in provider.chats[2:]} == {"other"}
 
 
 def test_a_prediction_rests_on_what_was_recorded(top: Path, provider: Provider, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_prediction_rests_on_what_was_recorded(top: Path, provider: Provider, 
     assert 0 < found["latency"]["p50"] <= found["latency"]["p90"]
     text = command("exectime", str(top), **recording).stdout
     assert "nine in ten under" in text
-    assert len(provider.requests) == 10
+    assert len(provider.chats) == 10
 
 
 def test_what_is_written_over_several_lines_is_drawn_in_one(top: Path) -> None:
