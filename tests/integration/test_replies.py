@@ -297,3 +297,10 @@ def test_a_failure_inside_a_good_answer_is_told(go, body):
 def test_a_path_of_one_step_goes_back_to_the_model(go, value):
     result, sent = go(says({"content": f'{{"n": 3, "path": "{value}"}}'}), says({"content": GOOD}))
     assert (result.output, len(sent)) == ({"n": 3}, 2)
+
+
+def test_an_answer_that_is_full_and_broken_off_was_cut_whatever_is_said(go):
+    usage = {"prompt_tokens": 11, "completion_tokens": 20, "total_tokens": 31}
+    error, sent = go(says({"content": '{"n": '}, "stop", usage), params="{max_tokens: 20}")
+    assert "max_tokens" in f"{error} {error.recovery_hint}"
+    assert len(sent) == 2

@@ -176,7 +176,7 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
     text, thought = answered(said(message), thought)
     return completed(
         text,
-        _reason(str(getattr(choice, "finish_reason", None) or ""), usage, request),
+        _reason(str(getattr(choice, "finish_reason", None) or ""), usage, request, text),
         usage,
         refusal=_refusal(message),
         thought=thought,
@@ -235,12 +235,18 @@ _ENDS: Mapping[str, str] = {
 _FORCED_TOOL = re.compile(r"(?i)claude|^anthropic/|^databricks/")
 
 
-def _reason(told: str, usage: Usage, request: Request) -> str:
-    """Why an answer ended; `length` where it has as many tokens as it might, and nobody knows better."""
+def _reason(told: str, usage: Usage, request: Request, text: Any) -> str:
+    """Why an answer ended; `length` where it has as many tokens as it might, and is cut or nobody knows better."""
     told = _ENDS.get(told, "stop")
     most = tokens.longest_answer({**request.endpoint.provider_params, **request.params})
-    forced = request.schema is not None and _FORCED_TOOL.search(request.endpoint.model) is not None
-    return "length" if forced and told == "stop" and most and usage.completion_tokens >= most else told
+    full = told == "stop" and most is not None and usage.completion_tokens >= most and request.schema is not None
+    return "length" if full and (_FORCED_TOOL.search(request.endpoint.model) or _is_cut(text)) else told
+
+
+def _is_cut(text: Any) -> bool:
+    """Whether an answer begins as an object or a list and does not end as one."""
+    found = text.strip() if isinstance(text, str) else ""
+    return found.startswith(("{", "[")) and not found.endswith(("}", "]"))
 
 
 def completed(
