@@ -195,6 +195,8 @@ class DirectEngine(BlockingEngine):
             return chat.read(reply, asked.request, access, elapsed), None
         except (TimeoutError, UnreachableError, UnreadableError, HTTPException) as error:
             return None, observe(error, secrets)
+        except (TypeError, ValueError, AttributeError) as error:  # a reply whose parts are not of their kinds
+            return None, observe(error, secrets)
 
 
 # --- the request --------------------------------------------------------------------------------------

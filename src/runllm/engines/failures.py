@@ -90,26 +90,6 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     )
 
 
-def failed(reply: Any, secrets: Iterable[str] = ()) -> Failure:
-    """The facts of an HTTP answer that is none: an error, or a redirection, which is not followed.
-
-    Args:
-        reply: httpx's response, read to its end.
-        secrets: as for `observe`.
-    """
-    if reply.has_redirect_location:
-        target = reply.next_request.url if reply.next_request else reply.url
-        return Failure(
-            kinds=frozenset({"RedirectRefusedError"}), words=f"to {target.scheme}://{target.netloc.decode()}"
-        )
-    stated = reply.headers.get("retry-after")
-    return Failure(
-        status=reply.status_code,
-        words=said([reply.text], secrets),
-        retry_after=_seconds(stated) if stated else None,
-    )
-
-
 def refused(status: int, headers: Mapping[str, str], body: str, secrets: Iterable[str] = ()) -> Failure:
     """The facts of an HTTP answer that is none: an error, or a redirection, which is not followed.
 
