@@ -47,6 +47,7 @@ class Node:
         keys: for a mapping, where each key starts.
         children: for a mapping or sequence, the nodes inside by key or index.
         literal: for a scalar whose lines stand in the text as they are, the place of its first character.
+        written: for a scalar that is no text, how it is written.
     """
 
     value: Any
@@ -54,6 +55,7 @@ class Node:
     keys: dict[str, Mark] = field(default_factory=dict[str, Mark])
     children: dict[str | int, Node] = field(default_factory=dict[str | int, "Node"])
     literal: Mark | None = None
+    written: str | None = None
 
     @property
     def mapping(self) -> dict[str, Any] | None:
@@ -322,7 +324,8 @@ class _Builder:
         if event.tag is not None:
             raise _refused(event.tag, mark)
         value = _resolve(text, mark) if event.style in (None, "") else text
-        return Node(value, mark, literal=self._literal(event.style, text, mark))
+        written = None if isinstance(value, str) else text
+        return Node(value, mark, literal=self._literal(event.style, text, mark), written=written)
 
     def _literal(self, style: str | None, text: str, mark: Mark) -> Mark | None:
         """Where the first character of a scalar stands, if its lines are in the text unchanged."""

@@ -5,7 +5,8 @@ The rules, in one place:
 - A `.json` file is JSON, `.yaml` and `.yml` are YAML, any other file is one text.
 - `--input` and standard input are the whole input if they are one JSON object with a key that the app declares, or
   nearly so, or one YAML mapping of declared keys alone that says nothing beside it. Anything else is one text.
-- One text feeds the one text that is still required (or the only text there is).
+- One text feeds the one text that is still required (or the only text there is), without the line end of its last line.
+- A plain word of YAML that is read for a text is that text: `007` and `true`.
 - `--arg key value` is read as the type declared for `key`, strictly; whatever the value, it names no file.
 - `key=value` is read the same way, but `key=@file` takes the text of a file, and `key=@@x` is the text `@x`.
 """
@@ -20,8 +21,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal, cast
 
+from runllm import literals
 from runllm.diagnostics import Problem, Span, did_you_mean, nearest
-from runllm.documents import DocumentError, read, says_more
+from runllm.documents import DocumentError, Mark, Node, read, says_more
 from runllm.errors import FileAccessError, InputSchemaError, UsageError
 from runllm.files import read_bytes, read_standard_input
 from runllm.results import Event
@@ -138,7 +140,7 @@ def read_file(path: str, listener: Listener = _unheard, awaited: str = "the inpu
     if suffix in _TABLES:
         listener(Event(step="warning", message=f"{name} is a table, and all of it is read as one text", elapsed=0))
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         said = f"{name} is not UTF-8 text (byte {error.start:,})"
         hint = "Save it as UTF-8; what is no text has to be turned into text first."
@@ -168,25 +170,43 @@ def from_text(
         InputSchemaError: the text is not what its form says, is one text where several could be meant, or was taken
             for the mapping of all inputs, and with those fed does not fit.
     """
-    fed, guessed, found = fed or {}, form == "guess", None
+    fed, guessed, root = fed or {}, form == "guess", None
     if form == "guess":
-        form, found = _guess(text, contract, fed)
+        form, root = _guess(text, contract, fed)
     if form == "text":
         one = _text_input(contract, fed) or _text_input(contract, ())
         if one is None:
             raise _several(contract, name, text)
         listener(Event(step="input", message=f"{name} is read as one text, `{one}`", elapsed=0))
-        return {one: text.removesuffix("\n")}
-    if found is None:
-        found = _mapping(_read_json(text, name) if form == "json" else _read_yaml(text, name), name, contract)
+        return {one: text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")}
+    if form == "json":
+        value, lost = _read_json(text, name), literals.of_json(text)
+    else:
+        root = root or _read_yaml(_lines(text), name)
+        literals.as_texts(contract.schema, contract.schema, root)
+        value, lost = root.value, list(literals.of_document(root))
+    found = _mapping(value, name, contract)
+    _warn_of(lost, name, listener)
     listener(Event(step="input", message=f"{name} is read as a {form.upper()} mapping of inputs", elapsed=0))
     if guessed and found:
         accepted(contract, {**found, **fed})
     return found
 
 
-def _guess(text: str, contract: Contract, fed: Collection[str]) -> tuple[Form, dict[str, Any] | None]:
-    """What a text is meant as, and the mapping that it is, where it has been read."""
+def _lines(text: str) -> str:
+    """A text whose lines end as those of YAML do."""
+    return text.replace("\r\n", "\n")
+
+
+def _warn_of(lost: Sequence[tuple[Mark, str, str]], name: str, listener: Listener) -> None:
+    """Tell of numbers that lose digits, each at its place in what is called `name`."""
+    for mark, literal, kept in lost[:_MOST_NAMED]:
+        where = f"{name}, line {mark.line + 1}, column {mark.column + 1}"
+        listener(Event(step="warning", message=f"{where}: {literals.said(literal, kept)}", elapsed=0))
+
+
+def _guess(text: str, contract: Contract, fed: Collection[str]) -> tuple[Form, Node | None]:
+    """What a text is meant as, and the document that it is, where it has been read."""
     begins = text.lstrip()
     keys = _json_keys(text) if begins.startswith("{") else None
     if keys is not None and (
@@ -197,11 +217,11 @@ def _guess(text: str, contract: Contract, fed: Collection[str]) -> tuple[Form, d
     if not re.match(rf"(?:\{{\s*)?[\"']?(?:{names})[\"']?\s*:", begins):  # most texts need not be read as YAML
         return "text", None
     try:
-        root, problems = read(text)
+        root, problems = read(_lines(text))
     except DocumentError:
         return "text", None
-    if root.keys and root.keys.keys() <= contract.properties.keys() and not problems and not says_more(text):
-        return "yaml", root.mapping
+    if root.keys and root.keys.keys() <= contract.properties.keys() and not problems and not says_more(_lines(text)):
+        return "yaml", root
     return "text", None
 
 
@@ -265,7 +285,7 @@ def _refuse_constant(word: str) -> Any:
     raise ValueError(f"`{word}` is not a JSON value")
 
 
-def _read_yaml(text: str, name: str) -> Any:
+def _read_yaml(text: str, name: str) -> Node:
     try:
         root, problems = read(text)
     except DocumentError as error:
@@ -273,7 +293,7 @@ def _read_yaml(text: str, name: str) -> Any:
     if problems or root is None:
         first = problems[0]
         raise _unreadable(text, name, "YAML", first.message, first.mark.line + 1, first.mark.column + 1, first.hint)
-    return root.value
+    return root
 
 
 def _unreadable(
@@ -317,12 +337,20 @@ def from_arguments(
     found: dict[str, Any] = {}
     for key, text in literal:
         _check_key(key, f"--arg {key}", found, contract)
-        found[key] = contract.read_text(key, text)
+        found[key] = _value(contract, key, text, listener)
     for argument in arguments:
         key, equals, text = argument.partition("=")
         _check_key(key if equals else "", argument, found, contract)
-        found[key] = contract.read_text(key, _meant(key, text, listener))
+        found[key] = _value(contract, key, _meant(key, text, listener), listener)
     return found
+
+
+def _value(contract: Contract, key: str, text: str, listener: Listener) -> Any:
+    """The value that a text is for an input."""
+    value = contract.read_text(key, text)
+    if not isinstance(value, str):
+        _warn_of(literals.of_json(text), f"`{key}`", listener)
+    return value
 
 
 def _check_key(key: str, argument: str, found: Mapping[str, Any], contract: Contract) -> None:

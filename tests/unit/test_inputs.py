@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runllm.errors import FileAccessError, InputSchemaError, RunllmError, UsageError
 from runllm.inputs import accepted, form_of, from_arguments, from_text, given_input, read_file
+from runllm.results import Event
 from runllm.schema import Contract
 
 TEXT = Contract(
@@ -118,7 +119,8 @@ def test_what_is_no_mapping_of_declared_names_or_says_more_is_one_text(text: str
         ('{"TEXT": "a"}', "`text` is required but missing"),
         ('{"id": 1, "n": 3}', "`text` is required but missing"),
         ('{"text": 3}', "/text"),
-        ("text: 3", "/text"),
+        ("text: ~", "/text"),
+        ("text: [3]", "/text"),
     ],
 )
 def test_a_mapping_is_no_text_however_wrong_it_is(text: str, words: str) -> None:
@@ -170,7 +172,7 @@ def test_any_text_arrives_unchanged_or_is_a_mapping_that_says_the_same(text: str
         found = from_text(text, TEXT, form="guess", name="in")
     except InputSchemaError:
         found = None
-    if found != {"text": text.removesuffix("\n")}:
+    if found != {"text": text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")}:
         said = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes no objects; of a foreign reader, to whom every value is a text
         assert isinstance(said, dict)
         assert found is None or (found["text"] == said["text"] and found.keys() == said.keys())
@@ -200,6 +202,97 @@ def test_what_was_read_as_what_is_told(tmp_path) -> None:
         ("warning", "`x.CSV` is a table, and all of it is read as one text"),
         ("input", "`text` is given the text of x.CSV"),
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["a\r\nb\r\n", "a\rb\n\n", "\r\n a \t\n", "a\u2028\x85\x0c\x0b\x1c\n", "\n", "a", "\ufeffa\n", "a\0b"]
+)
+def test_a_text_arrives_as_it_came(text: str, tmp_path) -> None:
+    """Of a file and a pipe that are one text, the line end that ends the last line is left out."""
+    file = tmp_path / "x.txt"
+    file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert given_input(TEXT, arguments=[f"text=@{file}"]) == {"text": text}
+    last = 2 if text.endswith("\r\n") else int(text.endswith("\n"))
+    assert given_input(TEXT, path=str(file)) == {"text": text[: len(text) - last]}
+
+
+WRITTEN = ["007", "1_000", "0o17", "0x1F", "1e3", "1.50", ".5", "+49", "true", "False", "on", "yes", "no", "2026-11-30", "12:30:00", "1.0.0",
+           "9007199254740993.0", "12345678901234567890123", "-0", "1,5", "50%", "=1+1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WRITTEN)
+@pytest.mark.parametrize("form", ["guess", "yaml"])
+def test_a_plain_word_of_yaml_is_the_text_that_was_written(word: str, form: str) -> None:
+    text = {"type": "string"}
+    declared = {
+        "text": text,
+        "l": {"type": "array", "items": text},
+        "o": {"type": "object", "properties": {"k": {"enum": [word]}}},
+    }
+    contract = Contract({"type": "object", "properties": declared, "required": ["text"]})
+    told: list[Event] = []
+    written = f"text: {word}\r\nl: [{word.replace(',', '')}, a]\nl2: {{}}\no: {{k: '{word}'}}\n".replace("l2: {}\n", "")
+    found = (
+        given_input(contract, text=written, listener=told.append)
+        if form == "guess"
+        else from_text(written, contract, form="yaml", name="in")
+    )
+    assert found == {"text": word, "l": [word.replace(",", ""), "a"], "o": {"k": word}}
+    assert [event.step for event in told if event.step == "warning"] == []
+
+
+def test_a_value_of_another_declared_type_stays_one_where_nothing_is_lost() -> None:
+    contract = Contract(
+        {"type": "object", "properties": {"a": {"type": ["string", "number", "boolean", "null"]}, "b": {}}}
+    )
+    for word, value in (
+        ("7", 7),
+        ("1.5", 1.5),
+        ("true", True),
+        ("null", None),
+        ("007", "007"),
+        ("1.50", "1.50"),
+        ("True", "True"),
+    ):
+        assert from_text(f"a: {word}\nb: {word}", contract, form="yaml", name="in")["a"] == value
+
+
+NUMBERS = Contract(
+    {"type": "object", "properties": {"n": {"type": "number"}, "l": {"type": "array", "items": {"type": "number"}}}}
+)
+
+
+@pytest.mark.parametrize(
+    ("literal", "kept"),
+    [
+        ("9007199254740993.0", "9007199254740992.0"), ("3.14159265358979323846", "3.141592653589793"), ("1e-400", "0.0"),
+        ("-9007199254740993.00", "-9007199254740992.0"), ("12345678901234567890e0", "1.2345678901234567e+19"),
+        ("0.1", ""), ("0.10000000000000001", ""), ("0.1000000000000000055511151231257827", ""), ("1.10", ""), ("0.0", ""),
+        ("9007199254740993", ""), ("1e23", ""), ("5e-324", ""), ("4.35", ""), ("0.30000000000000004", ""), ("100.00", ""),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("way", "place"),
+    [
+        ('{{"l": [1, {}]}}', "the input, line 1, column 11"),
+        ("n: 1\nl: [ {} ]", "the input, line 2, column 6"),
+        ("n={}", "`n`, line 1, column 1"),
+        ("l=[1.5, {}]", "`l`, line 1, column 7"),
+    ],
+)
+def test_a_number_that_loses_digits_is_told_at_its_place(literal: str, kept: str, way: str, place: str) -> None:
+    told: list[Event] = []
+    text = way.format(literal)
+    if "=" in way:
+        given_input(NUMBERS, listener=told.append, arguments=[text])
+    else:
+        given_input(NUMBERS, listener=told.append, text=text)
+    said = [event.message for event in told if event.step == "warning"]
+    assert said == (
+        [f"{place}: `{literal}` has more digits than a number with a fraction holds: it is read as {kept}"]
+        if kept
+        else []
+    )
 
 
 @pytest.mark.parametrize("name", ["x.xlsx", "X.XLS", "x.ods"])

@@ -508,6 +508,14 @@ def test_a_comment_is_left_alone(written: str) -> None:
     assert [one for one in of_front(f"name: x\n{written}\n{CONTRACT}") if "Quote" in one[2]] == []
 
 
+def test_a_number_that_loses_digits_is_told() -> None:
+    found = of_front(
+        f"name: x\nmetadata: {{a: 9007199254740993.0, b: 0.1, c: '9007199254740993.0', d: 9007199254740993}}\n{CONTRACT}"
+    )
+    hint = 'Quote it if it is a text, `"9007199254740993.0"`; a whole number is exact without a point.'
+    assert found == [("9007199254740993.0", "warning", hint)]
+
+
 @pytest.mark.parametrize(
     "value", ["!!str a", "! a", "!!int 3", "!x a", "!!str\n  a", "{a: !!float 1}", "!!map {a: 1}", "!!seq [a]"]
 )

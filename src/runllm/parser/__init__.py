@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -22,6 +23,8 @@ __all__ = ["MAX_BYTES", "Parsed", "frontmatter_schema", "load", "parse"]
 
 MAX_BYTES = 1 << 20
 _SHORTEST_SECRET = 6  # characters: to look at each short line of a long file takes long
+_MANY_DIGITS = re.compile(r"[0-9.]{17}|[eE]-[0-9]{3}")
+"""What a number needs to have to lose digits."""
 
 
 @frozen
@@ -132,7 +135,22 @@ class _Parser:
             problems.append(Problem(message=error.message, keyword=keyword, kind="ParseError", span=span, hint=hint))
         if root and " #" in text:
             problems += self._cut(first_line, root, text)
+        if root and _MANY_DIGITS.search(text):
+            problems += self._lost(first_line, root)
         return Frontmatter(self.source, first_line, root) if root else None
+
+    def _lost(self, first_line: int, root: Node) -> Iterator[Problem]:
+        from runllm import literals  # only for a file with such a number
+
+        for mark, literal, kept in literals.of_document(root):
+            yield Problem(
+                message=literals.said(literal, kept),
+                keyword="yaml",
+                kind="ParseError",
+                span=self.source.span(first_line + mark.line, mark.column + 1, mark.length),
+                hint=f'Quote it if it is a text, `"{literal}"`; a whole number is exact without a point.',
+                severity="warning",
+            )
 
     def _cut(self, first_line: int, root: Node, text: str) -> Iterator[Problem]:
         from runllm.parser.slips import cut  # only for a file with comments

@@ -6,8 +6,10 @@ renders is therefore not quite what its author wrote, and offsets lead back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import count, islice
 
 from runllm.template.environment import check_source
 from runllm.template.tree import Node
@@ -22,6 +24,11 @@ _ONE = "default('')|_spelt"  # an absent value is nothing here, and would be Non
 _NUMBER = "default('')|_spelt(true)"  # of an object, `urlencode` makes pairs
 _WHOLE = "default('')|_whole"
 _EACH = "map('default', '')|map('_spelt')"
+_PERCENT = re.compile(r"%(?:\((\w+)\))?[#0 +-]*(\*|[0-9]*)(?:\.(\*|[0-9]*))?([A-Za-z%])")
+_BRACED = re.compile(r"\{\{|\}\}|\{([^{}:!]*)(?::([^{}]*))?\}")
+_PLACED = re.compile(
+    r"(?:.?[<>^][0-9]*)?", re.DOTALL
+)  # what says where a text stands, and nothing of how a number is written
 
 
 @frozen
@@ -58,7 +65,10 @@ def spelled(source: str) -> Spelled:
     behind: list[tuple[int, str]] = []
     for node in check_source(source).inside():
         for part, filters in _written(node):
-            if part.kind == "filter":
+            if part.kind == "filter" and part.text == "join" and (by := _attribute(part)):
+                before.append((part.at, f"map(attribute={source[by.at : by.end]})|{filters}|"))
+                before.append((by.at, "none if true else "))
+            elif part.kind == "filter":
                 before.append((part.at, f"{filters}|"))
             elif part.kind in _TIGHT:
                 behind.append((part.end, f"|{filters}"))
@@ -78,16 +88,27 @@ def _written(node: Node) -> Iterator[tuple[Node, str]]:
     if node.kind == "operation" and "~" in node.names:
         yield from ((part, _ONE) for part in node.parts if not _is_spelt(part))
     elif node.kind == "filter":
-        if node.text in _OF_TEXT or node.text == "urlencode":
-            yield node, _NUMBER if node.text == "urlencode" else _ONE
-        elif node.text == "join" or (node.text == "map" and _first(node) in _OF_TEXT):
-            yield node, _EACH
-        elif node.text == "format":
-            yield from _arguments(node, _WHOLE)
+        yield from _before(node)
+    elif node.kind == "pipe":
+        for value, use in zip(node.parts, node.parts[1:], strict=False):
+            if use.kind == "filter" and use.text == "format":
+                yield from _formatted(use, _as_text(value, _percent))
     elif node.kind == "chain":
-        for step, call in zip(node.parts[1:], node.parts[2:], strict=False):
-            if call.kind == "call" and step.value in ("join", "format"):
-                yield from _arguments(call, _EACH if step.value == "join" else _WHOLE)
+        for value, step, call in zip(node.parts, node.parts[1:], node.parts[2:], strict=False):
+            if call.kind == "call" and step.value == "join":
+                yield from _arguments(call, _EACH)
+            elif call.kind == "call" and step.value == "format":
+                yield from _formatted(call, _as_text(value, _braced))
+
+
+def _before(use: Node) -> Iterator[tuple[Node, str]]:
+    """What a filter writes of what stands before it and in its brackets."""
+    if use.text in _OF_TEXT or use.text == "urlencode":
+        yield use, _NUMBER if use.text == "urlencode" else _ONE
+    elif use.text == "join" or (use.text == "map" and _first(use) in _OF_TEXT):
+        yield use, _EACH
+    if use.text in ("join", "replace"):  # a separator; what is sought and what stands for it
+        yield from islice(_arguments(use, _ONE), 2)
 
 
 def _is_spelt(node: Node) -> bool:
@@ -105,6 +126,48 @@ def _is_spelt(node: Node) -> bool:
 
 def _arguments(call: Node, filters: str) -> Iterator[tuple[Node, str]]:
     yield from ((one.parts[0], filters) for one in call.parts if one.text not in ("*", "**"))
+
+
+def _attribute(join: Node) -> Node | None:
+    """What `join` takes of each item, if not the item."""
+    by_place = [one for one in join.parts if not one.text][1:2]
+    named = [one for one in join.parts if one.text == "attribute"]
+    return next((one.parts[0] for one in (*named, *by_place)), None)
+
+
+Fields = Iterator[tuple[str, bool]]
+"""The arguments that a pattern writes, by name or place, and whether it takes each as a text."""
+
+
+def _formatted(call: Node, texts: set[str]) -> Iterator[tuple[Node, str]]:
+    """What the arguments of `format` are given: those that are written as a text are spelt."""
+    places = count()
+    for one in call.parts:
+        if one.text not in ("*", "**"):
+            yield one.parts[0], _ONE if (one.text or str(next(places))) in texts else _WHOLE
+
+
+def _as_text(pattern: Node, fields: Callable[[str], Fields]) -> set[str]:
+    """The arguments that a pattern takes as texts wherever it names them; none where it is not written out."""
+    if pattern.kind != "constant" or not isinstance(pattern.value, str):
+        return set()
+    found = list(fields(pattern.value))
+    return {name for name, _ in found} - {name for name, is_text in found if not is_text}
+
+
+def _percent(pattern: str) -> Fields:
+    places = map(str, count())
+    for name, width, digits, kind in _PERCENT.findall(pattern):
+        yield from ((next(places), False) for sign in (width, digits) if sign == "*")
+        if kind != "%":
+            yield name or next(places), kind == "s"
+
+
+def _braced(pattern: str) -> Fields:
+    places = map(str, count())
+    for found in _BRACED.finditer(pattern):
+        if found[1] is not None:
+            yield found[1] or next(places), _PLACED.fullmatch(found[2] or "") is not None
 
 
 def _first(node: Node) -> object:

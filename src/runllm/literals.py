@@ -1,0 +1,91 @@
+"""Values as they were written: the digits that a number loses when it is read, and the text that a plain word was."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from runllm.documents import Mark, Node
+from runllm.schema import Found, Schema, declared_types, enter
+
+_MOST = 20
+_KINDS: dict[type, frozenset[str]] = {
+    bool: frozenset({"boolean"}),
+    int: frozenset({"integer", "number"}),
+    float: frozenset({"number", "integer"}),
+}
+
+
+def kept_of(literal: str) -> str:
+    """What is left of a number with a fraction or an exponent that has more digits than can be held; empty if all is.
+
+    A number that has the digits of the one that is held, more than it needs even, loses nothing: 17 digits, as many
+    programs write, or all of the exact value.
+    """
+    value = float(literal)
+    if not math.isfinite(value):
+        return ""
+    mantissa = re.split("[eE]", literal.lstrip("+-"))[0]
+    digits = mantissa.replace(".", "").lstrip("0")
+    held = f"{abs(value):.{max(len(digits), 1) - 1}e}".partition("e")[0].replace(".", "")
+    return "" if held == digits or not digits else json.dumps(value)
+
+
+def of_json(text: str) -> list[tuple[Mark, str, str]]:
+    """The numbers of a JSON text that lose digits: where each stands, how it is written, and what is kept of it."""
+    literals = list[str]()
+
+    def heard(literal: str) -> float:
+        literals.append(literal)
+        return 0.0
+
+    with suppress(ValueError, RecursionError):
+        json.loads(text, parse_float=heard, parse_int=lambda _: 0)
+    found = list[tuple[Mark, str, str]]()
+    at = 0
+    for literal in literals:
+        place = re.compile(rf"(?:^|(?<=[\s:,\[])){re.escape(literal)}(?=[\s,\]}}]|$)").search(text, at)
+        at = place.end() if place else at
+        if place and len(found) < _MOST and (kept := kept_of(literal)):
+            line = text.count("\n", 0, place.start())
+            column = place.start() - (text.rfind("\n", 0, place.start()) + 1)
+            found.append((Mark(line, column, len(literal)), literal, kept))
+    return found
+
+
+def of_document(root: Node) -> Iterator[tuple[Mark, str, str]]:
+    """The numbers of a YAML document that lose digits, as `of_json`."""
+    for _, node in root.walk():
+        if node.written is not None and isinstance(node.value, float) and (kept := kept_of(node.written)):
+            yield node.mark, node.written, kept
+
+
+def said(literal: str, kept: str) -> str:
+    """That a number loses digits, for people."""
+    return f"`{literal}` has more digits than a number with a fraction holds: it is read as {kept}"
+
+
+def as_texts(root: Schema, schema: Any, node: Node) -> None:
+    """Give each plain word of a document that is read for a text back the text that it was: `007`, `1.50`, `true`.
+
+    Where other types are declared beside the text, it stays a value of those if nothing of it is lost. null stays
+    null. The values of the document are changed in place.
+    """
+    for step, child in node.children.items():
+        entered = enter(root, schema, step)
+        if not isinstance(entered, Found):
+            continue
+        if child.written is not None and _is_text(child, declared_types(root, entered.schema)):
+            child.value, child.written = child.written, None
+            node.value[step] = child.value
+        elif child.children:
+            as_texts(root, entered.schema, child)
+
+
+def _is_text(node: Node, types: set[str]) -> bool:
+    kinds = _KINDS.get(type(node.value), frozenset[str]())
+    return "string" in types and bool(kinds) and (not kinds & types or json.dumps(node.value) != node.written)
