@@ -13,11 +13,7 @@ from runllm.documents import Mark, Node
 from runllm.schema import Found, Schema, declared_types, enter
 
 _MOST = 20
-_KINDS: dict[type, frozenset[str]] = {
-    bool: frozenset({"boolean"}),
-    int: frozenset({"integer", "number"}),
-    float: frozenset({"number", "integer"}),
-}
+_KINDS = {"bool": {"boolean"}, "int": {"integer", "number"}, "float": {"number", "integer"}}
 
 
 def kept_of(literal: str) -> str:
@@ -87,5 +83,5 @@ def as_texts(root: Schema, schema: Any, node: Node) -> None:
 
 
 def _is_text(node: Node, types: set[str]) -> bool:
-    kinds = _KINDS.get(type(node.value), frozenset[str]())
+    kinds = _KINDS.get(type(node.value).__name__, set[str]())
     return "string" in types and bool(kinds) and (not kinds & types or json.dumps(node.value) != node.written)
