@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from runllm.executor import Preview
     from runllm.notices import SettingsWarning
+    from runllm.pace import Pace
     from runllm.predict import Forecast
     from runllm.program import Plan, Program
     from runllm.results import (
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         Event,
         Message,
         Request,
+        RowResult,
         RunResult,
         Skipped,
         Usage,
@@ -71,9 +73,13 @@ _HOMES = {
     "executor": ("Preview",),
     "predict": ("Forecast",),
     "program": ("Plan", "Program"),
-    "results": ("Attempt", "ChildResult", "Completion", "Event", "Message", "Request", "RunResult", "Skipped", "Usage"),
+    "results": (
+        "Attempt", "ChildResult", "Completion", "Event", "Message", "Request", "RowResult", "RunResult", "Skipped",
+        "Usage",
+    ),
     "spending": ("Bounds", "Budget"),
     "notices": ("SettingsWarning",),
+    "pace": ("Pace",),
     "routing": ("Options",),
     "runtime": ("Runtime",),
     "errors": (
@@ -88,15 +94,16 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Attempt", "AuthenticationError", "Bounds", "Budget", "BudgetExceededError", "ChildResult", "Completion",
-    "ConfigError", "ContextWindowExceededError", "DependencyResolutionError", "EngineUnavailableError", "Event",
-    "FileAccessError", "Forecast", "IncompatibleVersionError", "InputSchemaError", "LLMParamValidationError",
-    "Message", "MetadataValidationError", "MissingCredentialError", "ModelNotFoundError", "NotAllowedError",
-    "OllamaModelMissingError", "Options", "OutputSchemaError", "ParseError", "Plan", "Preview", "Problem", "Program",
-    "ProviderConnectionError", "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError", "RateLimitError",
-    "Report", "Request", "RequestRefusedError", "RetryExhaustedError", "RunResult", "RunllmError", "Runtime",
-    "SettingsWarning", "Skipped", "Span", "StatsError", "TemplateError", "Usage", "__version__", "load", "run",
-    "validate",
+    "App", "Attempt", "AuthenticationError", "Bounds", "Budget", "BudgetExceededError", "ChildResult",
+    "Completion", "ConfigError", "ContextWindowExceededError", "DependencyResolutionError",
+    "EngineUnavailableError", "Event", "FileAccessError", "Forecast", "IncompatibleVersionError",
+    "InputSchemaError", "LLMParamValidationError", "Message", "MetadataValidationError",
+    "MissingCredentialError", "ModelNotFoundError", "NotAllowedError", "OllamaModelMissingError", "Options",
+    "OutputSchemaError", "Pace", "ParseError", "Plan", "Preview", "Problem", "Program",
+    "ProviderConnectionError", "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError",
+    "RateLimitError", "Report", "Request", "RequestRefusedError", "RetryExhaustedError", "RowResult",
+    "RunResult", "RunllmError", "Runtime", "SettingsWarning", "Skipped", "Span", "StatsError", "TemplateError",
+    "Usage", "__version__", "load", "run", "validate",
 ]  # fmt: skip
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runllm import parser, project
+from runllm.app import App, Listener, new_runtime, process_runtime, read_settings, stats_store
 from runllm.diagnostics import Problem, errors_in
-from runllm.errors import InternalError, RunllmError, StatsError, class_of
+from runllm.errors import InternalError, RunllmError, class_of
 from runllm.notices import tell
 from runllm.parser import frontmatter_schema
 from runllm.program import Plan, Program
@@ -18,24 +17,17 @@ from runllm.schema import Contract
 from runllm.values import frozen
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
-    from runllm.executor import Preview
     from runllm.models.folder import Held, Model
     from runllm.models.pulling import Listener as PullListener
-    from runllm.models.pulling import Progress
-    from runllm.predict import Forecast
-    from runllm.results import Event, RunResult
+    from runllm.results import RunResult
     from runllm.routing import Options
     from runllm.runtime import Runtime
-    from runllm.settings import Settings
-    from runllm.stats.store import Store
 
 __all__ = [
     "App", "Listener", "Report", "as_error", "declared_inputs", "describe", "fields", "frontmatter_schema", "load",
     "models", "new_runtime", "process_runtime", "pull", "remove_model", "run", "stats_store",
     "validate",
 ]  # fmt: skip
-
-Listener = Callable[["Event"], None]
 
 
 @frozen
@@ -124,193 +116,6 @@ def run(
     return load(path, options, runtime=runtime, **changes).run(given)
 
 
-class App:
-    """A checked `.rllm` file as a function from its input to its output. Safe to share between threads.
-
-    Call it (`app(text="...")`) for the output alone, or use `run` and `arun` for all there is to know.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        options: Options | None = None,
-        runtime: Runtime | None = None,
-        problems: tuple[Problem, ...] = (),
-    ) -> None:
-        self.plan = plan
-        self.warnings = problems
-        self._options = options
-        self._runtime = runtime
-
-    def __repr__(self) -> str:
-        return f"<App {self.program.name} {self.program.version}>"
-
-    @property
-    def program(self) -> Program:
-        """What the file says."""
-        return self.plan.program
-
-    @property
-    def name(self) -> str:
-        """The name in the frontmatter."""
-        return self.program.name
-
-    @property
-    def runtime(self) -> Runtime:
-        """What the app reaches models through."""
-        return self._runtime or process_runtime()
-
-    def __call__(self, given: Mapping[str, Any] | None = None, /, **inputs: Any) -> Any:
-        """Run the app on these inputs and return its output.
-
-        Raises:
-            RunllmError: as `run`.
-        """
-        return self.run({**(given or {}), **inputs}).output
-
-    def run(self, given: Mapping[str, Any] | None = None, options: Options | None = None, **changes: Any) -> RunResult:
-        """Run the app and wait.
-
-        Args:
-            given: the input, by name; values are never converted.
-            options: what holds for this run, beside what the app was loaded with.
-            changes: single fields of `Options` by name: `app.run(given, model="...", max_calls=10)`.
-
-        Raises:
-            RunllmError: the run failed; `error.result` holds its attempts, tokens and cost.
-        """
-        from runllm import executor
-
-        return _succeeded(executor.run(self.plan, dict(given or {}), self._with(options, changes), self.runtime))
-
-    async def arun(
-        self, given: Mapping[str, Any] | None = None, options: Options | None = None, **changes: Any
-    ) -> RunResult:
-        """As `run`, without blocking the event loop."""
-        from runllm import executor
-
-        return _succeeded(await executor.arun(self.plan, dict(given or {}), self._with(options, changes), self.runtime))
-
-    def preview(self, given: Mapping[str, Any] | None = None, *, model: str | None = None) -> Preview:
-        """The messages a run would send, their estimated tokens and the price of one; calls no model."""
-        from runllm import executor
-
-        return executor.preview(self.plan, dict(given or {}), self._with(None, {"model": model}), self.runtime)
-
-    def forecast(self, given: Mapping[str, Any] | None = None, *, model: str | None = None) -> Forecast:
-        """What a run will take, in seconds and US dollars, from what was recorded. Calls no model.
-
-        Args:
-            given: the input; None for a usual one.
-            model: used instead of the file's model.
-
-        Raises:
-            RunllmError: the input is refused, or the statistics cannot be read.
-        """
-        from runllm.predict import forecast
-
-        options = self._with(None, {"model": model})
-        return forecast(self.plan, given, options, self.runtime, self.runtime.store or stats_store())
-
-    def read_input(
-        self,
-        *,
-        text: str | None = None,
-        path: str | None = None,
-        arguments: tuple[str, ...] = (),
-        literal: tuple[tuple[str, str], ...] = (),
-        listener: Listener = lambda _: None,
-    ) -> dict[str, Any]:
-        """The input that a command line means; `arguments` and `literal` win over `text` or `path`.
-
-        Args:
-            text: the mapping of all inputs as JSON or YAML, or one of them as it is.
-            path: of a file, read by its ending.
-            arguments: `key=value` or `key=@file`.
-            literal: pairs of a key and its text, which never names a file. See `runllm.inputs`.
-            listener: told how it was read, and what to be warned of.
-        """
-        from runllm.inputs import given_input
-
-        contract = self.program.input
-        return given_input(contract, text=text, path=path, arguments=arguments, literal=literal, listener=listener)
-
-    def _with(self, options: Options | None, changes: Mapping[str, Any]) -> Options:
-        """What holds for a run: what the app was loaded with, but for what the caller asks for now."""
-        from runllm.routing import Options, chosen_by
-
-        chosen, own = chosen_by(options, changes), self._options or Options()
-        if "model" in chosen and own.configuration is not None:
-            tell(own.configuration.replaced(chosen["model"]))
-        return dataclasses.replace(own, **chosen)
-
-
-def new_runtime(
-    *,
-    auto_pull: bool | None = None,
-    ollama_auto_pull: bool | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> Runtime:
-    """A runtime as the user has set it: what it may download, and where it records.
-
-    Args:
-        auto_pull: whether a missing local model may be downloaded; by default as the user has set.
-        ollama_auto_pull: whether an Ollama server may pull a missing model; by default as the user has set.
-        progress: told how far such a download is, maybe from another thread.
-
-    Raises:
-        ConfigError: a setting is wrong.
-    """
-    from runllm.runtime import Runtime
-
-    settings = _settings()
-    return Runtime(
-        store=_store_at(settings.stats_db) if settings.stats_db else None,
-        auto_pull=settings.auto_pull if auto_pull is None else auto_pull,
-        ollama_auto_pull=settings.ollama_auto_pull if ollama_auto_pull is None else ollama_auto_pull,
-        progress=progress,
-    )
-
-
-@cache
-def process_runtime() -> Runtime:
-    """The runtime that all apps of a process share, closed when the interpreter ends."""
-    import atexit
-
-    runtime = new_runtime()
-    atexit.register(runtime.close)
-    return runtime
-
-
-def stats_store() -> Store:
-    """The statistics of this user, whether or not runs are being recorded now.
-
-    Raises:
-        StatsError: there is no place for them.
-        ConfigError: a setting is wrong.
-    """
-    path = _settings().stats_db
-    if path is None:
-        raise StatsError("there is no folder for statistics", hint="Name a file in `RUNLLM_STATS_DB`.")
-    return _store_at(path)
-
-
-def _settings() -> Settings:
-    """What holds in the current folder; the user is told of files that do not count."""
-    from runllm.settings import load as read_settings
-
-    found = read_settings()
-    tell(found.warnings)
-    return found.settings
-
-
-def _store_at(path: Path) -> Store:
-    from runllm.stats.store import Store
-
-    return Store(path)
-
-
 def pull(name: str, *, file: str | None = None, listener: PullListener = lambda _: None) -> Held:
     """Fetch a local model, unless it is here: see `runllm.models.pulling.pull`."""
     from runllm.models.pulling import pull as fetch
@@ -329,7 +134,7 @@ def models(*, served: bool = True) -> list[Model]:
     """
     from runllm.models.folder import inventory
 
-    settings = _settings()
+    settings = read_settings()
     named = [settings.model, *settings.aliases.values(), *(name for name in settings.models if "*" not in name)]
     return inventory(others=_served() if served else (), configured=[name for name in named if name])
 
@@ -381,12 +186,6 @@ def _failure(report: Report) -> RunllmError:
     first, *others = errors_in(report.problems)
     more = f" (and {len(others)} more)" if others else ""
     return class_of(first.kind)(f"{first}{more}", problems=report.problems, hint=first.hint or None)
-
-
-def _succeeded(result: RunResult) -> RunResult:
-    if result.error is not None:
-        raise result.error
-    return result
 
 
 def as_error(error: BaseException) -> RunllmError:

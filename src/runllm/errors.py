@@ -389,6 +389,7 @@ class BudgetExceededError(RunllmError, stops_all=True):
     code = "RLLM_028"
     exit_status = 10
     hint = "Raise the bound that the message names, if you trust the file that much."
+    budget: object = None  # whose bound it is
 
 
 class InternalError(RunllmError):

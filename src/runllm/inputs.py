@@ -263,9 +263,18 @@ def _several(contract: Contract, name: str, text: str) -> InputSchemaError:
     )
 
 
+def parse_json(text: str) -> Any:
+    """A JSON value, strictly: no key twice, and no `NaN`.
+
+    Raises:
+        ValueError, RecursionError: it is none.
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
 def _read_json(text: str, name: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return parse_json(text)
     except json.JSONDecodeError as error:
         raise _unreadable(text, name, "JSON", error.msg, error.lineno, error.colno) from None
     except (ValueError, RecursionError) as error:

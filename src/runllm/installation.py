@@ -14,7 +14,12 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, cast
 
-REQUIREMENTS = {"local": "xllamacpp>=2026.1", "python": "pydantic-monty>=1.4,<2"}
+REQUIREMENTS = {
+    "local": "xllamacpp>=2026.1",
+    "python": "pydantic-monty>=1.4,<2",
+    "parquet": "pyarrow>=18",
+    "xlsx": "python-calamine>=0.4",
+}
 """What each extra is for; a test holds them against the package's own metadata."""
 
 

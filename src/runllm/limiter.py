@@ -11,11 +11,15 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 _SLICE = 0.25  # seconds: on Windows, Ctrl-C is noticed between two waits
 
 
+Most = int | Callable[[], int]
+"""How many calls may be in flight: a number, or what says it whenever a place is given."""
+
+
 class _Waiter:
     """One who waits for a place: `most` calls may be in flight with theirs, `wake` tells them that they have it."""
 
-    def __init__(self, most: int, wake: Callable[[], object]) -> None:
-        self.most = most
+    def __init__(self, most: Most, wake: Callable[[], object]) -> None:
+        self.most = most if callable(most) else lambda: most
         self.wake = wake
         self.admitted = False
 
@@ -32,8 +36,13 @@ class Limiter:
         self._in_flight = 0
         self._waiting: deque[_Waiter] = deque()
 
+    @property
+    def in_flight(self) -> int:
+        """How many calls have a place now."""
+        return self._in_flight
+
     @contextmanager
-    def place(self, most: int) -> Generator[None]:
+    def place(self, most: Most) -> Generator[None]:
         """Wait in this thread for a place among `most`, and keep it while the block runs."""
         come = threading.Event()
         waiter = _Waiter(most, come.set)
@@ -46,7 +55,7 @@ class Limiter:
             self._leave(waiter)
 
     @asynccontextmanager
-    async def aplace(self, most: int) -> AsyncGenerator[None]:
+    async def aplace(self, most: Most) -> AsyncGenerator[None]:
         """As `place`, without blocking the event loop; who is cancelled leaves the line."""
         import asyncio
 
@@ -77,7 +86,7 @@ class Limiter:
 
     def _admit(self, but: _Waiter | None = None) -> None:
         """Give places to those in front for whom there is one; who comes now need not be woken."""
-        while self._waiting and self._in_flight < self._waiting[0].most:
+        while self._waiting and self._in_flight < self._waiting[0].most():
             waiter = self._waiting.popleft()
             waiter.admitted = True
             self._in_flight += 1

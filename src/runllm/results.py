@@ -303,3 +303,28 @@ class RunResult:
     def repairs(self) -> tuple[str, ...]:
         """The repairs that reading the accepted answer took."""
         return self.attempts[-1].repairs if self.attempts else ()
+
+
+@frozen
+class RowResult:
+    """One of many runs of an app.
+
+    Attributes:
+        index: the row's place, counted from 0.
+        row: what was given.
+        result: the run.
+    """
+
+    index: int
+    row: Any
+    result: RunResult
+
+    @property
+    def output(self) -> Any:
+        """What the run gave; None where it failed."""
+        return self.result.output
+
+    @property
+    def error(self) -> RunllmError | None:
+        """Why it failed; None where it did not."""
+        return self.result.error

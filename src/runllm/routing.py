@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runllm.diagnostics import did_you_mean
 from runllm.engines import addresses
 from runllm.errors import UsageError
+from runllm.pace import Pace
 from runllm.program import ModelSettings, Program
 from runllm.results import DEFAULT_MAX_RETRIES, DEFAULT_NUM_RETRIES, DEFAULT_TIMEOUT, Endpoint, Event
 from runllm.spending import Budget
@@ -41,6 +42,7 @@ class Options:
         max_time: the most seconds of the same.
         allow_unpriced: whether a model whose price is not known may be called although the cost is bounded.
         budget: what several runs may spend together; the bounds of each run hold inside it.
+        pace: how fast the calls of several runs may follow each other; they then wait longer for a busy provider.
         stats: whether the run is recorded, where the runtime has a store.
         log_content: whether the record holds what was sent and answered.
         configuration: what the user has set for all runs: aliases, and how models are reached.
@@ -63,6 +65,7 @@ class Options:
     max_time: float | None = None
     allow_unpriced: bool | None = None
     budget: Budget | None = None
+    pace: Pace | None = None
     stats: bool | None = None
     log_content: bool | None = None
     configuration: Configuration | None = None
@@ -85,6 +88,7 @@ _KINDS: dict[str, Any] = {
     "allowed_bases": ((tuple, list), "a list of addresses"),
     "folder": ((str, Path), "a path"),
     "budget": (Budget, "a `runllm.Budget`"),
+    "pace": (Pace, "a `runllm.Pace`"),
     "listener": (Callable, "a function of one event"),
 }
 

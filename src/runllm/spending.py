@@ -128,6 +128,11 @@ class Budget:
         if self.outer is not None:
             self.outer.pay(tokens=tokens, cost=cost, held=held)
 
+    def spend(self, *, calls: int = 0, tokens: int = 0, cost: float = 0.0) -> None:
+        """Count what was spent elsewhere: at an earlier time, say. Never raises."""
+        with self._lock:
+            self._add({"calls": calls, "tokens": tokens, "cost": cost})
+
     def foresee(self, *, calls: int = 0, runs: int = 0) -> None:
         """Refuse what surely comes to more than is left, before any of it is spent.
 
@@ -156,7 +161,9 @@ class Budget:
             there = self._now() - self._began if name == "seconds" else self._spent[name]
             add = needed.get(name, 0)
             if there + add > most or (name in _AFTERWARDS and there >= most > 0):
-                raise _exceeded(name, most, self.spent, int(there + add) if foreseen and add else 0)
+                error = _exceeded(name, most, self.spent, int(there + add) if foreseen and add else 0)
+                error.budget = self
+                raise error
 
 
 _AFTERWARDS = ("tokens", "cost", "seconds", "held")

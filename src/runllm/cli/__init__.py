@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "Run FILE on an input and print its output.",
+    "batch": "Run FILE on every row of a table, a folder of texts or a pipe.",
     "new": "Write a small app to FILE, ready to run and to change.",
     "validate": "Check FILES without calling a model.",
     "inspect": "Show what FILE says.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -126,6 +126,16 @@ def _console(stream: TextIO) -> Console:
     stream.flush()
     direct = open(stream.fileno(), "w", encoding=stream.encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115 - rich keeps it
     return Console(file=direct, highlight=False, color_system="auto" if coloured(stream) else None)
+
+
+@contextmanager
+def line_on(stream: TextIO) -> Generator[Callable[[str], None]]:
+    """What shows a text as one line of a terminal, in the place of the one before; it leaves nothing behind."""
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=_console(stream), transient=True, auto_refresh=False, redirect_stdout=False) as live:
+        yield lambda text: live.update(Text(one_line(text), no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def download_bar() -> Bar | None:

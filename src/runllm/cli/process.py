@@ -6,7 +6,10 @@ Told to stop, it does so as with Ctrl-C: cleanly and recorded at first, at once 
 from __future__ import annotations
 
 import signal
+import threading
 import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
@@ -78,3 +81,27 @@ def _listen_for_warnings() -> None:
 
     warnings.filterwarnings("always", category=SettingsWarning)
     warnings.showwarning = show
+
+
+@contextmanager
+def stopping(stop: Callable[[], None]) -> Generator[None]:
+    """Call `stop` when this is told to stop while the block runs; told a second time, it is interrupted as ever.
+
+    Elsewhere than in the main thread, signals stay as they are.
+    """
+    before = signal.getsignal(signal.SIGINT)
+
+    def first(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        signal.signal(signal.SIGINT, before)
+        click.echo("finishing what is in flight; once more stops at once", err=True)
+        stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

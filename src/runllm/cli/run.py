@@ -12,32 +12,15 @@ import click
 
 from runllm import api
 from runllm.cli.failing import in_full
-from runllm.cli.inputs import given_input, input_options, model_option, warn
+from runllm.cli.inputs import given_input, input_options, warn
 from runllm.cli.offers import apps
+from runllm.cli.options import run_options, warn_of_trust
 from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, output_option, write
-from runllm.quantities import time_of
 from runllm.rendering import Paint, as_json, event_line, output_text, safe
 from runllm.results import Event
 
 if TYPE_CHECKING:
     from runllm import Preview
-
-UNSANDBOXED = (
-    "warning: --trust-python: the Python blocks of {file} run as your own code, without a sandbox: "
-    "they can read your files, use your network and keys, and do all that you can do"
-)
-
-
-class _Duration(click.ParamType[float]):
-    """A length of time: a number of seconds, or hours, minutes and seconds with their letters."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        total = time_of(str(value))
-        if not total:
-            self.fail(f"{value!r} is not a length of time above 0 such as 90, 10m or 1h30m", param, ctx)
-        return total
 
 
 class _RunCommand(click.Command):
@@ -77,71 +60,9 @@ def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
 @click.command(name="run", cls=_RunCommand)
 @click.argument("file", metavar="FILE", shell_complete=apps)
 @input_options
-@model_option
-@click.option(
-    "--engine",
-    type=click.Choice(["direct", "litellm"]),
-    help="How a hosted model is called.  [default: direct, where that is proven]",
-)
-@click.option(
-    "--max-retries",
-    type=click.IntRange(0, 20),
-    metavar="N",
-    help="Attempts after a wrong answer.  [default: 2]",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    metavar="SECONDS",
-    help="The most that one call may take.",
-)
 @format_option("json", "yaml", "text", meaning="How to print the output.")
 @output_option
-@click.option("--trust-python", is_flag=True, help="Run FILE's Python blocks WITHOUT a sandbox, as your own code.")
-@click.option(
-    "--whole-tree",
-    is_flag=True,
-    help="Let --model, --max-retries, --timeout and --trust-python hold for the apps that FILE uses as well.",
-)
-@click.option(
-    "--max-calls", type=click.IntRange(1), metavar="N", help="The most calls of the whole tree.  [default: 1000]"
-)
-@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="The most that all calls may cost.")
-@click.option("--max-time", type=_Duration(), metavar="TIME", help="The most that all may take: 90, 10m, 1h30m.")
-@click.option(
-    "--allow-unpriced",
-    is_flag=True,
-    default=None,
-    help="Under --max-cost, call models whose price is not known as well.",
-)
-@click.option("--concurrency", type=click.IntRange(1), metavar="N", help="The most calls at a time.  [default: 8]")
-@click.option(
-    "--block-timeout",
-    type=click.FloatRange(0, min_open=True),
-    metavar="SECONDS",
-    help="The most that one Python block may take.  [default: 1]",
-)
-@click.option(
-    "--block-memory",
-    type=click.IntRange(1),
-    metavar="MIB",
-    help="The most memory that one Python block may use.  [default: 64]",
-)
-@click.option(
-    "--allow-base",
-    "allowed_bases",
-    multiple=True,
-    metavar="URL",
-    help="Let FILE and the apps it uses send calls and their key to this address.",
-)
-@click.option("--auto-pull", is_flag=True, default=None, help="Download a local model that is missing.")
-@click.option(
-    "--ollama-auto-pull", is_flag=True, default=None, help="Let the Ollama server pull a model that it does not have."
-)
-@click.option("--no-stats", "stats", flag_value=False, default=None, help="Do not record this run in the statistics.")
-@click.option(
-    "--log-content", is_flag=True, default=None, help="Record what is sent and answered as well, secrets masked."
-)
+@run_options
 @click.option("-v", "--verbose", is_flag=True, help="Trace each step on stderr; show in full what an error is about.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, its tokens and price. Calls no model.")
 def command(
@@ -165,9 +86,7 @@ def command(
     """
     if verbose:
         in_full()
-    if options["trust_python"]:
-        used = " and the apps it uses" if options["whole_tree"] else ""
-        click.echo(UNSANDBOXED.format(file=safe(file) + used), err=True)
+    warn_of_trust(file, options)
     check_target(target)
     bar = download_bar()
     runtime = api.new_runtime(

@@ -50,7 +50,7 @@ class Tree:
         Raises:
             ConfigError: `RUNLLM_NOW` says no moment.
         """
-        outside = Outside(runtime, ahead.budget(plan, given, options, runtime), options.concurrency)
+        outside = Outside(runtime, ahead.budget(plan, given, options, runtime), options.concurrency, options.pace)
         moment = moments.spelt(runtime.moment())
         return cls(options=options, runtime=runtime, outside=outside, started=runtime.now(), moment=moment)
 

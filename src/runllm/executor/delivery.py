@@ -12,11 +12,13 @@ from typing import Any
 
 from runllm.errors import ModelNotFoundError, OllamaModelMissingError, ProviderError, RunllmError
 from runllm.executor.effects import Call, Pause
+from runllm.pace import is_pressure
 from runllm.results import DEFAULT_NUM_RETRIES, Completion, Endpoint, Request
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 LONGEST_RETRY_AFTER = 60.0
+LONGEST_WAIT = 600.0  # the same, of many runs that wait for one provider together
 
 
 def deliver(
@@ -24,6 +26,7 @@ def deliver(
     endpoints: Sequence[Endpoint],
     *,
     num_retries: int = DEFAULT_NUM_RETRIES,
+    patience: int = 0,
     jitter: Callable[[], float] = random.random,
 ) -> Generator[Call | Pause, Any, Completion]:
     """Send `request` to the first endpoint, and to the next ones when that one fails for good.
@@ -32,6 +35,7 @@ def deliver(
         request: what to ask; its endpoint is replaced.
         endpoints: in the order they are tried; at least one.
         num_retries: how often a retryable failure is tried again at one endpoint.
+        patience: the same, at the last endpoint, for one that says that it is busy or is not there, where it is more.
         jitter: a number from 0 to 1; spreads out callers that failed together.
 
     Returns:
@@ -43,15 +47,19 @@ def deliver(
     notes: list[str] = []
     failure: RunllmError | None = None
     for endpoint in endpoints:
-        for tried in range(num_retries + 1):
+        last = endpoint is endpoints[-1]
+        for tried in range(max(num_retries, patience) + 1):
             try:
                 same = endpoint is request.endpoint
                 completion: Completion = yield Call(request=request if same else replace(request, endpoint=endpoint))
             except (ProviderError, ModelNotFoundError, OllamaModelMissingError) as error:
                 failure = error
                 notes.append(f"{endpoint.model}: {type(error).__name__}: {error.message}")
-                pause = _pause(error, tried, jitter())
-                if tried == num_retries or not error.retryable or pause is None:
+                waits = last and bool(patience) and is_pressure(error)
+                pause = _pause(error, tried, jitter(), LONGEST_WAIT if waits else LONGEST_RETRY_AFTER)
+                if tried >= (max(num_retries, patience) if waits else num_retries):
+                    break
+                if not error.retryable or pause is None:
                     break
                 yield Pause(seconds=pause)
             else:
@@ -63,13 +71,13 @@ def deliver(
     raise failure
 
 
-def _pause(error: RunllmError, tried: int, jitter: float) -> float | None:
+def _pause(error: RunllmError, tried: int, jitter: float, longest: float) -> float | None:
     """Seconds to wait before the next call; None when the provider asks for more than is sensible.
 
     Exponential backoff with half of it jittered, or the provider's `Retry-After` where it gave one.
     """
     asked = error.details.get("retry_after")
     if isinstance(asked, int | float):
-        return float(asked) if asked <= LONGEST_RETRY_AFTER else None
+        return float(asked) if asked <= longest else None
     whole = min(LONGEST_PAUSE, FIRST_PAUSE * 2**tried)
     return whole / 2 + whole / 2 * jitter

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runllm import tokens
 from runllm.errors import InterruptedRunError, ProviderTimeoutError, RunllmError
 from runllm.executor.effects import Call, Effect, Pause, Start, Steps, Stop, Wait, Work
+from runllm.pace import Pace
 from runllm.results import DEFAULT_CONCURRENCY, ChildResult, Completion, Request, RunResult, Usage
 from runllm.runtime import Runtime
 from runllm.spending import Budget
@@ -34,17 +35,36 @@ class Outside:
         runtime: what they reach.
         budget: what they may spend.
         most: the most calls in flight at a time, those of others included.
+        pace: how fast the calls of many trees follow each other; None where nobody minds.
         tips: the runs of the tree that are under way and do not wait for others.
     """
 
-    def __init__(self, runtime: Runtime, budget: Budget, concurrency: int | None) -> None:
+    def __init__(self, runtime: Runtime, budget: Budget, concurrency: int | None, pace: Pace | None = None) -> None:
         self.runtime = runtime
         self.budget = budget
         self.most = concurrency or DEFAULT_CONCURRENCY
+        self.pace = pace
         self.tips = 1
 
     def call(self, request: Request) -> Completion:
         """Send a request when there is a place for it, and wait."""
+        if self.pace is None:
+            return self._call(request)
+        with self.pace.turn(request) as turn:
+            completion = self._call(request)
+            turn.answered(completion)
+            return completion
+
+    async def acall(self, request: Request) -> Completion:
+        """As `call`, without blocking the event loop."""
+        if self.pace is None:
+            return await self._acall(request)
+        async with self.pace.aturn(request) as turn:
+            completion = await self._acall(request)
+            turn.answered(completion)
+            return completion
+
+    def _call(self, request: Request) -> Completion:
         with self.runtime.calls.place(self.most):
             sent, notes = self.fitted(self.counted(request))
             try:
@@ -52,8 +72,7 @@ class Outside:
             except ProviderTimeoutError as error:
                 raise self.late() or error from None
 
-    async def acall(self, request: Request) -> Completion:
-        """As `call`, without blocking the event loop."""
+    async def _acall(self, request: Request) -> Completion:
         async with self.runtime.calls.aplace(self.most):
             sent, notes = self.fitted(self.counted(request))
             try:

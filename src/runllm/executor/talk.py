@@ -16,6 +16,7 @@ from runllm.executor.context import Context
 from runllm.executor.delivery import deliver
 from runllm.executor.effects import Effect
 from runllm.executor.recovery import CUT_OFF, Policy, attempts, window_exceeded
+from runllm.pace import PATIENCE
 from runllm.quantities import dollars
 from runllm.reading import read_answer
 from runllm.results import Completion, Endpoint, Message, Outcome, Request, Verdict
@@ -121,6 +122,7 @@ class Conversation:
                         request,
                         self.run.endpoints,
                         num_retries=self.run.limits.num_retries,
+                        patience=PATIENCE if self.run.options.pace else 0,
                         jitter=self.run.runtime.jitter,
                     )
                 except RunllmError as error:

@@ -27,6 +27,12 @@ def as_page(summary: Summary, title: str, made: float) -> str:
         title: whose figures they are.
         made: now, in Unix seconds.
     """
+    main = tag("main", _sections(summary))
+    return document(f"{shown(title)} · runllm statistics", _header(summary, title), main, made)
+
+
+def document(title: str, header: Markup, main: Markup, made: float) -> str:
+    """A page of these parts; `made` is now, in Unix seconds."""
     style = Path(__file__).with_name("page.css").read_text("utf-8")
     policy = f"default-src 'none'; style-src 'sha256-{_digest(style)}'; base-uri 'none'; form-action 'none'"
     head = tag(
@@ -36,10 +42,10 @@ def as_page(summary: Summary, title: str, made: float) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{shown(title)} · runllm statistics"),
+        tag("title", title),
         tag("style", raw(style)),
     )
-    body = tag("body", _header(summary, title), tag("main", _sections(summary)), _footer(made))
+    body = tag("body", header, main, _footer(made))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
@@ -103,6 +109,11 @@ def _tiles(total: Figures) -> Markup:
         "Time for 1,000 tokens": (f"{count(total.ms_per_1k_tokens)} ms", "prompt and completion together"),
         "Most common violation": (shown(total.violation or "none"), some(times, "time")),
     }
+    return tiles_of(tiles)
+
+
+def tiles_of(tiles: Mapping[str, tuple[str, str]]) -> Markup:
+    """Figures by name, each with what belongs to it in small."""
     return tag(
         "dl",
         [
@@ -243,14 +254,15 @@ def _wrong(total: Figures) -> Markup:
         tag("h2", "What went wrong"),
         tag(
             "div",
-            _ranking("Failed runs, by error", "run", failures),
-            _ranking("Violations of the output schema, by attempts", "time", violations),
+            ranking("Failed runs, by error", "run", failures),
+            ranking("Violations of the output schema, by attempts", "time", violations),
             class_="grid",
         ),
     )
 
 
-def _ranking(title: str, word: str, counts: Sequence[tuple[str, int]]) -> Markup:
+def ranking(title: str, word: str, counts: Sequence[tuple[str, int]]) -> Markup:
+    """Things and how often each was found, with a bar for each."""
     most = max((times for _, times in counts), default=1)
     rows = [_bar(name, some(times, word), [("failed", times / most)], some(times, word)) for name, times in counts]
     return tag("figure", tag("figcaption", title), tag("ul", rows, class_="bars") if rows else tag("p", "None."))

@@ -1,0 +1,315 @@
+"""One batch: check every row, run those that have not ended, write the output.
+
+The journal is what counts: a row has ended when its line stands there, and the output is made of it whenever the batch
+ends, however it does. Where the output is a pipe there is no journal, and rows are written as they end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import Any, Self, TextIO
+
+from runllm import files
+from runllm.api import as_error
+from runllm.app import App
+from runllm.batch import writers
+from runllm.batch.checking import Checked, Counts, Wanted, checked_rows
+from runllm.batch.columns import Feeding, Shape
+from runllm.batch.journal import Ended, Journal
+from runllm.batch.sources import Delimited, Row, Source, opened
+from runllm.batch.tally import Expected, Summary, Tally, expected
+from runllm.errors import BudgetExceededError, InputSchemaError, InterruptedRunError, RunllmError, UsageError
+from runllm.executor import many
+from runllm.results import RunResult
+from runllm.routing import Options
+
+
+class Batch:
+    """A batch, from its rows to its output. A context manager: it holds files until its end.
+
+    Attributes:
+        counts: how far it is.
+    """
+
+    counts: Counts
+
+    def __init__(self, app: App, wanted: Wanted) -> None:
+        """Open what it needs; nothing is run.
+
+        Args:
+            app: what runs on each row.
+            wanted: what is to be done.
+
+        Raises:
+            FileAccessError: a file cannot be read or written, or another process writes the output.
+            InputSchemaError: the rows break the form of their file.
+            UsageError: what is wanted can mean nothing, or the output is another's.
+        """
+        self.app, self.wanted = app, wanted
+        self.options: Options = many.shared(app.options, app.runtime, rpm=wanted.rpm, tpm=wanted.tpm)
+        self.form: writers.Form = writers.form_of(wanted.target, wanted.form)
+        self.tally = Tally()
+        self._stopped = Event()
+        self._closing = ExitStack()
+        try:
+            self.source: Source = opened(wanted.paths, wanted.reading)
+            self._closing.callback(self.source.close)
+            self.feeding = Feeding(app.program.input, self.source, wanted.maps)
+            if self.source.columns is not None:
+                self.shape = self._shape(self.source.columns)
+            self.journal = self._journal()
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    def _shape(self, columns: Sequence[str]) -> Shape:
+        wanted = self.wanted
+        kept = [one for one in columns if one != self.source.bulky] if wanted.keep is None else wanted.keep
+        for name in (*kept, *((wanted.key,) if wanted.key else ())):
+            if name not in columns:
+                raise UsageError(f"the rows have no column `{name}`", hint=f"They have: {', '.join(columns)}.")
+        contract = self.app.program.output_contract
+        return Shape(contract, kept, prefix=wanted.prefix, flatten=wanted.flatten, key=wanted.key)
+
+    def _journal(self) -> Journal | None:
+        """The journal of the output; None where it is no file."""
+        target = self.wanted.target
+        if target is None or self.wanted.dry:
+            return None
+        files.check_writable(target)
+        path = f"{target}.journal"
+        if self.wanted.overwrite:
+            Path(path).unlink(missing_ok=True)
+        if not os.path.exists(path) and os.path.exists(target) and not self.wanted.overwrite:  # noqa: PTH110 - as above
+            raise UsageError(
+                f"`{target}` is there, and no journal that says how it was made",
+                hint="Name another output, or let it be replaced with `--overwrite`.",
+            )
+        journal = Journal(path)
+        self._closing.callback(journal.close)
+        return journal
+
+    def stop(self) -> None:
+        """Begin no row any more; those under way end."""
+        self._stopped.set()
+        if self.options.pace is not None:
+            self.options.pace.stop()
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """The rows, as many as are wanted."""
+        return islice(self.source.rows(), self.wanted.limit)
+
+    def check(self) -> Checked:
+        """Read all rows and hold each against the contract of its input; calls nothing.
+
+        Raises:
+            InputSchemaError: the rows break the form of their file, there are none, or none fits.
+        """
+        header = self.journal.header if self.journal else None
+        known = header["rows"] if header else None
+        checked = checked_rows(self.rows, self.feeding, self.app.program.input, known)
+        if not checked.rows:
+            raise InputSchemaError(f"{self.source.name} holds no rows")
+        if checked.unfit == checked.rows:
+            first = checked.misfits[0]
+            raise self.source.refusal(first.line, f"{first.error.message} (as in every row)", first.error.recovery_hint)
+        if self.source.columns is None:
+            self.shape = self._shape(checked.columns)
+        self.counts = Counts(checked.rows)
+        return checked
+
+    def run(self, checked: Checked, out: TextIO) -> None:
+        """Run every row that has not ended, and write the output, whatever ends it but a second interruption.
+
+        Args:
+            checked: what `check` gave.
+            out: standard output, where there is no file.
+
+        Raises:
+            BudgetExceededError: a bound of all was reached.
+            RunllmError: what would end every other row as well; or nothing can be written.
+            InterruptedRunError: it was stopped.
+        """
+        if self.journal is None:
+            self._bound(())
+            writers.write(self._streamed(checked), out, self.layout(self.shape.columns))
+            return
+        self._agree(self.journal, checked)
+        self._bound(self.journal.all())
+        stopped: RunllmError | None = None
+        try:
+            for _ in self._ends(self.journal, checked):
+                pass
+        except RunllmError as error:
+            stopped = error
+        self.journal.sync()
+        with files.writing(str(self.wanted.target)) as file:
+            writers.write(self._all(self.journal), file, self.layout(self.shape.columns))
+        if stopped is not None:
+            raise stopped
+
+    def _agree(self, journal: Journal, checked: Checked) -> None:
+        """Hold the batch against the one that the journal is of, and write down what it is.
+
+        Raises:
+            UsageError: the answers of the two would not be the same.
+        """
+        now = {"rows": checked.rows, "digest": checked.digest, **many.identity(self.app.plan, self.options)}
+        then = journal.header
+        if then is not None:
+            same_rows = checked.before == then["digest"]
+            changed = [] if same_rows else ["the rows"]
+            changed += [_CHANGED[name] for name in ("apps", "models") if now[name] != then.get(name)]
+            if changed:
+                raise UsageError(
+                    f"`{self.wanted.target}` was begun otherwise: {' and '.join(changed)} changed since",
+                    details={"journal": journal.path, "changed": changed},
+                    hint="Answers of both would stand in one file. Name another one, or begin anew with `--overwrite`.",
+                )
+        if then is None or then["rows"] != checked.rows:
+            journal.begin(now)
+
+    def _bound(self, earlier: Iterable[Ended]) -> None:
+        """Count what ended earlier, and leave the budget what that has left of it."""
+        counts, calls = self.counts, 0
+        for ended in earlier:
+            counts.add(ended)
+            calls += ended.calls
+        counts.begun = counts.done
+        budget, pace = self.options.budget, self.options.pace
+        assert budget is not None  # noqa: S101 - many runs share one
+        assert pace is not None  # noqa: S101 - as above
+        budget.spend(calls=calls, tokens=counts.tokens, cost=counts.cost)
+        counts.tokens = 0
+        counts.in_flight, counts.waiting = (lambda: pace.in_flight), (lambda: pace.waiting)
+
+    def _ends(self, journal: Journal | None, checked: Checked) -> Iterator[tuple[Row, Ended]]:
+        """Run the rows that have to be; each is kept before it is given.
+
+        Raises:
+            RunllmError: as `run`.
+        """
+        ordered = journal is None and self.wanted.ordered
+        workers = self.options.concurrency or many.DEFAULT_ROWS
+        ending = many.each(
+            self._end, self._left(journal), workers=workers, ordered=ordered, stopped=self._stopped.is_set
+        )
+        stopped: RunllmError | None = None
+        for _, (row, ended, error) in ending:
+            if error is not None and many.concerns_all(error, self.options):
+                stopped = stopped or error
+                self.stop()
+                continue
+            if journal is not None:
+                if (before := journal.found(ended.index)) is not None:
+                    self.counts.add(before, -1)
+                journal.add(ended)
+            else:
+                self.tally.add(ended)
+            self.counts.add(ended)
+            yield row, ended
+            if stopped is None and self._too_many(checked):
+                stopped = BudgetExceededError(
+                    f"{self.counts.failed:,} of {checked.rows:,} rows failed, more than may",
+                    hint="See `_error` of those rows. Allow more with `--max-failures`, which then goes on.",
+                )
+                self.stop()
+        if stopped is None and self._stopped.is_set():
+            stopped = InterruptedRunError("the batch was stopped")
+        if stopped is not None:
+            raise stopped
+
+    def _left(self, journal: Journal | None) -> Iterator[tuple[int, Row]]:
+        """The rows that have not ended, or are to be run again, with their places."""
+        again = self.wanted.retry_failed
+        for index, row in enumerate(self.rows):
+            ended = journal.found(index) if journal and again else None
+            if journal is None or not journal.ended(index) or (ended is not None and ended.failed):
+                yield index, row
+
+    def _end(self, job: tuple[int, Row]) -> tuple[Row, Ended, RunllmError | None]:
+        """Run one row, in a thread."""
+        index, row = job
+        try:
+            result = self.app.result(self.feeding.given(row), self.options)
+        except Exception as error:  # a bug ends a row, not the thousands beside it
+            result = RunResult(output=None, error=as_error(error))
+        return row, _ended(index, row, result), result.error
+
+    def _too_many(self, checked: Checked) -> bool:
+        most = self.wanted.max_failures
+        if most is None:
+            return False
+        return self.counts.failed > (most * checked.rows if 0 < most < 1 else most)
+
+    def _streamed(self, checked: Checked) -> Iterator[dict[str, Any]]:
+        for row, ended in self._ends(None, checked):
+            yield self._row(row, ended)
+
+    def _all(self, journal: Journal) -> Iterator[dict[str, Any]]:
+        for index, row in enumerate(self.rows):
+            if (ended := journal.found(index)) is not None:
+                yield self._row(row, ended)
+
+    def _row(self, row: Row, ended: Ended) -> dict[str, Any]:
+        if ended.failed:
+            return self.shape.failed(row, ended.code, ended.message)
+        return self.shape.of(row, ended.output)
+
+    def forecast(self, checked: Checked) -> Expected:
+        """What the batch will take, as the recorded runs tell."""
+        fit = checked.rows - checked.unfit
+        found = [self.app.forecast(given) for given in checked.samples]
+        return expected(fit, checked.unfit, self.options.concurrency or many.DEFAULT_ROWS, found)
+
+    def summary(self, elapsed: float) -> Summary:
+        """What it came to; `elapsed` is how long it took."""
+        if self.journal is not None:
+            self.tally = Tally()
+            for ended in self.journal.all():
+                self.tally.add(ended)
+        return self.tally.summary(self.counts.rows, elapsed)
+
+    def layout(self, columns: Sequence[str]) -> writers.Layout:
+        """How the output is written: a CSV as the one that the rows came from."""
+        like = self.source if isinstance(self.source, Delimited) else None
+        same = like is not None and self.form == "csv" and like.delimiter != "\t"
+        return writers.Layout(
+            form=self.form,
+            columns=columns,
+            delimiter=like.delimiter if like and same else ",",
+            mark=like is not None and self.form in ("csv", "tsv") and like.encoding == "utf-8-sig",
+            raw=self.wanted.raw_cells,
+            types=writers.types_of(self.app.program.output_contract, self.wanted.prefix),
+        )
+
+
+_CHANGED = {"apps": "the app or one that it uses", "models": "the model, its address or its parameters"}
+
+
+def _ended(index: int, row: Row, result: RunResult) -> Ended:
+    error, usage = result.error, result.usage
+    return Ended(
+        index=index,
+        line=row.line,
+        output=result.output,
+        code=error.code if error else "",
+        message=error.message if error else "",
+        calls=sum(1 for _ in result.completions()),
+        tokens=usage.total_tokens,
+        cost=result.cost,
+        seconds=round(result.latency, 3),
+        first=error is None and len(result.attempts) <= 1,
+    )

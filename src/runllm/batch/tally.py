@@ -1,0 +1,171 @@
+"""What a batch came to: the figures that stand at its end."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import replace
+
+from runllm.batch.journal import Ended
+from runllm.predict import Forecast, Range
+from runllm.stats.ranks import quantile
+from runllm.values import frozen
+
+
+@frozen
+class Kind:
+    """The rows that failed with one error.
+
+    Attributes:
+        code: of the error.
+        rows: how many.
+        example: the message of the first.
+        line: of the first.
+    """
+
+    code: str
+    rows: int
+    example: str
+    line: int
+
+
+@frozen
+class Summary:
+    """What a batch came to.
+
+    Attributes:
+        rows: how many there are.
+        ended: how many have ended.
+        failed: how many of them failed.
+        first: the share of good rows whose first answer was taken; None where there is none.
+        tokens: of prompts and answers.
+        cost: US dollars; None where the price of a call is not known.
+        elapsed: seconds that it took now.
+        latency: seconds that a row took: of half of them, and of nine in ten; None where none was run.
+        kinds: the rows that failed, by error, the most frequent first.
+        spread: how many rows took how long: the seconds of each bar, and its rows.
+    """
+
+    rows: int
+    ended: int
+    failed: int
+    first: float | None
+    tokens: int
+    cost: float | None
+    elapsed: float
+    latency: tuple[float, float] | None
+    kinds: tuple[Kind, ...] = ()
+    spread: tuple[tuple[float, int], ...] = ()
+
+
+class Tally:
+    """Adds up rows as they end."""
+
+    def __init__(self) -> None:
+        self.ended = self.failed = self.first = self.tokens = self.calls = 0
+        self.cost: float | None = 0.0
+        self._seconds = array("f")
+        self._kinds: dict[str, Kind] = {}
+
+    def add(self, ended: Ended) -> None:
+        """Count a row."""
+        self.ended += 1
+        self.first += ended.first
+        self.tokens += ended.tokens
+        self.calls += ended.calls
+        if ended.calls:
+            self.cost = None if self.cost is None or ended.cost is None else self.cost + ended.cost
+            self._seconds.append(ended.seconds)
+        if ended.failed:
+            self.failed += 1
+            first = Kind(code=ended.code, rows=0, example=ended.message, line=ended.line)
+            found = self._kinds.get(ended.code, first)
+            self._kinds[ended.code] = replace(found, rows=found.rows + 1)
+
+    def summary(self, rows: int, elapsed: float) -> Summary:
+        """The figures; `rows` is how many there are, `elapsed` how long it took."""
+        times = sorted(self._seconds)
+        good = self.ended - self.failed
+        return Summary(
+            rows=rows,
+            ended=self.ended,
+            failed=self.failed,
+            first=self.first / good if good else None,
+            tokens=self.tokens,
+            cost=self.cost,
+            elapsed=elapsed,
+            latency=(quantile(times, 0.5), quantile(times, 0.9)) if times else None,
+            kinds=tuple(sorted(self._kinds.values(), key=lambda kind: -kind.rows)),
+            spread=_spread(times),
+        )
+
+
+_BARS = 24
+
+
+def _spread(times: list[float]) -> tuple[tuple[float, int], ...]:
+    """How many of some ordered times lie between equal steps up to the longest."""
+    if not times or times[-1] <= 0:
+        return ()
+    step, counts = times[-1] / _BARS, [0] * _BARS
+    for time in times:
+        counts[min(_BARS - 1, int(time / step))] += 1
+    return tuple((step * (at + 1), count) for at, count in enumerate(counts))
+
+
+@frozen
+class Expected:
+    """What a batch will take, as far as a few of its rows tell: each figure of half of the cases, and of nine in ten.
+
+    Attributes:
+        rows: that will be run.
+        unfit: rows that do not fit and fail without a call.
+        tokens: of the prompts; None where nothing is known.
+        seconds: None where nothing is known of the model's speed.
+        cost: US dollars; None where a price is not known.
+        notes: what was assumed.
+    """
+
+    rows: int
+    unfit: int
+    tokens: int | None
+    seconds: Range | None
+    cost: Range | None
+    notes: tuple[str, ...] = ()
+
+
+def expected(rows: int, unfit: int, at_once: int, samples: Iterable[Forecast]) -> Expected:
+    """Make of the forecasts of some rows one of all.
+
+    The figures are added up as if all rows were fast together or slow together: a model that is slow today is slow
+    for every row, so that chance evens out less than it would among rows that know nothing of each other.
+
+    Args:
+        rows: that will be run.
+        unfit: that will not.
+        at_once: how many of them at a time.
+        samples: forecasts of some.
+    """
+    found = list(samples)
+    times = [one.latency for one in found]
+    costs = [one.cost for one in found]
+    prompts = [sum(part.times * (part.prompt_tokens or 0) for part in one.parts) for one in found]
+    share = rows / (len(found) or 1)
+    waits = rows / min(at_once, rows or 1) / (len(found) or 1)
+    return Expected(
+        rows=rows,
+        unfit=unfit,
+        tokens=round(sum(prompts) * share) if all(prompts) and prompts else None,
+        seconds=_sum(times, waits),
+        cost=_sum(costs, share),
+        notes=tuple(dict.fromkeys(note for one in found for note in one.notes)),
+    )
+
+
+def _sum(ranges: Iterable[Range | None], times: float) -> Range | None:
+    """All rows together; None where nothing is known of one."""
+    known = list(ranges)
+    found = [one for one in known if one is not None]
+    if not found or len(found) < len(known):
+        return None
+    return Range(p50=sum(one.p50 for one in found) * times, p90=sum(one.p90 for one in found) * times)

@@ -1,0 +1,176 @@
+"""`runllm batch`: run a file on every row of a table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runllm import api
+from runllm.cli.offers import apps, files
+from runllm.cli.options import run_options, warn_of_trust
+from runllm.cli.output import write
+from runllm.cli.process import stopping
+from runllm.cli.watching import watching
+from runllm.errors import RunllmError
+from runllm.quantities import count, dollars, percent, seconds, some
+from runllm.rendering import as_json, one_line, safe
+
+if TYPE_CHECKING:
+    from runllm.batch import Batch, Checked, Summary, Wanted
+
+SOME_FAILED = 11
+"""The exit status of a batch of which some rows failed."""
+_SHOWN = 10  # rows that do not fit
+
+
+class _Failures(click.ParamType[float]):
+    """How many rows may fail: a number, or a share of them."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            found = float(text.removesuffix("%")) / 100 if text.endswith("%") else int(text)
+        except ValueError:
+            found = -1.0
+        if found < 0 or (text.endswith("%") and found >= 1):
+            self.fail(f"{value!r} is no number of rows such as 20, and no share of them such as 5%", param, ctx)
+        return found
+
+
+def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
+    if value is None or value == "all":
+        return None
+    return [] if value == "none" else [name.strip() for name in value.split(",")]
+
+
+def _maps(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in value]
+    wrong = next((one for one, (name, _, column) in zip(value, pairs, strict=True) if not name or not column), None)
+    if wrong is not None:
+        raise click.BadParameter(f"`{wrong}` is not INPUT=COLUMN", param=param)
+    return {name: column for name, _, column in pairs}
+
+
+@click.command(name="batch")
+@click.argument("file", metavar="FILE", shell_complete=apps)
+@click.argument("paths", metavar="[ROWS]...", nargs=-1, shell_complete=files)
+@click.option("-o", "--output", "target", metavar="PATH", shell_complete=files, help="Write to this file.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "csv", "tsv", "parquet"]),
+    help="How to write it.  [default: as the ending of PATH says, else jsonl]",
+)
+@click.option(
+    "--input-format",
+    "reading_form",
+    type=click.Choice(["csv", "tsv", "jsonl", "json", "parquet", "xlsx", "text"]),
+    help="How to read ROWS.  [default: as their ending says]",
+)
+@click.option("--encoding", metavar="NAME", help="Of the text of ROWS, such as cp1252.  [default: UTF-8]")
+@click.option("--delimiter", metavar="CHAR", help="Between the cells of a CSV.  [default: found out]")
+@click.option("--sheet", metavar="NAME", help="Of a workbook.  [default: the first]")
+@click.option(
+    "--map", "maps", metavar="INPUT=COLUMN", multiple=True, callback=_maps, help="The column that feeds an input."
+)
+@click.option(
+    "--keep", metavar="COLUMNS", callback=_columns, help="Columns of ROWS that the output holds: a,b, none.  [all]"
+)
+@click.option("--key", metavar="COLUMN", help="What `_key` of a failed row is taken from.  [default: its line]")
+@click.option("--prefix", default="", metavar="TEXT", help="Before the name of each output.")
+@click.option("--flatten", is_flag=True, help="Give the fields of objects in an output columns of their own.")
+@click.option("--raw-cells", is_flag=True, help="Leave cells as they are that a spreadsheet would take for formulas.")
+@click.option("--unordered", "ordered", flag_value=False, default=True, help="Print rows as they end.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Run the first N rows alone.")
+@click.option("--max-failures", type=_Failures(), metavar="N|N%", help="Stop when more rows have failed.")
+@click.option("--rpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most calls a minute.")
+@click.option("--tpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most tokens a minute.")
+@click.option("--resume", is_flag=True, help="Go on where an earlier batch stopped, as happens by itself.")
+@click.option("--retry-failed", is_flag=True, help="Run rows that failed earlier once more.")
+@click.option("--overwrite", is_flag=True, help="Begin anew, whatever is there.")
+@click.option("--report", metavar="PATH", shell_complete=files, help="Write a page about the batch to this file.")
+@click.option("--dry-run", is_flag=True, help="Check all rows, and say what they will take. Calls no model.")
+@run_options
+def command(file: str, dry_run: bool, report: str | None, auto_pull: Any, ollama_auto_pull: Any, **given: Any) -> int:
+    """Run FILE on every row of ROWS: a table (CSV, TSV, JSON Lines, JSON, Parquet, XLSX), text files, or a pipe.
+
+    All rows are checked before the first call. Stopped in whatever way, the same command goes on where it was.
+    """
+    del given["resume"]  # it does
+    wanted = _wanted(given, dry_run)
+    warn_of_trust(file, given)
+    runtime = api.new_runtime(auto_pull=auto_pull, ollama_auto_pull=ollama_auto_pull)
+    app = api.load(file, runtime=runtime, **given)
+    from runllm.batch import Batch
+
+    with Batch(app, wanted) as batch:
+        checked = batch.check()
+        _tell(batch, checked)
+        if dry_run:
+            write([as_json(asdict(batch.forecast(checked))), "\n"], None)
+            return SOME_FAILED if checked.unfit else 0
+        error: RunllmError | None = None
+        began = time.monotonic()
+        try:
+            with stopping(batch.stop), watching(batch.counts):
+                batch.run(checked, sys.stdout)
+        except RunllmError as stopped:
+            error = stopped
+        summary = batch.summary(time.monotonic() - began)
+        for line in said(summary):
+            click.echo(line, err=True)
+        if report is not None:
+            from runllm.report.batch import as_page
+
+            write([as_page(summary, app.name, time.time())], report)
+        if error is not None:
+            raise error
+        return SOME_FAILED if summary.failed else 0
+
+
+def said(summary: Summary) -> list[str]:
+    """What a batch came to, in lines."""
+    left = summary.rows - summary.ended
+    ended = f"{some(summary.ended - summary.failed, 'row')} done, {count(summary.failed)} failed"
+    lines = [f"{ended}, {count(left)} not run" if left else ended]
+    for kind in summary.kinds:
+        example = one_line(safe(kind.example))
+        lines.append(f"  {kind.code} x {count(kind.rows)}, such as line {kind.line:,}: {example}")
+    if summary.latency is not None:
+        half, most = map(seconds, summary.latency)
+        first = f"{percent(100 * summary.first)} by the first answer, " if summary.first is not None else ""
+        spent = f"{count(summary.tokens)} tokens, {dollars(summary.cost)}, {seconds(summary.elapsed)}"
+        lines.append(f"{first}{spent}; a row {half}, nine in ten under {most}")
+    return lines
+
+
+def _wanted(given: dict[str, Any], dry_run: bool) -> Wanted:
+    """What of a command line is the batch's; it is taken out of what is the runs'."""
+    from dataclasses import fields
+
+    from runllm.batch import Reading, Wanted
+
+    reading = Reading(
+        **{"form": given.pop("reading_form"), **{n: given.pop(n) for n in ("encoding", "delimiter", "sheet")}}
+    )
+    own = {one.name: given.pop(one.name) for one in fields(Wanted) if one.name in given}
+    if own["target"] == "-":
+        own["target"] = None
+    return Wanted(**own, reading=reading, dry=dry_run)
+
+
+def _tell(batch: Batch, checked: Checked) -> None:
+    """Say which rows do not fit."""
+    for misfit in checked.misfits[:_SHOWN]:
+        said = one_line(misfit.error.message)
+        click.echo(f"warning: {safe(batch.source.name)}, line {misfit.line:,}: {said}", err=True)
+    if checked.unfit > _SHOWN:
+        click.echo(f"warning: ... and {checked.unfit - _SHOWN:,} more rows that do not fit", err=True)
+    if checked.unfit:
+        click.echo(f"warning: {checked.unfit:,} of {checked.rows:,} rows do not fit and will not be run", err=True)
