@@ -607,5 +607,5 @@ def test_a_program_may_use_litellm_beside_it(engine):
         provider.script(stream)
         assert asyncio.run(own(provider.base)) == "word " * 4000
         provider.script(Reply(body="<p>" * 5000))
-        with pytest.raises(ProviderError, match="begins with"):
+        with pytest.raises(ProviderError, match="a web page"):
             engine.complete(asking(provider))

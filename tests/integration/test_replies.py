@@ -7,49 +7,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.provider import Provider, Reply, answer, failure
+from tests.integration import replying
+from tests.integration.provider import HTML, Reply, answer, failure
+from tests.integration.replying import BOTH, GOOD, Counting
 
-import runllm
 from runllm.errors import (
+    ContextWindowExceededError,
+    ProviderConnectionError,
+    ProviderError,
+    RateLimitError,
     RequestRefusedError,
     RetryExhaustedError,
     RunllmError,
 )
 from runllm.runtime import Runtime
 
-FILE = """---
-name: count
-input_schema: {{type: object, properties: {{text: {{type: string}}}}, required: [text]}}
-output_schema: {{type: object, properties: {{n: {{type: integer}}}}, required: [n], additionalProperties: false}}
-llm: {{model: {model}, api_base: "{base}", num_retries: 2}}
-llm_params: {params}
----
-Count: {{{{ input.text }}}}
-"""
-GOOD = '{"n": 3}'
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
 
 
 @pytest.fixture(scope="module")
 def runtime():
-    with Runtime(sleep=lambda _: None, jitter=lambda: 0.0) as made:
+    with replying.runtime() as made:
         yield made
 
 
 @pytest.fixture
-def go(tmp_path: Path, runtime: Runtime):
-    """Run the app on a script of replies: its result or its error, and the requests that were made."""
-
-    def run(*replies: Reply, model: str = "openai/m", params: str = "{}") -> tuple[Any, list[Any]]:
-        with Provider(*replies) as provider:
-            path = tmp_path / "count.rllm"
-            path.write_text(FILE.format(base=provider.base, model=model, params=params), encoding="utf-8")
-            try:
-                return runllm.load(path, runtime=runtime).run({"text": "a b c"}), provider.chats
-            except RunllmError as error:
-                return error, provider.chats
-
-    return run
+def go(tmp_path: Path, runtime: Runtime) -> Counting:
+    return Counting(tmp_path, runtime)
 
 
 def says(message: dict[str, Any], finish: str = "stop", usage: dict[str, Any] | None = None) -> Reply:
@@ -119,28 +103,63 @@ def test_a_turn_that_is_paused_is_named(go):
         {"content": [{"type": "text", "text": GOOD}]},
         {"content": [{"type": "text", "text": '{"n":'}, {"type": "text", "text": " 3}"}]},
         {"content": [{"type": "thinking", "thinking": '{"n": 4}'}, {"type": "text", "text": GOOD}]},
+        {"content": {"n": 3}},
+        {"content": {"type": "text", "text": GOOD}},
+        {"content": "Let me count.", "tool_calls": [call(GOOD)]},
+        {"content": GOOD, "tool_calls": [call('{"count": 4}')]},
+        {"content": '{"n": "many"}', "tool_calls": [call(GOOD)]},
+        {"content": f"It is {GOOD}", "tool_calls": [call(GOOD)]},
+        *(
+            {"content": opening + json.dumps(one) + closing}
+            for opening, closing in (("", ""), ("<tool_call>\n", "\n</tool_call>"), ("I call it. <|tool_call|>", ""),
+                                     ("[TOOL_CALLS]", ""), ("<|python_tag|>", "<|eom_id|>"))
+            for one in ({"name": "output", "arguments": {"n": 3}}, {"name": "output", "arguments": GOOD},
+                        {"type": "function", "function": {"name": "output", "arguments": {"n": 3}}},
+                        [{"name": "output", "parameters": {"n": 3}, "id": "0"}])
+        ),
     ],
-    ids=["tool", "the same tool twice", "function", "part", "parts", "thinking part"],
-)
-def test_the_answer_is_read_wherever_it_stands(go, message):
-    result, sent = go(says(message))
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("engine", BOTH)
+def test_the_answer_is_read_wherever_it_stands(go, message, engine):
+    result, sent = go(says(message), engine=engine)
     assert result.output == {"n": 3}
     assert len(sent) == 1
 
 
-def test_two_calls_that_differ_are_two_answers(go):
-    error, sent = go(says({"content": None, "tool_calls": [call(GOOD), call('{"n": 4}')]}))
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "tool_calls": [call(GOOD), call('{"n": 4}')]},
+        {"content": GOOD, "tool_calls": [call('{"n": 4}')]},
+        {"content": 'So: {"n": 4}', "tool_calls": [call(GOOD)]},
+    ],
+)
+def test_two_calls_that_differ_are_two_answers(go, message):
+    error, sent = go(says(message))
     assert isinstance(error, RetryExhaustedError)
     assert error.problems[0].keyword == "ambiguous"
     assert len(sent) == 3
 
 
-def test_tokens_that_are_counted_in_fractions_are_read(go):
-    result, sent = go(
-        says({"content": GOOD}, usage={"prompt_tokens": 11.0, "completion_tokens": 7.5, "total_tokens": 18.5})
-    )
+COUNTS: dict[str, tuple[Any, tuple[int, int]]] = {
+    "fractions": ({"prompt_tokens": 11.0, "completion_tokens": 7.5, "total_tokens": 18.5}, (11, 7)),
+    "list": ([], (0, 0)),
+    "null": (None, (0, 0)),
+    "number": (18, (0, 0)),
+    "words": ({"prompt_tokens": "many", "completion_tokens": None, "total_tokens": {}}, (0, 0)),
+    "half": ({"prompt_tokens": 11, "completion_tokens": True, "prompt_tokens_details": [1]}, (11, 0)),
+    "details": ({"prompt_tokens": 11, "completion_tokens": 7, "completion_tokens_details": {"reasoning_tokens": "x"}}, (11, 7)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize(("usage", "expected"), COUNTS.values(), ids=COUNTS)
+def test_what_is_no_count_of_tokens_is_none_and_harms_nothing(go, usage, expected, engine):
+    body = {**says({"content": GOOD}).body, "usage": usage}
+    result, sent = go(Reply(body=body), engine=engine)
     assert result.output == {"n": 3}
-    assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (11, 7)
+    assert (result.usage.prompt_tokens, result.usage.completion_tokens) == expected
     assert len(sent) == 1
 
 
@@ -148,13 +167,24 @@ def test_tokens_that_are_counted_in_fractions_are_read(go):
 
 
 @pytest.mark.parametrize(
-    "message", [{"content": "<think>three, I think</think>"}, {"content": "", "reasoning_content": "3?"}]
+    "message",
+    [
+        {"content": "<think>three, I think</think>"},
+        {"content": "", "reasoning_content": "3?"},
+        {"content": None, "reasoning": "3?"},
+        {"content": None, "reasoning_details": [{"type": "reasoning.text", "text": "3?"}]},
+        {"content": "<thought>three</thought>\n"},
+        {"content": "[THINK]three[/THINK]"},
+        {"content": "<scratchpad>three</scratchpad>"},
+    ],
+    ids=str,
 )
-def test_a_model_that_only_thought_is_asked_again_with_what_was_wrong(go, message):
-    result, sent = go(says(message), says({"content": GOOD}))
+@pytest.mark.parametrize("engine", BOTH)
+def test_a_model_that_only_thought_is_asked_again_with_what_was_wrong(go, message, engine):
+    result, sent = go(says(message), says({"content": GOOD}), engine=engine)
     assert result.output == {"n": 3}
     assert "the answer is empty" in sent[1].body["messages"][-1]["content"]
-    error, sent = go(says(message))
+    error, sent = go(says(message), engine=engine)
     assert isinstance(error, RetryExhaustedError)
     assert "reasoning_effort" in error.recovery_hint
     assert len(sent) == 3
@@ -304,3 +334,305 @@ def test_an_answer_that_is_full_and_broken_off_was_cut_whatever_is_said(go):
     error, sent = go(says({"content": '{"n": '}, "stop", usage), params="{max_tokens: 20}")
     assert "max_tokens" in f"{error} {error.recovery_hint}"
     assert len(sent) == 2
+
+
+# --- why it ended -------------------------------------------------------------------------------------------------
+
+GAVE_UP = (
+    "insufficient_system_resource",
+    "abort",
+    "network_error",
+    "error",
+    "cancelled",
+    "engine_overloaded",
+    "TIMEOUT",
+)
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize("word", GAVE_UP)
+def test_an_answer_that_the_server_broke_off_is_asked_for_again(go, word, engine):
+    cut = says({"content": '{"n": '}, word)
+    result, sent = go(cut, says({"content": GOOD}), engine=engine)
+    assert (result.output, len(sent), len(result.attempts)) == ({"n": 3}, 2, 1)
+    error, sent = go(cut, engine=engine)
+    assert type(error) is ProviderError
+    assert f"`{word}`" in error.message
+    assert "The server gave up" in error.recovery_hint
+    assert len(sent) == 3
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize("word", ["abort", "repetition_of_nothing", "some_new_word"])
+def test_a_whole_answer_is_taken_with_a_warning_only_where_its_end_does_not_say_that_more_would_follow(
+    go, word, engine
+):
+    result, sent = go(says({"content": GOOD}, word), engine=engine)
+    if word.startswith("repetition"):
+        assert isinstance(result, RetryExhaustedError)
+        return
+    assert (result.output, len(sent)) == ({"n": 3}, 1)
+    assert result.attempts[0].completion.finish_reason == word
+    assert f"ended with `{word}`" in result.warnings[0]
+
+
+def test_of_a_text_nobody_sees_whether_it_is_whole(go):
+    output = "{type: string}"
+    error, sent = go(says({"content": "one two"}, "network_error"), output=output)
+    assert (type(error), len(sent)) == (ProviderError, 3)
+    result, _ = go(says({"content": "one two"}, "some_new_word"), output=output)
+    assert "ended with `some_new_word`" in result.warnings[0]
+    result, _ = go(says({"content": "one two"}, "eos_token"), output=output)
+    assert (result.output, result.warnings) == ("one two", ())
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize("text", ['{"n": ', GOOD])
+def test_a_window_that_is_full_asks_for_a_shorter_input(go, text, engine):
+    error, sent = go(says({"content": text}, "model_context_window_exceeded"), engine=engine)
+    assert type(error) is ContextWindowExceededError
+    assert "Shorten the input" in error.recovery_hint
+    assert "max_tokens" not in error.recovery_hint
+    assert len(sent) == 1
+
+
+def test_the_same_of_claude(go):
+    error, sent = go(claude('{"n": ', "model_context_window_exceeded"), model="anthropic/claude-sonnet-4-5")
+    assert type(error) is ContextWindowExceededError
+    assert "Shorten the input" in error.recovery_hint
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("word", ["repetition_truncation", "repetition"])
+def test_an_answer_that_repeats_itself_is_told_so(go, word):
+    error, sent = go(says({"content": '{"n": 1, "m": [1, 1, 1, '}, word))
+    assert isinstance(error, RetryExhaustedError)
+    assert "repeated itself" in sent[1].body["messages"][-1]["content"]
+    assert "maxItems" in error.recovery_hint
+    assert "max_tokens" not in error.recovery_hint
+    assert len(sent) == 2
+
+
+def test_a_limit_is_told_with_where_it_comes_from(go):
+    cut = answer('{"n": ', finish_reason="length", completion_tokens=10)
+    error, sent = go(cut, params="{max_tokens: 50}")
+    assert "`max_tokens` is 50" in error.message
+    assert error.recovery_hint.startswith("Raise `max_tokens` under `llm_params`")
+    error, sent = go(cut)
+    assert "max_tokens" not in sent[0].body
+    assert "The file sets no `max_tokens`" in error.recovery_hint
+    assert "`max_tokens` is" not in error.message
+    error, _ = go(answer("", finish_reason="length", completion_tokens=10))
+    assert "server allows were spent before the answer began" in error.recovery_hint
+    error, _ = go(answer("", finish_reason="length", completion_tokens=50), params="{max_tokens: 50}")
+    assert "The 50 of `max_tokens` were spent" in error.recovery_hint
+
+
+# --- no completion at all ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (HTML, "a web page: 502 Bad Gateway"),
+        (Reply(body="<!DOCTYPE html><html><head><title>Sign in to the hotel</title></head></html>"), "Sign in to the hotel"),
+        (Reply(body="\n<h1>It works!</h1>"), "It works!"),
+        (Reply(body="It works!"), "It works!"),
+        (Reply(body="OK", headers={"Content-Type": "text/plain"}), "OK"),
+        (Reply(body={"hello": "world"}), "hello"),
+        (Reply(body=["a"]), ""),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_completion_is_asked_for_once_and_names_the_address(go, reply, words, engine):
+    error, sent = go(reply, path="/api", engine=engine)
+    assert type(error) is ProviderError
+    assert words in error.message
+    assert "Check `llm.api_base`, which is http://127.0.0.1:" in error.recovery_hint
+    assert "/api/v1" in error.recovery_hint
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize(
+    ("status", "expected", "count"),
+    [
+        *((status, ProviderError, 3) for status in (408, 409, 425, 429, 500, 502, 503, 504, 520, 524, 529, 598)),
+        *((status, ProviderConnectionError, 1) for status in (301, 302, 307, 308, 405, 501, 407, 511)),
+        *((status, ProviderError, 1) for status in (401, 403, 406, 410, 418, 421, 426, 451, 505, 508)),
+    ],
+)
+def test_only_what_may_heal_is_sent_again(go, status, expected, count, engine):
+    headers = {"Location": "https://elsewhere.example/login?token=abc"} if status in range(300, 400) else {}
+    error, sent = go(Reply(status=status, body={"detail": "the words of it"}, headers=headers), engine=engine)
+    assert isinstance(error, expected), error
+    assert error.retryable is (count == 3)
+    assert ("https://elsewhere.example" if headers else "the words of it") in error.message
+    assert "token=abc" not in f"{error.payload()}"
+    assert len(sent) == count
+
+
+# --- what a 403 says -----------------------------------------------------------------------------------------------
+
+FORBIDDEN: dict[str, str] = {
+    "Country, region, or territory not supported": "does not serve where you are",
+    "This service is unavailable to users from blocked countries": "does not serve where you are",
+    "User location is not supported for the API use.": "does not serve where you are",
+    "Your current plan does not include this model. Please upgrade.": "Your plan or its billing",
+    "This API method requires billing to be enabled.": "Your plan or its billing",
+    "You must accept the terms of use of this model in the console.": "Accept the terms",
+    "Access to model meta-llama/Llama is restricted: it is gated": "Accept the terms",
+    "Your organization must be verified to use the model `m`.": "verified",
+    "Model access is not enabled for this project": "Have the model enabled",
+    "You don't have access to the model with the specified model ID.": "Have the model enabled",
+    "Project `p` does not have access to model `m`": "Have the model enabled",
+    "Generative Language API has not been used in project 1 before or it is disabled.": "Have the model enabled",
+    "Your IP address is not on the allow list": "firewall",
+    "Sorry, you have been blocked": "firewall",
+    "The input was flagged by moderation": "reword",
+    "Your prompt violates our usage policy": "reword",
+}
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize(("words", "hint"), FORBIDDEN.items())
+def test_a_403_is_told_by_what_it_says(go, words, hint, engine):
+    error, sent = go(failure(403, words), engine=engine)
+    assert type(error) is RequestRefusedError, error
+    assert words[:40] in error.message
+    assert hint in error.recovery_hint
+    assert "the key" not in error.message
+    assert "schema" not in error.recovery_hint
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("engine", BOTH)
+def test_a_403_that_says_nothing_is_not_told_to_be_about_the_key(go, engine):
+    error, sent = go(failure(403, "Forbidden"), engine=engine)
+    assert "refused access (HTTP 403): Forbidden" in error.message
+    assert len(sent) == 1
+    error, _ = go(failure(403, "Invalid API key"), engine=engine)
+    assert "refused the key" in error.message
+    error, sent = go(failure(403, "Rate limit exceeded"), engine=engine)
+    assert (type(error), len(sent)) == (RateLimitError, 1)
+
+
+FILTERS = (
+    "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+    "Content Exists Risk", "Input data may contain inappropriate content.", "Output blocked by content filtering policy",
+    "Content violates usage guidelines.", "Your request was rejected as a result of our safety system.",
+    "PROHIBITED_CONTENT", "Guardrail was enforced", "The prompt was blocked", "data_inspection_failed",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", FILTERS)
+def test_a_filter_costs_one_request_and_its_hint_is_not_about_the_schema(go, words):
+    error, sent = go(failure(400, words))
+    assert type(error) is RequestRefusedError
+    assert "reword the prompt" in error.recovery_hint
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("reply", [says({"content": None}, "content_filter"), says({"content": '{"n": '}, "SAFETY"),
+                                   says({"content": None, "refusal": "No."})])  # fmt: skip
+def test_a_refusal_hints_at_the_prompt(go, reply):
+    error, _ = go(reply)
+    assert "reword the prompt" in error.recovery_hint
+    assert "schema" not in error.recovery_hint
+
+
+# --- a parameter that is refused -----------------------------------------------------------------------------------
+
+
+def refused_of(message: str, param: str | None = None, status: int = 400) -> Reply:
+    return Reply(status=status, body={"error": {"message": message, "type": "invalid_request_error", "param": param}})
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize(
+    ("reply", "params", "named"),
+    [
+        (refused_of("Unsupported value: 'temperature' does not support 0.2 with this model.", "temperature"), "{temperature: 0.2}", "temperature"),
+        (refused_of("Unsupported value", "temperature"), "{temperature: 0.2}", "temperature"),
+        (refused_of("Unsupported value: 'temperature' does not support 0.2 with this model."), "{temperature: 0.2}", "temperature"),
+        (refused_of("temperature must be 1 here", status=422), "{temperature: 0.2}", "temperature"),
+        (refused_of("max_tokens is too large: 99999", "max_tokens"), "{max_tokens: 99999}", "max_tokens"),
+        (refused_of("max_completion_tokens is too large", "max_completion_tokens"), "{max_tokens: 99999}", "max_tokens"),
+        (refused_of("bad", "stop[0]"), "{stop: [a]}", "stop"),
+        (Reply(status=422, body={"detail": [{"loc": ["body", "top_p"], "msg": "ensure this value is less than 1"}]}), "{top_p: 0.9}", "top_p"),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_is_refused_is_named_and_costs_no_second_request(go, reply, params, named, engine):
+    error, sent = go(reply, params=params, engine=engine)
+    assert type(error) is RequestRefusedError
+    assert f"refused the parameter `{named}`" in error.message
+    assert error.details["parameter"] == named
+    assert f"`{named}` under `llm_params`, which is" in error.recovery_hint
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("param", ["response_format", "response_format.json_schema.schema", None])
+def test_a_form_that_is_refused_is_not_taken_for_a_parameter(go, param):
+    reply = refused_of("Invalid value", param)
+    result, sent = go(reply, answer(GOOD), params="{temperature: 0.2}")
+    assert (result.output, len(sent)) == ({"n": 3}, 2)
+
+
+# --- errors in other shapes ----------------------------------------------------------------------------------------
+
+SHAPES: list[Any] = [
+    {"errors": [{"message": "the words of it"}]}, {"errors": ["the words of it"]}, {"errors": {"model": ["the words of it"]}},
+    {"detail": "the words of it"}, {"detail": [{"loc": ["body", "model"], "msg": "the words of it"}]},
+    {"message": "the words of it"}, {"Message": "the words of it"}, {"error": "the words of it"},
+    {"error": {"message": "the words of it"}}, {"error": {"code": 1, "reason": "the words of it"}},
+    [{"error": {"message": "the words of it"}}], {"error_msg": "the words of it", "error_code": 17},
+    {"title": "Bad", "detail": "the words of it"}, {"fault": {"faultstring": "the words of it"}},
+    {"error": {"errors": [{"message": "the words of it"}]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize("body", SHAPES, ids=str)
+def test_the_words_of_an_error_are_told_in_whatever_shape_it_comes(go, body, engine):
+    error, sent = go(Reply(status=451, body=body), engine=engine)
+    assert type(error) is RequestRefusedError
+    assert "(HTTP 451): " in error.message
+    assert "the words of it" in error.message
+    assert "{" not in error.message
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ({"error": {"code": 400, "message": "the words of it"}}, 1),
+        ({"error": {"code": "403", "message": "the words of it"}}, 1),
+        ({"error": "the words of it"}, 3),
+        ({"errors": [{"message": "the words of it"}]}, 3),
+        ({"message": "the words of it", "status": 404}, 1),
+        ({"base_resp": {"status_code": 1004, "status_msg": "the words of it"}, "choices": None}, 3),
+        (
+            {
+                "success": False,
+                "errors": [{"code": 7003, "message": "the words of it"}],
+                "messages": [],
+                "result": None,
+            },
+            3,
+        ),
+        ({"error": "Unexpected endpoint or method. (POST /chat/completions): the words of it"}, 1),
+    ],
+    ids=str,
+)
+def test_a_failure_inside_a_good_answer_is_judged_by_the_status_that_it_tells(go, body, count, engine):
+    error, sent = go(Reply(body=body), engine=engine, output="{type: string}")
+    assert isinstance(error, RunllmError)
+    assert "the words of it" in error.message
+    assert len(sent) == count
+
+
+def test_an_empty_error_beside_an_answer_is_none(go):
+    result, _ = go(Reply(body={**says({"content": GOOD}).body, "error": {"message": "", "code": None}}))
+    assert result.output == {"n": 3}

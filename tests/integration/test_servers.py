@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration import replying
 from tests.integration.provider import Provider, Reply, answer, failure
+from tests.integration.replying import Counting
 
 import runllm
 from runllm.engines.access import Access
@@ -18,45 +20,23 @@ from runllm.errors import (
     ProviderConnectionError,
     ProviderTimeoutError,
     RequestRefusedError,
-    RunllmError,
 )
 from runllm.models.pulling import Progress
 from runllm.runtime import Runtime
 from runllm.stats.store import Store
 
-FILE = """---
-name: count
-input_schema: {{type: object, properties: {{text: {{type: string}}}}, required: [text]}}
-output_schema: {{type: object, properties: {{n: {{type: integer}}}}, required: [n], additionalProperties: false}}
-llm: {{model: {model}, api_base: "{base}", num_retries: 2}}
----
-Count: {{{{ input.text }}}}
-"""
 GOOD = answer('{"n": 3}')
 
 
 @pytest.fixture(scope="module")
 def runtime():
-    with Runtime(sleep=lambda _: None, jitter=lambda: 0.0) as made:
+    with replying.runtime() as made:
         yield made
 
 
 @pytest.fixture
-def go(tmp_path: Path, runtime: Runtime):
-    """Run the app on a script of replies: its result or its error, and the requests that were made."""
-
-    def run(*replies: Reply, model: str = "openai/m", path: str = "/v1", runtime=runtime, **options: Any) -> Any:
-        with Provider(*replies) as provider:
-            file, base = tmp_path / "count.rllm", provider.root + path
-            file.write_text(FILE.format(base=base, model=model), encoding="utf-8")
-            if options.pop("allowed", False):
-                options["allowed_bases"] = (base,)
-            try:
-                return runllm.load(file, runtime=runtime).run({"text": "a b c"}, **options), provider.chats
-            except RunllmError as error:
-                return error, provider.chats
-
-    return run
+def go(tmp_path: Path, runtime: Runtime) -> Counting:
+    return Counting(tmp_path, runtime)
 
 
 # --- which of them is missing: the model, the endpoint, the key, the credit ---------------------------------------
@@ -115,6 +95,14 @@ def test_a_server_that_is_no_ollama_names_the_other_way(go, reply):
     assert len(sent) == 1
 
 
+def test_ollama_that_fails_in_a_good_answer_is_heard(go):
+    error, _ = go(Reply(body={"error": "the runner has stopped"}), model="ollama/m", path="")
+    assert "the runner has stopped" in error.message
+    call = {"function": {"name": "output", "arguments": {"n": 3}}}
+    result, _ = go(Reply(body={"message": {"content": "", "tool_calls": [call]}}), model="ollama/m", path="")
+    assert result.output == {"n": 3}
+
+
 def test_a_router_that_has_nobody_for_the_request_lacks_no_model(go):
     reply = failure(404, "No endpoints found that can handle the requested parameters.")
     result, sent = go(reply, GOOD)
@@ -167,29 +155,33 @@ def test_what_cannot_chat_is_refused_before_anything_is_sent(go, model):
 
 # --- a server that has yet to load the model ----------------------------------------------------------------------
 
+PATHS = {"openai/m": "/v1", "ollama/m": ""}
 LOADING = Reply(status=503, body={"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
 OF_HUB = Reply(status=503, body={"error": "Model m/x is currently loading", "estimated_time": 20.0})
 
 
+@pytest.mark.parametrize("model", ["openai/m", "ollama/m"])
 @pytest.mark.parametrize("loading", [LOADING, OF_HUB])
-def test_a_server_that_loads_its_model_is_waited_for(go, loading):
+def test_a_server_that_loads_its_model_is_waited_for(go, loading, model):
     told: list[Progress] = []
     with Runtime(progress=told.append) as runtime:
-        result, sent = go(loading, loading, GOOD, runtime=runtime)
+        result, sent = go(loading, loading, GOOD, runtime=runtime, model=model, path=PATHS[model])
     assert (result.output, len(sent)) == ({"n": 3}, 3)
-    assert "for the server to load the model" in result.attempts[0].completion.notes[0]
+    assert any("for the server to load the model" in note for note in result.attempts[0].completion.notes)
     assert [one.stage for one in told] == ["waiting for the server to load it"] * 2 + ["success"]
 
 
-def test_it_is_waited_for_no_longer_than_the_timeout_and_not_again(go):
-    error, sent = go(LOADING, timeout=0.6)
+@pytest.mark.parametrize("model", ["openai/m", "ollama/m"])
+def test_it_is_waited_for_no_longer_than_the_timeout_and_not_again(go, model):
+    error, sent = go(LOADING, timeout=0.6, model=model, path=PATHS[model])
     assert type(error) is ProviderTimeoutError
-    assert "has not loaded `openai/m` in time" in error.message
+    assert f"has not loaded `{model}` in time" in error.message
     assert len(sent) == 2
 
 
-def test_another_503_is_sent_again_as_ever(go):
-    error, sent = go(failure(503, "overloaded"))
+@pytest.mark.parametrize("model", ["openai/m", "ollama/m"])
+def test_another_503_is_sent_again_as_ever(go, model):
+    error, sent = go(failure(503, "overloaded"), model=model, path=PATHS[model])
     assert (error.code, len(sent)) == ("RLLM_011", 3)
 
 
@@ -348,3 +340,20 @@ def test_no_provider_is_asked_what_it_is():
         servers = Servers(Memory(None))
         servers.learn(Access(provider="openai", api_base=base, api_key="k"))
         assert servers.kind(Access(provider="openai", api_base=base, api_key="k")) is None
+
+
+def test_a_dry_run_of_a_provider_that_nobody_knows_ends_as_the_run(tmp_path):
+    file = tmp_path / "app.rllm"
+    for model, near in (
+        ("opnai/gpt-4o", "openai/gpt-4o"),
+        ("antropic/claude-sonnet-4-5", "anthropic/claude-sonnet-4-5"),
+    ):
+        file.write_text(f"---\nname: a\ninput: {{x: text}}\nreturns: text\nllm: {model}\n---\n{{{{ input.x }}}}\n")
+        with Runtime() as runtime:
+            app = runllm.load(file, runtime=runtime)
+            error = app.preview({"x": "y"}).refusal()
+            assert type(error) is ModelNotFoundError
+            assert error.recovery_hint == f"Did you mean `{near}`?"
+            with pytest.raises(ModelNotFoundError, match=model):
+                app.run({"x": "y"})
+            assert app.preview({"x": "y"}, model="openai/a-model-of-tomorrow").refusal() is None

@@ -7,7 +7,7 @@ model is waited for until the timeout.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -45,13 +45,13 @@ def asking(request: Request, access: Access, forms: Forms, setup: Setup, kind: K
     held = kind if form else None
     if held == SMALL:
         form = grammar(request, small=True) or form
-    reply, failure, waited = yield from _once_loaded(request, form, setup)
+    reply, failure, waited = yield from once_loaded(request, form, setup)
     if held in LLAMA and failure is None and not fits(reply, request):
         second = grammar(request, small=held == SMALL, distinct=True)
         better, lost = ((yield second) if second else None) or (None, failure)
         if better is not None and lost is None:
             return better, None, (*waited, "asked a second time, with a grammar: the first answer did not fit")
-    if not form or failure is None or not may_reject_form(failure):
+    if not form or failure is None or not may_reject_form(failure, request):
         return reply, failure, waited
     plain, again = (yield {}) or (None, None)
     if again is not None:
@@ -60,8 +60,25 @@ def asking(request: Request, access: Access, forms: Forms, setup: Setup, kind: K
     return plain, None, (*waited, f"sent again without the schema, which was refused: {failure.words}")
 
 
-def _once_loaded(request: Request, form: Mapping[str, Any], setup: Setup) -> Steps:
-    """The answer of a server that has loaded the model, or says that it never will."""
+def driven(steps: Steps, send: Callable[[Mapping[str, Any]], Sent | None], wait: Callable[[float], None]) -> Found:
+    """What becomes of the steps in the thread that takes them."""
+    try:
+        step = next(steps)
+        while True:
+            if isinstance(step, Mapping):
+                step = steps.send(send(step))
+            else:
+                wait(step)
+                step = next(steps)
+    except StopIteration as end:
+        return end.value
+
+
+def once_loaded(request: Request, form: Mapping[str, Any], setup: Setup) -> Steps:
+    """The answer of a server that has loaded the model, or says that it never will.
+
+    `form` is what is yielded for each request.
+    """
     started, pause = time.perf_counter(), _FIRST_LOOK
     while True:
         reply, failure = (yield form) or (None, None)

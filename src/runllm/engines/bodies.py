@@ -7,11 +7,8 @@ by its status; an answer that is too long is an error.
 
 from __future__ import annotations
 
-import json
-import re
 import zlib
-from math import isfinite
-from typing import Any, cast
+from typing import Any
 
 LONGEST_ANSWER = 4 << 20
 """Bytes of an answer: several times what any model writes at once, in the longest way to write it as JSON."""
@@ -34,14 +31,6 @@ class UnreadableError(Exception):
 
 class AnswerTooLargeError(UnreadableError):
     """There is more than is read."""
-
-
-class NotJsonError(UnreadableError):
-    """The body is too long to be anything but an answer, and is none."""
-
-
-class PausedError(UnreadableError):
-    """The model stopped in the middle of its turn, to be asked to go on."""
 
 
 class UnknownEncodingError(UnreadableError):
@@ -93,7 +82,7 @@ class Gauge:
             raise AnswerTooLargeError(f"it has more than {self._most >> 20} MiB")
         self._marks -= sum(map(plain.count, _MARKS))
         if self._marks < 0 and not self._refusal:
-            raise _too_many()
+            raise too_many()
         return kept
 
     def _unpacked(self, unpacker: Any, piece: bytes) -> bytes:
@@ -108,79 +97,6 @@ class Gauge:
             return b""
 
 
-def checked(body: bytes) -> bytes:
-    """The body, if it is short, or at least JSON; what LiteLLM would not read of a completion in a form that it reads.
-
-    LiteLLM writes what it cannot read into its error, and looks for secrets in that, at seconds a megabyte.
-    """
-    try:
-        whole: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        if len(body) > LONGEST_REFUSAL:
-            raise NotJsonError(beginning(body)) from None
-        return body
-    if len(body) > LONGEST_REFUSAL:
-        _hold_values(whole)
-    return _usual(cast("dict[str, Any]", whole), body) if isinstance(whole, dict) else body
-
-
-def beginning(body: bytes) -> str:
-    """How a body that is no JSON begins, in words."""
-    text = body[:80].decode("utf-8", "replace").strip()
-    return f"it begins with `{text[:40]}`" if text else "it is empty"
-
-
-def _hold_values(whole: Any) -> None:
-    """Refuse a body with too many values."""
-    rest: list[Any] = [whole]
-    count = 0
-    while rest:
-        value: Any = rest.pop()
-        count += 1
-        if count > MOST_VALUES:
-            raise _too_many()
-        if isinstance(value, dict):
-            rest.extend(cast("dict[str, Any]", value).values())
-        elif isinstance(value, list):
-            rest.extend(cast("list[Any]", value))
-
-
-def _usual(reply: dict[str, Any], body: bytes) -> bytes:
-    """A completion as OpenAI writes it: the content as one text, the tokens as whole numbers."""
-    if reply.get("stop_reason") == "pause_turn":
-        raise PausedError("its turn is paused")
-    changed = False
-    for choice in _mappings(reply.get("choices")):
-        for message in _mappings([choice.get("message")]):
-            if isinstance(message.get("content"), list):
-                parts = cast("list[Any]", message["content"])
-                message["content"] = _text_of(parts)
-                refusals = [part["refusal"] for part in _mappings(parts) if isinstance(part.get("refusal"), str)]
-                message.setdefault("refusal", "\n".join(refusals) or None)
-                changed = True
-    for usage in _mappings([reply.get("usage")]):
-        for name, count in usage.items():
-            if name.endswith("tokens") and isinstance(count, float) and isfinite(count):
-                usage[name] = int(count)
-                changed = True
-    return json.dumps(reply).encode() if changed else body
-
-
-def _mappings(found: Any) -> list[dict[str, Any]]:
-    """Those of a list that are mappings; none of what is no list."""
-    return [one for one in cast("list[Any]", found) if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _text_of(parts: list[Any]) -> str:
-    """The text of a content that comes in parts; those that were thought are left out."""
-    texts = [part for part in parts if isinstance(part, str)]
-    said = [part.get("text") for part in _mappings(parts) if not _is_thought(part)]
-    return "".join(text for text in (*texts, *said) if isinstance(text, str))
-
-
-def _is_thought(part: dict[str, Any]) -> bool:
-    return part.get("thought") is True or re.match(r"(?i)reasoning|thinking|thought", str(part.get("type"))) is not None
-
-
-def _too_many() -> AnswerTooLargeError:
+def too_many() -> AnswerTooLargeError:
+    """The error for an answer with more values than are looked at."""
     return AnswerTooLargeError(f"it has more than {MOST_VALUES:,} values")

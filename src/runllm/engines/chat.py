@@ -14,9 +14,10 @@ from runllm import tokens
 from runllm.diagnostics import clip
 from runllm.engines import parameters, providers
 from runllm.engines.access import Access
+from runllm.engines.endings import REWORD, WINDOW, ending, told
 from runllm.engines.failures import LONGEST_WORDS
 from runllm.engines.memory import Memory
-from runllm.errors import ProviderError, RequestRefusedError
+from runllm.errors import OutputSchemaError, ProviderError, RequestRefusedError
 from runllm.results import Completion, Request, Usage
 from runllm.schema import is_text, subschemas
 
@@ -171,12 +172,13 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
             details={"status": None, "provider": access.provider, "model": request.endpoint.model},
         )
     usage = _usage(getattr(reply, "usage", None))
-    fields = (getattr(message, name, None) for name in ("reasoning_content", "reasoning", "reasoning_details"))
-    thought = next(filter(None, fields), None)
-    text, thought = answered(said(message), thought)
+    beside: Any = getattr(message, "provider_specific_fields", None)
+    names = ("reasoning_content", "reasoning", "reasoning_details")
+    thought = any(_of(place, name) for place in (message, beside) for name in names)
+    text, thought = answered(said(message, request), thought)
     return completed(
         text,
-        _reason(str(getattr(choice, "finish_reason", None) or ""), usage, request, text),
+        _reason(_told(choice, access.provider), usage, request, text),
         usage,
         refusal=_refusal(message),
         thought=thought,
@@ -198,16 +200,41 @@ def answered(text: Any, thought: Any) -> tuple[Any, bool]:
     return rest, bool(thought) or rest != text
 
 
-def said(message: Any) -> Any:
-    """What was answered: the content, or what stands in the calls of a tool that it was made of."""
-    content = getattr(message, "content", None)
-    if isinstance(content, str) and content.strip():
-        return content
-    calls: list[Any] = [getattr(call, "function", None) for call in getattr(message, "tool_calls", None) or ()]
-    calls.append(getattr(message, "function_call", None))
-    found = [getattr(call, "arguments", None) for call in calls]
+def said(message: Any, request: Request) -> Any:
+    """What was answered: the content, or what stands in the calls of a tool; of both the one that fits.
+
+    Where both do, they are given together, to be refused unless they are the same.
+    """
+    content = _of(message, "content")
+    calls = [_of(call, "function") for call in _listed(_of(message, "tool_calls"))]
+    found = [_of(call, "arguments") for call in (*calls, _of(message, "function_call"))]
     given = [json.dumps(one) if isinstance(one, dict) else one for one in found if isinstance(one, str | dict)]
-    return "\n".join(dict.fromkeys(given)) or content
+    called = "\n".join(dict.fromkeys(given))
+    if not (isinstance(content, str) and content.strip()):
+        return called or content
+    if not called or called == content or _is_text(request):
+        return content
+    fitting = [text for text in (content, called) if _is_read(text, request)]
+    return "\n".join(fitting or [content, called])
+
+
+def _is_read(text: str, request: Request) -> bool:
+    from runllm.reading import extract  # for the rare answer that comes twice
+
+    try:
+        extract(text, request.schema or {})
+    except OutputSchemaError:
+        return False
+    return True
+
+
+def _of(holder: Any, name: str) -> Any:
+    """A part of a reply, of LiteLLM's or of JSON."""
+    return cast("Mapping[str, Any]", holder).get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+
+
+def _listed(found: Any) -> list[Any]:
+    return cast("list[Any]", found) if isinstance(found, list) else []
 
 
 def _refusal(message: Any) -> str:
@@ -218,29 +245,26 @@ def _refusal(message: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-# What others than OpenAI call the ends of an answer; whatever has no row here is its own end, as LiteLLM has it.
-_ENDS: Mapping[str, str] = {
-    **{name: name for name in ("length", "tool_calls", "function_call", "content_filter")},
-    **dict.fromkeys(("max_tokens", "MAX_TOKENS", "CONTINUATION", "compaction", "pause_turn"), "length"),
-    **dict.fromkeys(("model_length", "max_output_tokens"), "length"),
-    "model_context_window_exceeded": "length",
-    **dict.fromkeys(("tool_use", "TOOL_CALL"), "tool_calls"),
-    **dict.fromkeys(
-        ("refusal", "ERROR_TOXIC", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT",
-         "SPII", "ESCALATION", "sensitive", "guardrail_intervened", "content_filtered"),
-        "content_filter",
-    ),
-}  # fmt: skip
+_NATIVE = "native_finish_reason"
+_TRANSLATING = frozenset({"openrouter", "vercel_ai_gateway"})
 # Where LiteLLM makes a tool of the schema, it tells of an answer that was cut off that it was whole.
 _FORCED_TOOL = re.compile(r"(?i)claude|^anthropic/|^databricks/")
 
 
-def _reason(told: str, usage: Usage, request: Request, text: Any) -> str:
+def _told(choice: Any, provider: str) -> str:
+    """The finish reason of a choice; what a gateway passes on of another's, beside its own, only if it is known."""
+    fields: Any = getattr(choice, "provider_specific_fields", None)
+    kept: Any = cast("Mapping[str, Any]", fields).get(_NATIVE) if isinstance(fields, Mapping) else None
+    native = kept or getattr(choice, _NATIVE, None)
+    unknown = isinstance(native, str) and ending(native) == "other"
+    return told(getattr(choice, "finish_reason", None), None if unknown and provider in _TRANSLATING else native)
+
+
+def _reason(ended: str, usage: Usage, request: Request, text: Any) -> str:
     """Why an answer ended; `length` where it has as many tokens as it might, and is cut or nobody knows better."""
-    told = _ENDS.get(told, "stop")
     most = tokens.longest_answer({**request.endpoint.provider_params, **request.params})
-    full = told == "stop" and most is not None and usage.completion_tokens >= most and request.schema is not None
-    return "length" if full and (_FORCED_TOOL.search(request.endpoint.model) or _is_cut(text)) else told
+    full = ended == "stop" and most is not None and usage.completion_tokens >= most and request.schema is not None
+    return "length" if full and (_FORCED_TOOL.search(request.endpoint.model) or _is_cut(text)) else ended
 
 
 def _is_cut(text: Any) -> bool:
@@ -281,8 +305,15 @@ def completed(
     model = request.endpoint.model
     details = {"status": None, "provider": provider, "model": model, "finish_reason": reason}
     there = isinstance(text, str) and bool(text.strip())
-    if refusal and not (there and ("{" in text or request.schema is None or is_text(request.schema))):
-        raise RequestRefusedError(f"`{model}` refused to answer: {clip(refusal, LONGEST_WORDS)}", details=details)
+    if refusal and not (there and ("{" in text or _is_text(request))):
+        said = clip(refusal, LONGEST_WORDS)
+        raise RequestRefusedError(f"`{model}` refused to answer: {said}", details=details, hint=REWORD)
+    if ending(reason) == "failure" and not (there and _is_whole(text, request)):
+        raise ProviderError(
+            f"`{model}` broke off its answer (finish reason `{reason}`)",
+            details=details,
+            hint="The server gave up, not the model: run again, or name another with `--model` or `llm.fallbacks`.",
+        )
     if there or (thought and reason != "content_filter"):
         return Completion(
             text=text if there else "",
@@ -294,12 +325,42 @@ def completed(
             notes=() if there else ("the model thought, and answered nothing",),
         )
     if reason == "content_filter":
-        raise RequestRefusedError(f"`{model}` withheld its answer: the content filter stopped it", details=details)
+        said = f"`{model}` withheld its answer: the content filter stopped it"
+        raise RequestRefusedError(said, details=details, hint=REWORD)
     raise ProviderError(
         f"`{model}` gave an empty answer (finish reason `{reason or 'none'}`)",
         details=details,
-        hint="Raise `max_tokens`: they were spent before the answer began." if reason == "length" else None,
+        hint=_why_empty(reason, request),
     )
+
+
+def _is_text(request: Request) -> bool:
+    return request.schema is None or is_text(request.schema)
+
+
+def _is_whole(text: str, request: Request) -> bool:
+    """Whether an answer that a server broke off is all there: of JSON it can be seen, of a text never."""
+    start = re.search(r"[\[{]", text)
+    if _is_text(request) or start is None:
+        return False
+    try:
+        json.JSONDecoder().raw_decode(text, start.start())
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _why_empty(reason: str, request: Request) -> str | None:
+    """What to do about an answer that ended before it began."""
+    match ending(reason):
+        case "window":
+            return WINDOW
+        case "limit":
+            most = tokens.longest_answer({**request.endpoint.provider_params, **request.params})
+            what = f"The {most:,} of `max_tokens`" if most else "All tokens that the model or its server allows"
+            return f"{what} were spent before the answer began: allow more, or let the model think less."
+        case _:
+            return None
 
 
 def _cost(reply: Any, usage: Usage, request: Request, access: Access) -> float | None:

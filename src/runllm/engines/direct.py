@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runllm.engines.asking import Sent
     from runllm.engines.base import Fit, Price
     from runllm.engines.catalogue import Traits
-    from runllm.engines.http import HttpReply, Line
+    from runllm.engines.http import Line
     from runllm.errors import RunllmError
 
 _CHAT = "/chat/completions"
@@ -42,7 +42,7 @@ _OF_THE_SDK = "OPENAI_CUSTOM_HEADERS"  # its headers go through the SDK
 _ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
 _NEWER = re.compile(r"(?:o\d|gpt-[5-9](?!-chat)|codex).*")  # as LiteLLM tells OpenAI's models apart
 _SHORTEST = 0.001
-_REDIRECTIONS, _FAILED = 300, 500
+_REDIRECTIONS = 300
 
 
 @frozen
@@ -143,28 +143,19 @@ class DirectEngine(BlockingEngine):
 
     def _call(self, asked: _Asked, line: Line) -> Completion:
         """One answer, or the error that says why there is none."""
-        from runllm.engines.asking import asking
+        from runllm.engines.asking import asking, driven
         from runllm.engines.meanings import error_for, late
 
         request, access, deadline = asked.request, asked.access, time.monotonic() + asked.request.timeout
         steps = asking(request, access, self._other.forms(), self._setup, self._other.servers.kind(access))
-        try:
-            step = next(steps)
-            while True:
-                if isinstance(step, Mapping):
-                    step = steps.send(self._post(asked, step, line, deadline))
-                else:
-                    line.wait(step)
-                    step = next(steps)
-        except StopIteration as end:
-            found, failure, notes = end.value
+        found, failure, notes = driven(steps, lambda form: self._post(asked, form, line, deadline), line.wait)
         if failure is None:
             return replace(found, notes=(*found.notes, *notes)) if notes else found
         if "TimeoutError" in failure.kinds:
             raise late(request, access.provider)
         if failure.generated:  # an answer like any other that does not fit
             return Completion(text=failure.generated, model=request.endpoint.model)
-        raise error_for(failure, endpoint=request.endpoint, access=access)
+        raise error_for(failure, endpoint=request.endpoint, access=access, request=request)
 
     def _post(self, asked: _Asked, form: Mapping[str, Any], line: Line, deadline: float) -> Sent:
         """The answer to one request, or why there is none."""
@@ -174,6 +165,7 @@ class DirectEngine(BlockingEngine):
         from runllm.engines.bodies import UnreadableError
         from runllm.engines.failures import observe, refused
         from runllm.engines.http import HttpRequest, UnreachableError, headers
+        from runllm.engines.replies import completion
 
         access = asked.access
         secrets = [access.api_key] if access.api_key else []
@@ -188,11 +180,9 @@ class DirectEngine(BlockingEngine):
         try:
             answer = self._connections().send(post, line)
             elapsed, status = time.perf_counter() - start, answer.status
-            reply = _reply(answer) if status < _REDIRECTIONS else _Fields()
-            status = _failed_inside(reply) or status
             if status >= _REDIRECTIONS:
-                return None, refused(status, answer.headers, answer.body.decode("utf-8", "replace"), secrets)
-            return chat.read(reply, asked.request, access, elapsed), None
+                return None, refused(status, answer.headers, answer.text, secrets)
+            return chat.read(completion(answer.body, _Fields), asked.request, access, elapsed), None
         except (TimeoutError, UnreachableError, UnreadableError, HTTPException) as error:
             return None, observe(error, secrets)
         except (TypeError, ValueError, AttributeError) as error:  # a reply whose parts are not of their kinds
@@ -284,33 +274,3 @@ class _Fields(dict[str, Any]):
 
     def __getattr__(self, name: str) -> Any:
         return self.get(name)
-
-
-def _failed_inside(reply: _Fields) -> int | None:
-    """The status of a failure that a gateway tells in an answer that is good to HTTP; None where there is none."""
-    listed: Any = reply.choices
-    choice = next((one for one in cast("list[Any]", listed or []) if isinstance(one, _Fields)), None)
-    told: Any = (reply.error or reply.detail) if choice is None else choice.error
-    message: Any = choice.message if choice is not None else None
-    if not told or (isinstance(message, _Fields) and message.content):
-        return None
-    code: Any = told.code if isinstance(told, _Fields) else None
-    return code if isinstance(code, int) and code >= _REDIRECTIONS else _FAILED
-
-
-def _reply(answer: HttpReply) -> _Fields:
-    """The body as an object.
-
-    Raises:
-        NotJsonError: it is none.
-    """
-    from runllm.engines.bodies import NotJsonError, beginning, checked
-
-    body = checked(answer.body)
-    try:
-        found = json.loads(body, object_hook=_Fields)
-    except (ValueError, RecursionError):
-        raise NotJsonError(beginning(body)) from None
-    if not isinstance(found, _Fields):
-        raise NotJsonError("it is no object")
-    return found

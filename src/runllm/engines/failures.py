@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from runllm.diagnostics import clip
+from runllm.engines.replies import FailedInsideError, page_text
 from runllm.redaction import MASK, redact_text
 from runllm.values import frozen
 
@@ -53,6 +54,7 @@ class Failure:
         words: what the provider said, without secrets, at most `LONGEST_WORDS` characters.
         retry_after: seconds the provider asks to wait.
         generated: the answer that the provider refused in the model's place, since it is no JSON of the form asked for.
+        param: the parameter that the provider says is at fault.
     """
 
     status: int | None = None
@@ -60,6 +62,7 @@ class Failure:
     words: str = ""
     retry_after: float | None = None
     generated: str = ""
+    param: str = ""
 
 
 # --- reading an exception ---------------------------------------------------------------------------
@@ -73,11 +76,13 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         secrets: values that must not stand in the words, beside those that are known to look secret.
     """
     chain = list(_causes(error))
+    if inside := next((cause for cause in chain if isinstance(cause, FailedInsideError)), None):
+        return refused(inside.status, {}, str(inside), secrets)
     told = next((found for cause in chain if (found := _told(cause))), dict[str, Any]())
     words = json.dumps({"error": told}) if told.get("metadata") else str(error)
     if _ONLY_STATUS.search(words):  # a client that passes over a body in a form that it does not know
         body = next((body for cause in chain if (body := getattr(cause, "body", None))), None)
-        words = words if isinstance(body, str) and body.lstrip().startswith("<") else _message(body) or words
+        words = _message(body) or words
     kinds = {base.__name__ for base in type(error).__mro__} | {type(cause).__name__ for cause in chain}
     if type(error).__name__ == "RemoteProtocolError" and not _LEFT.search(str(error)):
         kinds = {"BadHttpMessage"}
@@ -87,6 +92,7 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         words=said([words, *map(str, chain[1:])], secrets),
         retry_after=_retry_after(chain),
         generated=_generated(told),
+        param=_param(told),
     )
 
 
@@ -101,12 +107,14 @@ def refused(status: int, headers: Mapping[str, str], body: str, secrets: Iterabl
     """
     if status in _REDIRECTIONS and (target := headers.get("location")):
         return Failure(kinds=frozenset({"RedirectRefusedError"}), words=f"to {_place(target)}")
+    error = _error_in(body)
     stated = headers.get("retry-after")
     return Failure(
         status=status,
         words=said([body], secrets),
         retry_after=_seconds(stated) if stated else None,
-        generated=_generated(_error_in(body)),
+        generated=_generated(error),
+        param=_param(error),
     )
 
 
@@ -184,6 +192,8 @@ def said(messages: Sequence[str], secrets: Iterable[str] = ()) -> str:
 def _bare(text: str) -> str:
     """A message without what LiteLLM writes around it."""
     text = text[:_LONGEST_SAID]
+    if text.lstrip("\ufeff \t\r\n").startswith("<"):
+        return page_text(text)
     for tail in _TAILS:
         text = tail.sub("", text)
     while (match := _PREFIX.match(text, 0, _LONGEST_PREFIX)) is not None:
@@ -222,20 +232,37 @@ def _generated(error: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
+def _param(error: Mapping[str, Any]) -> str:
+    """The parameter that an error names as its cause."""
+    found = error.get("param")
+    return found[:_LONGEST_PREFIX] if isinstance(found, str) else ""
+
+
+_SAYING = ("error", "message", "detail", "msg", "errors", "details", "error_msg", "error_message", "errormessage",
+           "error_description", "description", "reason", "fault", "faultstring", "title", "choices", "code",
+           "type")  # fmt: skip
+_MOST_SAID = 3  # of several errors
+
+
 def _message(body: Any) -> str:
     """The message inside an error body, in the shapes that providers use."""
     if isinstance(body, str):
         return _message_in_json(body) or body
-    if isinstance(body, Mapping):
-        fields = cast("Mapping[str, Any]", body)
-        if isinstance(fields.get("loc"), list) and "msg" in fields:
-            return f"{'.'.join(str(step) for step in fields['loc'])}: {fields['msg']}"
-        for name in ("error", "message", "detail", "msg", "errors", "choices"):
-            if name in fields and (told := _message(fields[name])):
-                return told + _reason(fields.get("metadata"))
-    if isinstance(body, list) and body:
-        return _message(cast("list[Any]", body)[0])
-    return ""
+    if isinstance(body, list):
+        each = [_message(one) for one in cast("list[Any]", body)[:_MOST_SAID]]
+        return "; ".join(dict.fromkeys(filter(None, each)))
+    if not isinstance(body, Mapping):
+        return ""
+    fields = {str(name).lower(): value for name, value in cast("Mapping[Any, Any]", body).items()}
+    if isinstance(fields.get("loc"), list) and "msg" in fields:
+        return f"{'.'.join(str(step) for step in fields['loc'])}: {fields['msg']}"
+    for name in _SAYING:
+        if name in fields and (said := _message(fields[name])):
+            return said + _reason(fields.get("metadata"))
+    listed = ((name, _message(value)) for name, value in list(fields.items())[:_MOST_SAID] if isinstance(value, list))
+    return "; ".join(
+        f"{name}: {said}" for name, said in listed if said
+    )  # as Django tells what is wrong with each field
 
 
 def _reason(metadata: Any) -> str:

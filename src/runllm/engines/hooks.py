@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx  # 90 ms: imported by those who call a server, when they call it
 
-from runllm.engines.bodies import Gauge, checked
+from runllm.engines.bodies import Gauge
+from runllm.engines.replies import checked
 
 
 class _Body(httpx.AsyncByteStream):

@@ -126,7 +126,7 @@ class LiteLLMEngine(ServerEngine):
         if failure is not None and failure.generated:  # an answer like any other that does not fit
             return Completion(text=failure.generated, model=request.endpoint.model, latency=elapsed)
         if failure is not None:
-            raise error_for(failure, endpoint=request.endpoint, access=access)
+            raise error_for(failure, endpoint=request.endpoint, access=access, request=asked)
         found = chat.read(reply, asked, access, elapsed)
         return replace(found, notes=(*found.notes, *notes)) if notes else found
 

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from runllm import tokens
+from runllm.diagnostics import clip
 from runllm.engines.access import PLACEHOLDER_KEY, Access, allowing
 from runllm.engines.addresses import is_at
+from runllm.engines.endings import REWORD, WINDOW
 from runllm.engines.failures import Failure
 from runllm.engines.providers import facts
+from runllm.engines.wordings import (
+    BAD_KEY,
+    BY_PLACE,
+    FILTERED,
+    LOADING,
+    MISREAD,
+    NO_CHAT,
+    NO_CREDIT,
+    NO_KEY,
+    NO_MODEL,
+    NOT_OPEN,
+    NOWHERE,
+    OF_FORM,
+    OF_MODEL,
+    OF_ROUTE,
+    PLAN,
+    SOMETHING_ELSE,
+    TERMS,
+    TOO_LONG,
+    TOO_MANY,
+    VERIFIED,
+    at_fault,
+)
 from runllm.errors import (
     AuthenticationError,
     ContextWindowExceededError,
@@ -28,59 +55,43 @@ from runllm.results import Endpoint, Request
 
 
 class _Rule(NamedTuple):
-    """A failure is of this class when its status, a kind or its words say so; `answered`: only with or without HTTP."""
+    """A failure is of this class when its status, a kind or its words say so.
+
+    Attributes:
+        error: the class.
+        says: what happened.
+        statuses: of HTTP.
+        kinds: of the exception.
+        words: of the provider.
+        among: the statuses with which the words count; none for any.
+        answered: only with HTTP, or only without.
+        again: whether the same call may succeed later, where its class says that some do.
+        hint: what to do.
+    """
 
     error: type[RunllmError]
     says: str
     statuses: tuple[int, ...] = ()
     kinds: str = ""
     words: str = ""
+    among: tuple[int, ...] = ()
     answered: bool | None = None
+    again: bool = True
     hint: str | None = None
 
     def holds(self, failure: Failure) -> bool:
         if self.answered is not None and self.answered != (failure.status is not None):
             return False
-        return (
-            failure.status in self.statuses
-            or not failure.kinds.isdisjoint(self.kinds.split())
-            or (self.words != "" and re.search(self.words, failure.words) is not None)
-        )
+        if failure.status in self.statuses or not failure.kinds.isdisjoint(self.kinds.split()):
+            return True
+        heard = self.words != "" and (not self.among or failure.status in self.among)
+        return heard and re.search(self.words, failure.words) is not None
 
 
 NO_ENDPOINT, STILL_LOADING = "NoEndpoint", "StillLoading"
 """Kinds of a failure that are no exception's: a server does not chat there; it was waited for in vain."""
+_LONGEST_VALUE = 40
 _NO_COMPLETION = "`{model}` answered with something that is not a completion"
-_TOO_LONG = (
-    r"(?i)maximum context length|context (?:length|window|size) (?:is |was )?exceed|prompt is too long"
-    r"|exceed\w* (?:the |its )?(?:available |maximum )?(?:context|number of tokens)"
-)
-# A limit on requests a minute is told in the same words by some, and then says when to come back.
-_NO_CREDIT = (
-    r"(?i)^(?!.*(?:retry|try again) (?:in|after) \d).*(?:insufficient[_ ]quota|exceeded your current quota"
-    r"|(?:credit|account) balance is too low|insufficient (?:credit|balance|fund)|payment required|out of credits?)"
-)
-_FILTERED = (
-    r"(?i)content[ _]management policy|content[ _-]?filter|content[ _-]?policy|(?:was|been|is) flagged|moderation"
-    r"|safety (?:system|policy)"
-)
-_NOWHERE = r"(?i)(?:country|region|territory|location)\b.{0,60}not supported|not (?:available|supported) in your"
-_NO_KEY = r"(?i)api_?key\b.{0,40}\b(?:must be set|is missing|not set)|missing .{0,20}api key"
-_BAD_KEY = r"(?i)(?:invalid|incorrect|expired) api[ _-]?key|api[ _-]?key (?:not valid|is invalid|expired)"
-_NO_MODEL = (
-    r"(?i)\bmodels?\b.{0,80}(?:does not exist|not found|is not available|not exist\b|identifier is invalid)"
-    r"|(?:unknown|invalid|no such) model\b|not a valid model|no endpoints found for|LLM Provider NOT provided"
-)
-# What a 404 is about, where its words say so; a router that has nobody for the request says it as well.
-_OF_MODEL = re.compile(r"(?i)\bmodels?\b|deployment|endpoints found for|endpoint .{0,80}does not exist")
-_OF_ROUTE = re.compile(r"(?i)\bno (?:allowed )?(?:providers|endpoints) (?:are )?(?:available|found (?:that|matching))")
-_OF_FORM = re.compile(
-    r"(?i)response_?format|json_?schema|json mode|response_schema|output_format|output_config|structured.?output"
-    r"|guided|grammar"
-)
-_LOADING = re.compile(
-    r"(?i)loading (?:the )?model|\bmodel\b.{0,100}\b(?:is |still |currently )+(?:being )?load(?:ing|ed)"
-)
 _UNREACHED = (
     "ConnectError ReadError WriteError CloseError RemoteProtocolError LocalProtocolError ProxyError InvalidURL"
     " UnsupportedProtocol ClientConnectorError ClientOSError ServerDisconnectedError ClientPayloadError ConnectionError"
@@ -90,58 +101,95 @@ _MISREAD = (
     "JSONDecodeError KeyError IndexError TypeError AttributeError ValueError ValidationError APIResponseValidationError"
 )
 
+_ELSEWHERE = "or name another model with `--model` or `llm.fallbacks`."
+_NOT_TAKEN = (400, 401, 402, 403, 404, 422, 451)
+
 # The first rule that holds decides.
 _RULES = (
     _Rule(ContextWindowExceededError, "the prompt does not fit the context window of `{model}`",
-          kinds="ContextWindowExceededError", words=_TOO_LONG),
+          kinds="ContextWindowExceededError", words=TOO_LONG),
+    _Rule(ContextWindowExceededError, "the answer of `{model}` was cut off where its context window ended",
+          kinds="WindowFilledError", hint=WINDOW),
     _Rule(EngineUnavailableError, "`{model}` needs a Python package that is not installed",
           kinds="ModuleNotFoundError ImportError", answered=False),
+    _Rule(ProviderError, "the server of `{model}`{at} answered with something that is not a completion",
+          kinds="NoCompletionError", answered=False, again=False),
     _Rule(ProviderError, _NO_COMPLETION, kinds="NotJsonError UnknownEncodingError UnpackingError", answered=False),
     _Rule(ProviderError, "`{model}` answered with something that is not HTTP", answered=False,
           kinds="BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError HTTPException"),
-    _Rule(RequestRefusedError, "`{model}` refused the call: there is no credit left", (402,), words=_NO_CREDIT,
-          hint="Add credit at the provider, or name another model with `--model` or `llm.fallbacks`."),
+    _Rule(RequestRefusedError, "`{model}` refused the call: there is no credit left", (402,), words=NO_CREDIT,
+          hint=f"Add credit at the provider, {_ELSEWHERE}"),
     _Rule(RequestRefusedError, "`{model}` paused before its answer was whole", kinds="PausedError", answered=False,
           hint="A turn is paused for tools that run at the provider: leave them out of `provider_params`."),
     _Rule(RateLimitError, "`{model}` refused the call: too many, or the quota is used up", (429,),
-          kinds="RateLimitError"),
-    _Rule(MissingCredentialError, "`{model}` needs a key and none is set", words=_NO_KEY, answered=False,
+          kinds="RateLimitError", words=TOO_MANY, among=(403,)),
+    _Rule(MissingCredentialError, "`{model}` needs a key and none is set", words=NO_KEY, answered=False,
           kinds="NoCredentialsError CredentialRetrievalError DefaultCredentialsError"),
-    _Rule(RequestRefusedError, "`{model}` refused what was asked", words=_FILTERED, answered=True,
-          hint="A filter of the provider's stopped it: reword the prompt or the input, or name another model."),
-    _Rule(RequestRefusedError, "`{model}` refused the call", words=_NOWHERE, answered=True,
+    _Rule(RequestRefusedError, "the router has no provider for the request to `{model}`", words=OF_ROUTE,
+          among=_NOT_TAKEN,
+          hint=f"Loosen what the router requires (`provider` under `llm.provider_params`, its settings), {_ELSEWHERE}"),
+    _Rule(RequestRefusedError, "`{model}` refused the call", words=NOWHERE, among=_NOT_TAKEN,
           hint="The provider does not serve where you are: name another model with `--model` or `llm.fallbacks`."),
-    _Rule(AuthenticationError, "`{model}` refused the key", (401, 403), words=_BAD_KEY,
-          kinds="AuthenticationError PermissionDeniedError"),
-    _Rule(ModelNotFoundError, "there is no `{model}`{at}", words=_NO_MODEL, kinds="NoModel LiteLLMUnknownProvider"),
-    _Rule(ProviderTimeoutError, "the server{at} has not loaded `{model}` in time", kinds=STILL_LOADING),
-    _Rule(ProviderConnectionError, "the server{at} has no endpoint to chat with `{model}`", kinds=NO_ENDPOINT),
+    _Rule(RequestRefusedError, "`{model}` refused the call", words=TERMS, among=_NOT_TAKEN,
+          hint=f"Accept the terms of the model on the provider's pages, {_ELSEWHERE}"),
+    _Rule(RequestRefusedError, "`{model}` refused the call", words=VERIFIED, among=_NOT_TAKEN,
+          hint=f"Have your account or organization verified on the provider's pages, {_ELSEWHERE}"),
+    _Rule(RequestRefusedError, "`{model}` refused what was asked", words=FILTERED, among=_NOT_TAKEN, hint=REWORD),
+    _Rule(AuthenticationError, "`{model}` refused the key", (401,), words=BAD_KEY, kinds="AuthenticationError"),
+    _Rule(RequestRefusedError, "`{model}` refused the call", words=PLAN, among=(400, 403, 404),
+          hint=f"Your plan or its billing does not cover this: look at the provider's pages, {_ELSEWHERE}"),
+    _Rule(RequestRefusedError, "`{model}` refused the call: something between you and the model did", words=BY_PLACE,
+          among=(403,),
+          hint="A firewall or a list of addresses stands before it: check `llm.api_base`, the network and the proxy."),
+    _Rule(RequestRefusedError, "`{model}` refused the call: it is not open to this key", words=NOT_OPEN, among=(403,),
+          hint=f"Have the model enabled for your account or project on the provider's pages, {_ELSEWHERE}"),
+    _Rule(ModelNotFoundError, "there is no `{model}`{at}", words=NO_MODEL, kinds="NoModel LiteLLMUnknownProvider"),
+    _Rule(AuthenticationError, "`{model}` refused access", (403,), kinds="PermissionDeniedError"),
+    _Rule(ProviderTimeoutError, "the server{at} has not loaded `{model}` in time", kinds=STILL_LOADING, again=False),
+    _Rule(ProviderConnectionError, "the server{at} has no endpoint to chat with `{model}`", kinds=NO_ENDPOINT,
+          again=False),
     _Rule(ProviderTimeoutError, "`{model}` did not answer in time", (408, 504),
           kinds="Timeout APITimeoutError ReadTimeout WriteTimeout ConnectTimeout PoolTimeout"),
     _Rule(ProviderConnectionError, "the server of `{model}`{at} redirects, which is not followed",
-          kinds="RedirectRefusedError"),
+          tuple(range(300, 400)), kinds="RedirectRefusedError", again=False,
+          hint="Write the address that it redirects to as `llm.api_base`, if that is the server you mean."),
+    _Rule(ProviderConnectionError, "a proxy or the network on the way to `{model}` wants you to sign in", (407, 511),
+          again=False, hint="Sign in to the network, or set the proxy's name and password in `HTTPS_PROXY`."),
     _Rule(ProviderError, "the answer of `{model}` is too large to be read", kinds="AnswerTooLargeError"),
     _Rule(ProviderConnectionError, "the server of `{model}`{at} cannot be reached, or closed the connection",
           kinds=_UNREACHED, answered=False),
     _Rule(RequestRefusedError, "`{model}` refused the request",
           (400, 402, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451),
           kinds="UnsupportedParamsError ContentPolicyViolationError RejectedRequestError"),
-    _Rule(ProviderError, _NO_COMPLETION, kinds=_MISREAD, answered=False,
-          words=r"(?i)invalid response from LLM endpoint|unable to get json response"),
+    _Rule(ProviderError, _NO_COMPLETION, kinds=_MISREAD, answered=False, words=MISREAD),
     _Rule(RequestRefusedError, "`{model}` cannot take the request", answered=False,
           kinds="BadRequestError UnprocessableEntityError"),
 )  # fmt: skip
 _OTHERWISE = _Rule(ProviderError, "`{model}` failed")
 _MISSING = 404
-_NO_CHAT = (_MISSING, 405, 501)  # of a server that speaks no Ollama
 _OLLAMA = ("ollama", "ollama_chat")
-_UNAVAILABLE = 503
+_WITHOUT_CHAT = (_MISSING, 405, 501)
+_UNAVAILABLE, _FORBIDDEN = 503, 403
 _REFUSALS = frozenset({400, 404, 422})
 _FAILURES = frozenset({500, 501})
+_PASSING = frozenset({408, 409, 423, 424, 425, 429, 460, 499})
+_LASTING = frozenset({501, 505, 506, 508, 510, 511})
 
 
-def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> RunllmError:
-    """Our error for a failed call, with the provider's own words."""
+def heals(status: int | None) -> bool:
+    """Whether a call that failed with this status may be answered when it is sent again as it is."""
+    return status is None or status in _PASSING or (status >= 500 and status not in _LASTING)  # noqa: PLR2004 - a server's
+
+
+def error_for(failure: Failure, *, endpoint: Endpoint, access: Access, request: Request | None = None) -> RunllmError:
+    """Our error for a failed call, with the provider's own words.
+
+    Args:
+        failure: what is known of it.
+        endpoint: who was called.
+        access: how.
+        request: what was asked, with all that was sent, for what is said of a parameter.
+    """
     model, provider = endpoint.model, access.provider
     details: dict[str, Any] = {"status": failure.status, "provider": provider, "model": model}
     if failure.retry_after is not None:
@@ -151,19 +199,29 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access) -> Runllm
     status = f" (HTTP {failure.status})" if failure.status else ""
     at = f" at {redact_text(access.api_base)}" if access.api_base else ""
     words = f": {failure.words}" if failure.words else ""
-    hint = rule.hint or _hint(rule.error, failure, endpoint, access)
-    error = rule.error(f"{rule.says.format(model=model, at=at)}{status}{words}", details=details, hint=hint)
-    if not failure.kinds.isdisjoint((NO_ENDPOINT, STILL_LOADING)):
-        error.retryable = False  # it will not be there the next time; it was waited for
+    says, hint = rule.says, rule.hint or _hint(rule.error, failure, endpoint, access)
+    named = _at_fault(failure, request) if rule.error is RequestRefusedError and not hint else None
+    if named and request:
+        details["parameter"] = named
+        says, hint = f"`{{model}}` refused the parameter `{named}`", _other_value(named, request)
+    error = rule.error(f"{says.format(model=model, at=at)}{status}{words}", details=details, hint=hint)
+    if error.retryable:
+        error.retryable = rule.again and heals(failure.status)
     return error
 
 
 def _missed(failure: Failure, access: Access) -> Failure:
     """The failure, with what is missing where something is: the model, or on a server of the user's the endpoint."""
-    gone = _NO_CHAT if access.provider in _OLLAMA else (_MISSING,)
-    if (failure.status not in gone and "NotFoundError" not in failure.kinds) or _OF_ROUTE.search(failure.words):
+    if failure.status == _FORBIDDEN:  # LiteLLM takes each for a key that is refused
+        failure = replace(failure, kinds=failure.kinds - {"AuthenticationError", "PermissionDeniedError"})
+    if failure.status is None and SOMETHING_ELSE.search(failure.words):
+        return replace(failure, kinds=failure.kinds | {"NoCompletionError"})
+    if NO_CHAT.search(failure.words):
+        return replace(failure, kinds=failure.kinds | {NO_ENDPOINT})
+    gone = failure.status in _WITHOUT_CHAT or "NotFoundError" in failure.kinds
+    if not gone or re.search(OF_ROUTE, failure.words):
         return failure
-    if _OF_MODEL.search(failure.words):
+    if OF_MODEL.search(failure.words) and failure.status in (_MISSING, None):
         return replace(failure, kinds=failure.kinds | {"NoModel"})
     if access.api_base is None or is_at(access.api_base, facts(access.provider).hosts):
         return failure
@@ -175,6 +233,10 @@ def _hint(error: type[RunllmError], failure: Failure, endpoint: Endpoint, access
     variables = " or ".join(access.variables)
     if NO_ENDPOINT in failure.kinds:
         return _other_address(endpoint, access)
+    if "NoCompletionError" in failure.kinds:
+        if access.api_base is None:
+            return "A proxy, or a network to sign in to, answers in the provider's place: open a page in a browser."
+        return _other_address(endpoint, access) + " A proxy or a network's sign-in page may answer in its place, too."
     if error is AuthenticationError and access.withheld:
         return f"No key was sent, for only the file names the address. {allowing(endpoint.api_base or '')}"
     if error in (AuthenticationError, MissingCredentialError) and variables:
@@ -193,7 +255,28 @@ def _other_address(endpoint: Endpoint, access: Access) -> str:
             f"`openai/{name}`, with `llm.api_base: {root}/v1`."
         )
     end = "" if base.rstrip("/").endswith("/v1") else f", mostly with `/v1` at its end: {base.rstrip('/')}/v1"
-    return f"Check `llm.api_base`: it is where `/chat/completions` is added{end}."
+    return f"Check `llm.api_base`, which is {base}: it is where `/chat/completions` is added{end}."
+
+
+# --- a parameter that is at fault ------------------------------------------------------------------------
+
+
+def _at_fault(failure: Failure, request: Request | None) -> str | None:
+    """The parameter of the request that a refusal is about; None where it is about something else."""
+    if request is None:
+        return None
+    given = {**request.endpoint.provider_params, **request.params}
+    asked = () if tokens.longest_answer(given) else ("max_tokens",)  # some ask for as many as they may give
+    return at_fault(failure.param, failure.words, frozenset({*given, *asked}) - {"response_format"})
+
+
+def _other_value(name: str, request: Request) -> str:
+    place = "llm.provider_params" if name in request.endpoint.provider_params else "llm_params"
+    given = {**request.endpoint.provider_params, **request.params}.get(name)
+    if given is None:
+        return f"Set `{name}` under `llm_params` to what the model takes."
+    value = clip(json.dumps(given, ensure_ascii=False), _LONGEST_VALUE)
+    return f"Change `{name}` under `{place}`, which is {value}, to what the model takes, or leave it out."
 
 
 # --- what to do before it is an error -------------------------------------------------------------------
@@ -201,26 +284,27 @@ def _other_address(endpoint: Endpoint, access: Access) -> str:
 
 def is_too_long(failure: Failure) -> bool:
     """Whether the prompt did not fit the window."""
-    return "ContextWindowExceededError" in failure.kinds or re.search(_TOO_LONG, failure.words) is not None
+    return "ContextWindowExceededError" in failure.kinds or re.search(TOO_LONG, failure.words) is not None
 
 
 def is_loading(failure: Failure) -> bool:
     """Whether the server has yet to load the model, and will answer once it has."""
-    return failure.status == _UNAVAILABLE and _LOADING.search(failure.words) is not None
+    return failure.status == _UNAVAILABLE and LOADING.search(failure.words) is not None
 
 
-def may_reject_form(failure: Failure) -> bool:
+def may_reject_form(failure: Failure, request: Request) -> bool:
     """Whether the provider, or LiteLLM in its place, may have refused the `response_format` and not the request.
 
     Providers say so in so many words that only another request without it can tell, but where theirs are plainly of
-    credit, the key or the model.
+    credit, the key, the model or another parameter.
     """
-    if failure.generated or is_too_long(failure):
+    named = _at_fault(failure, request)
+    if failure.generated or is_too_long(failure) or (named and failure.param):
         return False
-    of_form = _OF_FORM.search(failure.words) is not None
+    of_form = any(OF_FORM.search(words) for words in (failure.words, failure.param))
     if failure.status in _REFUSALS:
-        plain = (_NO_CREDIT, _FILTERED, _NO_KEY, _BAD_KEY, _NO_MODEL)
-        return of_form or not any(re.search(words, failure.words) for words in plain)
+        plain = (NO_CREDIT, FILTERED, NO_KEY, BAD_KEY, NO_MODEL, NOWHERE, TERMS)
+        return of_form or not (named or any(re.search(words, failure.words) for words in plain))
     return of_form and (failure.status in _FAILURES or (failure.status is None and "BadRequestError" in failure.kinds))
 
 

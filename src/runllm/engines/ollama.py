@@ -154,7 +154,8 @@ class OllamaEngine(BlockingEngine):
         facts = self._facts.get(key)
         if window is not None:
             self._windows[key] = window
-        reply = server.chat(body(bounded(request, window), window), request, line)
+        reply, waited = server.chat(body(bounded(request, window), window), request, line, self._setup)
+        notes = (*waited, *notes)
         found = self._read(server, request, reply, time.monotonic() - started)
         trusted = facts is not None and not facts.remote
         judged = judge(found, request, window if trusted else None)
@@ -165,7 +166,9 @@ class OllamaEngine(BlockingEngine):
             answered,
             completed,
             counted,
+            said,
         )
+        from runllm.engines.endings import told
         from runllm.engines.failures import Failure
         from runllm.engines.meanings import NO_ENDPOINT, error_for
 
@@ -173,16 +176,15 @@ class OllamaEngine(BlockingEngine):
         if not isinstance(message, Mapping):
             other = "choices" in reply or "endpoint" in str(reply.get("error", ""))  # as llama.cpp and LM Studio answer
             failure = Failure(kinds=frozenset({NO_ENDPOINT if other else "KeyError"}))
-            raise error_for(failure, endpoint=request.endpoint, access=server.access)
-        said = cast("Fields", message)
-        text, thought = answered(said.get("content"), said.get("thinking"))
+            raise error_for(failure, endpoint=request.endpoint, access=server.access, request=request)
+        text, thought = answered(said(message, request), cast("Fields", message).get("thinking"))
         usage = Usage(
             prompt_tokens=counted(reply.get("prompt_eval_count")), completion_tokens=counted(reply.get("eval_count"))
         )
         price = self.price(request.endpoint)
         return completed(
             text,
-            str(reply.get("done_reason") or "stop"),
+            told(reply.get("done_reason")),
             usage,
             request=request,
             provider=server.access.provider,

@@ -29,7 +29,8 @@ from runllm.results import Endpoint, Request
 from runllm.values import frozen
 
 if TYPE_CHECKING:
-    from runllm.engines.failures import Failure
+    from runllm.engines.asking import Sent
+    from runllm.engines.base import Setup
     from runllm.engines.http import Client, HttpRequest, Line
 
 PATIENCE = 10.0
@@ -169,33 +170,45 @@ class Server:
 
     # --- a call ----------------------------------------------------------------------------------
 
-    def chat(self, body: Fields, request: Request, line: Line) -> Fields:
-        """What the server says to a chat, within `request.timeout` seconds.
+    def chat(self, body: Fields, request: Request, line: Line, setup: Setup) -> tuple[Fields, tuple[str, ...]]:
+        """What the server says to a chat, within `request.timeout` seconds, and what there is to note of how it came.
+
+        A server that has yet to load the model is waited for.
 
         Raises:
             ProviderError: as the failure deserves.
         """
+        from runllm.engines.asking import driven, once_loaded
+        from runllm.engines.meanings import error_for, late
+
+        deadline = time.monotonic() + request.timeout
+        steps = once_loaded(request, body, setup)
+        reply, failure, notes = driven(steps, lambda asked: self._posted(asked, deadline, line), line.wait)
+        if failure is None:
+            return reply, notes
+        if "TimeoutError" in failure.kinds:
+            raise late(request, self.access.provider)
+        if failure.status == _MISSING and "model" in failure.words:
+            raise self.missing(None)
+        raise error_for(failure, endpoint=self.endpoint, access=self.access, request=request)
+
+    def _posted(self, body: Fields, deadline: float, line: Line) -> Sent:
+        """The answer to one chat, or why there is none."""
         from http.client import HTTPException
 
         from runllm.engines.bodies import UnreadableError
         from runllm.engines.failures import observe, refused
         from runllm.engines.http import UnreachableError
-        from runllm.engines.meanings import error_for, late
+        from runllm.engines.replies import checked
 
         secrets = [self.access.api_key] if self.access.api_key else []
-        found: Failure
         try:
-            reply = self.client.send(self.request("POST", "/api/chat", body, request.timeout), line)
-            if reply.status < _REDIRECTIONS:
-                return object_in(reply.text)
-            found = refused(reply.status, reply.headers, reply.text, secrets)
+            reply = self.client.send(self.request("POST", "/api/chat", body, deadline - time.monotonic()), line)
+            if reply.status >= _REDIRECTIONS:
+                return None, refused(reply.status, reply.headers, reply.text, secrets)
+            return object_in(checked(reply.body).decode("utf-8", "replace")), None
         except (TimeoutError, UnreachableError, UnreadableError, HTTPException) as error:
-            found = observe(error, secrets)
-        if "TimeoutError" in found.kinds:
-            raise late(request, self.access.provider)
-        if found.status == _MISSING and "model" in found.words:
-            raise self.missing(None)
-        raise error_for(found, endpoint=self.endpoint, access=self.access)
+            return None, observe(error, secrets)
 
     # --- its errors ------------------------------------------------------------------------------
 

@@ -137,5 +137,5 @@ def fits(reply: Any, request: Request) -> bool:
     from runllm.engines.local.planning import fits
 
     choice: Any = next(iter(getattr(reply, "choices", None) or ()), None)
-    text = reply.text if isinstance(reply, Completion) else said(getattr(choice, "message", None))
+    text = reply.text if isinstance(reply, Completion) else said(getattr(choice, "message", None), request)
     return isinstance(text, str) and fits(request.schema, text)

@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runllm.errors import LLMParamValidationError, RunllmError
+from runllm.errors import ModelNotFoundError, RunllmError
 from runllm.executor.ahead import key
 from runllm.executor.context import Tree
 from runllm.executor.core import Run
@@ -19,7 +19,7 @@ from runllm.executor.effects import Effect
 from runllm.executor.recovery import window_exceeded
 from runllm.executor.talk import Conversation
 from runllm.program import Plan
-from runllm.results import Request, RunResult, Skipped, Usage
+from runllm.results import Endpoint, Request, RunResult, Skipped, Usage
 from runllm.routing import Options
 from runllm.runtime import Runtime
 from runllm.tokens import Room
@@ -44,7 +44,7 @@ class Preview:
         cost: US dollars of its prompt, and of an answer as long as `tokens` has it; None where the price is not known.
         waits_for: the apps whose output the request is made of.
         notes: what of it is left out, or arrives otherwise than it was written.
-        refused: the error for parameters that the model does not take; None where it takes all.
+        refused: the error for a model that nobody knows, or for parameters that it does not take; None for none.
         children: the same for the apps that it uses.
         skipped: the items of lists that fail already, and without which the run goes on.
     """
@@ -54,7 +54,7 @@ class Preview:
     cost: tuple[float, float] | None = None
     waits_for: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    refused: LLMParamValidationError | None = None
+    refused: RunllmError | None = None
     children: Mapping[str, Preview] = field(default_factory=dict[str, "Preview"])
 
     def refusal(self) -> RunllmError | None:
@@ -109,6 +109,16 @@ def _first(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Run:
     return Run(plan, Tree.of(plan, given, options, runtime))
 
 
+def _refusal(conversation: Conversation, endpoint: Endpoint) -> RunllmError | None:
+    """Why the run would end before its first call, as far as that is known without keys and servers."""
+    try:
+        next(conversation.run.runtime.engine(endpoint).refusals(endpoint), None)
+    except ModelNotFoundError as error:
+        if "pull" not in error.details:  # else it is only not here yet
+            return error
+    return conversation.refusal(endpoint)
+
+
 class _Previews:
     """The previews of the runs of a tree, each made once."""
 
@@ -125,7 +135,7 @@ class _Previews:
             return Preview()
         conversation = Conversation(one)
         asked = conversation.render()
-        refused, before = conversation.refusal(asked.endpoint), len(one.warnings)
+        refused, before = _refusal(conversation, asked.endpoint), len(one.warnings)
         conversation.warn_of(asked.endpoint)
         request, changed = (asked, ()) if refused else self.tree.outside.fitted(asked)
         notes = (*one.warnings[before:], *changed)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from runllm.diagnostics import Problem
+from runllm.engines.endings import CUT, ending
 from runllm.errors import (
     BudgetExceededError,
     ContextWindowExceededError,
@@ -18,6 +19,7 @@ from runllm.errors import (
     RunllmError,
     problem_as_json,
 )
+from runllm.reading.marks import said
 from runllm.results import DEFAULT_MAX_RETRIES, Attempt, Completion, Message, Outcome, Request, Verdict
 from runllm.values import frozen
 
@@ -113,14 +115,14 @@ def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[
     last = made[-1]
     answer = _printable(last.completion.text) if last.completion else ""
     request, notes = first, ()
-    ending = ""
+    closing = ""
     if _stuck(made):
-        ending = "\n\n" + _SAME_AGAIN
+        closing = "\n\n" + _SAME_AGAIN
         notes = ("the answer was the same twice: said so",)
         if policy.deterministic:
             request = replace(first, params={**first.params, "temperature": UNSTUCK_TEMPERATURE})
             notes = (f"the answer was the same twice: temperature raised to {UNSTUCK_TEMPERATURE}",)
-    if _is_cut(last) and last.completion is not None:
+    if last.completion is not None and ending(last.completion.finish_reason) == "limit":
         longer = policy.longer(request, last.completion)
         if longer is not request and policy.fits(longer):
             request, notes = longer, (*notes, f"more room for the answer: {longer.params['max_tokens']:,} tokens")
@@ -131,7 +133,7 @@ def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[
             "attempt": len(made) + 1,
             "output_schema": first.schema or {},
         }
-        text = policy.recover(names) + ending
+        text = policy.recover(names) + closing
         turns = (
             Message(role="assistant", content=quote or "(no answer)"),
             Message(role="user", content=text),
@@ -144,8 +146,8 @@ def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[
 
 
 def _is_cut(attempt: Attempt) -> bool:
-    """Whether an answer ended at the token limit."""
-    return attempt.completion is not None and attempt.completion.finish_reason == "length"
+    """Whether an answer was cut off."""
+    return attempt.completion is not None and ending(attempt.completion.finish_reason) in CUT
 
 
 def _printable(text: str) -> str:
@@ -187,8 +189,8 @@ def _hint(last: Attempt) -> str | None:
     if last.completion is None:
         return None
     if _is_cut(last):
-        return "Raise `max_tokens` under `llm_params`, or ask for a shorter answer."
-    if not last.completion.text.strip():
+        return next((one.hint for one in last.problems), None)
+    if not said(last.completion.text):
         return (
             "The model only thought. Let it think less (`reasoning_effort: low` under `llm_params`, or its own switch "
             "under `llm.provider_params`), raise `max_tokens`, or name another model."

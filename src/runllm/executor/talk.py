@@ -10,7 +10,14 @@ from typing import Any
 from runllm import tokens
 from runllm.diagnostics import Problem, clip
 from runllm.engines.base import Fit
-from runllm.errors import LLMParamValidationError, OutputSchemaError, RequestRefusedError, RunllmError
+from runllm.engines.endings import CUT, REWORD, WINDOW, ending
+from runllm.errors import (
+    ContextWindowExceededError,
+    LLMParamValidationError,
+    OutputSchemaError,
+    RequestRefusedError,
+    RunllmError,
+)
 from runllm.executor import prompt
 from runllm.executor.context import Context
 from runllm.executor.delivery import deliver
@@ -24,6 +31,10 @@ from runllm.schema import Contract, asked_as, is_text
 
 _LONGEST_DOUBLED = 4096  # tokens of an answer that is given twice the room: more may be all that the model can give
 _LONGEST_WORDS = 200
+_NOT_TWICE = (
+    "Bound lists and texts in `returns` (`maxItems`, `maxLength`), raise `frequency_penalty` or `temperature` a little "
+    "under `llm_params`, or name another model."
+)
 
 
 class Conversation:
@@ -151,20 +162,22 @@ class Conversation:
                 self.warn_of(endpoint)
         self.tell_answer(completion)
         reason = completion.finish_reason
+        end = ending(reason)
         try:
-            found = read_answer(completion.text, self.program.output_contract, self.asked, finish_reason=reason)
+            cut = "length" if end in CUT else reason
+            found = read_answer(completion.text, self.program.output_contract, self.asked, finish_reason=cut)
             problems = yield from self.run.checks(found.value)
         except OutputSchemaError as error:
-            if reason == "content_filter":
-                return Verdict(completion=completion, error=withheld(completion))
-            cut = reason == "length"
-            return self.refuse(completion, (self.cut_off(request),) if cut else error.problems)
+            if end in ("filter", "window"):
+                return Verdict(completion=completion, error=ended(completion))
+            return self.refuse(completion, (self.cut_off(request, completion),) if end in CUT else error.problems)
         except RunllmError as error:
             return Verdict(completion=completion, error=error)
         if problems:
             return self.refuse(completion, problems, found.repairs)
-        if reason == "content_filter":
-            self.run.warn(f"{completion.model} says that a filter stopped its answer; it fits, and is taken")
+        if end in ("filter", "failure", "other"):
+            why = "a filter stopped its answer" if end == "filter" else f"its answer ended with `{reason}`"
+            self.run.warn(f"{completion.model} says that {why}; it fits, and is taken")
         for repair in found.repairs:
             self.run.tell("repair", repair)
         return Verdict(completion=completion, value=found.value, repairs=found.repairs)
@@ -175,12 +188,29 @@ class Conversation:
             self.run.tell("problem", f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message)
         return Verdict(completion=completion, problems=problems, repairs=repairs)
 
-    def cut_off(self, request: Request) -> Problem:
-        """What is wrong with an answer that ended at the token limit, whose value is named where it is known."""
-        most = tokens.longest_answer(self.run.runtime.engine(request.endpoint).sent(request).params)
-        limit = f" (`max_tokens` is {most:,})" if most else ""
-        said = f"the answer was cut off at the token limit{limit}: write less"
-        return Problem(message=said, keyword=CUT_OFF)
+    def cut_off(self, request: Request, completion: Completion) -> Problem:
+        """What is wrong with an answer that was cut off, and what to do; a limit is named with where it came from."""
+        reason = completion.finish_reason
+        if ending(reason) == "repetition":
+            said = f"the answer repeated itself until the server stopped it (`{reason}`): write nothing twice"
+            return Problem(message=said, keyword=CUT_OFF, hint=_NOT_TWICE)
+        given, own = request.endpoint.provider_params, self.program.params
+        place = "llm_params" if tokens.longest_answer(own) else "llm.provider_params"
+        most = tokens.longest_answer(own) or tokens.longest_answer(given) or given.get("num_predict")
+        asked = tokens.longest_answer(self.run.runtime.engine(request.endpoint).sent(request).params)
+        if most:
+            limit, hint = f"`max_tokens` is {most:,}", f"Raise `max_tokens` under `{place}`"
+        elif asked:
+            limit = f"{asked:,} tokens were asked for"
+            hint = f"The file sets no `max_tokens`, so that {limit}: set it under `llm_params`"
+        else:
+            limit = f"it has {completion.usage.completion_tokens:,} tokens"
+            hint = "The file sets no `max_tokens`, the limit is the server's own: set it under `llm_params`, or there"
+        return Problem(
+            message=f"the answer was cut off at the token limit ({limit}): write less",
+            keyword=CUT_OFF,
+            hint=f"{hint}, or ask for a shorter answer.",
+        )
 
     def longer(self, request: Request, completion: Completion) -> Request:
         """The request with room for twice the answer, where only the server knows where it cut it."""
@@ -205,12 +235,19 @@ class Conversation:
         )
 
 
-def withheld(completion: Completion) -> RequestRefusedError:
-    """The error for an answer that a filter stopped before it was whole, with what came of it."""
+def ended(completion: Completion) -> RunllmError:
+    """The error for an answer that a filter or the end of the window stopped before it was whole, with what came."""
     said = clip(" ".join(completion.text.split()), _LONGEST_WORDS)
+    details = {"model": completion.model, "finish_reason": completion.finish_reason}
+    came = f", after: {said}" if said else ""
+    if ending(completion.finish_reason) == "window":
+        return ContextWindowExceededError(
+            f"the answer of `{completion.model}` was cut off where its context window ended{came}",
+            details=details,
+            hint=WINDOW,
+        )
     return RequestRefusedError(
-        f"`{completion.model}` withheld its answer: the content filter stopped it{f', after: {said}' if said else ''}",
-        details={"model": completion.model, "finish_reason": completion.finish_reason},
+        f"`{completion.model}` withheld its answer: the content filter stopped it{came}", details=details, hint=REWORD
     )
 
 

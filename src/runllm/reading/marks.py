@@ -20,3 +20,10 @@ OPENING = re.compile(rf"<(?:{_NAMES})>|{_OPEN}|{_CHANNEL.format('(?:analysis|com
 CLOSING = re.compile(rf"</(?:{_NAMES})>|{_CLOSE}|{_CHANNEL.format('final')}", re.IGNORECASE)
 ENDING = re.compile(r"\s*<\|(?:return|end)\|>\s*\Z")
 """What gpt-oss ends its answer with."""
+
+
+def said(text: str) -> str:
+    """What a text says beside what was thought, without blanks around it; empty where nothing was."""
+    rest = ENDING.sub("", text).strip()
+    closed = [found.end() for found in CLOSING.finditer(rest)]
+    return rest[closed[-1] :].strip() if closed else "" if OPENING.match(rest) else rest

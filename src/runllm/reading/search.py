@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from runllm.diagnostics import Problem
 from runllm.errors import OutputSchemaError
@@ -18,6 +18,8 @@ from runllm.schema import Contract
 _MAX_REPAIRS = 50
 _COMPARED = 8
 _ENCODED = "double-encoded"
+_CALLED = "tool-call"
+_OF_A_CALL = frozenset({"name", "arguments", "parameters", "id", "type", "index", "function", "tool_name", "call_id"})
 _LONGEST_RECEIVED = 4_000
 
 TOKEN_LIMIT = Problem(message="the answer was cut off at the token limit", keyword="truncated")
@@ -115,6 +117,9 @@ class Reading:
             again = self._judge(inner.value, (*repairs, _ENCODED, *inner.syntax))
             if again.fits:
                 return again
+        called = _arguments(value) if _CALLED not in repairs else None
+        if called is not None and (again := self._judge(called, (*repairs, _CALLED))).fits:
+            return again
         return Coerced(value=coerced.value, repairs=repairs)
 
     def _accept(self, judged: Coerced) -> Extraction:
@@ -148,6 +153,19 @@ def _whole(text: str) -> Candidate | None:
     """The value that a string holds as its whole text."""
     found = candidates.value_at(text.strip(), 0)
     return found if found.end == len(text.strip()) and not found.fault else None
+
+
+def _arguments(value: Any) -> Any:
+    """The arguments of the one call of a tool that a value is, as models write it that were taught to; else None."""
+    calls = cast("list[Any]", value) if isinstance(value, list) else [value]
+    only: Any = calls[0] if len(calls) == 1 else None
+    if not isinstance(only, dict) or not _OF_A_CALL.issuperset(cast("dict[str, Any]", only)):
+        return None
+    call = cast("dict[str, Any]", only)
+    inner: Any = call.get("function")
+    if isinstance(inner, dict):
+        call = cast("dict[str, Any]", inner)
+    return call.get("arguments", call.get("parameters")) if isinstance(call.get("name", inner), str) else None
 
 
 # --- what is wrong with an answer, in words that its writer can act on -----------------------------------
