@@ -302,6 +302,53 @@ def test_a_line_of_text_is_left_alone(line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "[SYSTEM]", "### System:", "<system>", "System:", "SYSTEM", "**System:**", "System prompt:", "# System message", "--- system ---",
+        "=== SYSTEM ===", "role: system", "- role: system", "<System>:", "<system_prompt>", "[[SYSTEM]]", "@system",
+    ],
+)  # fmt: skip
+def test_a_prompt_that_begins_with_the_name_of_a_role_is_told_how_a_section_begins(line: str) -> None:
+    def hints(body: str) -> list[str]:
+        text = f"---\nname: x\ninput: {{text: text}}\nreturns: text\n---\n{body}\nBe brief. {{{{ input.text }}}}\n"
+        return [problem.hint for problem in analyse(parse(text)) if problem.span and problem.span.text == line]
+
+    (hint,) = hints(f"\n{line}")
+    assert "Write `<<<SYSTEM>>>` instead, and `<<<USER>>>`" in hint
+    assert hints(f"Read this.\n{line}") == hints(f"<<<SYSTEM>>>\n{line}") == []
+
+
+@pytest.mark.parametrize("line", ["User:", "[USER]", "### Human:", "**User:**"])
+def test_a_prompt_without_sections_needs_no_name_of_the_user(line: str) -> None:
+    (found,) = analyse(
+        parse(f"---\nname: x\ninput: {{text: text}}\nreturns: text\n---\n{line}\n{{{{ input.text }}}}\n")
+    )
+    assert found.hint == "Take it out: a prompt without sections is the user's message."
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["<document>", "# User", "<user>", "System design is hard", "You are a system.", "Systems", "System requirements:", "User story:",
+     "System: be brief", "<instructions>", "# Task", "---", "[1]", "<|x|>"],
+)  # fmt: skip
+def test_a_prompt_may_begin_with_any_other_line(line: str) -> None:
+    assert (
+        analyse(parse(f"---\nname: x\ninput: {{text: text}}\nreturns: text\n---\n{line}\n{{{{ input.text }}}}\n")) == ()
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[INST]", "[INST] Be brief. [/INST]", "<s>[INST]", "<|im_start|>assistant", "<|im_end|>", "<|eot_id|>", "<start_of_turn>user",
+     "<|start_header_id|>system<|end_header_id|>", "</s>[INST] x"],
+)  # fmt: skip
+def test_the_signs_of_one_model_are_a_warning_wherever_a_line_begins_with_them(line: str) -> None:
+    ((severity, hint),) = of_body(line)
+    assert severity == "warning"
+    assert "such signs are added for each model" in hint
+
+
+@pytest.mark.parametrize(
     ("line", "hint"),
     [
         ("<<<system>>>", "Did you mean `SYSTEM`?"),
@@ -393,6 +440,124 @@ def test_a_hostile_prompt_takes_no_time(piece: str) -> None:
     began = time.process_time()
     analyse(parse(text))
     assert time.process_time() - began < 20
+
+
+JINJA = [
+    ("{% if input.x && input.y %}a{% endif %}", "&&", "Write `and`."),
+    ("{% if input.x || input.y %}a{% endif %}", "|", "Write `or`"),
+    ("{% if !input.x %}a{% endif %}", "!", "Write `not x`."),
+    ("{% if !(input.x) %}a{% endif %}", "!", "Write `not x`."),
+    ('{% if input.x === "a" %}a{% endif %}', "=", "Write `==`."),
+    ('{% if input.x !== "a" %}a{% endif %}', "=", "Write `!=`."),
+    ('{% if input.x <> "a" %}a{% endif %}', ">", "Write `!=`."),
+    ('{% if input.x = "a" %}a{% endif %}', "=", "compared with `==`"),
+    ('{% if input.x eq "a" %}a{% endif %}', "eq", "compared with `==`"),
+    ('{% if input.x is "a" %}a{% endif %}', '"a"', "compared with `==`"),
+    ("{% if input.x AND input.y %}a{% endif %}", "AND", "small letters: `and`"),
+    ('{% if input.x contains "a" %}a{% endif %}', "contains", 'Write `"part" in x`.'),
+    ("{% if input.x %}a{% else if input.y %}b{% endif %}", "if", "Write `{% elif ... %}`."),
+    ("{% if input.x %}a{% elseif input.y %}b{% endif %}", "elseif", "Write `{% elif ... %}`."),
+    ("{% if input.x: %}a{% endif %}", ":", "Take the `:` out."),
+    ("{% if (input.x) { %}a{% endif %}", "{", "Take the `{` out"),
+    ("{% IF input.x %}a{% ENDIF %}", "IF", "small letters: `{% if x %}`"),
+    ("{% unless input.x %}a{% endunless %}", "unless", "Write `{% if not x %}`"),
+    ("{% if input.x %}a{% end %}", "end", "close it with `{% endif %}`"),
+    ("{% if input.x %}a{% endfor %}", "endfor", "close it with `{% endif %}`"),
+    ("{% for a in input.l %}{{ a }}{% end for %}", "end", "close it with `{% endfor %}`"),
+    ("{% for a in input.l %}{% if a %}{{ a }}{% endfor %}", "endfor", "close it with `{% endif %}`"),
+    (
+        "{% for a in input.l %}{{ a }}",
+        "",
+        "What is open is the `{% for %}` of line 2 of this section: close it with `{% endfor %}`",
+    ),
+    ("{% endif %}", "endif", "No block is open here that `{% endif %}` belongs to: take it out."),
+    ("{% elif input.x %}", "elif", "No block is open here"),
+    ("{% foreach a in input.l %}a{% endforeach %}", "foreach", "Write `{% for x in xs %}`"),
+    ("{% for a of input.l %}a{% endfor %}", "of", "Write `{% for x in xs %}`"),
+    ("{% for (a in input.l) %}a{% endfor %}", "in", "without brackets"),
+    ("{% for i, a in enumerate(input.l) %}a{% endfor %}", "enumerate", "`loop.index`"),
+    ("{% while input.x %}a{% endwhile %}", "while", "loops over lists alone"),
+    ("{% switch input.x %}", "switch", "`{% elif x =="),
+    ("{% let a = 1 %}", "let", "Write `{% set name = value %}`."),
+    ("{% a = 1 %}", "a", "Write `{% set name = value %}`."),
+    ("{% set n = 1 %}{% set n += 1 %}", "+", "Write `{% set n = n + 1 %}`"),
+    ("{% set n = 1 %}{{ n++ }}", "+", "Write `{% set n = n + 1 %}`"),
+    ("{% print input.x %}", "print", "between `{{` and `}}`"),
+    ("{{ set x = 1 }}", "x", "between `{%` and `%}`"),
+    ("{{ if input.x }}a{{ endif }}", "input", "between `{%` and `%}`"),
+    ("{{ endif }}", "endif", "between `{%` and `%}`"),
+    ('{{ input.x ? "a" : "b" }}', "?", 'Write `"a" if x else "b"`.'),
+    ('{{ input.x ?? "none" }}', "?", 'Write `x | default("none")`.'),
+    ("{{ input.o?.k }}", "?", "Write `.` alone"),
+    ("{{ input->x }}", ">", "read with `.`"),
+    ("{{ $input.x }}", "$", "no sign before them"),
+    ("{{ `a ${input.x}` }}", "`", "joined with `~`"),
+    ('{{ f"{input.x}" }}', '"{input.x}"', "joined with `~`"),
+    ("{{ input.x | default(\u201ca\u201d) }}", "\u201c", "straight quotes"),
+    ("{% if input.x == \u2018a\u2019 %}a{% endif %}", "\u2018", "straight quotes"),
+    ("{{ input.x; }}", ";", "Take the `;` out."),
+    ("{{ input.x, input.y }}", ",", "`{{ a ~ b }}`"),
+    ("{{ input.x input.y }}", "input", "joined with `~`"),
+    ('{{ input.l | join ", " }}', '", "', 'xs | join(", ")'),
+    ("{{ input.l.map(a => a) }}", ">", "no functions to write here"),
+    ("{{ [a for a in input.l] }}", "for", "Lists are not built so"),
+    ("{{ input.x }", "}", "Close it with `}}`."),
+    ("{% if input.x == null %}a{% endif %}", "null", "Nothing is `none`"),
+    ("{% if input.x == undefined %}a{% endif %}", "undefined", "Nothing is `none`"),
+    ("{% if input.x is null %}a{% endif %}", "null", "`x is none`"),
+    ("{% if input.x is empty %}a{% endif %}", "empty", "`{% if not x %}`"),
+    ("{{ input.l.length }}", "length", "Write `input.l | length`."),
+    ("{{ input.o.k.size }}", "size", "Write `input.o.k | length`."),
+    ("{{ input.l.length() }}", "length", "Write `input.l | length`."),
+    ("{{ len(input.l) }}", "len", "Write `input.l | length`."),
+    ('{{ input.l.join(", ") }}', "join", "Write `input.l | join(...)`."),
+    ("{{ input.x.toUpperCase() }}", "toUpperCase", "Write `input.x | upper`."),
+    ("{{ input.x | uppercase }}", "uppercase", "Write `| upper`."),
+    ("{{ now() }}", "now", "`{{ run.date }}`"),
+    ('{{ "a" + input.n }}', '"a" + input.n', "joined with `~`"),
+    ("{{ input.n + input.x }}", "input.n + input.x", "joined with `~`"),
+    ("{% if input.x - 1 > 2 %}a{% endif %}", "input.x - 1", "`| int`"),
+    ("to ${x}", "${x}", "Write `{{ input.x }}`"),
+    ("to ${input.x}", "${input.x}", "Write `{{ input.x }}`"),
+    ("to {input.x}", "{input.x}", "Write `{{ input.x }}`"),
+    ("<%= x %>", "<%= x %>", "Write `{{ input.x }}`"),
+    ("<%= input.x %>", "<%= input.x %>", "Write `{{ input.x }}`"),
+    ("<% if input.x %>", "<% if input.x %>", "Write `{% ... %}`"),
+    ("#{input.x}", "#{input.x}", "Write `{{ input.x }}`"),
+    ("{ { input.x } }", "{ { input.x } }", "Write `{{ input.x }}`"),
+    ("{ % if input.x % }", "{ % if input.x % }", "Write `{% ... %}`"),
+]
+"""What other languages write, the words under the caret, and what Jinja writes."""
+
+
+def of_template(line: str) -> list[tuple[str, str]]:
+    """What is found of a line of a prompt: the words under the caret, the hint."""
+    properties = "text: {type: string}, x: {type: string}, y: {type: string}, n: {type: integer}, l: {type: array}"
+    schema = f"{{type: object, properties: {{{properties}, o: {{properties: {{k: {{type: string}}}}}}}}}}"
+    found = analyse(parse(f"---\nname: x\ninput_schema: {schema}\nreturns: text\n---\n{{{{ input }}}}\n{line}\n"))
+    return [(p.span.text[p.span.column - 1 :][: p.span.length] if p.span else "", p.hint) for p in found]
+
+
+@pytest.mark.parametrize(("line", "mark", "hint"), JINJA)
+def test_what_another_language_writes_is_told_with_what_jinja_writes(line: str, mark: str, hint: str) -> None:
+    told = of_template(line)
+    assert any(hint in said for _, said in told), told
+    assert mark == "" or any(at[:1] == mark[:1] for at, _ in told), told
+    assert of_template(f"{{% raw %}}{line}{{% endraw %}}") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{{ "a && b || c ? d : e; \u201cf\u201d" }}', '{{ "a" ~ input.n }}', '{{ input.x + "a" }}', "{{ input.n + 1 }}", "{{ input.l + [1] }}",
+        '{{ "-" * 20 }}', "{{ input.n * 2.5 - 1 }}", "{{ (input.x | int) + 1 }}", "{{ (input.l | length) + 1 }}", "{% set x = 2 %}{{ x + 1 }}",
+        "{% for n in [1, 2] %}{{ n + loop.index }}{% endfor %}", "{% for text in [1] %}{{ text + 1 }}{% endfor %}", "{{ input.x if input.n > 1 else 'a' }}",
+        "{% if input.x is none or input.x == none %}a{% endif %}", "use ${HOME}, {a}, #{b}, <%= c %>, {x}, [x] and <x>", "{# ${x} #}a",
+        '{"input": {"x": 1}}', "{ {1, 2}, {3, 4} }", "a ? b : c; d && e", "{% set a %}b{% endset %}{{ a }}",
+    ],
+)  # fmt: skip
+def test_what_a_template_means_is_left_alone(line: str) -> None:
+    assert of_template(line) == []
 
 
 # --- names that are no words -------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from keyword import iskeyword
 from typing import Any, cast, get_args
 
 from runllm.diagnostics import Problem, did_you_mean
-from runllm.parser.markers import SECTIONS, meant, way_out
+from runllm.parser.markers import SECTIONS, beginning, meant, of_a_model, way_out
 from runllm.program import Block, Phase, Section, Source, local_of
 
 PHASES = get_args(Phase)
@@ -114,6 +114,8 @@ class _Reader:
         self.body = Body()
         self.counts = dict.fromkeys(PHASES, 0)
         self.names: set[str] = set()
+        self.begun = False
+        """Whether there was text, or a marker, which says what the text below it is."""
 
     def read(self, first_line: int) -> tuple[Body, list[Problem]]:
         lines = self.source.text.split("\n")
@@ -153,12 +155,17 @@ class _Reader:
 
     def _text(self, line: str, number: int) -> None:
         """Warn of a line of text that was hardly meant as one."""
-        if len(self.problems) < MAX_DOUBTED and ("<" in line or "&lt;" in line) and (section := meant(line)):
+        is_first, self.begun = not self.begun, self.begun or bool(line.strip())
+        hint = beginning(line) if is_first and self.begun else ""
+        if ("<" in line or "&lt;" in line) and (section := meant(line)):
             hint = f"A section begins with `<<<{section}>>>` at the start of a line of its own; its text stands below."
+        hint = hint or (of_a_model(line) if "<" in line or "[" in line else "")
+        if hint and len(self.problems) < MAX_DOUBTED:
             said = "this line is text, and begins no section"
             self.problems.append(self.source.problem(number, said, "section", hint, severity="warning"))
 
     def _marker(self, name: str, number: int, parts: dict[str, _Lines], current: _Lines) -> _Lines:
+        self.begun = True
         if name not in SECTIONS:
             hint, is_section = way_out(name)
             self._report(number, f"`<<<{name}>>>` is not a section", "section", hint)

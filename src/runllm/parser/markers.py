@@ -18,6 +18,15 @@ _ALONE = re.compile(
     re.IGNORECASE,
 )
 _FIRST = re.compile(r"\s*<<<(SYSTEM|USER|RECOVERY)>>>\s*\S")
+_ROLE = re.compile(
+    r"[^\w\s]{0,6}\s?(?:role\s?[:=]\s?)?\W?(?P<name>system|sys|user|human)"
+    r"(?:[ _-]?(?:prompt|message|role|instructions?))?\W?\s?[^\w\s]{0,6}",
+    re.IGNORECASE,
+)
+_SIGNS = "im_start|im_end|start_header_id|end_header_id|eot_id|begin_of_text|endoftext|end|assistant|tool"
+_OF_A_MODEL = re.compile(
+    rf"\s*(?:</?s>\s*)?(?:\[/?INST\]|<\|(?:{_SIGNS})\|>|<(?:start|end)_of_turn>|<\|(?:START|END)_OF_TURN_TOKEN\|>)"
+)
 _OTHER_ROLES = frozenset({"ASSISTANT", "MODEL", "AI", "BOT", "ANSWER"})
 
 
@@ -38,6 +47,27 @@ def meant(line: str) -> str:
         if opening + closing <= 2 or (opening == 2 and name == "user"):  # noqa: PLR2004 - `<<EOF`, and a placeholder
             return ""
     return "SYSTEM" if name.lower() == "sys" else name.upper()
+
+
+def beginning(line: str) -> str:
+    """What to write where the first line of a prompt without sections names a role; empty where it names none."""
+    found = _ROLE.fullmatch(line.strip()) if len(line) <= _LONGEST else None
+    if found is None:
+        return ""
+    if found["name"].lower() in ("user", "human"):
+        if ":" not in line and "[" not in line:  # a heading, or the tag of a document
+            return ""
+        return "Take it out: a prompt without sections is the user's message."
+    return "Write `<<<SYSTEM>>>` instead, and `<<<USER>>>` on a line of its own where the user's message begins."
+
+
+def of_a_model(line: str) -> str:
+    """What to write instead of a sign by which one kind of model tells messages apart; empty for another line."""
+    return (
+        "Take it out: such signs are added for each model. A section begins with `<<<SYSTEM>>>` or `<<<USER>>>`."
+        if _OF_A_MODEL.match(line)
+        else ""
+    )
 
 
 def way_out(name: str) -> tuple[str, bool]:

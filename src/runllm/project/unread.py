@@ -1,9 +1,9 @@
-"""Input properties that nothing in a file reads, which are mostly written as the placeholder of another language."""
+"""Input properties that nothing in a file reads, and what stands in a prompt as the placeholder of another language."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 
 from runllm import template
@@ -17,6 +17,44 @@ _NAME = r"\s?(?:inputs?\.)?([^\W\d][\w-]{0,63})\s?"
 _PLACEHOLDER = re.compile(
     rf"[$#]?\{{{{1,3}}{_NAME}\}}{{1,3}}|<{{1,3}}{_NAME}>{{1,3}}|\[{{1,2}}{_NAME}\]{{1,2}}|%{_NAME}%|%\({_NAME}\)s|\${_NAME}"
 )
+_INPUT = r"inputs?\.([^\W\d][\w-]{0,63})"
+_MEANT = re.compile(
+    rf"[$#]\{{{_NAME}\}}|<%[=-]?{_NAME}-?%>|\{{ \{{{_NAME}\}} \}}|\{{\s?{_INPUT}\s?\}}"
+    rf"|[$@]{_INPUT}|<{_INPUT}>|\[\[?{_INPUT}\]\]?|%{_INPUT}%"
+)
+"""Placeholders of other languages that hardly mean themselves, with the name of an input in them."""
+_BLANK = re.compile(
+    r"\{ %-? ?(?:if|for|set|else|elif|end\w+)\b[^{}\n]{0,200}\}"
+    r"|<%-? ?(?:if|for|end)\b[^<>\n]{0,80}\binput\.[^<>\n]{0,80}>"
+)
+
+
+def misplaced(parsed: Parsed, told: Collection[str]) -> Iterator[Problem]:
+    """A warning at each placeholder of another language for an input that is not told of already."""
+    names = {_folded(name): name for name in parsed.inputs if name not in told}
+    for section in parsed.sections.values():
+        text = template.prose(section.text)
+        found = [
+            (match, _written(names.get(_folded(next(filter(None, match.groups()))), "")))
+            for match in _MEANT.finditer(text)
+        ]
+        found += [(match, "{% ... %}") for match in _BLANK.finditer(text)]
+        for match, right in found:
+            if right:
+                line, column = section.place(match.start())
+                yield Problem(
+                    message="this stands in the prompt as it is: it is no tag of a template",
+                    keyword="unread",
+                    kind="TemplateError",
+                    span=parsed.source.span(line, column, len(match[0])),
+                    hint=f"Write `{right}`, or between `{{% raw %}}` and `{{% endraw %}}` what is meant as it is.",
+                    severity="warning",
+                )
+
+
+def _written(name: str) -> str:
+    """How a template reads an input; empty for no name."""
+    return "" if not name else f"{{{{ input.{name} }}}}" if name.isidentifier() else f'{{{{ input["{name}"] }}}}'
 
 
 def unread_problems(program: Program, parsed: Parsed) -> Iterator[Problem]:
@@ -25,11 +63,12 @@ def unread_problems(program: Program, parsed: Parsed) -> Iterator[Problem]:
     declared = {name: sub for name, sub in mapping_in(schema, "properties").items() if name in parsed.inputs}
     read = _read(program, parsed) if declared else None
     if read is None:
+        yield from misplaced(parsed, ())
         return
     unread = [name for name, sub in declared.items() if name not in read and not _speaks_for_itself(sub)]
     placeholders = _placeholders(parsed.sections) if unread else {}
     for name in unread:
-        right = f"{{{{ input.{name} }}}}" if name.isidentifier() else f'{{{{ input["{name}"] }}}}'
+        right = _written(name)
         written, line = placeholders.get(_folded(name), ("", 0))
         yield Problem(
             message=f"nothing reads the input `{name}`",
@@ -41,6 +80,7 @@ def unread_problems(program: Program, parsed: Parsed) -> Iterator[Problem]:
             else f"Write `{right}` where it belongs in the prompt, or take it out.",
             severity="warning",
         )
+    yield from misplaced(parsed, unread)
 
 
 def _speaks_for_itself(schema: Any) -> bool:

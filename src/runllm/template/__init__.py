@@ -5,7 +5,19 @@ Jinja2 syntax, run by minijinja. Nothing else in runllm knows that library.
 
 from runllm.template.findings import Reference, findings, references
 from runllm.template.foreign import explained
+from runllm.template.lexer import prose
 from runllm.template.rendering import evaluate, form, placed, render
 from runllm.template.signatures import Finding
 
-__all__ = ["Finding", "Reference", "evaluate", "explained", "findings", "form", "placed", "references", "render"]
+__all__ = [
+    "Finding",
+    "Reference",
+    "evaluate",
+    "explained",
+    "findings",
+    "form",
+    "placed",
+    "prose",
+    "references",
+    "render",
+]

@@ -9,6 +9,7 @@ from itertools import islice
 
 from runllm.diagnostics import clip
 from runllm.template.lexer import comments, tags
+from runllm.template.rewrites import rewrite
 from runllm.template.signatures import Finding
 
 MAX_CHANGES = 20
@@ -97,6 +98,10 @@ def _changed(source: str) -> Iterator[Finding]:
 def _way_out(source: str, finding: Finding) -> str:
     """The hint of a finding and, where its tag looks like another language, how the prompt shows that."""
     language, tag = _taken_for(source, finding.offset)
+    if meant := rewrite(source, finding):
+        if not tag or _OWN.search(tag) or _STATEMENT.match(tag) or not finding.unread:
+            return meant
+        finding = replace(finding, hint=meant)
     if language == "JSON":
         return f"{finding.hint} Braces of JSON are not doubled in a prompt: write `{{` and `}}`.".strip()
     is_own = not tag or not finding.unread or _OWN.search(tag) or _STATEMENT.match(tag)

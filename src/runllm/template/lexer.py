@@ -94,10 +94,22 @@ def comments(source: str) -> Sequence[int]:
     return _scanned(source)[1] if "{#" in source else ()
 
 
+def prose(source: str) -> str:
+    """The text outside of all tags, comments and `{% raw %}` blocks, which are blank in it, at its places."""
+    found, _, kept = _scanned(source)
+    pieces, last = list[str](), 0
+    for start, end in sorted([*((tag.start, tag.end) for tag in found), *kept]):
+        pieces += [source[last:start], " " * (end - start)]
+        last = end
+    return "".join([*pieces, source[last:]])
+
+
 @remembered
-def _scanned(source: str) -> tuple[Sequence[Tag], Sequence[int]]:
+def _scanned(source: str) -> tuple[Sequence[Tag], Sequence[int], Sequence[tuple[int, int]]]:
+    """The tags, where comments begin, and from where to where comments and `{% raw %}` blocks reach."""
     found: list[Tag] = []
     left_out: list[int] = []
+    kept: list[tuple[int, int]] = []
     at = 0
     while (opening := _OPENING.search(source, at)) is not None:
         at = opening.end()
@@ -106,14 +118,16 @@ def _scanned(source: str) -> tuple[Sequence[Tag], Sequence[int]]:
             end = source.find("#}", inside)
             left_out += [opening.start()] if end >= 0 else []
             at = end + 2 if end >= 0 else len(source)
+            kept.append((opening.start(), at))
         elif (raw := _RAW.match(source, opening.start())) is not None:
             end_of_raw = _END_OF_RAW.search(source, raw.end())
             at = end_of_raw.end() if end_of_raw else len(source)
+            kept.append((opening.start(), at))
         else:
             tag = _tag(source, opening.start(), output=opening[0] == "{{")
             found.append(tag)
             at = tag.end
-    return found, left_out
+    return found, left_out, kept
 
 
 def _tag(source: str, start: int, *, output: bool) -> Tag:

@@ -6,7 +6,7 @@ wrong one would refuse a file that works.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runllm.errors import TemplateError
@@ -15,6 +15,7 @@ from runllm.template.environment import check_source
 from runllm.template.findings import Scope, entrance
 from runllm.template.lexer import Tag, tags
 from runllm.template.rendering import only_expression, render
+from runllm.template.signatures import Finding, finding
 from runllm.template.tree import Node
 from runllm.values import frozen
 
@@ -76,6 +77,45 @@ def infer(source: str, scope: Scope) -> Inferred:
     return Inferred(schema=schema, whole=True, known=bool(schema))
 
 
+_COUNTS = frozenset({"integer", "number", "boolean"})
+_LIKE = (_COUNTS, frozenset({"string"}), frozenset({"array"}))
+
+
+def sums(source: str, scope: Scope) -> Iterator[Finding]:
+    """What is calculated with values of two kinds that no sign puts together, as `"text " + input.count`; always fails.
+
+    Args:
+        source: a template whose syntax is right.
+        scope: as for `infer`.
+    """
+    tree = check_source(source)
+    local = {name for node in tree.inside() if node.kind == "bind" for name in node.names}
+    types = _Types({key: value for key, value in scope.items() if key.partition(".")[0] not in local})
+    for node in tree.inside():
+        if node.kind != "operation" or len(node.parts) < 2 or not _ARITHMETIC.issuperset(node.names):  # noqa: PLR2004 - two sides
+            continue
+        for sign, left, right in zip(node.names, node.parts, node.parts[1:], strict=False):
+            before, after = types.kinds(left), types.kinds(right)
+            if before and after and not any(_goes(sign, a, b) for a in before for b in after):
+                what = f"`{sign}` of {' or '.join(sorted(before))} and {' or '.join(sorted(after))} fails"
+                is_text = sign == "+" and "string" in before | after
+                hint = (
+                    "Texts are joined with `~`: `a ~ b`."
+                    if is_text
+                    else "A number in a text is read with `| int` or `| float`."
+                )
+                place = Node(kind="operation", at=left.at, end=right.end)
+                yield finding(place, what, hint)
+
+
+def _goes(sign: str, left: str, right: str) -> bool:
+    if sign == "+":
+        return any(left in kinds and right in kinds for kinds in _LIKE)
+    if sign == "*" and left in ("string", "array"):
+        return right in _COUNTS
+    return left in _COUNTS and right in _COUNTS
+
+
 def _text(source: str, found: Sequence[Tag]) -> Inferred:
     if not found:
         text = _literal(source)
@@ -119,6 +159,11 @@ class _Types:
         text = repr(schema) if self.defs else ""
         defs = {name: root for name, root in self.defs.items() if f"#/$defs/{name}" in text}
         return {**schema, "$defs": defs} if defs else schema
+
+    def kinds(self, node: Node) -> frozenset[str]:
+        """The types that an expression may give; empty for any."""
+        value = self.of(node)
+        return frozenset[str]() if value == UNKNOWN else self._types(value)
 
     def of(self, node: Node) -> Value:
         """What an expression gives."""
