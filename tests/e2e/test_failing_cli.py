@@ -81,9 +81,21 @@ def test_a_report_says_a_thing_once_and_shows_every_attempt(app: Path, provider:
         (["help"], "runllm --help"),
         (["help", "run"], "runllm run --help"),
         (["vaildate"], "runllm validate"),
+        *((word.split(), f"Did you mean `runllm {meant}`?") for word, meant in (
+            ("check count.rllm", "validate"), ("lint", "validate"), ("init", "new"), ("create", "new"), ("version", "--version"),
+            ("exec", "run"), ("ls", "inspect"), ("list", "inspect"), ("download", "pull"), ("rm x", "models rm"), ("settings", "config"),
+            ("diagnose", "doctor"), ("cost", "exectime"), ("history", "stats"), ("statuss", "stats"), ("Count", "count.rllm"),
+            ("count.rlm", "count.rllm"), ("count.rllms", "count.rllm"), ("COUNT.RLLM", "count.rllm"), ("count.yaml", "count.rllm"),
+            ("./count", "./count.rllm"), ("count.md", "count.rllm"), ("cuont.rlm", "count.rllm"),
+        )),
+        *((words.split(), "Did you mean `count.rllm`?") for words in (
+            "run count.rlm", "validate COUNT.RLLM", "run count", "inspect Count", "validate count.yaml", "exectime conut.rllm",
+        )),
+        (["serve"], "no such command in this version"),
+        (["run", "nothing"], "Check the path"),
         (["nothing-like-it.rllm"], "Check the path"),
     ],
-)
+)  # fmt: skip
 def test_what_was_meant_is_said(app: Path, words: list[str], hint: str) -> None:
     failed = command(*words, cwd=app.parent)
     assert failed.returncode != 0

@@ -15,7 +15,7 @@ import click
 from runllm import installation, terminal
 from runllm._version import __version__
 from runllm.cli import process
-from runllm.cli.failing import BROKEN_PIPE_STATUS, Failing, option
+from runllm.cli.failing import BROKEN_PIPE_STATUS, Failing, command_meant, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,20 +85,9 @@ class Commands(click.Group):
         """The command that is meant; what is none of them gets the nearest name, or how to run a file."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            from runllm.diagnostics import nearest
             from runllm.errors import UsageError
 
-            near = nearest(name, COMMANDS)
-            hint = f"Did you mean `runllm {near}`?" if near else None
-            if name == "help":
-                hint = f"Did you mean `runllm {' '.join([*args[1:2], '--help'])}`?"
-            elif os.path.isfile(f"{name}.rllm"):  # noqa: PTH113 - as in `with_run`
-                hint = f"Did you mean `runllm {name}.rllm`?"
-            elif os.path.isfile(name):  # noqa: PTH113 - as in `with_run`
-                from shlex import quote
-
-                hint = f"To run a file that is not called `.rllm`: `runllm run {quote(name)}`."
-            raise UsageError(f"No such command '{name}'.", hint=hint)
+            raise UsageError(f"No such command '{name}'.", hint=command_meant(args, COMMANDS))
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

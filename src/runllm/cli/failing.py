@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runllm.errors import RunllmError
 
 BROKEN_PIPE_STATUS = 141
@@ -78,18 +80,77 @@ def _set_by_user() -> str | None:
         return None
 
 
-def meant(arguments: list[str]) -> str | None:
-    """Which app beside one that is not there was meant, if one of its folder has nearly its name."""
+_SYNONYMS = {
+    "validate": "check lint verify test fmt format analyze analyse compile build dry-run",
+    "new": "init create gen generate scaffold make start add",
+    "run": "exec execute call ask invoke apply prompt chat go play eval batch",
+    "inspect": "info show describe cat view explain list ls dump print graph apps",
+    "exectime": "predict estimate cost costs price time bench benchmark",
+    "stats": "logs log history report usage runs statistics spend",
+    "models": "model providers engines rm remove delete uninstall",
+    "pull": "download fetch install get",
+    "config": "settings configure set setup options env key keys auth login alias",
+    "doctor": "diagnose status debug health ping",
+    "schema": "export convert types json-schema",
+    "completion": "completions complete autocomplete shell",
+    "--version": "version ver about",
+    "--help": "usage-help commands man",
+}
+_MEANT = {word: command for command, words in _SYNONYMS.items() for word in words.split()}
+_WITHIN = {
+    "rm": "models rm",
+    "remove": "models rm",
+    "delete": "models rm",
+    "uninstall": "models rm",
+    "set": "config set",
+}
+_NONE = frozenset({"serve", "server", "mcp", "api", "deploy", "publish", "upload", "push", "update", "upgrade"})
+
+
+def command_meant(arguments: list[str], commands: Iterable[str]) -> str | None:
+    """Which command or file was meant by words that begin with no command; None where that is not plain."""
     from runllm.diagnostics import nearest
 
+    name = arguments[0]
+    if name == "help":
+        return f"Did you mean `runllm {' '.join([*arguments[1:2], '--help'])}`?"
+    if os.path.isfile(f"{name}.rllm"):  # noqa: PTH113 - as in `with_run`
+        return f"Did you mean `runllm {name}.rllm`?"
+    if os.path.isfile(name):  # noqa: PTH113 - as in `with_run`
+        from shlex import quote
+
+        return f"To run a file that is not called `.rllm`: `runllm run {quote(name)}`."
+    word = name.lower().replace("_", "-")
+    near = _WITHIN.get(word) or _MEANT.get(word) or (None if word in _NONE else nearest(name, commands, 0.7))
+    if file := _app_near(name, alike=not near):
+        return f"Did you mean `runllm {file}`?"
+    if near:
+        return f"Did you mean `runllm {near}`?"
+    return "There is no such command in this version; `runllm --help` lists those there are." if word in _NONE else None
+
+
+def meant(arguments: list[str]) -> str | None:
+    """Which app beside one that is not there was meant, if one of its folder has nearly its name."""
     for given in arguments:
-        folder, name = os.path.split(given)
-        if not name.endswith(".rllm") or os.path.lexists(given):
-            continue
-        try:
-            there = [found.name for found in os.scandir(folder or ".") if found.name.endswith(".rllm")]
-        except (OSError, ValueError):
-            continue
-        if near := nearest(name, there):
-            return f"Did you mean `{os.path.join(folder, near)}`?"  # noqa: PTH118 - as it was typed
+        is_name = not given.startswith("-") and "=" not in given and given.strip()
+        if is_name and not os.path.lexists(given) and (file := _app_near(given, alike=".rl" in given.lower())):
+            return f"Did you mean `{file}`?"
     return None
+
+
+def _app_near(given: str, *, alike: bool) -> str | None:
+    """The app of the folder of a path that has the name of the path under another ending or in other letters.
+
+    With `alike`, one that has nearly that name will do.
+    """
+    from runllm.diagnostics import nearest
+
+    folder, name = os.path.split(given)
+    try:
+        there = [found.name for found in os.scandir(folder or ".") if found.name.endswith(".rllm")]
+    except (OSError, ValueError):
+        return None
+    stem = name.partition(".")[0].lower()
+    near = next((one for one in there if one.removesuffix(".rllm").lower() == stem), None)
+    near = near or (nearest(name, there) if alike and "." in name else None)
+    return os.path.join(folder, near) if near else None  # noqa: PTH118 - as it was typed
