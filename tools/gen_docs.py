@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from runllm.blocks import BlockFailure, Sandbox
-from runllm.blocks.differs import DIFFERENCES
+from runllm.blocks.differs import DIFFERENCES, RARE
 from runllm.cli import COMMANDS, cli
 from runllm.engines.providers import PROVIDERS
 from runllm.errors import RunllmError, catalogue
@@ -218,7 +218,7 @@ def blocks() -> str:
     page = (DOCS / "python-blocks.md").read_text(encoding="utf-8")
     before, after = page.partition(_TABLE[0])[0], page.partition(_TABLE[1])[2]
     rows = ["", "| written | Python | here | write instead |", "|---|---|---|---|"]
-    for one in DIFFERENCES.values():
+    for one in (*DIFFERENCES.values(), *RARE.values()):
         written = one.written or f"`{one.code}`"
         cells = (written, f"`{in_python(one.code)}`", f"`{in_sandbox(one.code)}`", one.hint)
         rows.append("|" + "|".join(f" {_cell(cell)} " for cell in cells) + "|")

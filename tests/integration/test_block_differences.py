@@ -11,7 +11,7 @@ from tools.gen_docs import in_python, in_sandbox
 
 from runllm.blocks import BlockFailure, Limits, Sandbox
 from runllm.blocks.check import check
-from runllm.blocks.differs import DIFFERENCES, Difference
+from runllm.blocks.differs import DIFFERENCES, RARE, Difference
 
 IMPORTS = "import json, re\nimport datetime as dt\nfrom datetime import datetime, timedelta\n"
 NAMES = {
@@ -37,7 +37,7 @@ def kinds(code):
     return sorted({key for key, _, _ in found(code)})
 
 
-@pytest.mark.parametrize("one", DIFFERENCES.values(), ids=DIFFERENCES)
+@pytest.mark.parametrize("one", [*DIFFERENCES.values(), *RARE.values()], ids=[*DIFFERENCES, *RARE])
 def test_each_row_differs_and_what_is_to_be_written_instead_does_not(one: Difference):
     assert in_python(one.code) != in_sandbox(one.code)
     assert in_python(one.instead) == in_sandbox(one.instead)

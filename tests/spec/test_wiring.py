@@ -39,7 +39,7 @@ def project(case: dict[str, Any], folder: Path) -> Path:
             "input_schema": schema(child.get("takes", {}), child.get("optional", ()), **child.get("more", {})),
             "output_schema": child.get("returns") or schema(child["gives"], child.get("not_always", ())),
         }
-        keys = {"name": name, **HEAD, **contract, **LLM}
+        keys = {"name": name, **HEAD, **contract, **LLM, **child.get("keys", {})}
         (folder / f"{name}.rllm").write_text(text(keys, "Say something of {{ input }}."), encoding="utf-8")
         uses.append({"name": name, "path": f"./{name}.rllm"})
     uses[-1] |= {key: case[key] for key in ("for_each", "on_error", "with") if key in case}

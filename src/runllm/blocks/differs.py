@@ -151,6 +151,23 @@ DIFFERENCES: Mapping[str, Difference] = {
 }  # fmt: skip
 """Each difference by its name."""
 
+RARE: Mapping[str, Difference] = {
+    "digits": _row(
+        'int("\u0663")', 'int("3")',
+        "`int` and `float` read the digits `0` to `9` alone, and fail with those of other scripts",
+        "Ask for `[0-9]` in the input's `pattern`.", written="`int(x)` of a digit of another script, U+0663",
+    ),
+    "half character": _row(
+        r'''len(json.loads(r'"\ud800"'))''', r'''len(json.loads('"x"'))''',
+        "`json.loads` fails with half a character", "No request could carry it: leave it out.",
+    ),
+    "separators": _row(
+        r'bool(re.search(r"\s", "\x1c"))', r'bool(re.search(r"[\s\x1c-\x1f]", "\x1c"))',
+        r"`\s` does not take the separators `\x1c` to `\x1f`", r"Add them, `[\s\x1c-\x1f]`, where a text may hold them.",
+    ),
+}  # fmt: skip
+"""Differences on values that hardly come, which are in the table, and no warning at each `int(...)` and `\\s`."""
+
 Found = tuple[ast.AST, Difference]
 
 _LAZY = frozenset({"map", "filter", "zip", "enumerate", "reversed"})

@@ -59,6 +59,7 @@ def analyse(
     found = [*parsed.problems, *_template_problems(parsed, scope)]
     if program is not None:
         found += [*_window_problems(program), *_unsent_problems(program)]
+        found += _bounds_of_others(program, children)
         if program.uses or program.output:
             from runllm.project.wire import wiring_problems  # likewise
 
@@ -112,6 +113,23 @@ def _unsent_problems(program: Program) -> Iterator[Problem]:
         said = "this prompt is never sent: `output` builds the result without a model"
         hint = "Take out the prompt, or `output`."
         yield program.source.problem(line, said, "output", hint, "MetadataValidationError", "warning")
+
+
+def _bounds_of_others(program: Program, children: Mapping[str, Program | None]) -> Iterator[Problem]:
+    """A used file's own bounds, which hold where that file is run, and mean nothing here."""
+    for use in program.uses:
+        child = children.get(use.name)
+        for key in ("max_calls", "max_cost"):
+            bound = getattr(child, key, None)
+            if bound is not None and getattr(program, key) is None:
+                yield Problem(
+                    message=f"`{key}` of `{use.path}` bounds a run of that file, and nothing in a run of this one",
+                    keyword=key,
+                    kind="MetadataValidationError",
+                    span=use.path_span,
+                    hint=f"Write `{key}: {bound}` in this file, or what all of it may take.",
+                    severity="warning",
+                )
 
 
 def _window_problems(program: Program) -> Iterator[Problem]:
