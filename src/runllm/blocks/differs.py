@@ -158,12 +158,13 @@ RARE: Mapping[str, Difference] = {
         "Ask for `[0-9]` in the input's `pattern`.", written="`int(x)` of a digit of another script, U+0663",
     ),
     "half character": _row(
-        r'''len(json.loads(r'"\ud800"'))''', r'''len(json.loads('"x"'))''',
+        "len(json.loads(r'\"\\ud800\"'))", "len(json.loads('\"x\"'))",
         "`json.loads` fails with half a character", "No request could carry it: leave it out.",
     ),
     "separators": _row(
         r'bool(re.search(r"\s", "\x1c"))', r'bool(re.search(r"[\s\x1c-\x1f]", "\x1c"))',
-        r"`\s` does not take the separators `\x1c` to `\x1f`", r"Add them, `[\s\x1c-\x1f]`, where a text may hold them.",
+        r"`\s` does not take the separators `\x1c` to `\x1f`",
+        r"Add them where a text may hold them: `[\s\x1c-\x1f]`.",
     ),
 }  # fmt: skip
 """Differences on values that hardly come, which are in the table, and no warning at each `int(...)` and `\\s`."""

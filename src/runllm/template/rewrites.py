@@ -81,6 +81,8 @@ _NAMES: Mapping[str, str] = {
     **dict.fromkeys(("now", "today", "date", "datetime"), "The day of the run is `{{ run.date }}`, the time `{{ run.time }}`."),
     **dict.fromkeys(("enumerate", "index", "forloop"), "Within a loop the number is `loop.index`, from 1, or `loop.index0`."),
     **dict.fromkeys(("JSON", "json"), "Write `x | tojson`."),
+    **dict.fromkeys(("env", "ENV", "environ", "os"), "A template reads no environment: what it is to know is an input."),
+    **dict.fromkeys(("defined", "exists", "isset", "empty"), "Write `x is defined`, or `{% if x %}`."),
     **dict.fromkeys(("print", "echo"), "A value is written so: `{{ x }}`."),
 }  # fmt: skip
 """Names of other languages, where there is no such name or function."""
@@ -94,11 +96,20 @@ _FILTER_OF: Mapping[str, str] = {
     **dict.fromkeys(("toLowerCase", "downcase", "lowercase", "toLower"), "lower"),
     **dict.fromkeys(("strip", "trim"), "trim"),
     **dict.fromkeys(("uniq", "distinct"), "unique"),
+    **dict.fromkeys(("dump", "pprint", "to_yaml", "inspect"), "tojson"),
     "filter": "select",
     "parseInt": "int",
     "parseFloat": "float",
     "capitalise": "capitalize",
 }
+_INSTEAD: Mapping[str, str] = {
+    **dict.fromkeys(("includes", "contains", "has", "include", "indexOf"), 'Write `"part" in x`.'),
+    **dict.fromkeys(("push", "append", "add", "concat", "extend"), "A list is not changed: write `xs + [x]`."),
+    **dict.fromkeys(("entries", "iteritems", "each"), "Write `{% for name, value in x.items() %}`."),
+    **dict.fromkeys(("substring", "substr"), "Write `x[:100]`."),
+    **dict.fromkeys(("number_format", "toFixed", "currency"), "Write `'%.2f' | format(x)`."),
+}
+"""Methods and filters of other languages that are no filter here, and what to write."""
 _TESTS: Mapping[str, str] = {
     **dict.fromkeys(("null", "nil", "None", "Null", "NULL"), "Write `x is none`; for what is absent, `x is not defined`."),
     **dict.fromkeys(("empty", "blank"), _EMPTY),
@@ -118,6 +129,17 @@ _STOPPED: Mapping[str, str] = {
     "unexpected `}`, expected `]`": "Close the `[` with `]`.",
     "unexpected `}`, expected `)`": "Close the `(` with `)`.",
     "unexpected `}`, expected `,`": "Close the `(` with `)`, and the `[` with `]`.",
+    **dict.fromkeys(
+        ("unexpected `}`, expected `:`", "unknown `{`, expected statement"),
+        "Within a tag names stand without braces of their own: `{% if input.x %}`, `{{ input.x }}`.",
+    ),
+    "unexpected end of comment": "Close it with `#}`.",
+    "unexpected end of raw block": "Close it with `{% endraw %}`.",
+    "unexpected end of string": "Close the text with the quote that it begins with.",
+    "unknown end of block, expected statement": "Take it out.",
+    "unexpected end of block, expected in": "Write `{% for x in xs %}`.",
+    "unexpected end of variable block, expected identifier": "Something is missing before `}}`.",
+    "unexpected end of variable block, expected identifier or integer": "Something is missing before `}}`.",
     "unexpected end of variable block": "Something is missing before `}}`.",
     "unexpected end of block": "Something is missing before `%}`.",
 }
@@ -141,7 +163,8 @@ def _name(source: str, offset: int, word: str) -> str:
     before, after = source[max(0, offset - _LOOKED_AT) : offset], source[offset + len(word) :][:_LOOKED_AT]
     name = _FILTER_OF.get(word, word)
     if name not in FILTERS:
-        return "" if before.endswith(".") else _NAMES.get(word, "")
+        is_used = before.endswith(".") or before.rstrip().endswith("|")
+        return _INSTEAD.get(word, "") if is_used else _NAMES.get(word, "")
     if before.rstrip().endswith("|"):
         return f"Write `| {name}`."
     given = "(...)" if name in ("join", "replace", "select", "map", "split") else ""
@@ -207,6 +230,8 @@ def _unclosed(source: str, finding: Finding) -> str:
             else ""
         )
     name, line = open_blocks[-1]
+    if word in _IN_IF and name == "if":
+        return "An `else` stands before it, which is the last branch: take one of them out."
     what = f"the `{{% {name} %}}` of line {line} of this section" if line > 1 else f"the `{{% {name} %}}`"
     return f"What is open is {what}: close it with `{{% end{name} %}}`."
 

@@ -98,12 +98,11 @@ def sums(source: str, scope: Scope) -> Iterator[Finding]:
             before, after = types.kinds(left), types.kinds(right)
             if before and after and not any(_goes(sign, a, b) for a in before for b in after):
                 what = f"`{sign}` of {' or '.join(sorted(before))} and {' or '.join(sorted(after))} fails"
-                is_text = sign == "+" and "string" in before | after
-                hint = (
-                    "Texts are joined with `~`: `a ~ b`."
-                    if is_text
-                    else "A number in a text is read with `| int` or `| float`."
-                )
+                hint = "A number in a text is read with `| int` or `| float`."
+                if sign == "+" and "string" in before | after:
+                    hint = "Texts are joined with `~`: `a ~ b`."
+                elif sign == "%" and before == {"string"}:
+                    hint = "Write `'%d pages' | format(x)`."
                 place = Node(kind="operation", at=left.at, end=right.end)
                 yield finding(place, what, hint)
 
