@@ -368,12 +368,16 @@ def _check_key(key: str, argument: str, found: Mapping[str, Any], contract: Cont
         said = f"`{argument.strip()}` is not understood"
         raise UsageError(
             f"{said}: an input is written `--arg NAME VALUE`, `key=value` or `key=@file`",
-            hint=f"The app takes: {names}." if names else "The app names no input.",
+            hint=literals.as_argument(argument.strip(), contract.properties, _text_input(contract, ()))
+            or (f"The app takes: {names}." if names else "The app names no input."),
         )
     if key in found:
         raise UsageError(f"`{key}` is given twice")
     if key not in contract.properties and not _open(contract):
-        raise UsageError(f"the app takes no input `{key}`", hint=did_you_mean(key, list(contract.properties)))
+        hint = literals.as_argument(key, contract.properties, _text_input(contract, ())) or did_you_mean(
+            key, list(contract.properties)
+        )
+        raise UsageError(f"the app takes no input `{key}`", hint=hint)
 
 
 def _meant(key: str, text: str, listener: Listener) -> str:

@@ -1,18 +1,21 @@
-"""Values as they were written: the digits that a number loses when it is read, and the text that a plain word was."""
+"""Values as they were written: what digits a number loses, what text a plain word was, which input an argument is."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from shlex import quote
 from typing import Any
 
+from runllm.diagnostics import clip
 from runllm.documents import Mark, Node
 from runllm.schema import Found, Schema, declared_types, enter
 
 _MOST = 20
+_SHOWN = 60
 _KINDS = {"bool": {"boolean"}, "int": {"integer", "number"}, "float": {"number", "integer"}}
 
 
@@ -85,3 +88,21 @@ def as_texts(root: Schema, schema: Any, node: Node) -> None:
 def _is_text(node: Node, types: set[str]) -> bool:
     kinds = _KINDS.get(type(node.value).__name__, set[str]())
     return "string" in types and bool(kinds) and (not kinds & types or json.dumps(node.value) != node.written)
+
+
+def as_argument(word: str, names: Collection[str], text: str | None) -> str:
+    """A hint for an argument that is an input in another form: `text`, `text:hi`, `--arg text=hi`, or a text alone.
+
+    Args:
+        word: what was given.
+        names: the inputs of the app.
+        text: the one that a text alone is for, if that is plain.
+    """
+    found = re.match(r"-*([^\s:=]+)\s*[:=]?\s*(.*)", word, re.DOTALL)
+    name, value = (found[1], clip(found[2], _SHOWN)) if found else ("", "")
+    if name in names:
+        return (
+            f"Write `{quote(f'{name}={value}')}`." if value else f"Write `{name}=VALUE`, without blanks beside the `=`."
+        )
+    alone = text and not word.startswith("-") and "=" not in word
+    return f"Write `{quote(f'{text}={clip(word, _SHOWN)}')}`." if alone else ""

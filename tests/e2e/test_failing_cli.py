@@ -91,6 +91,7 @@ def test_a_report_says_a_thing_once_and_shows_every_attempt(app: Path, provider:
         *((words.split(), "Did you mean `count.rllm`?") for words in (
             "run count.rlm", "validate COUNT.RLLM", "run count", "inspect Count", "validate count.yaml", "exectime conut.rllm",
         )),
+        (["count.rllm", "--text", "hi"], "If it is an input of the app: `text=VALUE`."),
         (["serve"], "no such command in this version"),
         (["run", "nothing"], "Check the path"),
         (["nothing-like-it.rllm"], "Check the path"),

@@ -406,6 +406,23 @@ def test_an_argument_that_makes_no_sense(arguments: list[str], words: str) -> No
         from_arguments(arguments, TEXT)
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("text", "Write `text=VALUE`, without blanks beside the `=`."), ("text:hi", "Write `text=hi`."), ("text: hi", "Write `text=hi`."),
+        ("n:3", "Write `n=3`."), ("hello you", "Write `'text=hello you'`."), ("--text", "Write `text=VALUE`"), ("--text=hi", "Write `text=VALUE`"),
+        ("=", "The app takes: text, n."), ("--dry-run", "The app takes: text, n."),
+    ],
+)  # fmt: skip
+def test_an_input_in_another_form_is_told_how_it_is_written(word: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        from_arguments([word], TEXT)
+    assert hint in raised.value.recovery_hint
+    with pytest.raises(UsageError) as raised:
+        from_arguments([], TEXT, [("text=hi", "x")])
+    assert raised.value.recovery_hint == "Write `text=hi`."
+
+
 def test_files_that_cannot_be_read(tmp_path) -> None:
     (tmp_path / "latin").write_bytes(b"caf\xe9")
     for path, words in (

@@ -152,7 +152,16 @@ def invoke(arguments: list[str]) -> int:
     except click.ClickException as error:
         from runllm.errors import UsageError
 
-        return fail(UsageError(" ".join(error.format_message().split())))
+        hint = None
+        if (
+            isinstance(error, click.NoSuchOption)
+            and error.option_name.startswith("--")
+            and with_run(arguments)[0] == "run"
+        ):
+            hint = (
+                f"If it is an input of the app: `{error.option_name[2:]}=VALUE`. `runllm run --help` lists the options."
+            )
+        return fail(UsageError(" ".join(error.format_message().split()), hint=hint))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None:
             from runllm.errors import FileAccessError

@@ -101,7 +101,7 @@ def sums(source: str, scope: Scope) -> Iterator[Finding]:
                 hint = "A number in a text is read with `| int` or `| float`."
                 if sign == "+" and "string" in before | after:
                     hint = "Texts are joined with `~`: `a ~ b`."
-                elif sign == "%" and before == {"string"}:
+                elif sign == "%" and before == frozenset({"string"}):
                     hint = "Write `'%d pages' | format(x)`."
                 place = Node(kind="operation", at=left.at, end=right.end)
                 yield finding(place, what, hint)
