@@ -6,6 +6,7 @@ warnings: whoever runs the file may name another model, or allow what it asks fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ from runllm.schema import Scope, object_of
 if TYPE_CHECKING:
     from runllm.routing import Options
 
+_CALCULATES = re.compile(r"\{[{%](?:(?![%}]\})[^{])*[-+*/%] ?(?![-+%}]|\}\})")
+"""A tag that has a sign between two values."""
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",
     "items": {
@@ -90,7 +93,7 @@ def _template_problems(parsed: Parsed, scope: Scope) -> Iterator[Problem]:
     for name, section in parsed.sections.items():
         here = recovery_scope if name == "RECOVERY" else scope
         found = template.findings(section.text, here)
-        if "{{" in section.text and not found and any(sign in section.text for sign in "+-*/%"):
+        if not found and _CALCULATES.search(section.text):
             from runllm.template.types import sums  # most prompts calculate nothing
 
             found = list(sums(section.text, here))
