@@ -78,6 +78,13 @@ class Pace:
         """Let no call begin any more: who waits for one is interrupted."""
         self._stopped.set()
 
+    def patience(self, request: Request, error: RunllmError) -> int:
+        """How often a call is sent again after a failure: often where the provider is busy, or has just been there."""
+        if not is_pressure(error):
+            return 0
+        never = isinstance(error, ProviderConnectionError) and not self._lane(request).has_answered
+        return 0 if never else PATIENCE
+
     @contextmanager
     def turn(self, request: Request) -> Generator[Turn]:
         """Wait in this thread for a place in the lane of the request's provider, and keep it while the block runs.
@@ -133,11 +140,13 @@ class Lane:
     Attributes:
         limiter: of the calls in flight.
         paused: when it may be called again.
+        has_answered: whether it ever has.
     """
 
     def __init__(self, most: int, between: float, a_token: float, now: Callable[[], float]) -> None:
         self.limiter = Limiter()
         self.paused = 0.0
+        self.has_answered = False
         self.now = now
         self._between, self._a_token = between, a_token
         self._most, self._wide = most, float(min(most, _FIRST))
@@ -161,7 +170,7 @@ class Lane:
     def answered(self, completion: Completion, guessed: int) -> None:
         """Take account of an answer, for which so many tokens were taken account of before."""
         with self._lock:
-            self._failures = 0
+            self._failures, self.has_answered = 0, True
             self._next += max(0, completion.usage.total_tokens - guessed) * self._a_token
             self._usual = completion.latency if not self._usual else 0.8 * self._usual + 0.2 * completion.latency
             self._best = min(self._best * 1.01, self._usual) if self._best else self._usual

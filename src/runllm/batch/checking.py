@@ -104,6 +104,7 @@ class Counts:
     Attributes:
         rows: how many there are.
         done: how many have ended, those of earlier times included.
+        good: how many of them have an output.
         failed: how many of them failed.
         tokens: of prompts and answers, now.
         cost: US dollars, earlier ones included.
@@ -114,7 +115,7 @@ class Counts:
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        self.done = self.failed = self.tokens = self.begun = 0
+        self.done = self.good = self.failed = self.tokens = self.begun = 0
         self.cost = 0.0
         self.in_flight: Callable[[], int] = lambda: 0
         self.waiting: Callable[[], float] = lambda: 0.0
@@ -123,6 +124,7 @@ class Counts:
         """Count how a row ended, or take it back."""
         self.done += times
         self.failed += times * ended.failed
+        self.good += times * (not ended.failed)
         self.tokens += ended.tokens
         self.cost += ended.cost or 0.0
 

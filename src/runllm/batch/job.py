@@ -25,6 +25,8 @@ from runllm.batch.sources import Delimited, Row, Source, opened
 from runllm.batch.tally import Expected, Summary, Tally, expected
 from runllm.errors import BudgetExceededError, InputSchemaError, InterruptedRunError, RunllmError, UsageError
 from runllm.executor import many
+from runllm.pace import is_pressure
+from runllm.predict import forecast
 from runllm.results import RunResult
 from runllm.routing import Options
 
@@ -208,7 +210,7 @@ class Batch:
         )
         stopped: RunllmError | None = None
         for _, (row, ended, error) in ending:
-            if error is not None and many.concerns_all(error, self.options):
+            if error is not None:
                 stopped = stopped or error
                 self.stop()
                 continue
@@ -240,13 +242,17 @@ class Batch:
                 yield index, row
 
     def _end(self, job: tuple[int, Row]) -> tuple[Row, Ended, RunllmError | None]:
-        """Run one row, in a thread."""
-        index, row = job
+        """Run one row, in a thread; beside how it ended, the error that would end every other row as well."""
+        (index, row), answered = job, self.counts.good
         try:
             result = self.app.result(self.feeding.given(row), self.options)
         except Exception as error:  # a bug ends a row, not the thousands beside it
             result = RunResult(output=None, error=as_error(error))
-        return row, _ended(index, row, result), result.error
+        error = result.error
+        # A provider that answered nobody for as long as this row waited for it: the others wait for a better day.
+        gone = error is not None and is_pressure(error) and self.counts.good == answered
+        ends_all = error if error is not None and (gone or many.concerns_all(error, self.options)) else None
+        return row, _ended(index, row, result), ends_all
 
     def _too_many(self, checked: Checked) -> bool:
         most = self.wanted.max_failures
@@ -271,7 +277,8 @@ class Batch:
     def forecast(self, checked: Checked) -> Expected:
         """What the batch will take, as the recorded runs tell."""
         fit = checked.rows - checked.unfit
-        found = [self.app.forecast(given) for given in checked.samples]
+        app, runtime = self.app, self.app.runtime
+        found = [forecast(app.plan, given, self.options, runtime, runtime.store) for given in checked.samples]
         return expected(fit, checked.unfit, self.options.concurrency or many.DEFAULT_ROWS, found)
 
     def summary(self, elapsed: float) -> Summary:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from runllm.errors import ModelNotFoundError, OllamaModelMissingError, ProviderError, RunllmError
 from runllm.executor.effects import Call, Pause
-from runllm.pace import is_pressure
 from runllm.results import DEFAULT_NUM_RETRIES, Completion, Endpoint, Request
 
 FIRST_PAUSE = 0.5
@@ -21,12 +21,17 @@ LONGEST_RETRY_AFTER = 60.0
 LONGEST_WAIT = 600.0  # the same, of many runs that wait for one provider together
 
 
+def impatient(_request: Request, _error: RunllmError) -> int:
+    """The patience of a single run: somebody waits for it."""
+    return 0
+
+
 def deliver(
     request: Request,
     endpoints: Sequence[Endpoint],
     *,
     num_retries: int = DEFAULT_NUM_RETRIES,
-    patience: int = 0,
+    patience: Callable[[Request, RunllmError], int] = impatient,
     jitter: Callable[[], float] = random.random,
 ) -> Generator[Call | Pause, Any, Completion]:
     """Send `request` to the first endpoint, and to the next ones when that one fails for good.
@@ -35,7 +40,7 @@ def deliver(
         request: what to ask; its endpoint is replaced.
         endpoints: in the order they are tried; at least one.
         num_retries: how often a retryable failure is tried again at one endpoint.
-        patience: the same, at the last endpoint, for one that says that it is busy or is not there, where it is more.
+        patience: the same after a failure of the last endpoint, where it is more.
         jitter: a number from 0 to 1; spreads out callers that failed together.
 
     Returns:
@@ -47,19 +52,16 @@ def deliver(
     notes: list[str] = []
     failure: RunllmError | None = None
     for endpoint in endpoints:
-        last = endpoint is endpoints[-1]
-        for tried in range(max(num_retries, patience) + 1):
+        asked = request if endpoint is request.endpoint else replace(request, endpoint=endpoint)
+        for tried in count():
             try:
-                same = endpoint is request.endpoint
-                completion: Completion = yield Call(request=request if same else replace(request, endpoint=endpoint))
+                completion: Completion = yield Call(request=asked)
             except (ProviderError, ModelNotFoundError, OllamaModelMissingError) as error:
                 failure = error
                 notes.append(f"{endpoint.model}: {type(error).__name__}: {error.message}")
-                waits = last and bool(patience) and is_pressure(error)
+                waits = patience(asked, error) if endpoint is endpoints[-1] else 0
                 pause = _pause(error, tried, jitter(), LONGEST_WAIT if waits else LONGEST_RETRY_AFTER)
-                if tried >= (max(num_retries, patience) if waits else num_retries):
-                    break
-                if not error.retryable or pause is None:
+                if tried >= max(num_retries, waits) or not error.retryable or pause is None:
                     break
                 yield Pause(seconds=pause)
             else:

@@ -20,10 +20,9 @@ from runllm.errors import (
 )
 from runllm.executor import prompt
 from runllm.executor.context import Context
-from runllm.executor.delivery import deliver
+from runllm.executor.delivery import deliver, impatient
 from runllm.executor.effects import Effect
 from runllm.executor.recovery import CUT_OFF, Policy, attempts, window_exceeded
-from runllm.pace import PATIENCE
 from runllm.quantities import dollars
 from runllm.reading import read_answer
 from runllm.results import Completion, Endpoint, Message, Outcome, Request, Verdict
@@ -133,7 +132,7 @@ class Conversation:
                         request,
                         self.run.endpoints,
                         num_retries=self.run.limits.num_retries,
-                        patience=PATIENCE if self.run.options.pace else 0,
+                        patience=pace.patience if (pace := self.run.options.pace) else impatient,
                         jitter=self.run.runtime.jitter,
                     )
                 except RunllmError as error:
