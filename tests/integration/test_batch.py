@@ -31,7 +31,8 @@ class Echo:
         self.asked: dict[str, int] = {}
 
     def __call__(self, received: Received):
-        text = received.body["messages"][0]["content"].removeprefix("one: ").strip()
+        said = next(turn["content"] for turn in received.body["messages"] if turn["role"] == "user")
+        text = said.removeprefix("one: ").strip()
         with self.lock:
             self.asked[text] = self.asked.get(text, 0) + 1
             self.now += 1
