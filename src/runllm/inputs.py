@@ -374,9 +374,7 @@ def _check_key(key: str, argument: str, found: Mapping[str, Any], contract: Cont
     if key in found:
         raise UsageError(f"`{key}` is given twice")
     if key not in contract.properties and not _open(contract):
-        hint = literals.as_argument(key, contract.properties, _text_input(contract, ())) or did_you_mean(
-            key, list(contract.properties)
-        )
+        hint = literals.as_argument(key, contract.properties, None) or did_you_mean(key, list(contract.properties))
         raise UsageError(f"the app takes no input `{key}`", hint=hint)
 
 
