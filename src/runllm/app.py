@@ -217,6 +217,7 @@ def new_runtime(
     *,
     auto_pull: bool | None = None,
     ollama_auto_pull: bool | None = None,
+    slots: int = 1,
     progress: Callable[[Progress], None] | None = None,
 ) -> Runtime:
     """A runtime as the user has set it: what it may download, and where it records.
@@ -224,6 +225,7 @@ def new_runtime(
     Args:
         auto_pull: whether a missing local model may be downloaded; by default as the user has set.
         ollama_auto_pull: whether an Ollama server may pull a missing model; by default as the user has set.
+        slots: how many answers a model in this process may write at a time.
         progress: told how far such a download is, maybe from another thread.
 
     Raises:
@@ -236,6 +238,7 @@ def new_runtime(
         store=_store_at(settings.stats_db) if settings.stats_db else None,
         auto_pull=settings.auto_pull if auto_pull is None else auto_pull,
         ollama_auto_pull=settings.ollama_auto_pull if ollama_auto_pull is None else ollama_auto_pull,
+        slots=slots,
         progress=progress,
     )
 

@@ -65,6 +65,7 @@ class Runtime:
         store: Store | None = None,
         auto_pull: bool = False,
         ollama_auto_pull: bool = False,
+        slots: int = 1,
         progress: Callable[[Progress], None] | None = None,
         now: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
@@ -79,6 +80,8 @@ class Runtime:
             store: where runs are recorded.
             auto_pull: whether a local model that is missing may be downloaded.
             ollama_auto_pull: whether an Ollama server may pull a model that it does not have.
+            slots: how many answers a model in this process may write at a time; they may then differ in a word from
+                what it writes alone.
             progress: told how far such a download is, maybe from another thread.
             now: the clock.
             sleep: how to wait.
@@ -96,6 +99,7 @@ class Runtime:
         self._setup = Setup(
             pull=partial(_pull, listener=progress) if auto_pull else None,
             ollama_auto_pull=ollama_auto_pull,
+            slots=slots,
             progress=progress,
             memory=store.path.with_name("providers.json") if store is not None else None,
         )

@@ -20,6 +20,9 @@ from tests.chances import SOAK
 from tests.integration.provider import Provider, Received, Reply, answer, failure
 from tests.warm import INSTALLED, RUNLLM
 
+import runllm
+from runllm.results import Endpoint
+
 
 class Echo:
     """Answers with the text that was asked, and counts what is in flight."""
@@ -414,3 +417,16 @@ def test_rows_that_do_not_fit_are_told_before_and_cost_nothing(served, tmp_path)
     batch(tmp_path, expect=11)
     assert [one["_error_code"] for one in rows_of(tmp_path / "out.csv")] == ["", "RLLM_004", ""]
     assert len(provider.chats) == 2
+
+
+def test_a_local_model_writes_several_answers_at_a_time_and_each_fits():
+    rows = [{"message": f"Hello number {n}, my lamp is broken. Please send a new one. Ann"} for n in range(6)]
+    longer = {"message": "The lamp is broken. " * 250}
+    with runllm.Runtime(slots=3) as runtime:
+        app = runllm.load(Path(__file__).parents[2] / "examples" / "subject.rllm", runtime=runtime)
+        found = list(app.map([*rows[:3], longer, *rows[3:]]))  # which needs more context, while others are under way
+        model = next(iter(runtime.engine(Endpoint(model="local/smollm2-135m"))._models.values()))
+        assert model._slots == 3
+        assert model._context > 1024
+    assert all(3 <= len(one.output["subject"]) <= 60 for one in found)
+    assert len(found) == 7

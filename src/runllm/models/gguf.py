@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -17,6 +18,7 @@ _MOST_ITEMS = 10_000_000
 _LONGEST_TEXT = 1 << 24
 _VOCABULARY = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type")
 _CONTROL = 3
+_LAYERS, _WIDTH = 32, 4096  # of a model whose header does not say: those of 7 billion parameters
 _SIGN = re.compile(r"<[|\uff5c][^\s<>]{1,60}[|\uff5c]>|</?s>|<(?:end_of_turn|start_of_turn|eos|bos|EOT|_EOT)>")
 
 
@@ -54,6 +56,23 @@ def trained_window(path: Path) -> int | None:
     """
     found = _first(path, lambda key: key.endswith(".context_length"))
     return found if isinstance(found, int) and found > 0 else None
+
+
+def cache_bytes(path: Path) -> int:
+    """The bytes that llama.cpp keeps for each token of a context: a key and a value of 16 bits for each layer."""
+    names = ("block_count", "embedding_length", "attention.head_count", "attention.head_count_kv")
+    found: dict[str, int] = {}
+    with suppress(OSError, struct.error, ValueError, KeyError), path.open("rb") as file:
+        file.seek(len(MAGIC))
+        for key, value in _entries(file):
+            name = key.partition(".")[2]
+            if name in names and isinstance(value, int):
+                found[name] = value
+            if key.startswith("tokenizer."):
+                break
+    layers, width, heads, kept = (found.get(name, 0) for name in names)
+    share = kept / heads if kept and heads else 1
+    return int(2 * 2 * (layers or _LAYERS) * (width or _WIDTH) * share)
 
 
 def control_tokens(path: Path) -> frozenset[str]:

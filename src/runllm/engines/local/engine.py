@@ -2,7 +2,8 @@
 
 An answer to a schema is decoded from a closed, bounded form of it (`bounding`), so that it is valid
 and ends by itself. A model is loaded once, on its first call, and shared by the process's threads;
-calls take turns, since a second one at the same time would only slow down the first.
+calls take turns, since a second one at the same time would only slow down the first. Where many wait anyway, `slots` of
+them are decoded together: each step reads the weights once for all.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class LocalEngine(Engine):
 
     def __init__(self, setup: Setup | None = None) -> None:
         """Load nothing yet."""
-        self._pull = (setup or Setup()).pull
+        setup = setup or Setup()
+        self._pull, self._slots = setup.pull, setup.slots
         self._models: dict[tuple[Path, tuple[tuple[str, int], ...]], LoadedModel] = {}
         self._running: list[threading.Event] = []  # each ends a call
         self._lock = threading.Lock()
@@ -224,7 +226,7 @@ class LocalEngine(Engine):
                 )
             key = (path, tuple(sorted(options.items())))
             if key not in self._models:
-                self._models[key] = LoadedModel(path, options)
+                self._models[key] = LoadedModel(path, options, self._slots)
             return self._models[key], window
 
 

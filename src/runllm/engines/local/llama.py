@@ -14,11 +14,12 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 from runllm.errors import ModelNotFoundError
-from runllm.models.gguf import control_tokens
+from runllm.models.gguf import cache_bytes, control_tokens
 from runllm.results import Message, Usage
 
 TOO_LONG = "exceed_context_size_error"
@@ -108,20 +109,22 @@ class Call:
 
 
 class LoadedModel:
-    """A loaded model, with as much context as its calls have needed so far; its generations take turns."""
+    """A loaded model, with as much context as its calls have needed so far, for so many generations at a time."""
 
-    def __init__(self, path: Path, options: Mapping[str, int]) -> None:
+    def __init__(self, path: Path, options: Mapping[str, int], slots: int = 1) -> None:
         self._path = path
         self._options = options
-        self._turn = threading.Lock()
-        self._line: deque[object] = deque()  # of calls, the one whose turn it is first
+        self._most = slots
+        self._line: deque[object] = deque()  # of calls, the first `_most` of which may generate
         self._moved = threading.Condition()
+        self._busy = 0  # generations under way
+        self._waiting = 0  # those that need more context, before which no other begins
         self._server: Any = None
-        self._context = 0  # tokens
+        self._slots, self._context = 1, 0  # of the server: generations at a time, tokens of each
 
     @contextmanager
     def turn(self, cancelled: threading.Event) -> Generator[None]:
-        """Wait in line, first come first served, until no other call is before this one or it is cancelled.
+        """Wait in line, first come first served, until few enough calls are before this one or it is cancelled.
 
         Waiting takes nothing from the time that a call may take: with many at once, the last would never begin.
         """
@@ -130,7 +133,7 @@ class LoadedModel:
             self._line.append(place)
         try:
             with self._moved:
-                while self._line[0] is not place and not cancelled.is_set():
+                while place not in islice(self._line, self._most) and not cancelled.is_set():
                     self._moved.wait(_PATIENCE)  # in short steps, so that Ctrl-C gets through everywhere
             yield
         finally:
@@ -159,14 +162,7 @@ class LoadedModel:
 
     def _work(self, body: dict[str, Any], call: Call) -> None:
         try:
-            while not self._turn.acquire(timeout=_PATIENCE):
-                if call.over():
-                    return
-            try:
-                if not call.over():
-                    self._decode(body, call)
-            finally:
-                self._turn.release()
+            self._decode(body, call)
         except BaseException as failure:  # crosses to the waiting thread
             call.failure = failure
         finally:
@@ -175,15 +171,56 @@ class LoadedModel:
     def _decode(self, body: dict[str, Any], call: Call) -> None:
         """Generate; where the prompt turns out to be longer than was expected, once more with room for it."""
         while True:
-            if self._context < call.needs:
-                self._load(call.needs, call.window)
-            begun = time.monotonic()
-            try:
-                self._server.handle_chat_completions(body | {"max_tokens": call.begin(self._context)}, call.receive)
-            finally:
-                call.seconds += time.monotonic() - begun
+            with self._slot(call) as there:
+                if not there:
+                    return
+                begun = time.monotonic()
+                try:
+                    self._server.handle_chat_completions(body | {"max_tokens": call.begin(self._context)}, call.receive)
+                finally:
+                    call.seconds += time.monotonic() - begun
             if not call.again or call.over():
                 return
+
+    @contextmanager
+    def _slot(self, call: Call) -> Generator[bool]:
+        """A slot with room for a call; False where nobody waits for the call any more."""
+        waits = there = False
+        try:
+            while not there and not call.over():
+                with self._moved:
+                    enough = self._context >= call.needs
+                    if not enough and not waits:
+                        waits = True
+                        self._waiting += 1
+                    there = enough and self._busy < self._slots and (waits or not self._waiting)
+                    alone = not enough and not self._busy
+                    if there or alone:
+                        self._busy += 1 if there else self._slots
+                    else:
+                        self._moved.wait(_PATIENCE)
+                if alone:
+                    self._load_alone(call)
+            if waits:
+                self._leave(waiting=1)
+                waits = False
+            yield there
+        finally:
+            self._leave(busy=int(there), waiting=int(waits))
+
+    def _leave(self, busy: int = 0, waiting: int = 0) -> None:
+        with self._moved:
+            self._busy -= busy
+            self._waiting -= waiting
+            self._moved.notify_all()
+
+    def _load_alone(self, call: Call) -> None:
+        """Load the model with room for a call, while it holds all slots."""
+        held = self._slots
+        try:
+            self._load(call.needs, call.window)
+        finally:
+            self._leave(busy=held)
 
     def _load(self, needed: int, window: int) -> None:
         """Load the model with room for so many tokens.
@@ -196,18 +233,19 @@ class LoadedModel:
         while context < needed:
             context *= 2
         context = min(context, window)
+        slots = max(1, min(self._most, _free_memory() // 2 // (context * cache_bytes(self._path))))
         xllamacpp, threads = _library()
         params = xllamacpp.CommonParams()
         params.model.path = str(self._path)
         params.verbosity = -1  # the default prints hundreds of lines
-        params.n_parallel = 1
+        params.n_parallel = slots
         params.warmup = False
         # Fitting a model to graphics cards reads its vocabulary once more, half of what loading takes.
         cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
         params.fit_params = any(device["type"] != cpu for device in xllamacpp.get_device_info())
         # It listens on a port of this machine as well, where other users could ask it and see what it was asked.
         params.api_keys = [secrets.token_hex(16)]
-        params.n_ctx = context
+        params.n_ctx = context * slots  # which llama.cpp divides among them
         params.cache_ram_mib = _PROMPTS_KEPT
         params.n_batch = self._options.get("n_batch", 256)  # a prompt can be cancelled between batches
         if "n_gpu_layers" in self._options:
@@ -220,12 +258,14 @@ class LoadedModel:
                 f"llama.cpp cannot load {self._path}",
                 hint="The file may be cut off, too new for this llama.cpp, or too large for the memory.",
             ) from None
-        self._context = context
+        self._slots, self._context = slots, context
 
     def close(self) -> None:
-        """Unload, once the running generation has ended."""
-        with self._turn:
-            self._server, self._context = None, 0
+        """Unload, once what is being generated has ended."""
+        with self._moved:
+            while self._busy:
+                self._moved.wait(_PATIENCE)
+            self._server, self._slots, self._context = None, 1, 0
 
 
 # --- the library -------------------------------------------------------------------------------------------
@@ -253,6 +293,15 @@ def _library() -> tuple[Any, int]:
     if wanted.isdecimal() and int(wanted):
         return library, min(int(wanted), MOST_THREADS)
     return library, _cores() if passive else max(1, _cores() // 2)
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping; a lot where nobody can say."""
+    try:
+        found = re.search(rb"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_bytes())
+    except OSError:
+        found = None
+    return int(found[1]) << 10 if found else 4 << 30
 
 
 def _openmp_is_here() -> bool:
