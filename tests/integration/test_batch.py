@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from tests.apps import at, leaf
 from tests.chances import SOAK
+from tests.docs.sessions import on_a_terminal
 from tests.integration.provider import Provider, Received, Reply, answer, failure
 from tests.warm import INSTALLED, RUNLLM
 
@@ -430,3 +431,65 @@ def test_a_local_model_writes_several_answers_at_a_time_and_each_fits():
         assert model._context > 1024
     assert all(3 <= len(one.output["subject"]) <= 60 for one in found)
     assert len(found) == 7
+
+
+def test_a_terminal_is_shown_how_far_it_is_and_a_pipe_is_not(served, tmp_path):
+    served(Echo(delay=0.3), rows=24)
+    environment = {**os.environ, "OPENAI_API_KEY": "k", "TERM": "xterm"}
+    words = [RUNLLM, "batch", "one.rllm", "in.csv", "-o", "out.csv", "--concurrency", "4"]
+    shown = on_a_terminal(words, tmp_path, environment)
+    assert " of 24 · " in shown
+    assert "in flight" in shown
+    assert "rows/s" in shown
+    whole(tmp_path, 24)
+    assert "in flight" not in batch(tmp_path, "--overwrite").stderr
+
+
+@pytest.mark.parametrize("target", ["nowhere/out.csv", "in.csv/out.csv", ".", "/proc/out.csv"])
+def test_an_output_that_cannot_be_is_refused_before_a_call(served, tmp_path, target):
+    provider = served(rows=3)
+    words = [RUNLLM, "batch", "one.rllm", "in.csv", "-o", target, "--format", "csv", "--error-format", "json"]
+    environment = {**os.environ, "OPENAI_API_KEY": "k"}
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
+    assert json.loads(done.stderr)["error_code"] == "RLLM_023"
+    assert not provider.chats
+
+
+def test_a_folder_that_goes_away_meanwhile_is_told_and_the_rows_are_not(served, tmp_path):
+    provider = served(Echo(delay=0.05), rows=40)
+    (tmp_path / "there").mkdir()
+    words = [RUNLLM, "batch", "one.rllm", "in.csv", "-o", "there/out.csv", "--concurrency", "4"]
+    environment = {**os.environ, "OPENAI_API_KEY": "k"}
+    going = subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    while len(provider.chats) < 6:
+        time.sleep(0.01)
+    (tmp_path / "there").rename(tmp_path / "elsewhere")
+    _, said = going.communicate(timeout=60)
+    assert going.returncode == 3
+    assert "Traceback" not in said
+    assert "RLLM_023" in said
+    assert (tmp_path / "elsewhere" / "out.csv.journal").stat().st_size > 1_000
+
+
+def test_a_server_that_drips_loses_its_rows_by_name_and_the_run_ends(served, tmp_path):
+    provider = served(rows=3)
+    provider.script(answer('{"out": "x"}', drip=0.5))
+    done = batch(tmp_path, "--timeout", "1", expect=11)
+    assert [one["_error_code"] for one in rows_of(tmp_path / "out.csv")] == ["RLLM_014"] * 3
+    assert "RLLM_014 x 3" in done.stderr
+
+
+def test_a_row_that_ends_in_a_bug_is_a_row_that_failed(served, tmp_path, monkeypatch):
+    """What nobody foresaw in one row is no end of the thousands beside it."""
+    served(rows=3)
+    from runllm.batch import Batch, Wanted
+    from runllm.batch.columns import Feeding
+
+    given = Feeding.given
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    app = runllm.load(tmp_path / "one.rllm")
+    with Batch(app, Wanted(paths=[str(tmp_path / "in.csv")], target=str(tmp_path / "out.csv"))) as going:
+        checked = going.check()
+        monkeypatch.setattr(Feeding, "given", lambda self, row: 1 / 0 if row.line == 3 else given(self, row))
+        going.run(checked, None)  # pyright: ignore[reportArgumentType]
+    assert [one["_error_code"] for one in rows_of(tmp_path / "out.csv")] == ["", "RLLM_099", ""]
