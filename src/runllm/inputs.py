@@ -135,10 +135,11 @@ def read_file(path: str, listener: Listener = _unheard, awaited: str = "the inpu
         said = f"{name} is larger than {MAX_INPUT_BYTES >> 20} MiB"
         raise FileAccessError(said, details={"path": path}, hint="Give it in parts, one run for each.")
     if suffix in _SPREADSHEETS:
-        hint = "Save it as CSV and give that, which is read as one text."
+        hint = "`runllm batch` runs a file on each of its rows. Saved as CSV, all of it can be given as one text."
         raise FileAccessError(f"{name} is a spreadsheet, which is no text", details={"path": path}, hint=hint)
     if suffix in _TABLES:
-        listener(Event(step="warning", message=f"{name} is a table, and all of it is read as one text", elapsed=0))
+        said = f"{name} is a table, and all of it is read as one text; `runllm batch` runs a file on each of its rows"
+        listener(Event(step="warning", message=said, elapsed=0))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

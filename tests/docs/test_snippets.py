@@ -34,6 +34,7 @@ NOT_RUN = {
     ),
     "pip install -r uv.txt && uv run tools/pin.py && uv run pytest": f"{INDEX}; it would run this test, too",
     'pip install ".[local,python]"': INSTALLS,
+    "uv sync --extra parquet --extra xlsx": INSTALLS,
     "uv build": INSTALLS,
     "pip install dist/runllm-0.1.0-py3-none-any.whl": INSTALLS,
     "uv pip install --constraint requirements.lock dist/runllm-0.1.0-py3-none-any.whl": INSTALLS,

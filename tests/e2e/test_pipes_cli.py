@@ -130,12 +130,15 @@ def test_a_table_is_one_text_and_a_spreadsheet_is_none(folder: Path, way: list[s
     arguments = [*way, "x.csv"] if way == ["-f"] else [way[0] + "x.csv"]
     done = piped(folder, "one.rllm", "", *arguments)
     assert prompt(done) == "Say a,b\n1,2"
-    assert done.stderr == b"warning: `x.csv` is a table, and all of it is read as one text\n"
+    assert (
+        done.stderr
+        == b"warning: `x.csv` is a table, and all of it is read as one text; `runllm batch` runs a file on each of its rows\n"
+    )
     done = piped(folder, "one.rllm", "", *[word.replace("csv", "xlsx") for word in arguments])
     assert done.returncode == 3
     payload = json.loads(done.stderr)
     assert payload["error_code"] == "RLLM_023"
-    assert payload["recovery_hint"].startswith("Save it as CSV")
+    assert payload["recovery_hint"].startswith("`runllm batch` runs a file on each")
 
 
 @pytest.mark.parametrize("arguments", [["text=a\udcff"], ["--arg", "text", "a\udcff"], ["--input", "a\udcff"]])

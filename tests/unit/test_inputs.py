@@ -197,9 +197,15 @@ def test_what_was_read_as_what_is_told(tmp_path) -> None:
         ("input", "the input is read as a JSON mapping of inputs"),
         ("input", "the input is read as a YAML mapping of inputs"),
         ("input", "the input is read as one text, `text`"),
-        ("warning", "`x.CSV` is a table, and all of it is read as one text"),
+        (
+            "warning",
+            "`x.CSV` is a table, and all of it is read as one text; `runllm batch` runs a file on each of its rows",
+        ),
         ("input", "x.CSV is read as one text, `text`"),
-        ("warning", "`x.CSV` is a table, and all of it is read as one text"),
+        (
+            "warning",
+            "`x.CSV` is a table, and all of it is read as one text; `runllm batch` runs a file on each of its rows",
+        ),
         ("input", "`text` is given the text of x.CSV"),
     ]
 
@@ -301,7 +307,7 @@ def test_a_spreadsheet_is_no_text_whatever_its_bytes(name: str, tmp_path) -> Non
     for way in ({"path": str(tmp_path / name)}, {"arguments": [f"text=@{tmp_path / name}"]}):
         with pytest.raises(FileAccessError, match="is a spreadsheet, which is no text") as raised:
             given_input(TEXT, **way)
-        assert raised.value.recovery_hint.startswith("Save it as CSV")
+        assert raised.value.recovery_hint.startswith("`runllm batch` runs a file on each")
 
 
 @pytest.mark.parametrize("arguments", [["text=@-", "n=@-"], ["text=@-"]])

@@ -12,6 +12,7 @@ import pytest
 
 import runllm
 from runllm import installation
+from runllm.doctor.machine import EXTRAS
 from runllm.errors import EngineUnavailableError
 from runllm.installation import REQUIREMENTS, adding
 
@@ -141,3 +142,8 @@ def test_the_sandbox_is_found_where_a_target_folder_has_it(tmp_path: Path):
     (bare / "bin" / "monty").symlink_to(find_monty_binary())
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert (done.stdout, done.stderr) == ('{\n  "n": 3\n}\n', "")
+
+
+def test_doctor_knows_what_each_extra_is_for():
+    """One that it does not know would be called missing, and its absence wrong."""
+    assert EXTRAS.keys() == REQUIREMENTS.keys()

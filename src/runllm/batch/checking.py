@@ -17,7 +17,7 @@ from runllm.inputs import accepted
 from runllm.schema import Contract
 from runllm.values import frozen
 
-MOST_SHOWN = 20
+MOST_SHOWN = 1_000
 """Rows that do not fit which are kept to be shown."""
 _MOST_COLUMNS = 1_000  # of rows that say their own
 
@@ -69,10 +69,11 @@ class Wanted:
 
 @frozen
 class Misfit:
-    """A row whose input does not fit its contract."""
+    """A row whose input does not fit its contract: where it stands, what is wrong, and what to do about it."""
 
     line: int
-    error: InputSchemaError
+    message: str
+    hint: str | None
 
 
 @frozen
@@ -154,7 +155,8 @@ def checked_rows(rows: Iterable[Row], feeding: Feeding, contract: Contract, know
             columns |= dict.fromkeys(row.cells)
         if error := _misfit(contract, given):
             unfit += 1
-            misfits += [Misfit(line=row.line, error=error)] if unfit <= MOST_SHOWN else []
+            said = Misfit(line=row.line, message=error.message, hint=error.recovery_hint)
+            misfits += [said] if unfit <= MOST_SHOWN else []
         elif count & (count - 1) == 0:
             samples.append(given)
     return Checked(

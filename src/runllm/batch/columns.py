@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from shlex import quote
 from typing import Any, cast
 
-from runllm.batch.sources import TEXT, Row, Source
-from runllm.diagnostics import did_you_mean
+from runllm.batch.sources import NO_OTHER, TEXT, Row, Source
+from runllm.diagnostics import did_you_mean, nearest
 from runllm.errors import UsageError
 from runllm.schema import Contract, declared_properties, declared_types, is_object, resolve
 
@@ -21,10 +23,14 @@ MORE = "_more"
 
 
 class Feeding:
-    """Makes inputs of rows."""
+    """Makes inputs of rows.
+
+    Attributes:
+        columns: the column that feeds each input; of rows that say their own columns, the one that may.
+    """
 
     def __init__(self, contract: Contract, source: Source, maps: Mapping[str, str]) -> None:
-        """Decide which column feeds which input.
+        """Decide which column feeds which input: the one of its name, if need be in other letters.
 
         Args:
             contract: the app's input.
@@ -35,43 +41,65 @@ class Feeding:
             UsageError: an input or a column is not there, or a required input has no column.
         """
         self._contract = contract
-        self._as_text = source.as_text
-        self._columns = dict(maps)
+        self._as_text, self._is_table = source.as_text, source.columns is not None
+        self.columns = dict(maps)
         for name, column in maps.items():
             if name not in contract.properties:
                 raise UsageError(f"the app takes no input `{name}`", hint=did_you_mean(name, list(contract.properties)))
             if source.columns is not None and column not in source.columns:
                 raise UsageError(f"{source.name} has no column `{column}`", hint=_named(column, source.columns))
         if source.bulky is not None and source.bulky not in maps.values():
-            self._columns |= _one_text(contract, source.bulky)
+            self.columns |= _one_text(contract, source.bulky)
         for name in contract.properties:
-            if name not in self._columns and (source.columns is None or name in source.columns):
-                self._columns[name] = name
-        missing = [name for name in contract.required if name not in self._columns]
+            column = name if source.columns is None else _column(name, source.columns)
+            if name not in self.columns and column is not None:
+                self.columns[name] = column
+        missing = [name for name in contract.required if name not in self.columns]
         if missing:
             raise _unfed(missing, source)
-        taken = {*self._columns.values(), source.bulky}
-        open_to_all = contract.schema.get("additionalProperties", False) is not False or not contract.properties
-        self._beside = tuple(one for one in source.columns or () if open_to_all and one not in taken)
+        self._types = {name: declared_types(contract.schema, contract.properties[name]) for name in self.columns}
+        self._taken = {*self.columns.values(), *self.columns, source.bulky}
+        self._open = contract.schema.get("additionalProperties", False) is not False or not contract.properties
 
     def given(self, row: Row) -> Any:
         """The input that a row means; what is no row stays as it is, for the contract to refuse.
 
         A cell of text is read as its input's type, and never names a file; an empty one is not given, unless its input
-        is a text that has to be there.
+        is a text that has to be there. Of other tables a missing cell is not given, unless its input may be null.
         """
-        if row.other is not None:
+        if row.other is not NO_OTHER:
             return row.other
         cells = row.cells
-        found = {name: cells[column] for name, column in self._columns.items() if column in cells}
-        if self._as_text:
-            given = {name: cell for name, cell in found.items() if cell or self._may_be_empty(name)}
-            found = {name: self._contract.read_text(name, cell) for name, cell in given.items()}
-        return {**found, **{name: cells[name] for name in self._beside}}
+        found = {name: cells[column] for name, column in self.columns.items() if column in cells}
+        if self._is_table:
+            given = {name: cell for name, cell in found.items() if self._is_given(name, cell)}
+            found = {name: self._read(name, cell) for name, cell in given.items()}
+        beside = {name: cell for name, cell in cells.items() if name not in self._taken} if self._open else {}
+        return {**beside, **found}
 
-    def _may_be_empty(self, name: str) -> bool:
-        types = declared_types(self._contract.schema, self._contract.properties[name])
-        return name in self._contract.required and "string" in types
+    def _read(self, name: str, cell: Any) -> Any:
+        is_text = not isinstance(cell, str) or "string" in self._types[name]
+        return cell if is_text else self._contract.read_text(name, cell)
+
+    def _is_given(self, name: str, cell: Any) -> bool:
+        types = self._types[name]
+        if cell is None:
+            return "null" in types
+        if not isinstance(cell, str) or "string" not in types:
+            return not isinstance(cell, str) or cell.strip() != ""
+        return cell != "" or not self._as_text or name in self._contract.required
+
+
+def _column(name: str, columns: Sequence[str]) -> str | None:
+    """The column of an input's name; else the only one that differs in case alone, or in blanks for underscores."""
+    if name in columns:
+        return name
+    alike = [one for one in columns if _folded(one) == _folded(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace(" ", "_").replace("-", "_")
 
 
 def _one_text(contract: Contract, column: str) -> dict[str, str]:
@@ -90,10 +118,11 @@ def _named(column: str, columns: Sequence[str]) -> str:
 def _unfed(missing: Sequence[str], source: Source) -> UsageError:
     columns = source.columns or ()
     names = " and ".join(f"`{name}`" for name in missing)
-    column = TEXT if source.bulky else next(iter(columns), "COLUMN")
+    column = TEXT if source.bulky else nearest(missing[0], columns) or next(iter(columns), "COLUMN")
+    header = " The first line names the columns." if source.as_text and not source.bulky else ""
     return UsageError(
         f"no column of {source.name} feeds {names}; it has {', '.join(f'`{one}`' for one in columns) or 'none'}",
-        hint=f"Say which one does: `--map {missing[0]}={column}`.",
+        hint=f"Say which one does: `--map {quote(f'{missing[0]}={column}')}`.{header}",
     )
 
 
@@ -119,29 +148,41 @@ class Shape:
             key: the column that says which row a row is; its number by default.
 
         Raises:
-            UsageError: a kept column has the name of another.
+            UsageError: two columns would have one name.
         """
         self._prefix, self._flatten, self._key = prefix, flatten, key
-        self._names = tuple(contract.properties) if is_object(contract.schema) and contract.properties else None
-        self.kept = tuple(kept)
-        own = _flat_names(contract, contract.schema, prefix) if flatten else self._own_names()
-        more = (MORE,) if self._names and contract.schema.get("additionalProperties", True) is not False else ()
-        self.columns = (*self.kept, *own, *more, *FAILED)
-        twice = next((name for name in self.kept if name in {*own, *FAILED}), None)
+        self._is_named = is_object(contract.schema) and bool(contract.properties)
+        self.kept = tuple(dict.fromkeys(kept))
+        names = [prefix + name for name in (contract.properties if self._is_named else (WHOLE,))]
+        own = tuple(_flat_names(contract, contract.schema, prefix) if flatten and self._is_named else names)
+        is_open = self._is_named and (flatten or contract.schema.get("additionalProperties", True) is not False)
+        self._own = frozenset(own)
+        self.columns = (*self.kept, *own, *((MORE,) if is_open else ()), *FAILED)
+        twice = next((name for name, times in Counter(self.columns).items() if times > 1), None)
         if twice is not None:
-            raise UsageError(
-                f"the column `{twice}` of the rows has the name of an output",
-                hint="Name outputs otherwise with `--prefix out_`, or leave the column out of `--keep`.",
-            )
+            raise self._twice(twice)
 
-    def _own_names(self) -> list[str]:
-        return [self._prefix + name for name in ((WHOLE,) if self._names is None else self._names)]
+    def _twice(self, name: str) -> UsageError:
+        if name not in self.kept:
+            said = f"two columns of the output are called `{name}`"
+            return UsageError(said, hint="Leave out `--flatten`." if self._flatten else "Take another `--prefix`.")
+        kept = ",".join(one for one in self.kept if one != name) or "none"
+        ways = f"keep the others alone with `--keep {quote(kept)}`"
+        if name in self._own:
+            ways = f"name outputs otherwise with `--prefix out_`, or {ways}"
+        return UsageError(
+            f"the column `{name}` of the rows has the name of an output", hint=f"{ways[0].upper()}{ways[1:]}."
+        )
 
     def of(self, row: Row, output: Any) -> dict[str, Any]:
-        """The row of an output."""
-        named: dict[str, Any] = output if self._names is not None else {WHOLE: output}
+        """The row of an output; what its schema does not declare stands together in one column."""
+        named: dict[str, Any] = output if self._is_named else {WHOLE: output}
         found = {self._prefix + name: value for name, value in named.items()}
-        return {**self._kept(row), **(_flat(found) if self._flatten else found)}
+        if self._flatten and self._is_named:
+            found = _flat(found, self._own)
+        own = {name: value for name, value in found.items() if name in self._own}
+        more = {name: value for name, value in found.items() if name not in self._own}
+        return {**self._kept(row), **own, **({MORE: more} if more else {})}
 
     def failed(self, row: Row, code: str, message: str) -> dict[str, Any]:
         """The row of a failure."""
@@ -152,25 +193,32 @@ class Shape:
         return {name: row.cells[name] for name in self.kept if name in row.cells}
 
 
-def _flat(value: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(value: Mapping[str, Any], own: Collection[str]) -> dict[str, Any]:
+    """Objects in objects as values of their own, but for those that have a column; what is empty has none."""
     found: dict[str, Any] = {}
     for name, one in value.items():
-        inner = cast("Mapping[str, Any]", one) if isinstance(one, dict) and one else None
-        found |= {name: one} if inner is None else _flat({f"{name}.{key}": held for key, held in inner.items()})
+        if name in own:
+            found[name] = one
+        elif isinstance(one, dict):
+            inner = cast("Mapping[str, Any]", one)
+            found |= _flat({f"{name}.{key}": held for key, held in inner.items()}, own)
+        elif one is not None:
+            found[name] = one
     return found
 
 
-def _flat_names(contract: Contract, schema: Mapping[str, Any], prefix: str) -> Iterable[str]:
+def _flat_names(contract: Contract, schema: Mapping[str, Any], prefix: str) -> list[str]:
     names: list[str] = []
     for name, sub in declared_properties(contract.schema, schema).items():
         inner = resolve(contract.schema, sub)
         below = declared_properties(contract.schema, inner) if "object" in declared_types(contract.schema, sub) else {}
         names += _flat_names(contract, inner, f"{prefix}{name}.") if below else [prefix + name]
-    return names or [prefix + WHOLE]
+    return names
 
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"[\s\0\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+"""What a spreadsheet may take for a formula: with blanks before it, or in the wide letters of East Asia, as well."""
 
 
 def cell(value: Any, *, raw: bool) -> str:
@@ -183,5 +231,5 @@ def cell(value: Any, *, raw: bool) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value if raw or not value.startswith(_FORMULA) or _NUMBER.fullmatch(value) else f"'{value}"
+        return value if raw or not _FORMULA.match(value) or _NUMBER.fullmatch(value) else f"'{value}"
     return json.dumps(value, ensure_ascii=False)

@@ -21,7 +21,9 @@ from runllm.batch import writers
 from runllm.batch.checking import Checked, Counts, Wanted, checked_rows
 from runllm.batch.columns import Feeding, Shape
 from runllm.batch.journal import Ended, Journal
-from runllm.batch.sources import Delimited, Row, Source, opened
+from runllm.batch.lines import Delimited
+from runllm.batch.opening import opened
+from runllm.batch.sources import Row, Source
 from runllm.batch.tally import Expected, Summary, Tally, expected
 from runllm.errors import BudgetExceededError, InputSchemaError, InterruptedRunError, RunllmError, UsageError
 from runllm.executor import many
@@ -126,7 +128,7 @@ class Batch:
             raise InputSchemaError(f"{self.source.name} holds no rows")
         if checked.unfit == checked.rows:
             first = checked.misfits[0]
-            raise self.source.refusal(first.line, f"{first.error.message} (as in every row)", first.error.recovery_hint)
+            raise self.source.refusal(first.line, f"{first.message} (as in every row)", first.hint or "")
         if self.source.columns is None:
             self.shape = self._shape(checked.columns)
         self.counts = Counts(checked.rows)
@@ -291,13 +293,12 @@ class Batch:
 
     def layout(self, columns: Sequence[str]) -> writers.Layout:
         """How the output is written: a CSV as the one that the rows came from."""
-        like = self.source if isinstance(self.source, Delimited) else None
-        same = like is not None and self.form == "csv" and like.delimiter != "\t"
+        like = self.source.delimiter if isinstance(self.source, Delimited) else self.wanted.reading.delimiter
         return writers.Layout(
             form=self.form,
             columns=columns,
-            delimiter=like.delimiter if like and same else ",",
-            mark=like is not None and self.form in ("csv", "tsv") and like.encoding == "utf-8-sig",
+            delimiter=like if like and like != "\t" else ",",
+            mark=self.source.marked,
             raw=self.wanted.raw_cells,
             types=writers.types_of(self.app.program.output_contract, self.wanted.prefix),
         )

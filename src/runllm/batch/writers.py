@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from runllm.batch.columns import MORE, cell
+from runllm.batch.columns import cell
+from runllm.diagnostics import clip
 from runllm.errors import UsageError
 from runllm.schema import Contract, declared_types
 from runllm.values import frozen
@@ -24,6 +25,7 @@ FORMS: Mapping[str, Form] = {
     ".parquet": "parquet",
 }
 _AT_A_TIME = 1_000  # rows of a Parquet file
+_FEWEST, _MOST = -(1 << 63), (1 << 63) - 1
 _ARROW = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool_"}
 
 
@@ -60,7 +62,8 @@ def form_of(target: str | None, form: Form | None) -> Form:
     if found is None:
         raise UsageError(
             f"nothing says how {target} is to be written",
-            hint="End its name in `.csv`, `.tsv`, `.jsonl` or `.parquet`.",
+            hint="End its name in `.csv`, which every spreadsheet opens, `.tsv`, `.jsonl` or `.parquet`, "
+            "or name one of them with `--format`.",
         )
     return found
 
@@ -91,21 +94,22 @@ def write(rows: Iterable[Mapping[str, Any]], file: TextIO, layout: Layout) -> No
         case _:
             file.write("\ufeff" if layout.mark else "")
             out = csv.writer(
-                file,
+                _Ends(file, "\r\n" if layout.mark else "\n"),
                 delimiter="\t" if layout.form == "tsv" else layout.delimiter,
-                lineterminator="\r\n" if layout.mark else "\n",
             )
             out.writerow([cell(name, raw=layout.raw) for name in layout.columns])
-            for row in rows:
-                out.writerow([cell(one, raw=layout.raw) for one in _in_columns(row, layout.columns)])
+            out.writerows([cell(row.get(name), raw=layout.raw) for name in layout.columns] for row in rows)
 
 
-def _in_columns(row: Mapping[str, Any], columns: Sequence[str]) -> list[Any]:
-    """The cells of a row; what has no column stands in the one for that."""
-    if MORE in columns:
-        more = {name: value for name, value in row.items() if name not in columns}
-        row = {**row, MORE: more} if more else row
-    return [row.get(name) for name in columns]
+class _Ends:
+    """Ends each row in its own way: told of a shorter line end, the library leaves a CR in a cell unquoted."""
+
+    def __init__(self, file: TextIO, end: str) -> None:
+        self._file, self._end = file, end
+
+    def write(self, row: str) -> None:
+        """Write a row, which ends with CR and LF."""
+        self._file.write(row[:-2] + self._end)
 
 
 def _write_parquet(rows: Iterable[Mapping[str, Any]], file: TextIO, layout: Layout) -> None:
@@ -117,19 +121,26 @@ def _write_parquet(rows: Iterable[Mapping[str, Any]], file: TextIO, layout: Layo
     with parquet.ParquetWriter(file.buffer, schema) as out:
         coming = iter(rows)
         while some := list(islice(coming, _AT_A_TIME)):
-            cells = [_in_columns(row, layout.columns) for row in some]
-            table = [
-                [_typed(one, types[name]) for one in column]
+            cells = [[row.get(name) for name in layout.columns] for row in some]
+            table = {
+                name: [_typed(one, name, types[name]) for one in column]
                 for name, column in zip(types, zip(*cells, strict=True), strict=True)
-            ]
-            out.write_table(arrow.table(dict(zip(types, table, strict=True)), schema=schema))
+            }
+            out.write_table(arrow.table(table, schema=schema))
 
 
-def _typed(value: Any, kind: str) -> Any:
+def _typed(value: Any, column: str, kind: str) -> Any:
     if value is None or kind == "boolean":
         return value
-    if kind == "number":
-        return float(value)
-    if kind == "integer":
-        return int(value)
-    return cell(value, raw=True)
+    if kind == "string":
+        return cell(value, raw=True)
+    try:
+        found = float(value) if kind == "number" else int(value)
+        if isinstance(found, float) or _FEWEST <= found <= _MOST:
+            return found
+    except OverflowError:
+        pass
+    raise UsageError(
+        f"the column `{column}` holds {clip(str(value), 40)}, and a number of Parquet ends at 64 bits",
+        hint="Nothing is lost: run the same command with an output that ends in `.jsonl` or `.csv`.",
+    )

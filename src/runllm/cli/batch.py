@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 import time
 from dataclasses import asdict
@@ -46,7 +47,7 @@ class _Failures(click.ParamType[float]):
 def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
     if value is None or value == "all":
         return None
-    return [] if value == "none" else [name.strip() for name in value.split(",")]
+    return [] if value == "none" else [name.strip() for name in next(csv.reader([value], skipinitialspace=True))]
 
 
 def _maps(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
@@ -120,7 +121,7 @@ def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
         checked = batch.check()
         _tell(batch, checked)
         if dry_run:
-            write([as_json(asdict(batch.forecast(checked))), "\n"], None)
+            write([_foreseen(batch, checked), "\n"], None)
             return SOME_FAILED if checked.unfit else 0
         error: RunllmError | None = None
         began = time.monotonic()
@@ -139,6 +140,22 @@ def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
         if error is not None:
             raise error
         return SOME_FAILED if summary.failed else 0
+
+
+def _foreseen(batch: Batch, checked: Checked) -> str:
+    """What a batch will take: for a person on a terminal, as JSON for a program."""
+    found = batch.forecast(checked)
+    feeds = batch.feeding.columns
+    if not sys.stdout.isatty():
+        misfits = [{"line": one.line, "message": one.message} for one in checked.misfits]
+        return as_json({**asdict(found), "feeds": feeds, "misfits": misfits})
+    rows = count(found.rows) + (f", and {count(found.unfit)} that will not be run" if found.unfit else "")
+    lines = [f"rows    {rows}", *(f"feeds   {name} from the column {column}" for name, column in feeds.items())]
+    lines.append(f"tokens  {'not known' if found.tokens is None else f'about {count(found.tokens)} in the prompts'}")
+    for name, likely, shown in (("time", found.seconds, seconds), ("cost", found.cost, dollars)):
+        figures = "not known" if likely is None else f"{shown(likely.p50)}, nine in ten under {shown(likely.p90)}"
+        lines.append(f"{name}    {'nothing' if likely is not None and not likely.p90 else figures}")
+    return "\n".join(map(safe, [*lines, *(f"note    {note}" for note in found.notes)]))
 
 
 def said(summary: Summary) -> list[str]:
@@ -175,8 +192,8 @@ def _wanted(given: dict[str, Any], dry_run: bool) -> Wanted:
 def _tell(batch: Batch, checked: Checked) -> None:
     """Say which rows do not fit."""
     for misfit in checked.misfits[:_SHOWN]:
-        said = one_line(misfit.error.message)
-        click.echo(f"warning: {safe(batch.source.name)}, line {misfit.line:,}: {said}", err=True)
+        place, said = batch.source.place(misfit.line), one_line(misfit.message)
+        click.echo(f"warning: {safe(place)}: {safe(said)}", err=True)
     if checked.unfit > _SHOWN:
         click.echo(f"warning: ... and {checked.unfit - _SHOWN:,} more rows that do not fit", err=True)
     if checked.unfit:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 Status = Literal["ok", "note", "missing", "wrong"]
 
 _COMPROMISED = {"litellm": ("1.82.7", "1.82.8", "1.107.0")}
-_EXTRAS = {"python": "runs the Python blocks of a file", "local": "runs `local/...` models"}
+EXTRAS = {
+    "python": "runs the Python blocks of a file",
+    "local": "runs `local/...` models",
+    "parquet": "reads and writes Parquet files with `runllm batch`",
+    "xlsx": "reads workbooks with `runllm batch`",
+}
 _COMPILED = {"jsonschema-rs": "jsonschema_rs", "minijinja": "minijinja", "pyyaml": "yaml"}  # every file needs them
 
 
@@ -85,7 +90,7 @@ def libraries() -> Iterator[Check]:
 
     yield ok("runllm", f"{__version__} in {Path(__file__).parents[1]}")
     for wanted in map(Requirement, requires("runllm") or ()):
-        yield _library(wanted, next((e for e in _EXTRAS if wanted.marker and wanted.marker.evaluate({"extra": e})), ""))
+        yield _library(wanted, next((e for e in EXTRAS if wanted.marker and wanted.marker.evaluate({"extra": e})), ""))
 
 
 def _library(wanted: Requirement, extra: str) -> Check:
@@ -97,7 +102,7 @@ def _library(wanted: Requirement, extra: str) -> Check:
         here = version(name)
     except PackageNotFoundError:
         if extra:
-            return note(name, f"not installed; it {_EXTRAS[extra]}", install)
+            return note(name, f"not installed; it {EXTRAS[extra]}", install)
         return wrong(name, "not installed, and runllm needs it", install)
     if here in _COMPROMISED.get(name, ()):
         fix = f"Uninstall it now, and replace every key that this machine holds. {install}"
