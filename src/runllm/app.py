@@ -207,7 +207,10 @@ class App:
         """What holds for a run: what the app was loaded with, but for what the caller asks for now."""
         from runllm.routing import Options, chosen_by
 
-        chosen, own = chosen_by(options, changes), self._options or Options()
+        own = self._options or Options()
+        if options is None and not changes:
+            return own
+        chosen = chosen_by(options, changes)
         if "model" in chosen and own.configuration is not None:
             tell(own.configuration.replaced(chosen["model"]))
         return dataclasses.replace(own, **chosen)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from runllm import engines, moments
 from runllm.engines.base import Engine, Setup
@@ -56,6 +56,7 @@ class Runtime:
         moment: what day and time it is, as apps are told.
         store: where runs are recorded; None for nowhere.
         calls: the calls in flight of all runs.
+        prepared: what is the same in each run of an app, as `executor.prepared` keeps it.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Runtime:
             progress=progress,
             memory=store.path.with_name("providers.json") if store is not None else None,
         )
+        self.prepared: dict[Hashable, Any] = {}
         self._made: dict[str, Engine] = {}
         self._ready: list[Endpoint] = []
         self._checking = threading.Lock()
@@ -151,6 +153,7 @@ class Runtime:
         with self._lock:
             made, self._made = self._made, {}
             self._ready = []
+            self.prepared = {}
             runners, self._runners = self._runners, {}
         for member in (*reversed(made.values()), *runners.values()):
             member.close()

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from runllm.errors import BudgetExceededError, UsageError
@@ -80,7 +80,7 @@ class Budget:
         self._began = now()
         self._lock = threading.Lock()
         self._spent: defaultdict[str, Any] = defaultdict(int)
-        self._most = {name: most for name, most in asdict(bounds).items() if most is not None}
+        self._most = {one: most for one in _BOUNDS if (most := getattr(bounds, one)) is not None}
         for name, most in self._most.items():
             if isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0:
                 raise UsageError(f"a bound on `{name}` must be a number, at least 0, not {most!r}")
@@ -166,6 +166,7 @@ class Budget:
                 raise error
 
 
+_BOUNDS = tuple(one.name for one in fields(Bounds))
 _AFTERWARDS = ("tokens", "cost", "seconds", "held")
 _WORDS = {
     "calls": (

@@ -45,20 +45,20 @@ def test_strict_only_where_openai_takes_it(schema, strict):
 
 def test_providers_that_take_no_schema():
     """Get what they do take."""
-    asked = Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
+    forms = Forms(Memory(None))
     for provider, expected in (("deepseek", {"response_format": {"type": "json_object"}}), ("cohere_chat", {})):
-        access = Access(provider=provider, api_base=None, api_key=None)
-        assert Forms(Memory(None)).of(asked, access) == expected
+        asked = Request(endpoint=Endpoint(model=f"{provider}/m"), messages=(), schema=closed(N))
+        assert forms.of(asked) == expected
 
 
 def test_a_refused_form_is_not_asked_for_again():
     """For this schema at this endpoint alone."""
-    forms, asked = Forms(Memory(None)), Request(endpoint=Endpoint(model="m"), messages=(), schema=closed(N))
-    assert forms.of(asked, ACCESS)["response_format"]["json_schema"]["strict"]
+    forms, asked = Forms(Memory(None)), Request(endpoint=Endpoint(model="openai/m"), messages=(), schema=closed(N))
+    assert forms.of(asked)["response_format"]["json_schema"]["strict"]
     forms.refused(asked)
-    assert forms.of(asked, ACCESS) == {}
-    assert forms.of(replace(asked, schema=closed({})), ACCESS) != {}
-    assert forms.of(replace(asked, endpoint=Endpoint(model="other")), ACCESS) != {}
+    assert forms.of(asked) == {}
+    assert forms.of(replace(asked, schema=closed({}))) != {}
+    assert forms.of(replace(asked, endpoint=Endpoint(model="openai/other"))) != {}
 
 
 def test_nothing_the_caller_holds_is_shared():
@@ -69,15 +69,11 @@ def test_nothing_the_caller_holds_is_shared():
         endpoint=Endpoint(model="m", provider_params=native),
         messages=(Message(role="user", content="x"),),
         params=params,
-        schema=closed(N),
     )
-    before = copy.deepcopy((params, native, asked.schema))
-    forms = Forms(Memory(None))
-    made, wished = arguments(asked, ACCESS), forms.of(asked, ACCESS)
+    before = copy.deepcopy((params, native))
+    made = arguments(asked, ACCESS)
     made["logit_bias"]["1"] = made["options"]["a"] = None
-    wished["response_format"]["json_schema"]["schema"]["properties"].clear()
-    assert (params, native, asked.schema) == before
-    assert forms.of(asked, ACCESS)["response_format"]["json_schema"]["schema"] == asked.schema
+    assert (params, native) == before
 
 
 def test_retries_are_switched_off_where_they_can_be_named():

@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from runllm.engines.access import Access
 from runllm.engines.base import Setup
 from runllm.engines.chat import Forms
 from runllm.engines.failures import Failure
@@ -31,17 +30,16 @@ Steps: TypeAlias = "Generator[Mapping[str, Any] | float, Sent | None, Found]"
 """Yields the form of the answer, for a request that is to be sent and answered by what came; or seconds to wait."""
 
 
-def asking(request: Request, access: Access, forms: Forms, setup: Setup, kind: Kind | None = None) -> Steps:
+def asking(request: Request, forms: Forms, setup: Setup, kind: Kind | None = None) -> Steps:
     """Ask until there is an answer, or none can be had.
 
     Args:
         request: what is asked.
-        access: how.
         forms: how the answer is held to its schema.
         setup: who is told that it is waited for.
         kind: what the server is known to be.
     """
-    form = forms.of(request, access)
+    form = forms.of(request)
     held = kind if form else None
     if held == SMALL:
         form = grammar(request, small=True) or form

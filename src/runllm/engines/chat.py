@@ -17,8 +17,9 @@ from runllm.engines.access import Access
 from runllm.engines.endings import REWORD, WINDOW, ending, told
 from runllm.engines.failures import LONGEST_WORDS
 from runllm.engines.memory import Memory
+from runllm.engines.once import Once
 from runllm.errors import OutputSchemaError, ProviderError, RequestRefusedError
-from runllm.results import Completion, Request, Usage
+from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.schema import is_text, subschemas
 
 # What these providers take instead of a schema: a JSON object of any form, or nothing at all.
@@ -34,11 +35,8 @@ _DEPLOYED = frozenset({"azure", "azure_ai"})  # a model's name may be the user's
 
 def arguments(request: Request, access: Access) -> dict[str, Any]:
     """The keyword arguments of the call; LiteLLM changes what it is given, so it is given copies."""
-    params = copy.deepcopy({**request.endpoint.provider_params, **request.params})
-    if "format" in request.params and params.pop("format") == "json":
-        params.setdefault("response_format", {"type": "json_object"})
     return {
-        **params,
+        **copy.deepcopy(sent_params(request.endpoint, request.params)),
         "model": request.endpoint.model,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         "api_base": access.api_base,
@@ -49,6 +47,14 @@ def arguments(request: Request, access: Access) -> dict[str, Any]:
         "num_retries": None,
         "stream": False,
     }
+
+
+def sent_params(endpoint: Endpoint, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a request, those that only its provider knows among them."""
+    params = {**endpoint.provider_params, **given}
+    if "format" in given and params.pop("format") == "json":
+        params.setdefault("response_format", {"type": "json_object"})
+    return params
 
 
 _STEERING = frozenset({"drop_params", "additional_drop_params", "allowed_openai_params"})
@@ -81,36 +87,38 @@ class Forms:
 
     def __init__(self, memory: Memory) -> None:
         self._refused = memory
+        self._forms = Once({}, _form)
 
-    def of(self, request: Request, access: Access) -> dict[str, Any]:
+    def of(self, request: Request) -> dict[str, Any]:
         """What to ask for beside the `arguments` of the call: a `response_format`, or nothing."""
-        chosen = {**request.endpoint.provider_params, **request.params}
-        if request.schema is None or is_text(request.schema):
-            return {}
-        if "response_format" in chosen or "format" in chosen:  # the author's own
-            return {}
-        form = _form(request.schema, access.provider)
-        taken = form and parameters.takes_schema(request.endpoint.model) and not self._refused.has(_identity(request))
-        return {"response_format": form} if taken else {}
+        form, identity = self._forms.of(request.endpoint, request.params, request.schema)
+        return {} if form is None or self._refused.has(identity) else {"response_format": form}
 
     def refused(self, request: Request) -> None:
         """Keep in mind that the form for this request is not taken."""
-        self._refused.keep(_identity(request))
+        self._refused.keep(_identity(request.endpoint, request.schema))
 
 
-def _identity(request: Request) -> str:
-    return json.dumps([request.endpoint.model, request.endpoint.api_base, request.schema], sort_keys=True)
+def _identity(endpoint: Endpoint, schema: Mapping[str, Any] | None) -> str:
+    return json.dumps([endpoint.model, endpoint.api_base, schema], sort_keys=True)
 
 
-def _form(schema: Mapping[str, Any], provider: str) -> dict[str, Any] | None:
-    """The form that a provider is known to take, as a copy: LiteLLM changes what it is given.
+def _form(
+    endpoint: Endpoint, params: Mapping[str, Any], schema: Mapping[str, Any] | None, _: object
+) -> tuple[Mapping[str, Any] | None, str]:
+    """The form that a provider is known to take, None for none; and what its refusal is known by.
 
-    It makes a tool of it for those who have no other.
+    LiteLLM makes a tool of it for those who have no other.
     """
+    chosen = {**endpoint.provider_params, **params}
+    own = "response_format" in chosen or "format" in chosen  # the author's
+    if schema is None or is_text(schema) or own or not parameters.takes_schema(endpoint.model):
+        return None, ""
+    identity, provider = _identity(endpoint, schema), providers.provider_of(endpoint.model)
     if provider in _WEAKER_FORMS:
-        return copy.deepcopy(_WEAKER_FORMS[provider])
+        return _WEAKER_FORMS[provider], identity
     strict = {"strict": True} if is_strict(schema) else {}
-    return {"type": "json_schema", "json_schema": {"name": "output", "schema": copy.deepcopy(dict(schema)), **strict}}
+    return {"type": "json_schema", "json_schema": {"name": "output", "schema": schema, **strict}}, identity
 
 
 _STRICT_KEYWORDS = frozenset(

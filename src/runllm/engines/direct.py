@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +22,7 @@ from runllm.engines.addresses import read as read_address
 from runllm.engines.base import Setup
 from runllm.engines.blocking import BlockingEngine
 from runllm.engines.litellm import LiteLLMEngine
+from runllm.engines.once import Once
 from runllm.engines.providers import provider_of
 from runllm.results import Completion, Endpoint, Request
 from runllm.values import frozen
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from runllm.engines.asking import Sent
     from runllm.engines.base import Fit, Price
     from runllm.engines.catalogue import Traits
-    from runllm.engines.http import Line
+    from runllm.engines.exchanges import Steps
+    from runllm.engines.http import HttpReply
     from runllm.errors import RunllmError
 
 _CHAT = "/chat/completions"
@@ -89,6 +91,7 @@ class DirectEngine(BlockingEngine):
         super().__init__()
         self._setup = setup or Setup()
         self._other = LiteLLMEngine(setup)
+        self._frames = Once(os.environ, _frame)
 
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless the endpoint has a provider, an address and a key; and LiteLLM is here, if it is for that."""
@@ -126,13 +129,17 @@ class DirectEngine(BlockingEngine):
 
     def complete(self, request: Request) -> Completion:
         """Call the model once and wait."""
-        asked = _Asked.of(self.sent(request))
-        return self._other.complete(request) if asked is None else self._wait(partial(self._call, asked))
+        asked = self.sent(request)
+        frame = self._frame(asked)
+        return self._other.complete(request) if frame is None else self._through(self._call(asked, frame))
 
     async def acomplete(self, request: Request) -> Completion:
         """As `complete`, without blocking the event loop; cancellation ends the call."""
-        asked = _Asked.of(self.sent(request))
-        return await (self._other.acomplete(request) if asked is None else self._await(partial(self._call, asked)))
+        asked = self.sent(request)
+        frame = self._frame(asked)
+        if frame is None:
+            return await self._other.acomplete(request)
+        return await self._athrough(self._call(asked, frame))
 
     def close(self) -> None:
         """End the calls under way, and close the connections. Safe to call twice."""
@@ -141,14 +148,26 @@ class DirectEngine(BlockingEngine):
 
     # --- one call ------------------------------------------------------------------------------
 
-    def _call(self, asked: _Asked, line: Line) -> Completion:
+    def _frame(self, request: Request) -> _Frame | None:
+        return self._frames.of(request.endpoint, request.params, request.schema)
+
+    def _call(self, request: Request, frame: _Frame) -> Steps[Completion]:
         """One answer, or the error that says why there is none."""
-        from runllm.engines.asking import asking, driven
+        from runllm.engines.asking import asking
         from runllm.engines.meanings import error_for, late
 
-        request, access, deadline = asked.request, asked.access, time.monotonic() + asked.request.timeout
-        steps = asking(request, access, self._other.forms(), self._setup, self._other.servers.kind(access))
-        found, failure, notes = driven(steps, lambda form: self._post(asked, form, line, deadline), line.wait)
+        access, deadline = frame.access, time.monotonic() + request.timeout
+        steps = asking(request, self._other.forms(), self._setup, self._other.servers.kind(access))
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Mapping):
+                    step = steps.send((yield from _post(request, frame, step, deadline)))
+                else:
+                    yield step
+                    step = next(steps)
+        except StopIteration as end:
+            found, failure, notes = end.value
         if failure is None:
             return replace(found, notes=(*found.notes, *notes)) if notes else found
         if "TimeoutError" in failure.kinds:
@@ -157,88 +176,91 @@ class DirectEngine(BlockingEngine):
             return Completion(text=failure.generated, model=request.endpoint.model)
         raise error_for(failure, endpoint=request.endpoint, access=access, request=request)
 
-    def _post(self, asked: _Asked, form: Mapping[str, Any], line: Line, deadline: float) -> Sent:
-        """The answer to one request, or why there is none."""
-        from http.client import HTTPException
 
-        from runllm.engines import chat
-        from runllm.engines.bodies import UnreadableError
-        from runllm.engines.failures import observe, refused
-        from runllm.engines.http import HttpRequest, UnreachableError, headers
-        from runllm.engines.replies import completion
+def _post(request: Request, frame: _Frame, form: Mapping[str, Any], deadline: float) -> Steps[Sent]:
+    """The answer to one request, or why there is none."""
+    from runllm.engines import chat
+    from runllm.engines.exchanges import FAILURES
+    from runllm.engines.failures import observe, refused
+    from runllm.engines.http import HttpRequest
+    from runllm.engines.replies import completion
 
-        access = asked.access
-        secrets = [access.api_key] if access.api_key else []
-        post = HttpRequest(
-            method="POST",
-            url=asked.url,
-            headers={**_account(access), **headers(access.api_key)},
-            body=json.dumps({**asked.body, **_flat(form)}).encode(),
-            timeout=max(_SHORTEST, deadline - time.monotonic()),
-        )
-        start = time.perf_counter()
-        try:
-            answer = self._connections().send(post, line)
-            elapsed, status = time.perf_counter() - start, answer.status
-            if status >= _REDIRECTIONS:
-                return None, refused(status, answer.headers, answer.text, secrets)
-            return chat.read(completion(answer.body, _Fields), asked.request, access, elapsed), None
-        except (TimeoutError, UnreachableError, UnreadableError, HTTPException) as error:
-            return None, observe(error, secrets)
-        except (TypeError, ValueError, AttributeError) as error:  # a reply whose parts are not of their kinds
-            return None, observe(error, secrets)
+    access = frame.access
+    secrets = [access.api_key] if access.api_key else []
+    said = [{"role": message.role, "content": message.content} for message in request.messages]
+    post = HttpRequest(
+        method="POST",
+        url=frame.url,
+        headers=frame.headers,
+        body=json.dumps({**frame.body, "messages": said, **_flat(form)}).encode(),
+        timeout=max(_SHORTEST, deadline - time.monotonic()),
+    )
+    start = time.perf_counter()
+    try:
+        answer: HttpReply = yield post
+        elapsed, status = time.perf_counter() - start, answer.status
+        if status >= _REDIRECTIONS:
+            return None, refused(status, answer.headers, answer.text, secrets)
+        return chat.read(completion(answer.body, _Fields), request, access, elapsed), None
+    except FAILURES as error:
+        return None, observe(error, secrets)
+    except (TypeError, ValueError, AttributeError) as error:  # a reply whose parts are not of their kinds
+        return None, observe(error, secrets)
 
 
 # --- the request --------------------------------------------------------------------------------------
 
 
 @frozen
-class _Asked:
-    """A request that is proven.
+class _Frame:
+    """What is the same in all requests of an app to an endpoint, which are proven.
 
     Attributes:
-        request: what is asked.
-        access: how.
-        url: where.
-        body: without the form of the answer.
+        access: how it is reached.
+        url: where they go.
+        headers: theirs.
+        body: without the messages, and without the form of the answer.
     """
 
-    request: Request
     access: Access
     url: str
+    headers: Mapping[str, str] = field(repr=False)
     body: Mapping[str, Any]
 
-    @staticmethod
-    def of(request: Request) -> _Asked | None:
-        """The request as it is sent; None unless it is proven to be the one that LiteLLM sends.
 
-        Raises:
-            RunllmError: it cannot be sent, or may not go there.
-        """
-        access = reach(request.endpoint, os.environ)
-        found = row(access.provider)
-        base = access.api_base or (found and found.url)
-        if found is None or not base or access.api_key is None or os.environ.get(_OF_THE_SDK):
-            return None
-        body = _body(request, access, found)
-        if body is None:
-            return None
-        return _Asked(request=request, access=access, url=_url(base, request.endpoint, access), body=body)
+def _frame(endpoint: Endpoint, params: Mapping[str, Any], _: object, environment: Mapping[str, str]) -> _Frame | None:
+    """The frame of requests; None unless they are proven to be those that LiteLLM sends.
+
+    Raises:
+        RunllmError: they cannot be sent, or may not go there.
+    """
+    from runllm.engines.http import headers
+
+    access = reach(endpoint, environment)
+    found = row(access.provider)
+    base = access.api_base or (found and found.url)
+    if found is None or not base or access.api_key is None or environment.get(_OF_THE_SDK):
+        return None
+    body = _body(endpoint, params, access.provider, found)
+    if body is None:
+        return None
+    url = _url(base, endpoint, access)
+    head = {**_account(access, environment), **headers(access.api_key)}
+    return _Frame(access=access, url=url, headers=head, body=body)
 
 
-def _body(request: Request, access: Access, found: Row) -> dict[str, Any] | None:
+def _body(endpoint: Endpoint, given: Mapping[str, Any], provider: str, found: Row) -> dict[str, Any] | None:
     from runllm.engines import chat
 
-    provider, arguments = access.provider, chat.arguments(request, access)
-    model = request.endpoint.model.removeprefix(f"{provider}/")
-    params = {name: value for name, value in arguments.items() if name not in _OF_THE_CALL}
+    model = endpoint.model.removeprefix(f"{provider}/")
+    params = {name: value for name, value in chat.sent_params(endpoint, given).items() if name not in _OF_THE_CALL}
     names = {name if name in _table()["$tried"] else _EXTRA for name in params}
     if model in found.others or not names.isdisjoint(found.unproven):
         return None
     newer = {"max_tokens": "max_completion_tokens"} if provider == "openai" and _NEWER.fullmatch(model) else {}
     renamed = {**found.renamed, **newer}
     sent = {renamed.get(name, name): value for name, value in params.items() if name not in found.left_out}
-    return {"model": model, "messages": arguments["messages"], **sent, **found.adds}
+    return {"model": model, **sent, **found.adds}
 
 
 def _flat(form: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,11 +281,11 @@ def _url(base: str, endpoint: Endpoint, access: Access) -> str:
     return url
 
 
-def _account(access: Access) -> dict[str, str]:
+def _account(access: Access, environment: Mapping[str, str]) -> dict[str, str]:
     """The headers that OpenAI's own client makes of the environment, for OpenAI alone."""
     if access.provider != "openai" or access.api_key == PLACEHOLDER_KEY:
         return {}
-    return {header: given for header, name in _ACCOUNT.items() if (given := os.environ.get(name))}
+    return {header: given for header, name in _ACCOUNT.items() if (given := environment.get(name))}
 
 
 # --- the reply ----------------------------------------------------------------------------------------
@@ -271,6 +293,8 @@ def _account(access: Access) -> dict[str, str]:
 
 class _Fields(dict[str, Any]):
     """An object of JSON whose members can be read as attributes, as those of LiteLLM's replies."""
+
+    __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
         return self.get(name)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SLICE = 0.25  # seconds: on Windows, Ctrl-C is noticed between two waits
 _SHORTEST = 0.001
 _PIECE = 1 << 16
-_TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _MOST_IDLE = 64  # connections kept for one server
 
 
@@ -283,6 +283,8 @@ class _Connection(HTTPConnection):
             line.hold(self._wire.socket)
         target, given = self.route.target(request.url), {**request.headers, **self.route.headers}
         self.request(request.method, target, request.body or None, given)
+        if self._wire is not None:
+            self._wire.send()
         return self.getresponse()
 
     def lines(self, response: HTTPResponse, silence: float) -> Iterator[str]:
@@ -313,7 +315,7 @@ class _Connection(HTTPConnection):
             clock.daemon = True
             clock.start()
             try:
-                context = _certificates(*map(os.environ.get, _TRUSTED))
+                context = certificates(*map(os.environ.get, TRUSTED))
                 connected = context.wrap_socket(connected, server_hostname=self.route.host)
             finally:
                 clock.cancel()
@@ -335,15 +337,21 @@ class _Wire(RawIOBase):
     def __init__(self, connected: socket.socket, deadline: float) -> None:
         self.socket = connected
         self.deadline = deadline
+        self._waiting = b""
 
     def makefile(self, *_: object) -> BufferedReader:
         """What an answer is read from."""
         return BufferedReader(_Reading(self, self.socket.makefile("rb", 0)))
 
     def sendall(self, data: bytes) -> None:
-        """Send all of it."""
+        """Have it sent with what comes after it."""
+        self._waiting += data
+
+    def send(self) -> None:
+        """Send what waits: head and body in one piece, where `http.client` would send two."""
+        waiting, self._waiting = self._waiting, b""
         self.socket.settimeout(max(_SHORTEST, self.deadline - time.monotonic()))
-        self.socket.sendall(data)
+        self.socket.sendall(waiting)
 
     def close(self) -> None:
         """Close the socket."""
@@ -374,7 +382,7 @@ class _Reading(RawIOBase):
 
 
 @cache
-def _certificates(*named: str | None) -> ssl.SSLContext:
+def certificates(*named: str | None) -> ssl.SSLContext:
     """Whom to trust: whom the environment names, else those of the package that LiteLLM uses, else the system's."""
     import ssl  # a server of this machine needs none
 

@@ -32,9 +32,11 @@ def bounded(request: Request) -> Request:
     endpoint = request.endpoint
     params = {**endpoint.provider_params, **request.params}
     asked = _asked(endpoint, params)
+    if asked is None or tokens.longest_answer(params) is not None:
+        return request
     known = (request.window, providers.window(endpoint))
     window = min((tokens for tokens in known if tokens), default=None)
-    if window is None or asked is None or tokens.longest_answer(params) is not None:
+    if window is None:
         return request
     longest = min(asked, _room(request, window), providers.longest_answer(endpoint) or asked)
     thought = _thought(endpoint, params)

@@ -139,7 +139,7 @@ class LiteLLMEngine(ServerEngine):
 
         from runllm.engines.asking import asking
 
-        steps = asking(request, access, self.forms(), self._setup, self.servers.kind(access))
+        steps = asking(request, self.forms(), self._setup, self.servers.kind(access))
         try:
             step = next(steps)
             while True:

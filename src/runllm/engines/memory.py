@@ -33,7 +33,8 @@ class Memory:
 
     def when(self, fact: str) -> float:
         """Unix seconds at which the fact was kept; 0 where it is not held to be so."""
-        kept = self._facts().get(_digest(fact), 0.0)
+        known = self._facts()
+        kept = known.get(_digest(fact), 0.0) if known else 0.0
         return kept if abs(self._wall() - kept) < LASTS else 0.0
 
     def keep(self, fact: str) -> None:

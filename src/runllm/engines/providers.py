@@ -188,7 +188,12 @@ _CACHED_SHARE = {"fireworks_ai": 0.5}  # of the price of a prompt token, where t
 
 def price(endpoint: Endpoint) -> Price | None:
     """What the model costs, None where that is not known."""
-    found = _model(endpoint.model)
+    return _price(endpoint.model)
+
+
+@lru_cache(maxsize=256)
+def _price(model: str) -> Price | None:
+    found = _model(model)
     share, prompt = _CACHED_SHARE.get(family(found)), _number(found, _PROMPT)
     if share is not None and prompt is not None and _CACHED not in found:
         found = {**found, _CACHED: share * prompt}
@@ -267,6 +272,7 @@ def _number(found: Mapping[str, Any], key: str) -> float | None:
 # --- entries ------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)
 def _model(model: str) -> Mapping[str, Any]:
     """The entry of a model, with or without what stands before its name, as a route does; empty where there is none."""
     prefix, slash, rest = model.partition("/")

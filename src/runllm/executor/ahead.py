@@ -55,7 +55,8 @@ def bounds(plan: Plan, given: Any, options: Options) -> Bounds:
     elements = _elements(given) if lists else 0
     calls = options.max_calls
     if calls is None:
-        tries = [1 + limits(node.program, options, "").max_retries for node in nodes if node.program.output is None]
+        tried = nodes if elements else ()
+        tries = [1 + limits(node.program, options, "").max_retries for node in tried if node.program.output is None]
         calls = _lowered(DEFAULT_CALLS + elements * sum(tries), options)
     calls = min(calls, plan.program.max_calls or calls)
     costs = (options.max_cost, plan.program.max_cost)

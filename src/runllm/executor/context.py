@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runllm import moments
@@ -13,9 +12,10 @@ from runllm.errors import RunllmError
 from runllm.executor import ahead
 from runllm.executor.driver import Outside
 from runllm.executor.effects import Effect, Work
+from runllm.executor.prepared import Prepared
 from runllm.program import Plan
 from runllm.results import ChildResult, Endpoint, Event, Skipped
-from runllm.routing import Limits, Options, endpoints, limits
+from runllm.routing import Limits, Options
 from runllm.runtime import Runtime
 from runllm.values import frozen
 
@@ -33,7 +33,8 @@ class Tree:
         outside: how they reach it.
         started: when the first began, by the clock that never goes back.
         moment: the same as apps are told: what `run` holds.
-        endpoints: of each app, those that can be called.
+        below: the options of the apps that the first uses.
+        prepared: of each app, what is the same in each of its runs.
     """
 
     options: Options
@@ -41,7 +42,8 @@ class Tree:
     outside: Outside
     started: float
     moment: Mapping[str, str]
-    endpoints: dict[Plan, tuple[Endpoint, ...]] = field(default_factory=dict[Plan, "tuple[Endpoint, ...]"])
+    below: Options
+    prepared: dict[Plan, Prepared] = field(default_factory=dict[Plan, Prepared])
 
     @classmethod
     def of(cls, plan: Plan, given: Any, options: Options, runtime: Runtime) -> Tree:
@@ -52,7 +54,8 @@ class Tree:
         """
         outside = Outside(runtime, ahead.budget(plan, given, options, runtime), options.concurrency, options.pace)
         moment = moments.spelt(runtime.moment())
-        return cls(options=options, runtime=runtime, outside=outside, started=runtime.now(), moment=moment)
+        below = _of_a_child(options) if plan.children and not options.whole_tree else options
+        return cls(options=options, runtime=runtime, outside=outside, started=runtime.now(), moment=moment, below=below)
 
 
 class Context:
@@ -63,7 +66,7 @@ class Context:
         self.program = plan.program
         self.tree = tree
         self.trail = trail
-        self.options = tree.options if not trail or tree.options.whole_tree else _of_a_child(tree.options)
+        self.options = tree.below if trail else tree.options
         self.runtime = tree.runtime
         self.started = self.runtime.now()
         self.began = self.runtime.wall()
@@ -76,17 +79,22 @@ class Context:
         self.warnings: list[str] = []
 
     @property
+    def prepared(self) -> Prepared:
+        """What is the same in each run of the app; once its models can be called, the runtime has it."""
+        known = self.tree.prepared.get(self.plan)
+        if known is None:
+            known = self.tree.prepared[self.plan] = Prepared.of(self.plan, self.options, self.runtime)
+        return known
+
+    @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The models to try, in order; none for an app that calls none."""
-        if self.plan not in self.tree.endpoints:
-            without = self.program.output is not None
-            self.tree.endpoints[self.plan] = () if without else endpoints(self.program, self.options)
-        return self.tree.endpoints[self.plan]
+        return self.prepared.endpoints
 
-    @cached_property
+    @property
     def limits(self) -> Limits:
         """How long its calls may take, and how often they are made."""
-        return limits(self.program, self.options, self.endpoints[0].model)
+        return self.prepared.limits
 
     def blocks(self, phase: Phase) -> tuple[Block, ...]:
         """The blocks of a phase, in the order of the file."""
@@ -124,6 +132,11 @@ class Context:
         """Keep a warning for the result, and tell the listener."""
         self.warnings.append(message)
         self.tell("warning", message)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a listener, for who would have to make the words first."""
+        return self.options.listener is not None
 
     def tell(self, step: str, message: str) -> None:
         """Tell the listener, if there is one."""

@@ -28,6 +28,7 @@ from runllm.errors import (
 from runllm.executor import ahead
 from runllm.executor.context import Context
 from runllm.executor.effects import Effect, Steps, Work
+from runllm.executor.prepared import Prepared
 from runllm.executor.talk import Conversation, money
 from runllm.inputs import accepted
 from runllm.program import Plan, ValueTemplate
@@ -70,7 +71,10 @@ class Run(Context):
         try:
             self.accept(given)
             if not self.trail:
-                yield Work(do=partial(self.preflight, given))  # may download a model, where the user allows it
+                if self.plan.children or self.prepared.warnings is None:  # may download a model, where the user allows
+                    yield Work(do=partial(self.preflight, given))
+                else:
+                    self.preflight(given)
             yield from self.before(early=True)
             yield from self.depend()
             yield from self.before(early=False)
@@ -141,25 +145,31 @@ class Run(Context):
         """
         if self.program.blocks:
             self.runtime.runner(trusted=self.options.trust_python).ready()
-        if not self.endpoints:
-            return
-        first, *others = self.endpoints
+        prepared = self.prepared
+        if prepared.warnings is None:
+            prepared = self.tree.prepared[self.plan] = self.made_ready(prepared)
+        for warning in prepared.warnings or ():
+            self.warn(warning)
+
+    def made_ready(self, prepared: Prepared) -> Prepared:
+        """What is the same in each run, now that the models were looked for."""
+        if not prepared.endpoints:
+            return prepared.ready(self.plan, (), ())
+        first, *others = prepared.endpoints
         conversation = Conversation(self)
         if (error := conversation.refusal(first)) is not None:
             raise error
         self.runtime.ready(first)
-        conversation.warn_of(first)
-        usable = [first]
+        usable, warnings = [first], [*conversation.left_out(first)]
         for endpoint in others:
             try:
                 self.runtime.ready(endpoint)
                 usable.append(endpoint)
             except RunllmError as error:
-                self.warn(f"the fallback {endpoint.model} cannot be used: {error.message}")
-        self.tree.endpoints[self.plan] = tuple(usable)
+                warnings.append(f"the fallback {endpoint.model} cannot be used: {error.message}")
         for endpoint in usable:
-            for doubt in self.runtime.engine(endpoint).doubts(endpoint):
-                self.warn(doubt)
+            warnings += self.runtime.engine(endpoint).doubts(endpoint)
+        return prepared.ready(self.plan, tuple(usable), tuple(warnings))
 
     def depend(self) -> Generator[Effect, Any, None]:
         """Run the apps that this one uses; their outputs become `uses`."""
@@ -242,7 +252,7 @@ class Run(Context):
                 outcome.error.trail = (self.program.name, *outcome.error.trail)
             outcome.error.result = result
             self.tell("failed", f"{outcome.error.code} {type(outcome.error).__name__}: {outcome.error.message}")
-        else:
+        elif self.is_heard:
             self.tell("done", _summary(result))
         return result
 

@@ -9,11 +9,13 @@ import random
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 from runllm.errors import ModelNotFoundError, OllamaModelMissingError, ProviderError, RunllmError
 from runllm.executor.effects import Call, Pause
 from runllm.results import DEFAULT_NUM_RETRIES, Completion, Endpoint, Request
+
+Fitted: TypeAlias = "Callable[[Request], tuple[Request, tuple[str, ...]]]"
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -30,6 +32,7 @@ def deliver(
     request: Request,
     endpoints: Sequence[Endpoint],
     *,
+    fitted: Fitted = lambda request: (request, ()),
     num_retries: int = DEFAULT_NUM_RETRIES,
     patience: Callable[[Request, RunllmError], int] = impatient,
     jitter: Callable[[], float] = random.random,
@@ -39,6 +42,7 @@ def deliver(
     Args:
         request: what to ask; its endpoint is replaced.
         endpoints: in the order they are tried; at least one.
+        fitted: makes the request one that its model takes, and says what of it arrives otherwise than as written.
         num_retries: how often a retryable failure is tried again at one endpoint.
         patience: the same after a failure of the last endpoint, where it is more.
         jitter: a number from 0 to 1; spreads out callers that failed together.
@@ -52,7 +56,7 @@ def deliver(
     notes: list[str] = []
     failure: RunllmError | None = None
     for endpoint in endpoints:
-        asked = request if endpoint is request.endpoint else replace(request, endpoint=endpoint)
+        asked, changed = fitted(request if endpoint is request.endpoint else replace(request, endpoint=endpoint))
         for tried in count():
             try:
                 completion: Completion = yield Call(request=asked)
@@ -65,7 +69,8 @@ def deliver(
                     break
                 yield Pause(seconds=pause)
             else:
-                return replace(completion, notes=(*completion.notes, *notes)) if notes else completion
+                told = (*changed, *completion.notes, *notes)
+                return replace(completion, notes=told) if changed or notes else completion
     if failure is None:
         raise ProviderError("there is no model to call")
     if len(notes) > 1:

@@ -66,24 +66,19 @@ class Outside:
 
     def _call(self, request: Request) -> Completion:
         with self.runtime.calls.place(self.most):
-            sent, notes = self.fitted(self.counted(request))
+            sent = self.counted(request)
             try:
-                return self.paid(sent, self.runtime.engine(sent.endpoint).complete(sent), notes)
+                return self.paid(sent, self.runtime.engine(sent.endpoint).complete(sent))
             except ProviderTimeoutError as error:
                 raise self.late() or error from None
 
     async def _acall(self, request: Request) -> Completion:
         async with self.runtime.calls.aplace(self.most):
-            sent, notes = self.fitted(self.counted(request))
+            sent = self.counted(request)
             try:
-                return self.paid(sent, await self.runtime.engine(sent.endpoint).acomplete(sent), notes)
+                return self.paid(sent, await self.runtime.engine(sent.endpoint).acomplete(sent))
             except ProviderTimeoutError as error:
                 raise self.late() or error from None
-
-    def fitted(self, request: Request) -> tuple[Request, tuple[str, ...]]:
-        """The request with the parameters that its model takes, and what of it arrives otherwise than as written."""
-        fit = self.runtime.engine(request.endpoint).fit(request)
-        return replace(request, params=fit.params), fit.notes
 
     def counted(self, request: Request) -> Request:
         """The request, counted, and cut to the time that is left.
@@ -101,11 +96,11 @@ class Outside:
         prompt = tokens.estimate_messages([message.content for message in request.messages])
         return price.parts(Usage(prompt_tokens=prompt), request.service)[0] if price else 0.0
 
-    def paid(self, request: Request, completion: Completion, notes: tuple[str, ...]) -> Completion:
-        """The answer, after it was paid for, with what was noted of its request."""
+    def paid(self, request: Request, completion: Completion) -> Completion:
+        """The answer, after it was paid for."""
         held = len(completion.text) + sum(len(message.content) for message in request.messages)
         self.budget.pay(tokens=completion.usage.total_tokens, cost=completion.cost or 0.0, held=held)
-        return replace(completion, notes=(*notes, *completion.notes)) if notes else completion
+        return completion
 
     def late(self) -> RunllmError | None:
         """Why a call was cut, where the budget's time did it."""

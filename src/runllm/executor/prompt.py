@@ -50,7 +50,7 @@ _DEEPEST = 4
 _MOST_LINES = 500
 
 
-def messages(program: Program, names: Names, *, constrained: bool = False) -> tuple[Message, ...]:
+def messages(program: Program, names: Names, told: str) -> tuple[Message, ...]:
     """The first request's messages.
 
     The system message carries the author's `SYSTEM` section and the schema instruction, so that what
@@ -60,15 +60,14 @@ def messages(program: Program, names: Names, *, constrained: bool = False) -> tu
     Args:
         program: what to ask.
         names: `input`, `uses`, `vars` and `run`.
-        constrained: whether the decoder enforces the schema, so that an outline in words is enough: a small
-            model reads it better, and copies no JSON Schema into its answer.
+        told: the `instruction`; empty for none.
 
     Raises:
         TemplateError: a template cannot be rendered with these values.
     """
     system = [_render(program, program.system, names)] if program.system else []
-    if program.model is None or program.model.schema_instruction:
-        system.append(instruction(program.output_contract.schema, constrained=constrained))
+    if told:
+        system.append(told)
     turns = [Message(role="system", content="\n\n".join(system))] if system else []
     for example in program.examples:
         shown = {**names, "input": program.input.with_defaults(example.input)}
@@ -79,7 +78,13 @@ def messages(program: Program, names: Names, *, constrained: bool = False) -> tu
 
 
 def instruction(schema: Schema, *, constrained: bool) -> str:
-    """What the model is told about the form of its answer: the schema, or an outline of it in words."""
+    """What the model is told about the form of its answer: the schema, or an outline of it in words.
+
+    Args:
+        schema: of the output.
+        constrained: whether the decoder enforces it, so that an outline in words is enough: a small model reads it
+            better, and copies no JSON Schema into its answer.
+    """
     if is_text(schema):
         return TEXT_INSTRUCTION + "".join(_rules_of_text(resolve(schema, schema), constrained=constrained))
     asked = asked_as(schema)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 from runllm import tokens
 from runllm.diagnostics import Problem, clip
-from runllm.engines.base import Fit
 from runllm.engines.endings import CUT, REWORD, WINDOW, ending
 from runllm.errors import (
     ContextWindowExceededError,
@@ -25,8 +23,7 @@ from runllm.executor.effects import Effect
 from runllm.executor.recovery import CUT_OFF, Policy, attempts, window_exceeded
 from runllm.quantities import dollars
 from runllm.reading import read_answer
-from runllm.results import Completion, Endpoint, Message, Outcome, Request, Verdict
-from runllm.schema import Contract, asked_as, is_text
+from runllm.results import Completion, Endpoint, Outcome, Request, Verdict
 
 _LONGEST_DOUBLED = 4096  # tokens of an answer that is given twice the room: more may be all that the model can give
 _LONGEST_WORDS = 200
@@ -42,53 +39,27 @@ class Conversation:
     def __init__(self, run: Context) -> None:
         self.run = run
         self.program = run.program
+        self.prepared = run.prepared
         self.warned = set[str]()
-
-    @property
-    def constrained(self) -> bool:
-        """Whether every model of the run enforces the schema itself."""
-        engine = self.run.runtime.engine
-        return all(engine(endpoint).traits(endpoint).constrained for endpoint in self.run.endpoints)
-
-    @cached_property
-    def asked(self) -> Contract:
-        """What an answer must satisfy: the output's own contract, but where a value is asked for inside an object."""
-        contract = self.program.output_contract
-        schema = asked_as(contract.schema)
-        return contract if schema is contract.schema else Contract(schema)
 
     def render(self) -> Request:
         """Render the conversation into the first request."""
-        return self.asking(prompt.messages(self.program, self.run.names, constrained=self.constrained))
-
-    def asking(self, messages: tuple[Message, ...]) -> Request:
-        """The request that these messages make."""
-        return Request(
-            endpoint=self.run.endpoints[0],
-            messages=messages,
-            params=self.program.params,
-            schema=self.asked.schema,
-            timeout=self.run.limits.timeout,
-            window=self.program.max_context_window,
-        )
-
-    def fit(self, endpoint: Endpoint) -> Fit:
-        """What a model takes of the file's parameters."""
-        return self.run.runtime.engine(endpoint).fit(replace(self.asking(()), endpoint=endpoint))
+        messages = prompt.messages(self.program, self.run.names, self.prepared.instruction)
+        return replace(self.prepared.request, messages=messages)
 
     def refusal(self, endpoint: Endpoint) -> LLMParamValidationError | None:
         """The error for parameters that the model for which they were written does not take; None for none."""
-        misfits = self.fit(endpoint).misfits if endpoint.own else ()
+        misfits = self.prepared.fit(endpoint).misfits if endpoint.own else ()
         problems = tuple(misfit.problem(self.program.param_spans.get(misfit.name)) for misfit in misfits)
         if not problems:
             return None
         more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
         return LLMParamValidationError(f"{problems[0]}{more}", problems=problems, hint=problems[0].hint)
 
-    def warn_of(self, endpoint: Endpoint) -> None:
-        """Warn of what is left out for a model for which the file's parameters were not written."""
-        for misfit in () if endpoint.own else self.fit(endpoint).misfits:
-            self.run.warn(f"`{misfit.name}` is left out: {misfit.message}")
+    def left_out(self, endpoint: Endpoint) -> list[str]:
+        """The warnings of what is left out for a model for which the file's parameters were not written."""
+        misfits = () if endpoint.own else self.prepared.fit(endpoint).misfits
+        return [f"`{misfit.name}` is left out: {misfit.message}" for misfit in misfits]
 
     def guard(self, request: Request) -> None:
         """Refuse a request that does not fit the window."""
@@ -104,7 +75,7 @@ class Conversation:
         """The estimated tokens of a request against the app's window and the model's own."""
         return tokens.check(
             [message.content for message in request.messages],
-            schema=None if self.constrained or is_text(self.asked.schema) else request.schema,
+            schema=None if self.prepared.constrained or self.prepared.is_text else request.schema,
             max_tokens=tokens.longest_answer(request.params),
             window=self.window(request.endpoint),
             thinking=tokens.thinking({**request.endpoint.provider_params, **request.params}),
@@ -131,7 +102,8 @@ class Conversation:
                     completion = yield from deliver(
                         request,
                         self.run.endpoints,
-                        num_retries=self.run.limits.num_retries,
+                        fitted=self.prepared.fitted,
+                        num_retries=self.prepared.limits.num_retries,
                         patience=pace.patience if (pace := self.run.options.pace) else impatient,
                         jitter=self.run.runtime.jitter,
                     )
@@ -148,23 +120,29 @@ class Conversation:
         return Policy(
             recover=lambda facts: prompt.recovery_message(self.program, self.run.names, facts),
             fits=lambda request: self.room(request).fits,
-            max_retries=self.run.limits.max_retries,
-            deterministic=self.fit(first.endpoint).params.get("temperature", 0 if self.constrained else None) == 0,
+            max_retries=self.prepared.limits.max_retries,
+            deterministic=self.is_deterministic(first),
             longer=self.longer,
         )
+
+    def is_deterministic(self, first: Request) -> bool:
+        """Whether the same request gives the same answer."""
+        usual = 0 if self.prepared.constrained else None
+        return self.prepared.fit(first.endpoint).params.get("temperature", usual) == 0
 
     def judge(self, completion: Completion, request: Request) -> Generator[Effect, Any, Verdict]:
         """Read an answer, hold it against the output contract, then let the `check` blocks look at it."""
         for endpoint in self.run.endpoints[1:]:
             if completion.model == endpoint.model and endpoint.model not in self.warned:
                 self.warned.add(endpoint.model)
-                self.warn_of(endpoint)
+                for warning in self.left_out(endpoint):
+                    self.run.warn(warning)
         self.tell_answer(completion)
         reason = completion.finish_reason
         end = ending(reason)
         try:
             cut = "length" if end in CUT else reason
-            found = read_answer(completion.text, self.program.output_contract, self.asked, finish_reason=cut)
+            found = read_answer(completion.text, self.program.output_contract, self.prepared.asked, finish_reason=cut)
             problems = yield from self.run.checks(found.value)
         except OutputSchemaError as error:
             if end in ("filter", "window"):
@@ -221,6 +199,8 @@ class Conversation:
 
     def tell_answer(self, completion: Completion) -> None:
         """Tell the listener what came back and what it took."""
+        if not self.run.is_heard:
+            return
         usage = completion.usage
         counted = (
             f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens" if usage.total_tokens else "not counted"

@@ -272,7 +272,7 @@ class Outliner:
             most_tokens=tokens.longest_answer(run.program.params),
             window=conversation.window(endpoint),
             price=self.runtime.engine(endpoint).price(endpoint),
-            service=conversation.asking(()).service,
+            service=conversation.prepared.request.service,
             most_seconds=calls * len(run.endpoints) * run.limits.timeout,
             most_cost=None if None in most else calls * sum(one or 0.0 for one in most),
         )
@@ -284,7 +284,7 @@ class Outliner:
         if price is None or window is None:
             return 0.0 if price and not price.most(1 << 20, 1 << 20) else None
         longest = tokens.longest_answer(conversation.program.params) or window
-        return price.most(window, longest, conversation.asking(()).service)
+        return price.most(window, longest, conversation.prepared.request.service)
 
 
 def _going_on(dependency: Dependency, given: Iterable[T], make: Callable[[T], R]) -> Iterator[R]:

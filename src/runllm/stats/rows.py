@@ -168,12 +168,17 @@ def _readers(kind: type[RunRow | AttemptRow]) -> tuple[tuple[str, Callable[[Any]
 def stored(row: RunRow | AttemptRow) -> dict[str, Any]:
     """A row as SQLite keeps it: the sums made, lists as JSON, secrets in logged texts masked."""
     found: dict[str, Any] = {}
-    for one in fields(row):
-        if one.name not in _BELOW:
-            make = one.metadata.get("of")
-            value = make(row.attempts) if make and isinstance(row, RunRow) else getattr(row, one.name)
-            found[one.name] = _kept(redact_text(value) if value and one.name.endswith("_text") else value)
+    for name, make, is_text in _written(type(row)):
+        value = make(row.attempts) if make and isinstance(row, RunRow) else getattr(row, name)
+        found[name] = _kept(redact_text(value) if value and is_text else value)
     return found
+
+
+@cache
+def _written(kind: type[RunRow | AttemptRow]) -> tuple[tuple[str, Callable[[Attempts], Any] | None, bool], ...]:
+    """Each column of a row: its name, what makes it of the attempts, whether it is a logged text."""
+    columns = (one for one in fields(kind) if one.name not in _BELOW)
+    return tuple((one.name, one.metadata.get("of"), one.name.endswith("_text")) for one in columns)
 
 
 def storable(text: str) -> str:
@@ -181,9 +186,14 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+_AS_THEY_ARE = (int, float, bool)
+
+
 def _kept(value: Any) -> Any:
+    if value is None or type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, str):
-        return storable(value)
+        return value if value.isascii() else storable(value)
     return json.dumps(value) if isinstance(value, tuple) else value
 
 
