@@ -216,8 +216,8 @@ def test_the_command_shows_it(write):
 
 def test_a_form_that_litellm_would_refuse_is_not_tried():
     """The prompt says it in words."""
-    from runllm.engines import chat
+    from runllm.engines.forms import Forms
     from runllm.engines.memory import Memory
 
     asked = Request(endpoint=Endpoint(model="cohere_chat/command-a-03-2025"), messages=(), schema={"type": "object"})
-    assert chat.Forms(Memory(None)).of(asked) == {}
+    assert Forms(Memory(None)).of(asked) == {}

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from runllm.engines.access import Access
-from runllm.engines.chat import Forms, arguments, is_strict
+from runllm.engines.chat import arguments
+from runllm.engines.forms import Forms, is_strict
 from runllm.engines.memory import Memory
 from runllm.results import Endpoint, Message, Request
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from runllm.engines.base import Setup
-from runllm.engines.chat import Forms
 from runllm.engines.failures import Failure
+from runllm.engines.forms import Forms
 from runllm.engines.meanings import STILL_LOADING, is_loading, may_reject_form
 from runllm.engines.servers import LLAMA, SMALL, Kind, fits, grammar
 from runllm.results import Request

@@ -12,22 +12,14 @@ from typing import Any, cast
 
 from runllm import tokens
 from runllm.diagnostics import clip
-from runllm.engines import parameters, providers
+from runllm.engines import providers
 from runllm.engines.access import Access
 from runllm.engines.endings import REWORD, WINDOW, ending, told
 from runllm.engines.failures import LONGEST_WORDS
-from runllm.engines.memory import Memory
-from runllm.engines.once import Once
 from runllm.errors import OutputSchemaError, ProviderError, RequestRefusedError
 from runllm.results import Completion, Endpoint, Request, Usage
-from runllm.schema import is_text, subschemas
+from runllm.schema import is_text
 
-# What these providers take instead of a schema: a JSON object of any form, or nothing at all.
-_WEAKER_FORMS: Mapping[str, dict[str, Any] | None] = {
-    "deepseek": {"type": "json_object"},
-    "cohere": None,
-    "cohere_chat": None,
-}
 _NO_RETRIES = frozenset({"gradient_ai"})  # LiteLLM refuses the parameter, and sends nothing again by itself
 _TELL_COST = frozenset({"openrouter", "perplexity", "vercel_ai_gateway", "xai"})  # in the usage of each answer
 _DEPLOYED = frozenset({"azure", "azure_ai"})  # a model's name may be the user's own; the answer tells the real one
@@ -76,87 +68,6 @@ def insisting(arguments: Mapping[str, Any], request: Request, words: str) -> Ite
     yield {**copy.deepcopy(rest), "extra_body": copy.deepcopy(own)}
 
 
-# --- the form of the answer ---------------------------------------------------------------------------
-
-
-class Forms:
-    """How each answer is held to its schema: by the schema itself, as any JSON, or by the words of the prompt alone.
-
-    Where a provider refuses the form for a schema, it is words alone from then on.
-    """
-
-    def __init__(self, memory: Memory) -> None:
-        self._refused = memory
-        self._forms = Once({}, _form)
-
-    def of(self, request: Request) -> dict[str, Any]:
-        """What to ask for beside the `arguments` of the call: a `response_format`, or nothing."""
-        form, identity = self._forms.of(request.endpoint, request.params, request.schema)
-        return {} if form is None or self._refused.has(identity) else {"response_format": form}
-
-    def refused(self, request: Request) -> None:
-        """Keep in mind that the form for this request is not taken."""
-        self._refused.keep(_identity(request.endpoint, request.schema))
-
-
-def _identity(endpoint: Endpoint, schema: Mapping[str, Any] | None) -> str:
-    return json.dumps([endpoint.model, endpoint.api_base, schema], sort_keys=True)
-
-
-def _form(
-    endpoint: Endpoint, params: Mapping[str, Any], schema: Mapping[str, Any] | None, _: object
-) -> tuple[Mapping[str, Any] | None, str]:
-    """The form that a provider is known to take, None for none; and what its refusal is known by.
-
-    LiteLLM makes a tool of it for those who have no other.
-    """
-    chosen = {**endpoint.provider_params, **params}
-    own = "response_format" in chosen or "format" in chosen  # the author's
-    if schema is None or is_text(schema) or own or not parameters.takes_schema(endpoint.model):
-        return None, ""
-    identity, provider = _identity(endpoint, schema), providers.provider_of(endpoint.model)
-    if provider in _WEAKER_FORMS:
-        return _WEAKER_FORMS[provider], identity
-    strict = {"strict": True} if is_strict(schema) else {}
-    return {"type": "json_schema", "json_schema": {"name": "output", "schema": schema, **strict}}, identity
-
-
-_STRICT_KEYWORDS = frozenset(
-    {"type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "$ref", "$defs",
-     "description", "title"}
-)  # fmt: skip
-_SAYS_TYPE = frozenset({"type", "enum", "const", "anyOf", "$ref"})
-_MOST_PROPERTIES = 100
-_MOST_TOKENS = 10**9  # a server that counts more of them does not count
-_DEEPEST = 12  # path steps: five nested objects
-
-
-def is_strict(schema: Mapping[str, Any]) -> bool:
-    """Whether OpenAI's strict mode takes the schema: closed objects, all required, known keywords only."""
-    properties = 0
-    for sub, path in subschemas(schema):
-        if path[-1:] == ("additionalProperties",):
-            continue  # false, or its object is found wanting
-        if not isinstance(sub, Mapping):
-            return False
-        node = cast("Mapping[str, Any]", sub)
-        if not _STRICT_KEYWORDS.issuperset(node) or _SAYS_TYPE.isdisjoint(node) or len(path) > _DEEPEST:
-            return False
-        if node.get("type") == "array" and "items" not in node:
-            return False
-        if "object" in _types(node) or "properties" in node:
-            names: Mapping[str, Any] = node.get("properties", {})
-            properties += len(names)
-            if node.get("additionalProperties") is not False or set(names) != set(node.get("required", ())):
-                return False
-    return schema.get("type") == "object" and "anyOf" not in schema and properties <= _MOST_PROPERTIES
-
-
-def _types(node: Mapping[str, Any]) -> list[str]:
-    declared: Any = node.get("type", [])
-    return cast("list[str]", declared) if isinstance(declared, list) else [declared]
-
-
 # --- the reply ----------------------------------------------------------------------------------------
 
 
@@ -197,6 +108,7 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
     )
 
 
+_MOST_TOKENS = 10**9  # a server that counts more of them does not count
 _THOUGHT = re.compile(r"\A<(think|thinking|budget:thinking)>.*?</(?:think|thinking|budget:thinking)>", re.DOTALL)
 
 

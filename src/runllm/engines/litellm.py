@@ -31,8 +31,8 @@ from runllm.results import Completion, Endpoint, Request
 
 if TYPE_CHECKING:
     from runllm.engines.asking import Found
-    from runllm.engines.chat import Forms
     from runllm.engines.failures import Failure
+    from runllm.engines.forms import Forms
 
 _SWITCHES = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches its price table when imported
@@ -153,7 +153,7 @@ class LiteLLMEngine(ServerEngine):
 
     def forms(self) -> Forms:
         """How answers are held to their schemas, and what providers have refused of that."""
-        from runllm.engines.chat import Forms
+        from runllm.engines.forms import Forms
 
         self._forms = self._forms or Forms(self._kept)
         return self._forms
