@@ -207,7 +207,8 @@ def generated() -> str:
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items())
     made = f"Written by tools/gen_direct.py from LiteLLM {version('litellm')}; do not edit."
     tried = json.dumps(sorted(SAMPLES.keys() - {EXTRA}))
-    return f'{{\n  "$comment": {json.dumps(made)},\n  "$tried": {tried},\n{lines}\n}}\n'
+    newer = json.dumps(NEWER)
+    return f'{{\n  "$comment": {json.dumps(made)},\n  "$tried": {tried},\n  "$newer": {newer},\n{lines}\n}}\n'
 
 
 def main() -> int:

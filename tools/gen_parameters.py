@@ -18,19 +18,19 @@ import json
 import logging
 import os
 import re
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+import gen_providers
 
 from runllm.engines import providers
 
-TARGET = Path(__file__).parent.parent / "src" / "runllm" / "engines" / "parameters.json"
+TARGET = gen_providers.TARGET.with_name("parameters.json")
 MODES = ("chat", "responses", "completion", None)
 REFUSED = "refused"
 HERE = "http://127.0.0.1:9/v1"
@@ -437,35 +437,13 @@ def render(table: Rows) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def _alone() -> str:
-    """The file as it should be, from a process without the keys and the settings of whoever runs this."""
-    kept = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "LANG")
-    environment = {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONHASHSEED": "0"}
-    command = [sys.executable, str(Path(__file__).resolve()), "--print"]
-    with TemporaryDirectory() as folder:
-        return subprocess.run(
-            command, env=environment, cwd=folder, stdout=subprocess.PIPE, check=True, text=True
-        ).stdout
-
-
 def main() -> int:
-    """Write, print or check."""
-    if "--print" in sys.argv:
-        sys.stdout.write(render(rows(measured(Probe()))))
-        sys.stdout.flush()
-        os._exit(0)
+    """Write, print, check, or show a sample."""
     if "--sample" in sys.argv:
         sys.stdout.write(json.dumps(sampled(Probe(), int(sys.argv[-1]))))
         sys.stdout.flush()
         os._exit(0)
-    text = _alone()
-    if "--check" in sys.argv:
-        if TARGET.read_text(encoding="utf-8") == text:
-            return 0
-        print(f"{TARGET.name} is out of date: run `python tools/gen_parameters.py`")
-        return 1
-    TARGET.write_text(text, encoding="utf-8")
-    return 0
+    return gen_providers.written(TARGET, Path(__file__), lambda: render(rows(measured(Probe()))))
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ def _alone(tool: Path) -> str:
     It works in a folder of its own: the value of some variables is where LiteLLM makes one.
     """
     kept = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "LANG")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    environment = {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONHASHSEED": "0"}
     command = [sys.executable, str(tool.resolve()), "--print"]
     with TemporaryDirectory() as folder:
         return subprocess.run(

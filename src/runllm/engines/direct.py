@@ -42,7 +42,6 @@ _OF_THE_CALL = frozenset(
 _EXTRA = "a_parameter_of_the_server"
 _OF_THE_SDK = "OPENAI_CUSTOM_HEADERS"  # its headers go through the SDK
 _ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
-_NEWER = re.compile(r"(?:o\d|gpt-[5-9](?!-chat)|codex).*")  # as LiteLLM tells OpenAI's models apart
 _SHORTEST = 0.001
 _REDIRECTIONS = 300
 
@@ -257,7 +256,8 @@ def _body(endpoint: Endpoint, given: Mapping[str, Any], provider: str, found: Ro
     names = {name if name in _table()["$tried"] else _EXTRA for name in params}
     if model in found.others or not names.isdisjoint(found.unproven):
         return None
-    newer = {"max_tokens": "max_completion_tokens"} if provider == "openai" and _NEWER.fullmatch(model) else {}
+    is_newer = provider == "openai" and re.fullmatch(_table()["$newer"], model)
+    newer = {"max_tokens": "max_completion_tokens"} if is_newer else {}
     renamed = {**found.renamed, **newer}
     sent = {renamed.get(name, name): value for name, value in params.items() if name not in found.left_out}
     return {"model": model, **sent, **found.adds}
