@@ -30,7 +30,7 @@ def through(steps: Steps[T], client: Client, line: Line) -> T:
             try:
                 found = client.send(step, line) if isinstance(step, HttpRequest) else line.wait(step)
             except FAILURES as error:
-                failure = error
+                failure = error.with_traceback(None)  # which would hold this frame, and with it what was open
             step = steps.throw(failure) if failure else steps.send(found)  # here, where it is no error's context
     except StopIteration as end:
         return end.value
@@ -47,7 +47,7 @@ async def athrough(steps: Steps[T], client: ManyClient) -> T:
             try:
                 found = await (client.send(step) if isinstance(step, HttpRequest) else asyncio.sleep(step))
             except FAILURES as error:
-                failure = error
+                failure = error.with_traceback(None)
             step = steps.throw(failure) if failure else steps.send(found)
     except StopIteration as end:
         return end.value
