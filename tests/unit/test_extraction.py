@@ -138,6 +138,11 @@ def test_what_can_be_read_in_one_way_is_read(text: str, value: Any, repairs: tup
     [
         r"\frac{1}{2}", r"\bword", r"\begin{x}", r"$\theta$", r"a \times b", r"\text{a}", r"\nabla f", r"\rho", r"\\\frac",
         r"C:\temp\new", r"C:\new\notes.txt", r"D:\tools\build", r"\right)", r"\to\infty", r"\neq",
+        r"$p \to q$", r"$\neg p$", r"$x \ne y$", r"$x\ne y$", r"$x \not= y$", r"$a \notin B$", r"so $A \ni x$.", r"$\tan x$", r"$\nexists x$",
+        r"$$f: A \to B$$", r"($n \nmid m$)", r"$\alpha \\ \nu$", r"$5 \ne 6$", r"if $x$ and $p \to q$, then",
+        r"\not\in", r"a \notin B", r"\newline", r"a\newline b", r"\title{x}", r"\tag{1}", r"\nu", r"\ni", r"\nexists", r"\tan", r"\tan(x)",
+        r"\newcommand{x}", r"\ref{a}", r"\renewcommand", r"a\rVert", r"src\test\run", r"app\node\run", r"src\test\new", r"lib\tools\node\x",
+        r"..\test\a", r".\tools", r"x\node_modules",
     ],
 )  # fmt: skip
 def test_the_backslash_of_a_command_or_a_path_is_no_escape(written: str) -> None:
@@ -151,7 +156,9 @@ def test_the_backslash_of_a_command_or_a_path_is_no_escape(written: str) -> None
     [
         r"one\ntwo", r"a\tb", r"\\frac{1}{2}", r"C:\\temp\\new", r"A:\nfoo", r"Q:\nWhat?\nA:\nThat.", r"k:\tvalue",
         r"\nnot this", r"x\nequal", r"a\nnew line", r"\n\nto do", r"tab\ttext here", r"line\r\nright here", r"\tto", r"a\b",
-        r"a:\nb\nc", r"\ttext: one\ttwo", r"\u000cage", r"at C:\nthen D:\nthen", r"he said \"no\"",
+        r"a:\nb\nc", r"total\nnew line", r"- one\n- two\n- new", r"\tif x:\n\t\treturn y\n", r"name\tage\nbob\t5", r"id\ttype\tnote\n1\ta\tb",
+        r"It costs $5\ne $6 domani", r"$5\nor $6", r"5$\ni 6$", r"$HOME\t$PATH", r"$a = 1;\n$i = 2", r"from $x\nto $y", r"in US$\nu ", r"x\r\ny", r"10%\r20%",
+        r"\ttext: one\ttwo", r"one\ttest\ttwo", r"what\nexists\nhere", r"^a$\nnot b$", r"\tint x;\n\tint y;", r"for\tnew\n", r"\tfunc(x) {\n", r"\ne poi", r"\u000cage", r"at C:\nthen D:\nthen", r"he said \"no\"",
     ],
 )  # fmt: skip
 def test_an_escape_that_may_be_meant_is_one(written: str) -> None:

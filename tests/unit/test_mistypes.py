@@ -369,6 +369,34 @@ def test_a_marker_of_another_name_is_an_error_with_a_way_out(line: str, hint: st
     assert hint in said
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        *((line, "check") for line in (
+            "```rllm_python check", "```rllm-py check", "```rllm python check", "```RLLM-Python check", "```rllm check", "```runllm check",
+            "```rllmpython check", "```rllm.python check", "```{rllm-python} check", "```rllm_python-check",
+            "```rlm-python check", "```rllm-pyton chek", "```python check", "```python-rllm check", "``rllm-python check",
+            "'''rllm-python check", "    ```rllm-python check", "- ```rllm-python check", "~~~rllm_python check",
+        )),
+        ("```python check c inputs=output.r", "check c inputs=output.r"), ("```python3 pre outputs=a", "pre outputs=a"),
+        ("```check inputs=output.r", "check inputs=output.r"), ("```python inputs=input.a", "PHASE inputs=input.a"),
+        ("```rllmpython", "PHASE"), ("```rllm_python", "PHASE"), ("```RLLM-Python pre x", "pre x"),
+    ],
+)  # fmt: skip
+def test_a_line_that_looks_like_the_fence_of_a_block_is_a_warning(line: str, said: str) -> None:
+    assert of_body(line) == [("warning", f'Did you mean "```rllm-python {said}"?')]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["```python", "```py", "```", '```python title="x"', "```python linenums=1", "```python test", "```python main.py", "```{python}",
+     "```rllm", "```llm", "```json", "```bash check", "```pre", "```post", "```ipython", '"""Docstring"""', "say ```rllm_python check",
+     "```python prose", "'' check", "rllm_python check"],
+)  # fmt: skip
+def test_the_fence_of_a_listing_is_left_alone(line: str) -> None:
+    assert of_body(line) == []
+
+
 # --- braces of other languages ---------------------------------------------------------------------
 
 

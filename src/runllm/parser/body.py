@@ -10,7 +10,7 @@ from keyword import iskeyword
 from typing import Any, cast, get_args
 
 from runllm.diagnostics import Problem, did_you_mean
-from runllm.parser.markers import SECTIONS, beginning, meant, of_a_model, way_out
+from runllm.parser.markers import SECTIONS, beginning, fence_meant, meant, of_a_model, way_out
 from runllm.program import Block, Phase, Section, Source, local_of
 
 PHASES = get_args(Phase)
@@ -20,6 +20,7 @@ MAX_DOUBTED = 50
 
 _MARKER = re.compile(r"<<<(.*)>>>\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})\s*rllm-python\b(.*)")
+_QUOTED = re.compile("[>*+ \\t-]*[`~'\"\u00b4]{2}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LOCAL = re.compile(r"[^\W\d]\w*")
 _KEY = r'\["[^"]+"\]'
@@ -160,9 +161,12 @@ class _Reader:
         if ("<" in line or "&lt;" in line) and (section := meant(line)):
             hint = f"A section begins with `<<<{section}>>>` at the start of a line of its own; its text stands below."
         hint = hint or (of_a_model(line) if "<" in line or "[" in line else "")
+        what = "section"
+        if not hint and _QUOTED.match(line) and (hint := fence_meant(line, PHASES)):
+            what = "Python block"
         if hint and len(self.problems) < MAX_DOUBTED:
-            said = "this line is text, and begins no section"
-            self.problems.append(self.source.problem(number, said, "section", hint, severity="warning"))
+            said = f"this line is text, and begins no {what}"
+            self.problems.append(self.source.problem(number, said, what.split()[-1], hint, severity="warning"))
 
     def _marker(self, name: str, number: int, parts: dict[str, _Lines], current: _Lines) -> _Lines:
         self.begun = True

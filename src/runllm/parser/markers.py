@@ -1,8 +1,9 @@
-"""Lines that look like the marker of a section and are none: which section was meant, and what to write."""
+"""Lines that look like the marker of a section or the fence of a block and are none: what was meant, what to write."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from runllm.diagnostics import clip, did_you_mean, nearest
 
@@ -27,6 +28,11 @@ _SIGNS = "im_start|im_end|start_header_id|end_header_id|eot_id|begin_of_text|end
 _OF_A_MODEL = re.compile(
     rf"\s*(?:</?s>\s*)?(?:\[/?INST\]|<\|(?:{_SIGNS})\|>|<(?:start|end)_of_turn>|<\|(?:START|END)_OF_TURN_TOKEN\|>)"
 )
+_FENCED = re.compile(r"(?:[`~'\u00b4]{2,}|\"{3,})([^`~]+)")
+_PYTHON = frozenset({"python", "py", "python3"})
+_OF_RLLM = frozenset({"rllm", "runllm"})
+_FENCES = ("rllmpython", "runllmpython", "rllmpy", "pythonrllm")
+_ALIKE = 0.82  # `python` alone is less like `rllmpython`
 _OTHER_ROLES = frozenset({"ASSISTANT", "MODEL", "AI", "BOT", "ANSWER"})
 
 
@@ -82,3 +88,27 @@ def way_out(name: str) -> tuple[str, bool]:
         return "What the model answers stands under `examples`, or is not written at all.", True
     sections = ", ".join(f"`{section}`" for section in SECTIONS)
     return f"Sections are {sections}. A line of the prompt takes other signs: `<<{clip(name, _SHOWN)}>>`.", False
+
+
+def fence_meant(line: str, phases: Sequence[str]) -> str:
+    """What to write where a line was most likely to begin a Python block; empty for any other line.
+
+    The fence of a listing, as "```python" and whatever else is said of one, is not doubted.
+    """
+    found = _FENCED.fullmatch(line.strip().lstrip("> \t*+-")) if len(line) <= _LONGEST else None
+    words = [word for word in re.split(r"[\s:]+", found[1].strip(" \t{}")) if word] if found else []
+    if not words:
+        return ""
+    head, rest = re.sub(r"[\W_]", "", words[0].lower()), words[1:]
+    if head in _OF_RLLM and rest and rest[0].lower() in _PYTHON:
+        head, rest = "rllmpython", rest[1:]
+    elif end := next((phase for phase in phases if head.endswith(phase) and head != phase), ""):
+        head, rest = head.removesuffix(end), [end, *rest]
+    phase = nearest(rest[0], phases, _ALIKE) if rest else None
+    has_setting = re.search(r"\b(?:in|out)puts ?=", line) is not None
+    if head in phases and has_setting:  # no language is named
+        phase, rest = head, words
+    elif not nearest(head, _FENCES, _ALIKE) and (head not in _OF_RLLM | _PYTHON or not (phase or has_setting)):
+        return ""
+    said = " ".join([phase or "PHASE", *rest[1 if phase else 0 :]])
+    return f'Did you mean "```rllm-python {said}"?'

@@ -7,6 +7,7 @@ one is found; the value is checked again when it runs.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
@@ -94,11 +95,13 @@ def _mentioned(dependency: Dependency) -> Iterator[str]:
 
 
 _LONGEST_VALUE = 60
+_LONGEST_PATH = 200
 _AT_RUN_TIME = "It is checked when it runs; `validate --strict` refuses it."
 _NOT_HERE = {
     "there is no `item`": "`item` is what `for_each` runs over, and there is none here.",
     "there is no `index`": "`index` is the number of an item of `for_each`, and there is none here.",
 }
+_WITHOUT_BRACES = re.compile(r"\{?\s*((?:input|vars|uses|item|run)(?:\.[^\W\d]\w*|\[\d+\]|\[\"[^\"]+\"\])+)\s*\}?")
 _LIST = Place.of({"type": "array"}, filled=False)
 
 
@@ -146,6 +149,9 @@ class _Wires:
 
     def fill(self, place: Place | None, *, of: str) -> Iterator[Problem]:
         """The problems of a value that must fit a whole contract; its templates alone where there is none."""
+        yield from self.braced(self.filled(place, of))
+
+    def filled(self, place: Place | None, of: str) -> Iterator[Problem]:
         broken = yield from self.template_problems()
         if place is None or broken:
             return
@@ -164,7 +170,7 @@ class _Wires:
         if broken or self.unknowable(""):
             return None
         given = flow(self.template.value, self.scope, _LIST)
-        yield from self.held("", given, _LIST, or_none=True)
+        yield from self.braced(self.held("", given, _LIST, or_none=True))
         written = given.schema.get("const")
         if isinstance(written, list) and written:
             return {"enum": cast("list[Any]", written)}
@@ -190,6 +196,29 @@ class _Wires:
             hint = next((hint for start, hint in _NOT_HERE.items() if finding.message.startswith(start)), finding.hint)
             found = Problem(message=finding.message, keyword="template", kind="TemplateError", span=span, hint=hint)
             yield replace(found, severity=finding.severity)
+
+    def braced(self, found: Iterator[Problem]) -> Iterator[Problem]:
+        """Those problems, and each text that is nothing but a path that can be read here, without its braces."""
+        paths: dict[Span, str] = {}
+        for at, section in self.template.sections.items():
+            written = _WITHOUT_BRACES.fullmatch(section.text.strip()) if len(section.text) < _LONGEST_PATH else None
+            if written and self.is_path(written[1]):
+                paths[self.template.spans[at]] = f'Did you mean "{{{{ {written[1]} }}}}"?'
+        for problem in found:
+            yield replace(problem, hint=paths.pop(problem.span, problem.hint)) if problem.span else problem
+        for span, hint in paths.items():
+            said = "this is taken for a text as it stands: what is read stands between braces"
+            yield self.problem(said, span, "template", hint, severity="warning")
+
+    def is_path(self, text: str) -> bool:
+        """Whether a text is a path to what is declared."""
+        if template.findings(f"{{{{ {text} }}}}", self.scope):
+            return False
+        path = template.references(f"{{{{ {text} }}}}")[0].path
+        key = next((key for key in (f"{path[0]}.{path[1]}", str(path[0])) if key in self.scope), "")
+        schema = self.scope.get(key) or {}
+        is_declared = "." in key or path[1] in declared_properties(schema, schema) or path[0] == "item"
+        return bool(key) and is_declared
 
     # --- a value against a schema --------------------------------------------------------------
 

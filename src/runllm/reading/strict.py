@@ -17,17 +17,31 @@ from runllm.values import frozen
 MAX_DEPTH = 200
 
 # An escape of JSON where a command or a path was meant: `\frac`, `\begin`, `\theta`, `C:\temp\new`. A tab or a line end
-# before a word is what it says, so of those only what no text holds: a command that is no word without its letter.
+# before a word is what it says, so of those only what no text holds: a command that is no word without its letter, one
+# between the signs of a formula, one folder after another.
 _ODD = r"(?<!\\)(?:\\\\)*"
 _COMMAND = (
     r"\\(?:[bf](?=[A-Za-z])"
-    r"|t(?:heta|imes|riangle\w*|extbf|extit|exttt|extrm|ilde|frac)(?![a-z])|t(?:ext|an|au|o)(?=[{\\_^$])"
-    r"|n(?:abla|eq|earrow)(?![a-z])|n(?:e|u|ot|ewline|oindent)(?=[{\\_^$])"
-    r"|r(?:ho|ight\w*|angle|floor|ceil)(?![a-z]))"
+    r"|t(?:heta|imes|riangle\w*|ext(?:bf|it|tt|rm|sc|sf|sl|up|md|width|color)|ilde|frac|herefore|iny|oday|binom"
+    r"|ableofcontents)(?![a-z])|t(?:ext|an|anh|au|o)(?=[{\\_^$])|t(?:itle|ag|hanks)(?=\{)|tanh?(?=\()"
+    r"|n(?:abla|eq|earrow|warrow|ot|otin|ew(?:line|page|command|environment|theorem)|onumber|oindent|olimits"
+    r"|ormal(?:size|font)|subseteq|ode_modules)(?![a-z])|n(?:e|i|u)(?=[{\\_^$])"
+    r"|r(?=[A-Za-z]))"  # a line ends in `\r\n`, or in `\n`
 )
-_DRIVE = r"(?<![A-Za-z])[A-Za-z]:(?=[^\"\s]*(?:\\[tr]|\.\w{2,4}\b))(?:\\[tnrbf][\w.-]*){2,}"
+_IN_FORMULA = (
+    r"t(?:o|op|an|anh|au|ag|ext\w*|riangle\w*)"
+    r"|n(?:e|g|i|u|eg|exists|[lg]eq?|[lg]eqslant|[lg]tr|less|mid|parallel|sim|cong|prec|succ|su[bp]seteq)"
+)
+_FORMULA = (  # from `$x` to `y$`, by the rule of Pandoc, and a text that is a command and nothing else
+    rf"(?<![\w$])\${{1,2}}(?=\S)(?:[^$\"\\]|\\.){{0,200}}?(?<!\\)(?:\\\\)*\\(?:{_IN_FORMULA})(?![a-z])"
+    rf"(?:[^$\"\\]|\\.){{0,200}}?(?<!\s)(?<!\\[tnr])\$(?!\w)"
+    rf"|(?<=\")\\(?:{_IN_FORMULA}|newline)(?=\")"
+)
+_DRIVE = r"(?<![A-Za-z])[A-Za-z]:(?=[^\"\s]*(?:\\[tr]|\.\w{2,4}\b))(?:\\[tnrbf][\w.-]+){2,}"
 _ONE_STEP = r"(?<![A-Za-z])[C-PR-Z]:\\[trbf](?=[a-z])"  # `Q:\tis it` and `D:\nthen` are no drives
-_DOUBTFUL = re.compile(f"{_ODD}(?:{_COMMAND}|{_DRIVE}|{_ONE_STEP})")
+_FOLDER = r"(?:t(?:ests?|emp|mp|ools?|argets?|ypes?|emplates?|asks?|hemes?)|n(?:odes?|ew|otes?|ative|pm|ginx|et|uget))"
+_FOLDERS = rf"(?<![\w.-])[\w.-]+(?:\\{_FOLDER}(?![a-z])){{2,}}|(?<=\")\.{{1,2}}\\{_FOLDER}(?![a-z])"
+_DOUBTFUL = re.compile(f"{_ODD}(?:{_COMMAND}|{_DRIVE}|{_ONE_STEP})|{_FORMULA}|{_FOLDERS}")
 
 
 @frozen

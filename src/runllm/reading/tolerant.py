@@ -255,7 +255,7 @@ class Reader:
 
         text = _ESCAPE.sub(plain, body)
         # Whoever wrote C:\Users\new meant no line break; whoever wrote one\ntwo \d+ did.
-        if is_doubtful(body) or ("unknown-escape" in kept and any(_DOUBTFUL.findall(body))):
+        if is_doubtful(f'"{body}"') or ("unknown-escape" in kept and any(_DOUBTFUL.findall(body))):
             self._fail("the backslashes in this string can be read in two ways: write each as `\\\\`")
         self.repairs |= dict.fromkeys(sorted(kept))
         return text
