@@ -68,6 +68,7 @@ READ = {
     "Excel's first line": ("sep=;\r\nid;text\r\n1;Hello\r\n2;Bye\r\n", {}, HELLO),
     "Excel's first line, quoted, and a mark": ('\ufeff"sep=|"\r\nid|text\r\n1|Hello\r\n2|Bye\r\n', {}, HELLO),
     "Excel's first line with a tab": ("sep=\t\nid\ttext\n1\tHello\n2\tBye\n", {}, HELLO),
+    "Excel's first line against what would be guessed": ("sep=;\na,b;c\n1,2;3\n", {}, [{"a,b": "1,2", "c": "3"}]),
     "a column that looks like Excel's first line": ("sep=x,text\n1,Hello\n", {}, [{"sep=x": "1", "text": "Hello"}]),
     "a mark": ("\ufeffid,text\n1,Hello\n2,Bye\n", {}, HELLO),
     "a mark and the encoding named": ("\ufeffid,text\n1,Hello\n2,Bye\n", {"encoding": "UTF-8"}, HELLO),
