@@ -173,13 +173,16 @@ def _stand_ins(text: str) -> dict[int, int]:
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, lines: list[str]) -> DocumentError:
-    where = error.problem_mark or error.context_mark
+    is_open = error.problem == "found unexpected end of stream" and "quoted" in (error.context or "")
+    where = (error.context_mark if is_open else None) or error.problem_mark or error.context_mark
     mark = Mark(where.line, where.column, 1) if where else Mark(0, 0, 1)
     problem = error.problem or "the YAML syntax is wrong"
     context = f" ({error.context})" if error.context else ""
     hint = _unquoted(lines[mark.line], mark.column) if where and mark.line < len(lines) else ""
     if hint:
         pass  # the text itself shows what was meant
+    elif is_open:
+        hint = "The quote that begins here is not closed: put the same one behind the text."
     elif "could not find expected ':'" in problem or "mapping values are not allowed" in problem:
         hint = "Quote a text that contains `: `, and put one `key: value` on each line."
     elif "scanning an alias" in context or "scanning an anchor" in context:

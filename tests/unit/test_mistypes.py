@@ -65,6 +65,13 @@ def of_property(text: str) -> list[tuple[str, str, str]]:
         ("{ format: date, enum: [2026-1-5] }", "2026-1-5", "Write `2026-01-05`: year, month, day."),
         ("{ format: date, examples: [05/06/2026] }", "05/06/2026", "A date is written as year, month, day"),
         ("{ type: string, required: [text] }", "required", "It names what stands beside this property"),
+        ("{ type: string, pattern: '/^a$/i' }", "'/^a$/i'", "Write `^a$`. Signs behind it are not read"),
+        ("{ type: string, pattern: '/^[a-z]+$/' }", "'/^[a-z]+$/'", "Write `^[a-z]+$`."),
+        ("{ type: string, pattern: '/abc/g' }", "'/abc/g'", "Write `abc`."),
+        ("{ type: string, pattern: '\\\\d+' }", "'\\\\d+'", "Write `\\d+`: one does"),
+        ("{ type: string, pattern: '^[A-Z]\\\\w{3}$' }", "'^[A-Z]\\\\w{3}$'", "Write `^[A-Z]\\w{3}$`"),
+        ("{ type: string, pattern: '^[[:alpha:]]+$' }", "'^[[:alpha:]]+$'", "Write the signs, as `[A-Za-z]`"),
+        ("{ type: string, minLength: 5, maxLength: 3 }", "a", "Compare its bounds"),
         ("{ type: string, maximum: 5 }", "maximum", "Did you mean `maxLength`?"),
         ("{ type: string, items: { type: string } }", "items", "Take it out, or write `type: array`."),
     ],
@@ -175,6 +182,9 @@ def test_names_and_words_of_an_object(written: str, mark: str, hint: str) -> Non
         "  properties: { a: { type: array, prefixItems: [{ type: string }], items: false, contains: {}, minContains: 1 } }",
         "  properties: { a: { $ref: '#/definitions/b', minLength: 1 } }\n  definitions: { b: { type: string } }",
         "  properties: { a: { type: string, description: 'The e-mail, in full.' } }",
+        "  properties: { a: { type: string, pattern: '^/api/v1/$' }, b: { type: string, pattern: '^/a/' } }",
+        "  properties: { a: { type: string, pattern: '/api/v1/' }, b: { type: string, pattern: 'C:\\\\\\\\data' } }",
+        "  properties: { a: { type: string, pattern: '^\\d+[[]:$' }, b: { type: string, pattern: '(?i)^a$' } }",
         "  properties: { a: { type: string, contentEncoding: base64, deprecated: true, readOnly: true } }",
     ],
 )
@@ -600,6 +610,60 @@ def test_what_a_template_means_is_left_alone(line: str) -> None:
     assert of_template(line) == []
 
 
+COMPARED = [
+    ('{% if input.n == "3" %}a{% endif %}', 'input.n == "3"', "Write it without quotes: `3`."),
+    ('{% if input.n != "-3.5" %}a{% endif %}', 'input.n != "-3.5"', "Write it without quotes: `-3.5`."),
+    ('{{ "b" if "3" == input.n }}', '"3" == input.n', "Write it without quotes: `3`."),
+    ('{% if input.n == "three" %}a{% endif %}', 'input.n == "three"', ""),
+    ("{% if input.x == 3 %}a{% endif %}", "input.x == 3", 'Write it in quotes: `"3"`.'),
+    ('{% if input.l == "a" %}a{% endif %}', 'input.l == "a"', 'Write `"a" in input.l`.'),
+    ('{% if input.b == "true" %}a{% endif %}', 'input.b == "true"', "Write `input.b`: it is true or false."),
+    ('{% if input.b == "no" %}a{% endif %}', 'input.b == "no"', "Write `not input.b`: it is true or false."),
+    ("{% if input.x == true %}a{% endif %}", "input.x == true", ""),
+    ("{% if input.x == input.n %}a{% endif %}", "input.x == input.n", ""),
+    ("{% if input.x | length == '3' %}a{% endif %}", "input.x | length == '3'", "Write it without quotes: `3`."),
+    ('{% if input.e == "calmm" %}a{% endif %}', 'input.e == "calmm"', 'Did you mean "calm"?'),
+    ('{% if input.e != "x" %}a{% endif %}', 'input.e != "x"', ""),
+    ('{% if input.x == "a" or "b" %}a{% endif %}', '"b"', 'Write `input.x in ["a", "b"]`.'),
+    ('{{ 1 if input.x == "a" or "b" or "c" else 2 }}', '"b"', 'Write `input.x in ["a", "b", "c"]`.'),
+    ('{% if input.x != "a" and "b" %}a{% endif %}', '"b"', 'Write `input.x not in ["a", "b"]`.'),
+    ("{% for k, v in input.o %}{{ k }}{% endfor %}", "input.o", "Write `k, v in input.o.items()`."),
+]
+"""Conditions that are always true or never, the words under the caret, and what to write."""
+
+
+def of_compared(line: str) -> list[tuple[str, str, str]]:
+    properties = "x: {type: string}, n: {type: integer}, l: {type: array}, b: {type: boolean}, e: {enum: [calm, upset]}"
+    schema = (
+        f"{{type: object, properties: {{{properties}, o: {{type: object}}, z: {{}}, y: {{type: [string, 'null']}}}}}}"
+    )
+    found = analyse(parse(f"---\nname: x\ninput_schema: {schema}\nreturns: text\n---\n{{{{ input }}}}\n{line}\n"))
+    return [(p.span.text[p.span.column - 1 :][: p.span.length] if p.span else "", p.severity, p.hint) for p in found]
+
+
+@pytest.mark.parametrize(("line", "mark", "hint"), COMPARED)
+def test_a_condition_that_is_always_true_or_never_is_a_warning(line: str, mark: str, hint: str) -> None:
+    assert of_compared(line) == [(mark, "warning", hint)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{% if input.n == 3 %}a{% endif %}", "{% if input.n == 3.5 %}a{% endif %}", '{% if input.x == "3" %}a{% endif %}',
+        '{% if input.z == "3" %}a{% endif %}', '{% if input.y == "3" %}a{% endif %}', "{% if input.y == none %}a{% endif %}",
+        "{% if input.x == none %}a{% endif %}", "{% if input.b == 1 %}a{% endif %}", '{% if input.l == ["a"] %}a{% endif %}',
+        '{% if input.e == "calm" %}a{% endif %}', '{% if input.x == "a" or input.x == "b" %}a{% endif %}', '{{ input.x or "b" }}',
+        '{{ input.x == "a" and "b" or "c" }}', '{% if input.b or input.x == "a" %}a{% endif %}',
+        "{% for k, v in input.o.items() %}{{ k }}{% endfor %}", "{% for k, v in input.o | items %}{{ k }}{% endfor %}",
+        "{% for k in input.o %}{{ k }}{% endfor %}", "{% for a, b in [[1, 2]] %}{{ a }}{% endfor %}", "{% for k, v in input.z %}{{ k }}{% endfor %}",
+        "{% for n in input.l %}{% if n == 1 %}a{% endif %}{% endfor %}", '{% set n = "a" %}{% if n == "b" %}{% endif %}',
+        '{% if input.n | string == "3" %}a{% endif %}', '{% if input.e | upper == "CALM" %}a{% endif %}',
+    ],
+)  # fmt: skip
+def test_a_condition_that_may_be_true_is_left_alone(line: str) -> None:
+    assert of_compared(line) == []
+
+
 # --- names that are no words -------------------------------------------------------------------------
 
 NAMES = (
@@ -662,6 +726,8 @@ def test_words_of_json_schema_among_the_names_of_a_contract_in_words(written: st
         ("a: { d: see http://x.org: y }", 'Quote a text that holds a colon, as `"see http://x.org: y"`.'),
         ("a: { d: Note:}", 'Quote a text that holds a colon, as `"Note:"`.'),
         ("a: {{ input.x }}", "Quote a text that begins with `{{`"),
+        ('a: "to the end\nb: c', "The quote that begins here is not closed"),
+        ("a: 'to the end\nb: c", "The quote that begins here is not closed"),
         ("a: *bold*", "Quote a text that starts with `*` or `&`."),
     ],
 )
@@ -680,6 +746,38 @@ def of_front(text: str) -> list[tuple[str, str, str]]:
     return [
         (p.span.text[p.span.column - 1 :][: p.span.length], p.severity, p.hint) for p in found if p.span is not None
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "mark", "hint"),
+    [
+        ('llm_params: {temperature: "0.2"}', '"0.2"', "Write it without quotes: 0.2."),
+        ("llm_params:\n  temperature: 0,2", "0,2", "Write it with a point: 0.2."),
+        ("llm_params: {temperature: 0,2}", "2", "Inside braces a comma ends a value: a number has a point, as `0.2`."),
+        ('llm_params: {max_tokens: "50"}', '"50"', "Write it without quotes: 50."),
+        ("tags: a, b", "a, b", "Write a list: `[a, b]`."),
+        ("tags: one", "one", "Write a list: `[one]`."),
+        ("examples: {input: {text: a}, output: {out: b}}", "examples", "Write each pair as an entry of a list"),
+    ],
+)
+def test_a_value_of_another_type_says_what_to_write(written: str, mark: str, hint: str) -> None:
+    found = of_front(f"name: x\n{written}\nllm: {{model: openai/gpt-4o}}\n{CONTRACT}")
+    assert any(at[: len(mark)] == mark and severity == "error" and hint in said for at, severity, said in found), found
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("text 1..60 the text", "A comma comes before the description: `text 1..60, the text`."),
+        ("integer 1..5 - stars", "A comma comes before the description: `integer 1..5, stars`."),
+        ("text (default hello)", "A default is written in `input_schema`."),
+        ("text = hello", "A default is written in `input_schema`."),
+        ("text (default: hello)", "A default is written in `input_schema`; a description stands after a comma."),
+    ],
+)
+def test_what_stands_behind_a_type_says_where_it_belongs(written: str, hint: str) -> None:
+    found = analyse(parse(f"---\nname: x\ninput:\n  text: {written}\nreturns: text\n---\n{{{{ input.text }}}}\n"))
+    assert [one.hint for one in found if one.severity == "error"][:1] == [hint]
 
 
 CONTRACT = "input: {text: text}\nreturns: {out: text}"

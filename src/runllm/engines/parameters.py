@@ -27,6 +27,9 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "default"
 _RULE = re.compile(r"(\w+)(!=|>|=)?(.*)")
 _LEAST_THOUGHT = 1024  # tokens that Claude may be set to think
 _LEAST_TOP_P = 0.95  # that it takes while it thinks
+_NEWER = frozenset({"thinking", "context_management", "verbosity", "reasoning_effort", "response_format"})
+"""Parameters that a model which is not listed yet may take, though no other of its provider's does."""
+_NO_STOP = re.compile(r"o3(?!-mini)|o4-mini")
 _ONE_OF_BOTH = re.compile(r"claude-(?:opus-4-[1-9]|(?:sonnet|haiku)-4-[5-9]|[a-z]+-[5-9])(?!\d{3})")
 
 
@@ -37,7 +40,7 @@ def fit(request: Request) -> Fit:
     given = {name: value for name, value in params.items() if value is not None and name not in dropped}
     case = _case(model, given)
     if case is None:
-        return Fit(params=given)
+        return Fit.of(given, _never_taken(model, given))
     found = Fit.of(given, {one.name: one for one in (*_combined(case), *_refused(case))}.values())
     shaped = request.schema is not None and not is_text(request.schema) and "response_format" not in params
     return replace(found, notes=(*found.notes, *_changed(replace(case, params=found.params), shaped=shaped)))
@@ -137,6 +140,22 @@ def _refused(case: _Case) -> Iterator[Misfit]:
         yield _misfit(case, name, _hint(case, rule, name, unless), whole=rule == name)
 
 
+def _never_taken(model: str, params: Mapping[str, Any]) -> list[Misfit]:
+    """What LiteLLM sends to no model of the provider, for one that the table does not know."""
+    try:
+        case = _Case(model=model, provider=providers.provider_of(model), name="", params=params)
+    except ModelNotFoundError:
+        return []
+    rows = _table()["refused"].get(case.provider, ())
+    rules = [rule for row in rows if not row[1] and not row[2:] for rule in row[0].split() if rule not in _NEWER]
+    insisted: list[str] = params.get("allowed_openai_params") or []
+    return [
+        _misfit(case, rule, f"Leave `{rule}` out: no model of this provider takes it.", whole=True)
+        for rule in rules
+        if rule in params and rule not in insisted
+    ]
+
+
 def _hint(case: _Case, rule: str, name: str, unless: str | None) -> str:
     otherwise = [f"add `{unless.replace('=', ': ')}`"] if unless else []
     if rule.endswith("!=1"):
@@ -170,9 +189,20 @@ def _combined(case: _Case) -> Iterator[Misfit]:
     """The parameters that the provider refuses beside others, though LiteLLM sends them."""
     if "claude" in case.name:
         yield from _of_claude(case)
-    elif case.provider in ("openai", "azure") and "top_logprobs" in case.params and not case.params.get("logprobs"):
-        said = f"`{case.model}` takes `top_logprobs` beside `logprobs: true` alone"
+    elif case.provider in ("openai", "azure"):
+        yield from _of_openai(case)
+
+
+def _of_openai(case: _Case) -> Iterator[Misfit]:
+    params, model = case.params, case.model
+    if "top_logprobs" in params and not params.get("logprobs"):
+        said = f"`{model}` takes `top_logprobs` beside `logprobs: true` alone"
         yield Misfit(name="top_logprobs", message=said, hint="Add `logprobs: true`, or leave `top_logprobs` out.")
+    if "max_tokens" in params and "max_completion_tokens" in params:
+        said = f"`{model}` takes `max_tokens` or `max_completion_tokens`, not both"
+        yield Misfit(name="max_tokens", message=said, hint="Leave `max_tokens` out.")
+    if "stop" in params and _NO_STOP.match(case.name):
+        yield _misfit(case, "stop", "Leave `stop` out for this model.", whole=True)
 
 
 def _of_claude(case: _Case) -> Iterator[Misfit]:

@@ -159,8 +159,10 @@ class _Checker:
             message = f"`{value}` is not a valid `{problem.pointer.rsplit('/', 1)[-1]}`"
         elif problem.keyword == "type" and isinstance(value, int | float) and problem.message.endswith('"string"'):
             hint = f'Quote it: "{json.dumps(value)}". {hint}'
-        elif problem.keyword == "type" and isinstance(value, str) and value.lstrip("-").isdecimal():
-            hint = f"Write it without quotes: {value}. {hint}"
+        elif problem.keyword == "type" and not problem.pointer.startswith("/uses"):
+            from runllm.parser.slips import other_type  # only needed once something is wrong
+
+            hint = f"{other_type(value, problem.message.rpartition(' ')[2].strip(chr(34)))} {hint}".strip()
         self.report(message, problem.pointer, keyword=problem.keyword, hint=hint)
 
     def _used(self, path: str) -> str:
@@ -187,7 +189,9 @@ class _Checker:
                 self.report(message, path, key=key, keyword="owned", hint=hint)
                 continue
             hint = did_you_mean(key, known)
-            if path == "/llm" and key in _parameters()["properties"]:
+            if key.isdecimal():  # `{temperature: 0,2}`
+                hint = f"Inside braces a comma ends a value: a number has a point, as `0.{key}`."
+            elif path == "/llm" and key in _parameters()["properties"]:
                 hint = "It is a model parameter: put it under `llm_params`."
             elif path == "/llm_params":
                 hint = hint or "What only one provider knows goes under `llm.provider_params`."

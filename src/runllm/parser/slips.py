@@ -35,6 +35,7 @@ _WRAPPED = r"(?s)([\w-]+) ?[\[<({](.*)"
 _LIST_OF = r"([\w-]+) of ([\w-]+)"
 _TAIL = r"(?:\[\])*(?: [-.0-9]+)?"
 _COMPARED = r"(>=|<=|max|min) ?(-?[0-9]+(?:\.[0-9]+)?)"
+_THEN_WORDS = r"(-?[\d.]*\.\.-?[\d.]*)[ ;:(-]+([^\W\d].*)"
 _OR_NOTHING = frozenset(f"or {word}" for word in NOTHING)
 _SEPARATOR = r"[|,;/]| or "
 _WORD = r"\w[\w-]*"
@@ -135,9 +136,11 @@ def after(kind: str, rest: str, spot: Spot) -> str:
         return f"A list of what has bounds is written `[{kind} {rest.removesuffix('[]')}]`."
     if rest.startswith("..") and rest[2:].isdecimal():
         return f"Write a space before the bounds: `{kind} {rest}`."
+    if found := re.fullmatch(_THEN_WORDS, rest):
+        return f"A comma comes before the description: `{clip(f'{kind} {found[1]}, {found[2]}', _SHOWN)}`."
     if found := re.fullmatch(_COMPARED, rest):
         return f"Write `{kind} {found[2]}..`." if found[1] in (">=", "min") else f"Write `{kind} ..{found[2]}`."
-    if "=" in rest or rest.startswith("default"):
+    if "=" in rest or rest.lstrip("([").lower().startswith("default"):
         return f"A default is written in `{spot.long}`."
     if rest.isdecimal():
         return f"Write `{kind} ..{rest}` for at most, `{rest}..` for at least, `{rest}..{rest}` for exactly."
@@ -191,6 +194,25 @@ BESIDE: Mapping[str, str] = {
     "additionalProperties": "A contract in words takes its own names and no others: take this out.",
 }
 """Words of JSON Schema that stand among the names, where their value is no TYPE: hints."""
+
+
+# --- values of another type -----------------------------------------------------------------------
+
+
+def other_type(value: Any, wanted: str) -> str:
+    """What to write where the frontmatter takes a value of the type `wanted` and has another; empty for what is far."""
+    if wanted in ("number", "integer") and isinstance(value, str):
+        pointed = value.strip().replace(",", ".", 1)
+        if re.fullmatch(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", pointed):
+            return f"Write it without quotes: {pointed}." if "," not in value else f"Write it with a point: {pointed}."
+    if wanted == "array" and isinstance(value, str) and value.strip():
+        items = [item.strip() for item in clip(value, _LOOKED_AT).split(",")]
+        return f"Write a list: `[{clip(', '.join(filter(None, items)), _SHOWN)}]`."
+    if wanted == "array" and isinstance(value, dict) and {"input", "output"} & value.keys():
+        return "Write each pair as an entry of a list: `- {input: ..., output: ...}`."
+    if wanted == "boolean" and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false"):
+        return f"Write `{'true' if value.lower() in ('yes', 'on', 'true') else 'false'}`, without quotes."
+    return ""
 
 
 # --- JSON Schema where a short contract should stand ---------------------------------------------
@@ -306,6 +328,8 @@ def in_yaml(text: str, error: DocumentError) -> str:
         found = re.search(_LAST_WORD, before[-_SHOWN:])
         item = found[0] if found and found[0].lower() not in _LISTS else "string"
         return f'Inside braces and brackets a `[` begins a list: quote the type, `"{item}[]"`.'
+    if rest.startswith(":") and re.search(r"[(\[]\s*default\Z", before, re.IGNORECASE):
+        return "A default is written in `input_schema`; a description stands after a comma."
     if rest.startswith(":") and ": " in before:
         return "The description of a type stands after a comma; quote a type whose description contains `: `."
     if "block scalar" in error.message:

@@ -26,8 +26,10 @@ from runllm.schema import Scope, object_of
 if TYPE_CHECKING:
     from runllm.routing import Options
 
-_CALCULATES = re.compile(r"\{[{%](?:(?![%}]\})[^{])*[-+*/%] ?(?![-+%}]|\}\})")
-"""A tag that has a sign between two values."""
+_CALCULATES = re.compile(
+    r"\{[{%](?:(?![%}]\})[^{])*(?:[-+*/%] ?(?![-+%}]|\}\})|[=!]=)|\{%[-+]?\s*for\s+\w+\s*,\s*\w+\s+in\b"
+)
+"""A tag that has a sign between two values, or a loop with two names."""
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",
     "items": {
@@ -94,9 +96,9 @@ def _template_problems(parsed: Parsed, scope: Scope) -> Iterator[Problem]:
         here = recovery_scope if name == "RECOVERY" else scope
         found = template.findings(section.text, here)
         if not found and _CALCULATES.search(section.text):
-            from runllm.template.types import sums  # most prompts calculate nothing
+            from runllm.template.operands import misfits  # most prompts calculate nothing
 
-            found = list(sums(section.text, here))
+            found = list(misfits(section.text, here))
         for finding in template.explained(section.text, found):
             line, column = section.place(finding.offset)
             yield Problem(

@@ -5,6 +5,7 @@ JSON Schema passes over what it does not know, so that a mistyped word checks no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,6 +23,9 @@ KEY = "keyword"
 
 _SHOWN = 40
 _LONGEST_TEXT = 80
+_LONGEST_PATTERN = 1000
+_SLASHES = re.compile(r"/(\^.*\$?|.*\$)/([a-z]{0,6})|/(.+)/([gimsuy]{1,6})")
+_TWICE = re.compile(r"(?<!\\)\\\\(?:[dwsDWS](?:[+*?{]|\]?\$|$)|\.\w|[dw]\\\\)|^\^?\[?\\\\[dwsDWS]")
 _MOST_COMPARED = 200
 """Names that are held against those of an open object, where a new one is as likely as a slip."""
 _TEXTS = frozenset({"title", "description", "default", "const", "pattern", "$comment"})
@@ -76,6 +80,7 @@ class _Reader:
             yield from _among_properties(place, path)
             yield from self.undeclared(place, path)
             yield from _values(place, path)
+            yield from _pattern(place, path)
 
     # --- words that say nothing where they stand ---------------------------------------------------
 
@@ -191,6 +196,27 @@ def _cut(place: Schema) -> dict[str, list[str]]:
         else:
             head = key if isinstance(value, str) and key in _TEXTS else ""
     return found
+
+
+def _pattern(place: Schema, path: Path) -> Iterator[Problem]:
+    """A pattern that is right, and hardly matches what is meant: one of another language, or escaped twice."""
+    pattern = place.get("pattern")
+    if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN:
+        return
+    said = hint = ""
+    if slashes := _SLASHES.fullmatch(pattern):
+        said = "the slashes around this pattern are part of it"
+        flags = " Signs behind it are not read: `[Aa]` is either letter." if slashes[2] or slashes[4] else ""
+        hint = f"Write `{clip(slashes[1] or slashes[3], _LONGEST_TEXT)}`.{flags}"
+    elif _TWICE.search(pattern):
+        said = "a doubled backslash in this pattern is the sign itself"
+        single = clip(pattern.replace("\\\\", "\\"), _LONGEST_TEXT)
+        hint = f"Write `{single}`: one does, but between double quotes."
+    elif named := re.search(r"\[\[:(\w+):\]", pattern):
+        said = f"`[:{clip(named[1], _SHOWN)}:]` is no class of signs here"
+        hint = "Write the signs, as `[A-Za-z]` or `[0-9]`."
+    if said:
+        yield _doubt(said, (*path, "pattern"), "pattern", hint)
 
 
 def _among_properties(place: Schema, path: Path) -> Iterator[Problem]:

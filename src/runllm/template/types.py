@@ -6,7 +6,7 @@ wrong one would refuse a file that works.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runllm.errors import TemplateError
@@ -15,7 +15,6 @@ from runllm.template.environment import check_source
 from runllm.template.findings import Scope, entrance
 from runllm.template.lexer import Tag, tags
 from runllm.template.rendering import only_expression, render
-from runllm.template.signatures import Finding, finding
 from runllm.template.tree import Node
 from runllm.values import frozen
 
@@ -36,7 +35,7 @@ _GIVES: dict[str, Schema] = {
     "round": NUMBER,
 }
 """Filters that give one type, whatever they are given."""
-_ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 _LONGEST_FILLED = 8
 """Steps of the longest path on which defaults are counted on."""
 
@@ -70,49 +69,11 @@ def infer(source: str, scope: Scope) -> Inferred:
         return _text(source, tags(source))
     schema: Schema = {}
     try:
-        types = _Types(scope)
+        types = Types(scope)
         schema = types.schema(types.of(check_source(source).parts[0].parts[0]))
     except TemplateError:
         pass  # `findings` tells it
     return Inferred(schema=schema, whole=True, known=bool(schema))
-
-
-_COUNTS = frozenset({"integer", "number", "boolean"})
-_LIKE = (_COUNTS, frozenset({"string"}), frozenset({"array"}))
-
-
-def sums(source: str, scope: Scope) -> Iterator[Finding]:
-    """What is calculated with values of two kinds that no sign puts together, as `"text " + input.count`; always fails.
-
-    Args:
-        source: a template whose syntax is right.
-        scope: as for `infer`.
-    """
-    tree = check_source(source)
-    local = {name for node in tree.inside() if node.kind == "bind" for name in node.names}
-    types = _Types({key: value for key, value in scope.items() if key.partition(".")[0] not in local})
-    for node in tree.inside():
-        if node.kind != "operation" or len(node.parts) < 2 or not _ARITHMETIC.issuperset(node.names):  # noqa: PLR2004 - two sides
-            continue
-        for sign, left, right in zip(node.names, node.parts, node.parts[1:], strict=False):
-            before, after = types.kinds(left), types.kinds(right)
-            if before and after and not any(_goes(sign, a, b) for a in before for b in after):
-                what = f"`{sign}` of {' or '.join(sorted(before))} and {' or '.join(sorted(after))} fails"
-                hint = "A number in a text is read with `| int` or `| float`."
-                if sign == "+" and "string" in before | after:
-                    hint = "Texts are joined with `~`: `a ~ b`."
-                elif sign == "%" and before == frozenset({"string"}):
-                    hint = "Write `'%d pages' | format(x)`."
-                place = Node(kind="operation", at=left.at, end=right.end)
-                yield finding(place, what, hint)
-
-
-def _goes(sign: str, left: str, right: str) -> bool:
-    if sign == "+":
-        return any(left in kinds and right in kinds for kinds in _LIKE)
-    if sign == "*" and left in ("string", "array"):
-        return right in _COUNTS
-    return left in _COUNTS and right in _COUNTS
 
 
 def _text(source: str, found: Sequence[Tag]) -> Inferred:
@@ -142,7 +103,7 @@ def _keeps_space(source: str, tag: Tag) -> bool:
     return not {"-", "+"}.intersection(marks)
 
 
-class _Types:
+class Types:
     """What each part of an expression gives. Values that come from the scope have what they refer to in `defs`."""
 
     def __init__(self, scope: Scope) -> None:
@@ -194,6 +155,7 @@ class _Types:
     # --- names and steps -----------------------------------------------------------------------
 
     def chain(self, base: Node, *steps: Node) -> Value:
+        """What steps from a value give."""
         if any(step.kind != "key" for step in steps):  # a call, a slice, a computed key
             return UNKNOWN
         keys = [step.value for step in steps]
@@ -226,6 +188,7 @@ class _Types:
         return Value(schema, value.absent)
 
     def object(self, keys: Sequence[Node], values: Sequence[Node]) -> Value:
+        """What an object that is written out gives."""
         if any(key.text != "string" or key.value is None for key in keys):  # a computed one may be no text
             return UNKNOWN
         pairs = zip(keys, values, strict=True)
@@ -236,6 +199,7 @@ class _Types:
     # --- signs ---------------------------------------------------------------------------------
 
     def operation(self, node: Node) -> Value:
+        """What operands and the signs between them give."""
         values = [self.of(operand) for operand in node.parts]
         if node.names == ("not",):
             return Value(BOOLEAN)
@@ -254,7 +218,7 @@ class _Types:
             return _either(left, right)
         if sign == "~":
             return Value(STRING)
-        if sign not in _ARITHMETIC:
+        if sign not in ARITHMETIC:
             return Value(BOOLEAN)
         types = self._types(left) | self._types(right)
         if sign == "+" and types == frozenset({"string"}):
