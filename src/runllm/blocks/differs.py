@@ -166,6 +166,11 @@ RARE: Mapping[str, Difference] = {
         r"`\s` does not take the separators `\x1c` to `\x1f`",
         r"Add them where a text may hold them: `[\s\x1c-\x1f]`.",
     ),
+    "Turkish i": _row(
+        're.findall("(?i)i", "\u0130\u0131I")', 're.findall("[iI\u0130\u0131]", "\u0130\u0131I")',
+        "`(?i)` and `re.IGNORECASE` do not take the `i` of Turkish without or with its dot for an `i`",
+        "Name the letters where a text may be Turkish.",
+    ),
 }  # fmt: skip
 """Differences on values that hardly come, which are in the table, and no warning at each `int(...)` and `\\s`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from runllm.values import frozen
@@ -75,6 +76,7 @@ _METHODS_BY_NAME = {name: (module, hint) for module, own in _OF_MODULES.items() 
 _FILE_METHODS = frozenset(
     ["read_text", "write_text", "read_bytes", "write_bytes", "iterdir", "mkdir", "unlink", "exists"]
 )
+_LACKING_ENCODING = re.compile(r"(?:latin|l1$|iso|cp\d|windows|mac|shift|sjis|gb|big5|euc|koi8)")
 _TYPES = frozenset({"str", "list", "dict", "set", "int", "float", "bytes", "tuple", "frozenset"})
 _METHODS = frozenset(name for kind in (str, list, dict, set) for name in vars(kind) if not name.startswith("_"))
 _UNBOUND = _METHODS - {"fromkeys", *_LACKING_TEXT_METHODS}  # what a type in the sandbox does not have by itself
@@ -207,6 +209,7 @@ def uses(tree: ast.Module, names: Names) -> Iterator[Lack]:
 
 def _called(node: ast.Call, names: Names) -> Iterator[Lack]:
     yield from _handed_on(node, names)
+    yield from _of_bytes(node, names)
     match node.func:
         case ast.Name(id="open") if "open" not in names.own:
             yield node.func, "a block cannot open files", _FILES
@@ -239,6 +242,27 @@ def _of_value(node: ast.Call, method: str, names: Names) -> Iterator[Lack]:
         yield from _replaced_by_function(node, names)
     elif method in _FILE_METHODS and "pathlib" in names.imported:
         yield node.func, f"a block has no files (`.{method}`)", _FILES
+
+
+def _of_bytes(node: ast.Call, names: Names) -> Iterator[Lack]:
+    """An encoding that the sandbox does not know, and bytes of a list of numbers."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="encode" | "decode"), args=[ast.Constant(value=str(encoding)), *_]):
+            pass
+        case ast.Call(func=ast.Name(id="bytes" | "str" as kind), args=[_, ast.Constant(value=str(encoding)), *_]):
+            encoding = "" if kind in names.own else encoding
+        case ast.Call(func=ast.Name(id="bytes"), args=[ast.List() | ast.Tuple() | ast.ListComp() | ast.GeneratorExp()]):
+            encoding = ""
+            if "bytes" not in names.own:
+                hint = "Write `''.join(map(chr, numbers)).encode()` for numbers below 128."
+                yield node, "the sandbox's `bytes` takes no list of numbers", hint
+        case _:
+            named = (word.value for word in node.keywords if word.arg == "encoding")
+            given = next((value.value for value in named if isinstance(value, ast.Constant)), "")
+            encoding = given if isinstance(given, str) else ""
+    if _LACKING_ENCODING.match(encoding.lower()):
+        hint = "Use `utf-8`, or `ascii` with `'ignore'` or `'replace'`."
+        yield node, f"the sandbox does not know the encoding `{encoding[:20]}`", hint
 
 
 def _replaced_by_function(node: ast.Call, names: Names) -> Iterator[Lack]:
