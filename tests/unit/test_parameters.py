@@ -39,7 +39,6 @@ def fit(model: str, schema: dict[str, Any] | None = None, **params: Any) -> Any:
         ("openai/o3", {"stop": ["x"]}, "stop", "Leave `stop` out"),
         ("openai/o4-mini", {"stop": "x"}, "stop", "Leave `stop` out"),
         ("openai/gpt-4o", {"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens", "Leave `max_tokens` out."),
-        ("anthropic/claude-unheard-of-9", {"seed": 1}, "seed", "no model of this provider takes it"),
         ("openai/o1", {"top_p": 0.5}, "top_p", "Leave `top_p` out"),
         ("azure/gpt-5", {"temperature": 0}, "temperature", "write `temperature: 1`"),
         ("openai/gpt-4o", {"reasoning_effort": "low"}, "reasoning_effort", "Leave `reasoning_effort` out"),
@@ -76,7 +75,7 @@ def fit(model: str, schema: dict[str, Any] | None = None, **params: Any) -> Any:
         ("openai/gpt-4o", {"seed": None, "reasoning_effort": None}, None, ""),
         # of which nothing is known
         ("openai/my-own", {"temperature": 0, "thinking": THINKS, "context_management": {}}, None, ""),
-        ("anthropic/claude-unheard-of", {"thinking": THINKS}, None, ""),
+        ("anthropic/claude-unheard-of", {"seed": 1}, None, ""),
         ("hosted_vllm/m", {"thinking": THINKS}, None, ""),
         ("openrouter/openai/gpt-5", {"temperature": 0}, None, ""),
         ("unheard-of", {"temperature": 0}, None, ""),

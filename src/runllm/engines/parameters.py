@@ -27,8 +27,6 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "default"
 _RULE = re.compile(r"(\w+)(!=|>|=)?(.*)")
 _LEAST_THOUGHT = 1024  # tokens that Claude may be set to think
 _LEAST_TOP_P = 0.95  # that it takes while it thinks
-_NEWER = frozenset({"thinking", "context_management", "verbosity", "reasoning_effort", "response_format"})
-"""Parameters that a model which is not listed yet may take, though no other of its provider's does."""
 _NO_STOP = re.compile(r"o3(?!-mini)|o4-mini")
 _ONE_OF_BOTH = re.compile(r"claude-(?:opus-4-[1-9]|(?:sonnet|haiku)-4-[5-9]|[a-z]+-[5-9])(?!\d{3})")
 
@@ -40,7 +38,7 @@ def fit(request: Request) -> Fit:
     given = {name: value for name, value in params.items() if value is not None and name not in dropped}
     case = _case(model, given)
     if case is None:
-        return Fit.of(given, _never_taken(model, given))
+        return Fit(params=given)
     found = Fit.of(given, {one.name: one for one in (*_combined(case), *_refused(case))}.values())
     shaped = request.schema is not None and not is_text(request.schema) and "response_format" not in params
     return replace(found, notes=(*found.notes, *_changed(replace(case, params=found.params), shaped=shaped)))
@@ -138,22 +136,6 @@ def _refused(case: _Case) -> Iterator[Misfit]:
         if not case.meets(rule) or (unless and case.meets(unless)) or (rule == name and name in insisted):
             continue
         yield _misfit(case, name, _hint(case, rule, name, unless), whole=rule == name)
-
-
-def _never_taken(model: str, params: Mapping[str, Any]) -> list[Misfit]:
-    """What LiteLLM sends to no model of the provider, for one that the table does not know."""
-    try:
-        case = _Case(model=model, provider=providers.provider_of(model), name="", params=params)
-    except ModelNotFoundError:
-        return []
-    rows = _table()["refused"].get(case.provider, ())
-    rules = [rule for row in rows if not row[1] and not row[2:] for rule in row[0].split() if rule not in _NEWER]
-    insisted: list[str] = params.get("allowed_openai_params") or []
-    return [
-        _misfit(case, rule, f"Leave `{rule}` out: no model of this provider takes it.", whole=True)
-        for rule in rules
-        if rule in params and rule not in insisted
-    ]
 
 
 def _hint(case: _Case, rule: str, name: str, unless: str | None) -> str:
