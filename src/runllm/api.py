@@ -100,6 +100,8 @@ def load(path: str | Path, options: Options | None = None, *, runtime: Runtime |
     told = (*configuration.warnings, *configuration.replaced(asked.model))
     tell(told)
     of_user: dict[str, Any] = {name: getattr(configuration.settings, name) for name in OF_SETTINGS}
+    if configuration.origin("concurrency").kind == "default":
+        del of_user["concurrency"]  # which is of one run; many have more
     found = Options(**{**of_user, **chosen}, configuration=configuration)
     return App(report.plan, options=found, runtime=runtime, problems=(*report.problems, *told))
 

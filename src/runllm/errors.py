@@ -65,7 +65,7 @@ class RunllmError(Exception):
     exit_status: ClassVar[int]
     hint: ClassVar[str]
     retryable: bool = False
-    stops_all: ClassVar[bool] = False
+    stops_all: bool = False
 
     def __init_subclass__(cls, *, stops_all: bool = False) -> None:
         super().__init_subclass__()

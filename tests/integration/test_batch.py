@@ -495,3 +495,81 @@ def test_a_row_that_ends_in_a_bug_is_a_row_that_failed(served, tmp_path, monkeyp
         monkeypatch.setattr(Feeding, "given", lambda self, row: 1 / 0 if row.line == 3 else given(self, row))
         going.run(checked, None)  # pyright: ignore[reportArgumentType]
     assert [one["_error_code"] for one in rows_of(tmp_path / "out.csv")] == ["", "RLLM_099", ""]
+
+
+def test_an_output_that_another_process_writes_is_not_begun_anew(served, tmp_path):
+    provider = served(Echo(delay=20), rows=4)
+    words = [RUNLLM, "batch", "one.rllm", "in.csv", "-o", "out.csv", "--concurrency", "2"]
+    environment = {**os.environ, "OPENAI_API_KEY": "k"}
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as going:
+        while not provider.chats:
+            time.sleep(0.01)
+        before = (tmp_path / "out.csv.journal").read_bytes()
+        assert "another process" in error_of(batch(tmp_path, "--overwrite", expect=3))["message"]
+        assert (tmp_path / "out.csv.journal").read_bytes() == before
+        going.kill()
+
+
+@pytest.mark.parametrize("target", ["in.csv", "./in.csv", "link.csv", "hard.csv"])
+def test_rows_are_never_written_over(served, tmp_path, target):
+    provider = served(rows=3)
+    (tmp_path / "link.csv").symlink_to("in.csv")
+    (tmp_path / "hard.csv").hardlink_to(tmp_path / "in.csv")
+    before = (tmp_path / "in.csv").read_bytes()
+    words = [RUNLLM, "batch", "one.rllm", "in.csv", "-o", target, "--overwrite", "--error-format", "json"]
+    environment = {**os.environ, "OPENAI_API_KEY": "k"}
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 2, done.stderr
+    assert "overwrite" not in json.loads(done.stderr)["recovery_hint"]
+    assert (tmp_path / "in.csv").read_bytes() == before
+    assert not provider.chats
+
+
+def test_what_was_paid_for_rows_that_are_run_again_counts(served, tmp_path):
+    bad = {
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "{}"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12},
+    }
+    provider = served(Echo(instead=lambda *_: bad), rows=4)
+    assert "144 tokens" in batch(tmp_path, expect=11).stderr  # three answers a row
+    assert "288 tokens" in batch(tmp_path, "--retry-failed", expect=11).stderr
+    asked = len(provider.chats)
+    batch(tmp_path, "--retry-failed", "--max-calls", str(asked), expect=10)
+    assert len(provider.chats) == asked
+
+
+def test_failures_that_are_run_again_are_none_yet_and_too_many_are_told_before_a_call(served, tmp_path):
+    provider = served(Echo(instead=lambda *_: {"error": {"message": "no", "type": "x"}}), rows=10)
+    batch(tmp_path, expect=11)
+    asked = len(provider.chats)
+    batch(tmp_path, "--max-failures", "3", expect=10)
+    assert len(provider.chats) == asked
+    provider.echo.instead = lambda *_: None
+    batch(tmp_path, "--max-failures", "3", "--retry-failed")
+    whole(tmp_path, 10)
+
+
+def test_a_price_that_nobody_knows_is_told_once_and_no_row_fails_for_it(served, tmp_path):
+    provider = served(rows=10)
+    done = batch(tmp_path, "--max-cost", "1", expect=10)
+    assert "--allow-unpriced" in error_of(done)["recovery_hint"]
+    assert not provider.chats
+    batch(tmp_path, "--max-cost", "1", "--allow-unpriced")
+    whole(tmp_path, 10)
+
+
+def test_no_credit_left_ends_it_and_no_row_fails_for_it(tmp_path):
+    with Provider(failure(429, "You exceeded your current quota", kind="insufficient_quota")) as provider:
+        (tmp_path / "one.rllm").write_text(leaf("one", llm=at(provider.base)))
+        write(tmp_path, 50)
+        batch(tmp_path, expect=7)
+        assert len(provider.chats) <= 33
+    assert rows_of(tmp_path / "out.csv") == []
+
+
+def test_fewer_rows_than_before_are_refused_with_their_numbers(served, tmp_path):
+    served(rows=6)
+    batch(tmp_path)
+    done = batch(tmp_path, "--limit", "3", expect=2)
+    assert "there were 6, and now 3" in error_of(done)["message"]
+    assert "done" not in done.stderr.partition("{")[0]

@@ -121,11 +121,11 @@ class Counts:
         self.in_flight: Callable[[], int] = lambda: 0
         self.waiting: Callable[[], float] = lambda: 0.0
 
-    def add(self, ended: Ended, times: int = 1) -> None:
-        """Count how a row ended, or take it back."""
-        self.done += times
-        self.failed += times * ended.failed
-        self.good += times * (not ended.failed)
+    def add(self, ended: Ended, *, ends: bool = True) -> None:
+        """Count how a row ended, and what it took; or the latter alone."""
+        self.done += ends
+        self.failed += ends and ended.failed
+        self.good += ends and not ended.failed
         self.tokens += ended.tokens
         self.cost += ended.cost or 0.0
 

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
-from pathlib import Path
 from threading import Event
 from typing import Any, Self, TextIO
 
@@ -93,16 +92,26 @@ class Batch:
             return None
         files.check_writable(target)
         path = f"{target}.journal"
-        if self.wanted.overwrite:
-            Path(path).unlink(missing_ok=True)
+        self._keep_rows_apart(target)
         if not os.path.exists(path) and os.path.exists(target) and not self.wanted.overwrite:  # noqa: PTH110 - as above
             raise UsageError(
                 f"`{target}` is there, and no journal that says how it was made",
                 hint="Name another output, or let it be replaced with `--overwrite`.",
             )
-        journal = Journal(path)
+        journal = Journal(path, anew=self.wanted.overwrite)
         self._closing.callback(journal.close)
         return journal
+
+    def _keep_rows_apart(self, target: str) -> None:
+        """Refuse an output that is among the rows, or would be the next time."""
+        folder = os.path.realpath(os.path.dirname(target) or os.curdir)  # noqa: PTH120 - text is all that is needed
+        for path in self.wanted.paths:
+            same = os.path.exists(path) and os.path.exists(target) and os.path.samefile(path, target)  # noqa: PTH110, PTH121
+            if same or (os.path.isdir(path) and os.path.realpath(path) == folder):  # noqa: PTH112 - as above
+                raise UsageError(
+                    f"the rows are read from {path}, and the output would stand there as well",
+                    hint="Name an output elsewhere: the rows are never written to.",
+                )
 
     def stop(self) -> None:
         """Begin no row any more; those under way end."""
@@ -132,6 +141,8 @@ class Batch:
         if self.source.columns is None:
             self.shape = self._shape(checked.columns)
         self.counts = Counts(checked.rows)
+        if self.journal is not None:
+            self._agree(self.journal, checked)
         return checked
 
     def run(self, checked: Checked, out: TextIO) -> None:
@@ -150,7 +161,6 @@ class Batch:
             self._bound(())
             writers.write(self._streamed(checked), out, self.layout(self.shape.columns))
             return
-        self._agree(self.journal, checked)
         self._bound(self.journal.all())
         stopped: RunllmError | None = None
         try:
@@ -173,8 +183,9 @@ class Batch:
         now = {"rows": checked.rows, "digest": checked.digest, **many.identity(self.app.plan, self.options)}
         then = journal.header
         if then is not None:
-            same_rows = checked.before == then["digest"]
-            changed = [] if same_rows else ["the rows"]
+            fewer = checked.rows < then["rows"]
+            changed = [f"the rows (there were {then['rows']:,}, and now {checked.rows:,})"] if fewer else []
+            changed += [] if fewer or checked.before == then["digest"] else ["the rows"]
             changed += [_CHANGED[name] for name in ("apps", "models") if now[name] != then.get(name)]
             if changed:
                 raise UsageError(
@@ -185,11 +196,11 @@ class Batch:
         if then is None or then["rows"] != checked.rows:
             journal.begin(now)
 
-    def _bound(self, earlier: Iterable[Ended]) -> None:
-        """Count what ended earlier, and leave the budget what that has left of it."""
+    def _bound(self, earlier: Iterable[tuple[Ended, bool]]) -> None:
+        """Count what ended earlier, and leave the budget what all of it has left; what runs again has not ended."""
         counts, calls = self.counts, 0
-        for ended in earlier:
-            counts.add(ended)
+        for ended, counted in earlier:
+            counts.add(ended, ends=counted and not (ended.failed and self.wanted.retry_failed))
             calls += ended.calls
         counts.begun = counts.done
         budget, pace = self.options.budget, self.options.pace
@@ -211,27 +222,27 @@ class Batch:
             self._end, self._left(journal), workers=workers, ordered=ordered, stopped=self._stopped.is_set
         )
         stopped: RunllmError | None = None
+        if self._too_many(checked):
+            raise self._failures(checked)
         for _, (row, ended, error) in ending:
             if error is not None:
                 stopped = stopped or error
                 self.stop()
+                if journal is not None and ended.calls:
+                    journal.spend(ended)
                 continue
             if journal is not None:
-                if (before := journal.found(ended.index)) is not None:
-                    self.counts.add(before, -1)
                 journal.add(ended)
             else:
                 self.tally.add(ended)
             self.counts.add(ended)
             yield row, ended
             if stopped is None and self._too_many(checked):
-                stopped = BudgetExceededError(
-                    f"{self.counts.failed:,} of {checked.rows:,} rows failed, more than may",
-                    hint="See `_error` of those rows. Allow more with `--max-failures`, which then goes on.",
-                )
+                stopped = self._failures(checked)
                 self.stop()
         if stopped is None and self._stopped.is_set():
-            stopped = InterruptedRunError("the batch was stopped")
+            goes_on = "The same command goes on where it stopped." if journal else "Run it again to start over."
+            stopped = InterruptedRunError("the batch was stopped", hint=goes_on)
         if stopped is not None:
             raise stopped
 
@@ -262,6 +273,12 @@ class Batch:
             return False
         return self.counts.failed > (most * checked.rows if 0 < most < 1 else most)
 
+    def _failures(self, checked: Checked) -> BudgetExceededError:
+        return BudgetExceededError(
+            f"{self.counts.failed:,} of {checked.rows:,} rows failed, more than may",
+            hint="See `_error` of those rows. Allow more with `--max-failures`, or run them again: `--retry-failed`.",
+        )
+
     def _streamed(self, checked: Checked) -> Iterator[dict[str, Any]]:
         for row, ended in self._ends(None, checked):
             yield self._row(row, ended)
@@ -287,8 +304,11 @@ class Batch:
         """What it came to; `elapsed` is how long it took."""
         if self.journal is not None:
             self.tally = Tally()
-            for ended in self.journal.all():
-                self.tally.add(ended)
+            for ended, counted in self.journal.all():
+                if counted:
+                    self.tally.add(ended)
+                else:
+                    self.tally.spend(ended)
         return self.tally.summary(self.counts.rows, elapsed)
 
     def layout(self, columns: Sequence[str]) -> writers.Layout:

@@ -77,11 +77,12 @@ class Journal:
         offsets: where the line of each row begins; -1 for one that has not ended.
     """
 
-    def __init__(self, path: str, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: str, *, anew: bool = False, now: Callable[[], float] = time.monotonic) -> None:
         """Open or make it, and read what it holds.
 
         Args:
             path: of the file.
+            anew: whether what it holds is thrown away, where no other process writes it.
             now: the clock.
 
         Raises:
@@ -97,6 +98,8 @@ class Journal:
         try:
             _hold(self._file, path)
             with _catalogued(path):
+                if anew:
+                    os.ftruncate(self._file, 0)
                 self._end = self._read()
         except BaseException:
             os.close(self._file)
@@ -116,6 +119,10 @@ class Journal:
         beside = {name: value for name, usual in _DEFAULTS.items() if (value := getattr(ended, name)) != usual}
         self._place(ended.index, self._add({"row": ended.index, "line": ended.line, "output": ended.output, **beside}))
 
+    def spend(self, ended: Ended) -> None:
+        """Keep what a row cost that did not end."""
+        self._add({"spent": {"calls": ended.calls, "tokens": ended.tokens, "cost": ended.cost}})
+
     def ended(self, index: int) -> bool:
         """Whether a row has ended."""
         return index < len(self.offsets) and self.offsets[index] != _NOWHERE
@@ -130,14 +137,16 @@ class Journal:
             self._reader.seek(self.offsets[index])
             return _ended(json.loads(self._reader.readline()[9:]))
 
-    def all(self) -> Iterator[Ended]:
-        """How each row ended that has, in no order."""
+    def all(self) -> Iterator[tuple[Ended, bool]]:
+        """All that was kept, in the order of time, and whether it counts still; it was paid for in either case."""
         with _catalogued(self.path), open(self.path, "rb") as file:  # noqa: PTH123 - text is all that is needed
             at = 0
             for line in file:
                 said = json.loads(line[9:])
-                if "row" in said and self.offsets[said["row"]] == at:
-                    yield _ended(said)
+                if "row" in said:
+                    yield _ended(said), self.offsets[said["row"]] == at
+                elif "spent" in said:
+                    yield Ended(index=_NOWHERE, line=0, **said["spent"]), False
                 at += len(line)
 
     def close(self) -> None:
@@ -194,7 +203,7 @@ class Journal:
                     )
                 if "batch" in said:
                     self.header = said["batch"]
-                else:
+                elif "row" in said:
                     self._place(said["row"], at)
                 at += len(line)
         if at < size:

@@ -37,7 +37,7 @@ class Summary:
         rows: how many there are.
         ended: how many have ended.
         failed: how many of them failed.
-        first: the share of good rows whose first answer was taken; None where there is none.
+        first: the share of rows for which a model was called whose first answer was taken; None where there is none.
         tokens: of prompts and answers.
         cost: US dollars; None where the price of a call is not known.
         elapsed: seconds that it took now.
@@ -69,12 +69,10 @@ class Tally:
 
     def add(self, ended: Ended) -> None:
         """Count a row."""
+        self.spend(ended)
         self.ended += 1
         self.first += ended.first
-        self.tokens += ended.tokens
-        self.calls += ended.calls
         if ended.calls:
-            self.cost = None if self.cost is None or ended.cost is None else self.cost + ended.cost
             self._seconds.append(ended.seconds)
         if ended.failed:
             self.failed += 1
@@ -82,15 +80,21 @@ class Tally:
             found = self._kinds.get(ended.code, first)
             self._kinds[ended.code] = replace(found, rows=found.rows + 1)
 
+    def spend(self, ended: Ended) -> None:
+        """Count what was paid for, whether or not a row ended with it."""
+        self.tokens += ended.tokens
+        self.calls += ended.calls
+        if ended.calls:
+            self.cost = None if self.cost is None or ended.cost is None else self.cost + ended.cost
+
     def summary(self, rows: int, elapsed: float) -> Summary:
         """The figures; `rows` is how many there are, `elapsed` how long it took."""
         times = sorted(self._seconds)
-        good = self.ended - self.failed
         return Summary(
             rows=rows,
             ended=self.ended,
             failed=self.failed,
-            first=self.first / good if good else None,
+            first=self.first / len(times) if times else None,
             tokens=self.tokens,
             cost=self.cost,
             elapsed=elapsed,

@@ -56,7 +56,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Let --model, --max-retries, --timeout and --trust-python hold for the apps that FILE uses as well.",
     ),
     click.option(
-        "--max-calls", type=click.IntRange(1), metavar="N", help="The most calls of the whole tree.  [default: 1000]"
+        "--max-calls", type=click.IntRange(1), metavar="N", help="The most calls of all.  [default: 1000 a run]"
     ),
     click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="The most that all calls may cost."),
     click.option("--max-time", type=_Duration(), metavar="TIME", help="The most that all may take: 90, 10m, 1h30m."),
@@ -66,7 +66,12 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=None,
         help="Under --max-cost, call models whose price is not known as well.",
     ),
-    click.option("--concurrency", type=click.IntRange(1), metavar="N", help="The most calls at a time.  [default: 8]"),
+    click.option(
+        "--concurrency",
+        type=click.IntRange(1),
+        metavar="N",
+        help="The most calls at a time.  [default: 8; of a batch 32]",
+    ),
     click.option(
         "--block-timeout",
         type=click.FloatRange(0, min_open=True),

@@ -67,6 +67,7 @@ class _Rule(NamedTuple):
         answered: only with HTTP, or only without.
         again: whether the same call may succeed later, where its class says that some do.
         hint: what to do.
+        of_all: whether every other call would fail with it as well, though not all of its class would.
     """
 
     error: type[RunllmError]
@@ -78,6 +79,7 @@ class _Rule(NamedTuple):
     answered: bool | None = None
     again: bool = True
     hint: str | None = None
+    of_all: bool = False
 
     def holds(self, failure: Failure) -> bool:
         if self.answered is not None and self.answered != (failure.status is not None):
@@ -118,7 +120,7 @@ _RULES = (
     _Rule(ProviderError, "`{model}` answered with something that is not HTTP", answered=False,
           kinds="BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError HTTPException"),
     _Rule(RequestRefusedError, "`{model}` refused the call: there is no credit left", (402,), words=NO_CREDIT,
-          hint=f"Add credit at the provider, {_ELSEWHERE}"),
+          hint=f"Add credit at the provider, {_ELSEWHERE}", of_all=True),
     _Rule(RequestRefusedError, "`{model}` paused before its answer was whole", kinds="PausedError", answered=False,
           hint="A turn is paused for tools that run at the provider: leave them out of `provider_params`."),
     _Rule(RateLimitError, "`{model}` refused the call: too many, or the quota is used up", (429,),
@@ -207,6 +209,7 @@ def error_for(failure: Failure, *, endpoint: Endpoint, access: Access, request: 
     error = rule.error(f"{says.format(model=model, at=at)}{status}{words}", details=details, hint=hint)
     if error.retryable:
         error.retryable = rule.again and heals(failure.status)
+    error.stops_all = error.stops_all or rule.of_all
     return error
 
 

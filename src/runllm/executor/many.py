@@ -210,6 +210,8 @@ def _said(endpoint: Endpoint) -> str:
 def concerns_all(error: RunllmError, options: Options) -> bool:
     """Whether what ended one of many runs will end the others as well: a missing key, say, or a bound on all."""
     if isinstance(error, BudgetExceededError):
+        if error.budget is None:  # not what is left decides, but what is known: a price, say
+            return True
         around = options.budget
         while around is not None and around is not error.budget:
             around = around.outer
