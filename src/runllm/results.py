@@ -133,6 +133,7 @@ class Completion:
         cost: US dollars, None where the price is not known.
         latency: seconds from sending the request to the last byte.
         notes: what it took to get it, such as a call that was sent again.
+        called: whether it called a tool, though there is none.
     """
 
     text: str
@@ -142,6 +143,7 @@ class Completion:
     cost: float | None = None
     latency: float = 0.0
     notes: tuple[str, ...] = ()
+    called: bool = False
 
 
 @frozen

@@ -380,8 +380,12 @@ def test_of_a_text_nobody_sees_whether_it_is_whole(go):
     output = "{type: string}"
     error, sent = go(says({"content": "one two"}, "network_error"), output=output)
     assert (type(error), len(sent)) == (ProviderError, 3)
-    result, _ = go(says({"content": "one two"}, "some_new_word"), output=output)
-    assert "ended with `some_new_word`" in result.warnings[0]
+    error, sent = go(says({"content": "one two"}, "some_new_word"), output=output)
+    assert (type(error), len(sent)) == (RetryExhaustedError, 2)
+    assert "ended with `some_new_word`" in error.message
+    error, sent = go(says({"content": "one two"}, "RECITATION"), output=output)
+    assert (type(error), len(sent)) == (RequestRefusedError, 1)
+    assert "withheld its answer: the content filter stopped it, after: one two" in error.message
     result, _ = go(says({"content": "one two"}, "eos_token"), output=output)
     assert (result.output, result.warnings) == ("one two", ())
 
@@ -471,6 +475,106 @@ def test_only_what_may_heal_is_sent_again(go, status, expected, count, engine):
     assert ("https://elsewhere.example" if headers else "the words of it") in error.message
     assert "token=abc" not in f"{error.payload()}"
     assert len(sent) == count
+
+
+# --- an answer in text ----------------------------------------------------------------------------------------------
+
+TEXT = "{type: string}"
+AS_TEXT = (
+    '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>', '[TOOL_CALLS][{"name": "f", "arguments": {}}]',
+    '[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]g[ARGS]{}', "<function=f>\n<parameter=a>\n1\n</parameter>\n</function>",
+    "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool_call>", '<|python_tag|>{"name": "f"}<|eom_id|>',
+    "f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>", '<function=f>{"a": 1}</function>',
+    "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    "<|tool_calls_section_begin|><|tool_call_begin|>f:0<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_calls_section_end|>",
+    '<minimax:tool_call>\n<invoke name="f">\n</invoke>\n</minimax:tool_call>', '<|tool_call|>[{"name": "f"}]',
+    'functools[{"name": "f", "arguments": {}}]', '<function_calls>\n<invoke name="f">\n</invoke>\n</function_calls>',
+    "```tool_code\nprint(f(1))\n```", 'commentary to=functions.f json{"a": 1}', '<tool_call>[{"name": "f"}]</tool_call>',
+    "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.f<|message|>{}<|call|>",
+    'analysisHm.assistantcommentary to=functions.f json{"a": 1}',
+    'I look it up.\n<tool_call>\n{"name": "f"}\n</tool_call><|im_end|>', '<think>f?</think><tool_call>{"name": "f"}</tool_call>',
+    '```xml\n<tool_call>{"name": "f"}</tool_call>\n```',
+)  # fmt: skip
+CALLS: tuple[dict[str, Any], ...] = (
+    {"content": None, "tool_calls": [call('{"city": "Rome"}')]},
+    {"content": "", "tool_calls": [call('{"city": "Rome"}')]},
+    {"content": "I look it up.", "tool_calls": [call('{"city": "Rome"}')]},
+    {"content": None, "function_call": {"name": "search", "arguments": "{}"}},
+    {"content": None, "tool_calls": [{"function": {"name": "search", "arguments": {}}}]},
+)
+
+
+@pytest.mark.parametrize("message", [*CALLS, *({"content": one} for one in AS_TEXT)], ids=str)
+def test_the_call_of_a_tool_is_no_text(go, message):
+    result, sent = go(says(message), says({"content": "Sunny."}), output=TEXT)
+    assert (result.output, len(sent)) == ("Sunny.", 2)
+    assert "the model called a tool" in sent[1].body["messages"][-1]["content"]
+
+
+def test_the_same_through_litellm_and_of_ollama(go):
+    result, sent = go(says(CALLS[0]), says({"content": "Sunny."}), output=TEXT, engine="litellm")
+    assert (result.output, len(sent)) == ("Sunny.", 2)
+    body = {
+        "model": "m",
+        "message": {"role": "assistant", **CALLS[4], "content": ""},
+        "done": True,
+        "done_reason": "stop",
+    }
+    done = {**body, "message": {"role": "assistant", "content": "Sunny."}}
+    result, sent = go(Reply(body=body), Reply(body=done), output=TEXT, model="ollama/m", path="")
+    assert (result.output, len(sent)) == ("Sunny.", 2)
+    assert "the model called a tool" in sent[1].body["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("message", [CALLS[0], CALLS[3], {"content": AS_TEXT[0]}], ids=str)
+def test_a_tool_whose_arguments_do_not_fit_is_told_to_be_one(go, message):
+    error, sent = go(says(message))
+    assert "the model called a tool" in error.message
+    assert "the model called a tool" in sent[1].body["messages"][-1]["content"]
+
+
+STAYS = (
+    "The mark <tool_call> opens a call.", "<tool_call> is a mark.\nSee the docs.", "Price: <s>10</s>",
+    "```\n<tool_call>{}</tool_call>\n```\nis how it looks.", "A turn ends with <|im_end|> there.", "a</s></s> b",
+    "<response><item>1</item></response>", "Hi <reason>a</reason>", "Here is my response: Hi",
+    "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>", '<x><reason a="1">b</reason></x>',
+)  # fmt: skip
+EDGES: dict[str, tuple[str, ...]] = {
+    "<think>a</think><answer>Hi</answer>": ("tag",),  # `<think>` is known to the engine
+    "<thought>a</thought><answer><b>Hi</b></answer>": ("thinking", "tag"),
+    "<thought>a</thought><response><b>Hi</b></response>": ("thinking", "tag"),
+    "<response>\nHi\n</response>": ("tag",),
+    "<|begin_of_box|>Hi<|end_of_box|>": ("tag",),
+    **{
+        f"Hi{mark}": ("turn-mark",)
+        for mark in ("<|im_end|>", "</s>", "\n<|eot_id|>", "<end_of_turn>\n", "<|im_end|></s>")
+    },
+    "Hi<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n<|im_start|>assistant\nNo": ("turn-mark",),
+    "Hi<end_of_turn>\n<start_of_turn>user\nMore": ("turn-mark",),
+    "<|im_start|>assistant\nHi": ("turn-mark",),
+    "<|start_header_id|>assistant<|end_header_id|>\n\nHi<|eot_id|>": ("turn-mark",),
+    "analysisWe think.assistantfinalHi": ("thinking",),
+    "<|inner_prefix|>a<|inner_suffix|>Hi": ("thinking",),
+    "[unused16]a[unused17]Hi": ("thinking",),
+    "Here is my thought process: a\n\nHere is my response: Hi": ("thinking",),
+    **{f"<{name}>a</{name}>Hi": ("thinking",) for name in ("analysis", "reason", "inner_monologue", "think_fast")},
+    "<|thinking|>a<|/thinking|>Hi": ("thinking",),
+}
+
+
+@pytest.mark.parametrize("text", [*STAYS, *EDGES])
+def test_marks_are_taken_off_at_the_edges_of_a_text_alone(go, text):
+    result, sent = go(says({"content": text}), output=TEXT)
+    named = tuple(EDGES.get(text, ()))
+    hi = "<b>Hi</b>" if "<b>" in text else "Hi"
+    assert (result.output, result.attempts[0].repairs) == (hi if named else text, named)
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("text", [text for text, names in EDGES.items() if names == ("thinking",)])
+def test_the_same_reasoning_holds_no_json(go, text):
+    result, sent = go(says({"content": text[: -len("Hi")].replace("a<", 'a {"n": 1}<') + GOOD}))
+    assert (result.output, len(sent)) == ({"n": 3}, 1)
 
 
 # --- what a 403 says -----------------------------------------------------------------------------------------------

@@ -101,6 +101,7 @@ def read(reply: Any, request: Request, access: Access, elapsed: float) -> Comple
         usage,
         refusal=_refusal(message),
         thought=thought,
+        called=bool(functions(message)),
         request=request,
         provider=access.provider,
         cost=_cost(reply, usage, request, access),
@@ -123,19 +124,26 @@ def answered(text: Any, thought: Any) -> tuple[Any, bool]:
 def said(message: Any, request: Request) -> Any:
     """What was answered: the content, or what stands in the calls of a tool; of both the one that fits.
 
-    Where both do, they are given together, to be refused unless they are the same.
+    Where both do, they are given together, to be refused unless they are the same. A text is never in a call.
     """
     content = _of(message, "content")
-    calls = [_of(call, "function") for call in _listed(_of(message, "tool_calls"))]
-    found = [_of(call, "arguments") for call in (*calls, _of(message, "function_call"))]
+    if _is_text(request):
+        return content
+    found = [_of(called, "arguments") for called in functions(message)]
     given = [json.dumps(one) if isinstance(one, dict) else one for one in found if isinstance(one, str | dict)]
     called = "\n".join(dict.fromkeys(given))
     if not (isinstance(content, str) and content.strip()):
         return called or content
-    if not called or called == content or _is_text(request):
+    if not called or called == content:
         return content
     fitting = [text for text in (content, called) if _is_read(text, request)]
     return "\n".join(fitting or [content, called])
+
+
+def functions(message: Any) -> list[Any]:
+    """The calls of tools in a message, with their names and arguments."""
+    calls = [_of(call, "function") for call in _listed(_of(message, "tool_calls"))]
+    return [called for called in (*calls, _of(message, "function_call")) if called]
 
 
 def _is_read(text: str, request: Request) -> bool:
@@ -204,6 +212,7 @@ def completed(
     latency: float,
     refusal: str = "",
     thought: bool = False,
+    called: bool = False,
 ) -> Completion:
     """The completion that an answer makes, if there is one.
 
@@ -217,6 +226,7 @@ def completed(
         latency: seconds from sending the request to the last byte.
         refusal: the model's own words, where it refused to answer.
         thought: whether it thought. Then an answer that is empty is one that does not fit, and no fault of the server.
+        called: whether it called a tool: then, too.
 
     Raises:
         RequestRefusedError: the model refused, or a filter withheld the answer.
@@ -234,7 +244,7 @@ def completed(
             details=details,
             hint="The server gave up, not the model: run again, or name another with `--model` or `llm.fallbacks`.",
         )
-    if there or (thought and reason != "content_filter"):
+    if there or ((thought or called) and reason != "content_filter"):
         return Completion(
             text=text if there else "",
             finish_reason=reason or "stop",
@@ -242,7 +252,8 @@ def completed(
             model=model,
             cost=cost,
             latency=latency,
-            notes=() if there else ("the model thought, and answered nothing",),
+            notes=() if there or called else ("the model thought, and answered nothing",),
+            called=called,
         )
     if reason == "content_filter":
         said = f"`{model}` withheld its answer: the content filter stopped it"

@@ -166,6 +166,7 @@ class OllamaEngine(BlockingEngine):
             answered,
             completed,
             counted,
+            functions,
             said,
         )
         from runllm.engines.endings import told
@@ -191,6 +192,7 @@ class OllamaEngine(BlockingEngine):
             cost=price.cost(usage) if price else None,
             latency=elapsed,
             thought=thought,
+            called=bool(functions(message)),
         )
 
     # --- before the first call -----------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from runllm.diagnostics import Problem
-from runllm.engines.endings import CUT, ending
+from runllm.engines.endings import ending
 from runllm.errors import (
     BudgetExceededError,
     ContextWindowExceededError,
@@ -146,8 +146,8 @@ def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[
 
 
 def _is_cut(attempt: Attempt) -> bool:
-    """Whether an answer was cut off."""
-    return attempt.completion is not None and ending(attempt.completion.finish_reason) in CUT
+    """Whether an answer was cut off, as its end says: a value that breaks off has no hint."""
+    return any(problem.keyword == CUT_OFF and problem.hint for problem in attempt.problems)
 
 
 def _printable(text: str) -> str:

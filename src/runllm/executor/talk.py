@@ -31,6 +31,9 @@ _NOT_TWICE = (
     "Bound lists and texts in `returns` (`maxItems`, `maxLength`), raise `frequency_penalty` or `temperature` a little "
     "under `llm_params`, or name another model."
 )
+_UNKNOWN_END = (
+    "Look up at the provider what ends an answer so; a JSON output (`returns` with fields) shows whether it is whole."
+)
 
 
 class Conversation:
@@ -140,14 +143,14 @@ class Conversation:
         self.tell_answer(completion)
         reason = completion.finish_reason
         end = ending(reason)
+        if self.is_half(completion):
+            return self.half(completion)
         try:
             cut = "length" if end in CUT else reason
             found = read_answer(completion.text, self.program.output_contract, self.prepared.asked, finish_reason=cut)
             problems = yield from self.run.checks(found.value)
         except OutputSchemaError as error:
-            if end in ("filter", "window"):
-                return Verdict(completion=completion, error=ended(completion))
-            return self.refuse(completion, (self.cut_off(request, completion),) if end in CUT else error.problems)
+            return self.unfit(completion, request, error.problems)
         except RunllmError as error:
             return Verdict(completion=completion, error=error)
         if problems:
@@ -158,6 +161,33 @@ class Conversation:
         for repair in found.repairs:
             self.run.tell("repair", repair)
         return Verdict(completion=completion, value=found.value, repairs=found.repairs)
+
+    def unfit(self, completion: Completion, request: Request, problems: tuple[Problem, ...]) -> Verdict:
+        """The verdict on an answer in which no value was found that fits."""
+        end = ending(completion.finish_reason)
+        if end in ("filter", "window"):
+            return Verdict(completion=completion, error=ended(completion))
+        if end in CUT:
+            return self.refuse(completion, (self.cut_off(request, completion),))
+        several = any(problem.keyword == "ambiguous" for problem in problems)  # each of them fits
+        called = () if several else calls(completion)
+        return self.refuse(completion, tuple(dict.fromkeys((*called, *problems))))
+
+    def is_half(self, completion: Completion) -> bool:
+        """Whether an answer in text is not all there, which JSON shows by itself: a text that is cut is one, too."""
+        unnatural = completion.called or ending(completion.finish_reason) in ("filter", "other")
+        return unnatural and is_text(self.program.output_contract.schema)
+
+    def half(self, completion: Completion) -> Verdict:
+        """The verdict on such an answer."""
+        if completion.called:
+            return self.refuse(completion, calls(completion))
+        if ending(completion.finish_reason) == "filter":
+            return Verdict(completion=completion, error=ended(completion))
+        said = (
+            f"the answer ended with `{completion.finish_reason}`, which does not say that it is whole: write all of it"
+        )
+        return self.refuse(completion, (Problem(message=said, keyword=CUT_OFF, hint=_UNKNOWN_END),))
 
     def refuse(self, completion: Completion, problems: tuple[Problem, ...], repairs: tuple[str, ...] = ()) -> Verdict:
         """The verdict on an answer that does not fit."""
@@ -212,6 +242,14 @@ class Conversation:
             f"{completion.model}: {counted}, "
             f"{money(completion.cost)}, {completion.latency:.3f} s, {completion.finish_reason}",
         )
+
+
+def calls(completion: Completion) -> tuple[Problem, ...]:
+    """What is wrong with an answer that calls a tool; nothing with one that calls none."""
+    from runllm.reading.marks import is_call  # an answer that fits needs none of it
+    from runllm.reading.search import CALLED
+
+    return (CALLED,) if completion.called or is_call(completion.text) else ()
 
 
 def ended(completion: Completion) -> RunllmError:

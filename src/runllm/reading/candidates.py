@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runllm.reading import strict
-from runllm.reading.marks import CLOSING, ENDING, OPENING
+from runllm.reading.marks import CLOSING, ENDING, OPENING, SPOKEN
 from runllm.reading.tolerant import QUOTED, QUOTES, BrokenError, Reader
 from runllm.values import frozen
 
@@ -104,6 +104,8 @@ def scan(text: str) -> Scan:
     """Find the values in `text`, behind the last end of reasoning that is not inside one of them."""
     first = 1 if text.startswith("\ufeff") else 0
     begin = len(text) - len(text[first:].lstrip())
+    if spoken := SPOKEN.match(text, begin):
+        return _Scanner(text, spoken.end()).run()
     ends = list(CLOSING.finditer(text))
     if not ends:
         if OPENING.match(text, begin):
@@ -265,7 +267,7 @@ def envelope(text: str, start: int, found: Candidate) -> Iterator[str]:
     """The names of what was taken off around a value, from the outside in."""
     if text.startswith("\ufeff"):
         yield "bom"
-    if CLOSING.search(text, 0, start):
+    if CLOSING.search(text, 0, start) or (start and SPOKEN.match(text.lstrip("\ufeff"))):
         yield "thinking"
     before, after = text[start : found.start], ENDING.sub("", text[found.end :])
     if found.fence >= 0:

@@ -24,6 +24,9 @@ _LONGEST_RECEIVED = 4_000
 
 TOKEN_LIMIT = Problem(message="the answer was cut off at the token limit", keyword="truncated")
 EMPTY = Problem(message="the answer is empty", keyword="syntax")
+CALLED = Problem(
+    message="the model called a tool, and there is none here: write the answer itself, and no call", keyword="tool"
+)
 NO_JSON = Problem(message="the answer holds no JSON: write the JSON value and nothing else", keyword="syntax")
 CROWDED = Problem(
     message=f"the answer holds more than {MAX_VALUES:,} bracketed values: write one JSON value", keyword="ambiguous"
