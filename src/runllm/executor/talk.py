@@ -24,6 +24,7 @@ from runllm.executor.recovery import CUT_OFF, Policy, attempts, window_exceeded
 from runllm.quantities import dollars
 from runllm.reading import read_answer
 from runllm.results import Completion, Endpoint, Outcome, Request, Verdict
+from runllm.schema import is_text
 
 _LONGEST_DOUBLED = 4096  # tokens of an answer that is given twice the room: more may be all that the model can give
 _LONGEST_WORDS = 200
