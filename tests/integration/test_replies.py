@@ -740,3 +740,86 @@ def test_a_failure_inside_a_good_answer_is_judged_by_the_status_that_it_tells(go
 def test_an_empty_error_beside_an_answer_is_none(go):
     result, _ = go(Reply(body={**says({"content": GOOD}).body, "error": {"message": "", "code": None}}))
     assert result.output == {"n": 3}
+
+
+# --- what is wrong, in rarer words ----------------------------------------------------------------------------------
+
+TOO_LONG = (
+    (400, "The input (9000 tokens) is longer than the model's context length (4096 tokens)."),
+    (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 9000"),
+    (400, "Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded with 4096"),
+    (400, "Input is too long for requested model."), (400, "too many tokens: total tokens must be less than 4096"),
+    (422, "This model must have less than 4096 tokens"), (400, "This model's maximum prompt length is 4096 but"),
+    (400, "Input token count 9000 exceeds the limit of 4096"), (400, "Range of input length should be [1, 4096]"),
+    (400, "litellm.ContextWindowExceededError: litellm.BadRequestError: no"), (500, "context shift is disabled"),
+    (200, "Prompt exceeds max length"), (413, "Request Entity Too Large"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "words"), TOO_LONG)
+def test_a_prompt_that_is_too_long_is_told_in_any_words_and_once(go, status, words):
+    body = {"error": {"code": "1261", "message": words}}
+    error, sent = go(Reply(status=status, body=body))
+    assert (type(error), len(sent)) == (ContextWindowExceededError, 1), error
+
+
+def test_the_code_of_a_prompt_that_is_too_long_says_it_alone(go):
+    body = {"error": {"code": "context_length_exceeded", "message": "Please reduce it."}}
+    error, sent = go(Reply(status=400, body=body))
+    assert (type(error), len(sent)) == (ContextWindowExceededError, 1)
+
+
+FINAL = (
+    (403, "Your newly created team doesn't have any credits yet.", "Add credit"), (400, "Budget has been exceeded!", "Add credit"),
+    (429, "Budget has been exceeded! Current cost: 1", "Add credit"), (400, "Arrearage: Access denied", "Add credit"),
+    (429, "you have used up your daily free allocation of 10,000 neurons", "tomorrow"),
+    (429, "Rate limit exceeded: free-models-per-day", "tomorrow"), (429, "Rate limit reached on requests per day (RPD)", "tomorrow"),
+    (500, "model requires more system memory (9 GiB) than is available (4 GiB)", "smaller model"),
+    (500, "raise_exception('System role not supported')", "one turn"), (200, "Not authenticated", ""),
+    (400, "The model `x` has been decommissioned and is no longer supported.", ""), (400, "No models loaded. Please load one", ""),
+    (400, "The requested model 'x' is not supported by any provider you have enabled.", ""),
+    (400, "Invocation of model ID x with on-demand throughput isn't supported.", ""),
+    (404, "The API deployment for this resource does not exist.", ""),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "words", "hint"), FINAL)
+def test_what_waiting_does_not_mend_is_asked_for_once(go, status, words, hint):
+    error, sent = go(Reply(status=status, body={"detail": words} if status == 200 else {"error": {"message": words}}))
+    assert (error.retryable, len(sent)) == (False, 1), error
+    assert hint in (error.recovery_hint or "")
+
+
+@pytest.mark.parametrize(
+    ("headers", "words", "seconds"),
+    [
+        ({"retry-after-ms": "1500"}, "slow", 1.5), ({"Retry-After": "7"}, "try again in 2s", 7),
+        ({}, "Please try again in 3.2s.", 3.2), ({}, "Please try again in 7m12s.", 432),
+        ({}, 'slow", "retryDelay": "34s', 34), ({}, "Please retry in 250 ms", 0.25), ({}, "Try again in 2 minutes", 120),
+    ],
+)  # fmt: skip
+def test_the_wait_is_read_wherever_it_is_told(go, headers, words, seconds):
+    error, _ = go(Reply(status=429, body=f'{{"error": {{"message": "{words}"}}}}', headers=headers))
+    assert error.details["retry_after"] == pytest.approx(seconds)
+
+
+def test_a_parameter_is_known_by_its_other_names(go):
+    error, sent = go(
+        refused_of("Argument not supported on this model: presencePenalty"), params="{presence_penalty: 0.5}"
+    )
+    assert (error.details["parameter"], len(sent)) == ("presence_penalty", 1)
+    error, sent = go(refused_of('"m" does not support thinking'), params="{reasoning_effort: low}")
+    assert (error.details["parameter"], len(sent)) == ("reasoning_effort", 1)
+
+
+def test_an_answer_of_the_older_endpoint_is_read_and_thought_in_parts_is_told(go):
+    body = {"id": "x", "object": "text_completion", "choices": [{"index": 0, "text": GOOD, "finish_reason": "stop"}]}
+    result, sent = go(Reply(body=body))
+    assert (result.output, len(sent)) == ({"n": 3}, 1)
+    error, sent = go(says({"content": [{"type": "thinking", "thinking": "3?"}]}))
+    assert "reasoning_effort" in error.recovery_hint
+
+
+def test_a_refusal_that_echoes_the_prompt_is_cut(go):
+    error, _ = go(failure(400, "no: " + "a b c " * 200))
+    assert len(error.message) < 300

@@ -19,7 +19,7 @@ from runllm.redaction import MASK, redact_text
 from runllm.values import frozen
 
 _DEEPEST_CAUSE = 12
-LONGEST_WORDS = 300
+LONGEST_WORDS = 200
 _LONGEST_READ = 4096  # of them that are searched for secrets: far more than is shown, and quickly done
 _LONGEST_SAID = 1 << 16  # characters of an exception: more than is read of any error
 _LONGEST_PREFIX = 200
@@ -39,6 +39,13 @@ _TAILS = (
     re.compile(r"<RawResponseMessage\(.*", re.DOTALL),
     re.compile(r"[\"'], url='[^']*'$"),
     re.compile(r" ssl:<ssl\.SSLContext object at 0x[0-9a-f]+>"),
+)
+_WAITS = ("retry-after-ms", "retry-after")
+_SPAN = re.compile(r"(?i)(\d{1,9}(?:\.\d{1,9})?) ?(ms|h|m|s)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_WAIT = re.compile(
+    r'(?i)(?:\b(?:try again|retry|wait)(?: in| after| for)? |"retryDelay": ?")((?:\d{1,9}(?:\.\d{1,9})? ?'
+    r"(?:milliseconds?|ms|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s) ?)+)"
 )
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 _LEFT = re.compile(r"disconnected|closed connection")  # the others of their kind are about what is no HTTP
@@ -88,9 +95,10 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         kinds = {"BadHttpMessage"}
     return Failure(
         status=_status(chain),
-        kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"}),
+        kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"})
+        | _codes(told, ""),
         words=said([words, *map(str, chain[1:])], secrets),
-        retry_after=_retry_after(chain),
+        retry_after=_retry_after(chain, str(error)),
         generated=_generated(told),
         param=_param(told),
     )
@@ -108,11 +116,11 @@ def refused(status: int, headers: Mapping[str, str], body: str, secrets: Iterabl
     if status in _REDIRECTIONS and (target := headers.get("location")):
         return Failure(kinds=frozenset({"RedirectRefusedError"}), words=f"to {_place(target)}")
     error = _error_in(body)
-    stated = headers.get("retry-after")
     return Failure(
         status=status,
+        kinds=_codes(error, body),
         words=said([body], secrets),
-        retry_after=_seconds(stated) if stated else None,
+        retry_after=_stated(headers, body),
         generated=_generated(error),
         param=_param(error),
     )
@@ -143,13 +151,33 @@ def _status(chain: list[BaseException]) -> int | None:
     return None
 
 
-def _retry_after(chain: list[BaseException]) -> float | None:
-    """`Retry-After` in seconds, which LiteLLM keeps apart from the response."""
+def _codes(error: Mapping[str, Any], body: str) -> frozenset[str]:
+    """The code by which an error names its kind, where it names it as few do; and what a body shows of it."""
+    told = {error.get("code"), error.get("type")} & {"context_length_exceeded"}
+    return frozenset({*told, *re.findall(r"ContextWindowExceededError|signin_url", body[:_LONGEST_SAID])})
+
+
+def _stated(headers: Mapping[str, str], body: str) -> float | None:
+    """Seconds that a provider asks to wait: in a header, else in its words."""
+    if (found := headers.get("retry-after-ms")) and (seconds := _seconds(found)) is not None:
+        return seconds / 1000
+    if found := headers.get("retry-after"):
+        return _seconds(found)
+    wait = _WAIT.search(body[:_LONGEST_SAID])
+    if wait is None:
+        return None
+    return sum(float(number) * _UNITS[unit.lower()] for number, unit in _SPAN.findall(wait[1]))
+
+
+def _retry_after(chain: list[BaseException], words: str) -> float | None:
+    """What `_stated` finds; LiteLLM keeps the headers apart from the response."""
     for cause in chain:
         for headers in (getattr(cause, "litellm_response_headers", None), _headers(cause)):
-            if headers is not None and (stated := headers.get("retry-after")):
-                return _seconds(str(stated))
-    return None
+            if headers is not None:
+                found = _stated({name: str(headers.get(name) or "") for name in _WAITS}, "")
+                if found is not None:
+                    return found
+    return _stated({}, words)
 
 
 def _headers(cause: BaseException) -> Mapping[str, str] | None:

@@ -23,12 +23,15 @@ from runllm.engines.wordings import (
     NO_CHAT,
     NO_CREDIT,
     NO_KEY,
+    NO_MEMORY,
     NO_MODEL,
+    NO_MORE_TODAY,
     NOT_OPEN,
     NOWHERE,
     OF_FORM,
     OF_MODEL,
     OF_ROUTE,
+    OF_TEMPLATE,
     PLAN,
     SOMETHING_ELSE,
     TERMS,
@@ -108,8 +111,8 @@ _NOT_TAKEN = (400, 401, 402, 403, 404, 422, 451)
 
 # The first rule that holds decides.
 _RULES = (
-    _Rule(ContextWindowExceededError, "the prompt does not fit the context window of `{model}`",
-          kinds="ContextWindowExceededError", words=TOO_LONG),
+    _Rule(ContextWindowExceededError, "the prompt does not fit the context window of `{model}`", (413,),
+          kinds="ContextWindowExceededError context_length_exceeded", words=TOO_LONG),
     _Rule(ContextWindowExceededError, "the answer of `{model}` was cut off where its context window ended",
           kinds="WindowFilledError", hint=WINDOW),
     _Rule(EngineUnavailableError, "`{model}` needs a Python package that is not installed",
@@ -121,6 +124,14 @@ _RULES = (
           kinds="BadStatusLine BadHttpMessage LineTooLong InvalidHeader ClientResponseError HTTPException"),
     _Rule(RequestRefusedError, "`{model}` refused the call: there is no credit left", (402,), words=NO_CREDIT,
           hint=f"Add credit at the provider, {_ELSEWHERE}", of_all=True),
+    _Rule(RequestRefusedError, "`{model}` refused the call: what it allows a day is used up", words=NO_MORE_TODAY,
+          among=(400, 403, 429), hint=f"Run again tomorrow, add credit at the provider, {_ELSEWHERE}", of_all=True),
+    _Rule(RequestRefusedError, "the server{at} has too little memory for `{model}`", words=NO_MEMORY,
+          hint="Name a smaller model with `--model`, or one with fewer bits a weight.", of_all=True),
+    _Rule(RequestRefusedError, "the chat template of `{model}` does not take the turns", words=OF_TEMPLATE,
+          hint=f"Write the prompt as one turn, without `<<<SYSTEM>>>` and examples, {_ELSEWHERE}"),
+    _Rule(AuthenticationError, "`{model}` runs in Ollama's cloud, and its server is not signed in there",
+          kinds="signin_url", hint="Sign in with `ollama signin`, then run again."),
     _Rule(RequestRefusedError, "`{model}` paused before its answer was whole", kinds="PausedError", answered=False,
           hint="A turn is paused for tools that run at the provider: leave them out of `provider_params`."),
     _Rule(RateLimitError, "`{model}` refused the call: too many, or the quota is used up", (429,),
@@ -287,7 +298,7 @@ def _other_value(name: str, request: Request) -> str:
 
 def is_too_long(failure: Failure) -> bool:
     """Whether the prompt did not fit the window."""
-    return "ContextWindowExceededError" in failure.kinds or re.search(TOO_LONG, failure.words) is not None
+    return _RULES[0].holds(failure)
 
 
 def is_loading(failure: Failure) -> bool:
@@ -306,7 +317,7 @@ def may_reject_form(failure: Failure, request: Request) -> bool:
         return False
     of_form = any(OF_FORM.search(words) for words in (failure.words, failure.param))
     if failure.status in _REFUSALS:
-        plain = (NO_CREDIT, FILTERED, NO_KEY, BAD_KEY, NO_MODEL, NOWHERE, TERMS)
+        plain = (NO_CREDIT, NO_MORE_TODAY, OF_TEMPLATE, FILTERED, NO_KEY, BAD_KEY, NO_MODEL, NOWHERE, TERMS)
         return of_form or not (named or any(re.search(words, failure.words) for words in plain))
     return of_form and (failure.status in _FAILURES or (failure.status is None and "BadRequestError" in failure.kinds))
 

@@ -174,6 +174,9 @@ def _usual(reply: dict[str, Any], body: bytes) -> bytes:
         raise WindowFilledError(f"it ended with `{stopped}`")
     changed = False
     for choice in _mappings(reply.get("choices")):
+        if "message" not in choice and isinstance(choice.get("text"), str):  # as the older endpoint answers
+            choice["message"] = {"role": "assistant", "content": choice["text"]}
+            changed = True
         for message in _mappings([choice.get("message")]):
             changed = _plain(message) or changed
     if "choices" in reply and "usage" in reply:
@@ -189,6 +192,8 @@ def _plain(message: dict[str, Any]) -> bool:
     if isinstance(content, list):
         parts = cast("list[Any]", content)
         message["content"] = _text_of(parts)
+        if any(_is_thought(part) for part in _mappings(parts)):
+            message.setdefault("reasoning_content", "(in parts)")
         refusals = [part["refusal"] for part in _mappings(parts) if isinstance(part.get("refusal"), str)]
         message.setdefault("refusal", "\n".join(refusals) or None)
     elif isinstance(content, dict) and {"type", "text"} <= cast("dict[str, Any]", content).keys() and _is_part(content):

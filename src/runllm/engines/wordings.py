@@ -11,14 +11,22 @@ import re
 TOO_LONG = (
     r"(?i)maximum context length|context (?:length|window|size) (?:is |was )?exceed|prompt is too long"
     r"|exceed\w* (?:the |its )?(?:available |maximum )?(?:context|number of tokens)"
+    r"|longer than the model'?s context|tokens `?\+ `?max_new_tokens`? must be|context the overflows|input is too long"
+    r"|\btoo many tokens\b|must have less than \d+ tokens|maximum prompt length is|range of input length should be"
+    r"|(?:prompt|input|tokens?)\b.{0,60}exceeds? the (?:\w+ )?limit of|context shift is disabled"
+    r"|(?:prompt|input)\b.{0,30}exceeds? (?:the )?max\w* (?:\w+ )?len"
 )
 # A limit on requests a minute is told in the same words by some, and then says when to come back.
 NO_CREDIT = (
     r"(?i)^(?!.*(?:retry|try again) (?:in|after) \d).*(?:insufficient[_ ]quota|exceeded your current quota"
     r"|(?:credit|account) balance is too low|insufficient (?:\w+ )?(?:credit|balance|fund)|payment required"
-    r"|out of credits?|not enough credits?"
+    r"|out of credits?|not enough credits?|(?:doesn't|does not) have any credits|budget (?:has been |is )?exceeded"
+    r"|exceeded budget|\barrearage\b"
     r"|(?:spend(?:ing)?|hard|monthly) limit (?:is |was |has been )?(?:reach|exceed))"
 )
+NO_MORE_TODAY = r"(?i)per[ _-]?day\b|\b[RT]PD\b|\bdaily (?:\w+ )?(?:allocation|quota|limit)"
+NO_MEMORY = r"(?i)requires more (?:\w+ )?memory|not enough (?:\w+ )?memory to (?:load|run)"
+OF_TEMPLATE = r"(?i)system role (?:is )?not supported|raise_exception|roles must alternate"
 PLAN = (
     r"(?i)\bbilling\b|\bpayment\b|subscri(?:be|ption)|\bupgrade\b|past due"
     r"|\b(?:your|current|paid|free|pro|higher|enterprise) (?:plan|tier)|\b(?:plan|tier)s?\b.{0,40}(?:not|only|requir)"
@@ -66,11 +74,15 @@ NO_KEY = (
 )
 _KEY = r"(?:api[ _-]?key|(?:auth\w*|access|bearer) token|credential)"
 BAD_KEY = (
-    rf"(?i)(?:invalid|incorrect|expired|wrong|bad|revoked|unknown) (?:x-)?{_KEY}"
+    r"(?i)\A(?:not authenticated|unauthori[sz]ed)\b"
+    rf"|(?:invalid|incorrect|expired|wrong|bad|revoked|unknown) (?:x-)?{_KEY}"
     rf"|{_KEY}s?\b.{{0,30}}(?:not valid|invalid|expired|revoked|disabled|incorrect)"
 )
 NO_MODEL = (
     r"(?i)\bmodels?\b.{0,80}(?:does not exist|not found|is not available|not exist\b|identifier is invalid)"
+    r"|\bmodels?\b.{0,80}(?:decommissioned|no longer (?:supported|available)|not supported by any provider)"
+    r"|\bno models? (?:is |are )?(?:currently )?loaded|on-demand throughput isn.t supported"
+    r"|deployment\b.{0,60}does not exist"
     r"|(?:unknown|invalid|no such) model\b|not a valid model|no endpoints found for|LLM Provider NOT provided"
 )
 # What a 404 is about, where its words say so; a router that has nobody for the request says it as well.
@@ -108,9 +120,11 @@ def at_fault(param: str, words: str, sent: frozenset[str]) -> str | None:
 
 
 def _spelled(sent: frozenset[str]) -> dict[str, str]:
-    """`max_tokens` is sent as `max_completion_tokens` to some, and the other way round."""
+    """The other names of parameters: `max_tokens` is sent as `max_completion_tokens` to some, and the reverse."""
     pair = ("max_tokens", "max_completion_tokens")
-    return {one: other for one, other in (pair, pair[::-1]) if other in sent and one not in sent}
+    pairs = (pair, pair[::-1], ("thinking", "reasoning_effort"))
+    camel = {re.sub(r"_(\w)", lambda found: found[1].upper(), name): name for name in sent if "_" in name}
+    return camel | {one: other for one, other in pairs if other in sent and one not in sent}
 
 
 _BEFORE = r"\b(?:param(?:eter)?|argument|field|property|option|input|value|support|set)s?:? (?:for |of )?['\"`]?"
@@ -124,6 +138,6 @@ def _is_about(name: str, words: str) -> bool:
         rf"[`'\"\u2018\u201c]{it}\b",
         rf"\b{it}{_AFTER}",
         rf"{_BEFORE}{it}\b",
-        *([rf"\b{it}\b"] if "_" in name else []),
+        *([rf"\b{it}\b"] if "_" in name or not name.islower() else []),
     ]
     return any(re.search(pattern, words) for pattern in patterns)
