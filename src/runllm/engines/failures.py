@@ -153,7 +153,8 @@ def _status(chain: list[BaseException]) -> int | None:
 
 def _codes(error: Mapping[str, Any], body: str) -> frozenset[str]:
     """The code by which an error names its kind, where it names it as few do; and what a body shows of it."""
-    told = {error.get("code"), error.get("type")} & {"context_length_exceeded"}
+    long = "context_length_exceeded"
+    told = {long} if long in (error.get("code"), error.get("type")) else set[str]()
     return frozenset({*told, *re.findall(r"ContextWindowExceededError|signin_url", body[:_LONGEST_SAID])})
 
 
