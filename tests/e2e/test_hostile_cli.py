@@ -15,7 +15,7 @@ from tests.warm import RUNLLM
 
 # Erase, title, link, clipboard, C1 CSI and OSC, bell, backspace, carriage return, hidden text, override, isolate.
 HOSTILE = (
-    "a\x1b[2J\x1b]0;owned\x07\x1b]8;;http://evil/\x1b\\link\x1b]52;c;ZXZpbA==\x07\x9b31m\x9d0;x\x9c\x07\x08\x08\rover\x1b[8mhidden\x1b[0m"
+    "a\x1b[2J\x1b]0;owned\x07\x1b]8;;http://evil/\x1b\\link\x1b]52;c;ZXZpbA==\x07\x9b31m\x9d0;x\x9c\x07\x08\x08\r over\x1b[8mhidden\x1b[0m"
     "\x1b[31mred\u202eesrever\u2066in\u2069\x7f\x0b\x0c\x00z"
 )
 NAME = "e\x1b[2Jv\x07\u202ei\x9bl"  # in names of files and arguments, which hold no NUL

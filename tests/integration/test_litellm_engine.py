@@ -116,7 +116,7 @@ FAILURES = {
     "refused": (failure(400, "bad stop"), RequestRefusedError, 400, "bad stop"),
     "unprocessable": (failure(422, "bad seed"), RequestRefusedError, 422, "bad seed"),
     "no money": (failure(402, "pay first"), RequestRefusedError, 402, "pay first"),
-    "too large": (failure(413, "too large"), RequestRefusedError, 413, "too large"),
+    "too large": (failure(413, "too large"), ContextWindowExceededError, 413, "too large"),
     "too long": (failure(400, "maximum context length is 5 tokens"), ContextWindowExceededError, 400, "5 tokens"),
     "request timeout": (failure(408, "too slow"), ProviderTimeoutError, 408, "too slow"),
     "not JSON": (HTML, ProviderError, None, "not a completion"),
