@@ -158,7 +158,7 @@ def test_a_call_is_cancelled_by_its_caller_and_ended_by_closing() -> None:
 
 LOOPS = """
 import asyncio, sys
-from tests.integration.test_many import ManyEngine, asking
+from tests.integration.test_many_calls import ManyEngine, asking
 engine = ManyEngine()
 for _ in range(3):
     print(asyncio.run(engine.acomplete(asking(sys.argv[1]))).text)
