@@ -311,7 +311,7 @@ OPEN = {
 @pytest.mark.timeout(600)
 def test_a_llama_cpp_server_gives_text_and_lists(tmp_path: Path, runtime: Runtime, served: str):
     llm = {"model": "openai/smollm2", "api_base": served, "num_retries": 0}
-    text = app(tmp_path, TEXT, llm, runtime=runtime, max_tokens=30).run({"text": "two cats"})
+    text = app(tmp_path, TEXT, llm, runtime=runtime, temperature=0, max_tokens=200).run({"text": "two cats"})
     assert isinstance(text.output, str)
     assert text.output
     for schema in (LIST, UNIQUE, MAP, OPEN):
