@@ -1,12 +1,13 @@
 """Call every provider that LiteLLM knows, with a planted key in every variable, and print where each call went.
 
-Run by `test_every_provider.py` in a process of its own, as `python -m tests.integration.every_provider MODE`:
+Run by `test_every_provider.py` in a process of its own, as `python -m tests.integration.every_provider some|all`, for
+each of these in a fork of it, as the import of LiteLLM takes most of the time:
 
     direct     without an address: what is looked up is seen, and refused
     proxy      the same through a proxy that opens TLS: what is sent is seen, whole
     loopback   with an address on this machine, as a file may name one: what arrives there is seen
 
-Each line is a JSON object: provider, model, outcome, and what was looked up, connected to and sent.
+Each line is a JSON object: mode, provider, model, outcome, and what was looked up, connected to and sent.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+MODES = ("direct", "proxy", "loopback")
 PROMPT = "a-prompt-that-is-nobodys-business"
 SECRETS = re.compile(r"KEY|TOKEN|SECRET|JWT|PASSWORD|CREDENTIAL|CLIENT_ID|ORG|PROJECT_ID$")
 # What the client of OpenAI reads by itself, for whomever it is used.
@@ -179,25 +181,37 @@ def chosen(known: Iterable[str], extent: str) -> list[str]:
     return sorted({*ALWAYS, *random.Random(1871).sample(every, 20)})  # noqa: S311 - no secret
 
 
-def main(mode: str, extent: str = "all") -> None:
-    """Call each, and print."""
+def main(extent: str = "all") -> None:
+    """Call each in every way, and print."""
     watch = Watch()  # before anything of runllm's, so that nothing is refused before it is seen
-    from runllm.engines import providers
+    from runllm.engines import litellm, providers
 
     os.environ.update(planted({*variables(providers.folder()), *OF_THE_SDK}) | ACCOUNTS)
     os.environ["OPENAI_CUSTOM_HEADERS"] = "X-Gateway: planted.OPENAI_CUSTOM_HEADERS.value"
-    listener = Listener(_authority() if mode == "proxy" else None)
+    os.chdir(tempfile.mkdtemp())  # the value of some variables is where LiteLLM makes a folder
+    authority = _authority()
+    litellm._library()
+    for mode in MODES:
+        if not (pid := os.fork()):
+            _call(mode, extent, watch, authority)
+            os._exit(0)  # what some libraries left behind need not be taken down
+        os.waitpid(pid, 0)
+
+
+def _call(mode: str, extent: str, watch: Watch, authority: Any) -> None:
+    """Call each in one way, and print."""
+    from runllm.engines import providers
+    from runllm.engines.litellm import LiteLLMEngine
+    from runllm.errors import RunllmError
+    from runllm.results import Endpoint, Message, Request
+
+    listener = Listener(authority if mode == "proxy" else None)
     if mode == "proxy":
         os.environ.update(
             {"HTTPS_PROXY": listener.root, "HTTP_PROXY": listener.root, "NO_PROXY": "127.0.0.1,localhost"}
         )
     base = f"{listener.root}/v1" if mode == "loopback" else None
-    from runllm.engines.litellm import LiteLLMEngine
-    from runllm.errors import RunllmError
-    from runllm.results import Endpoint, Message, Request
-
     engine = LiteLLMEngine()
-    os.chdir(tempfile.mkdtemp())  # the value of some variables is where LiteLLM makes a folder
     for name, given in endpoints(chosen(providers.names(), extent), base):
         watch.seen.clear()
         listener.got.clear()
@@ -211,10 +225,9 @@ def main(mode: str, extent: str = "all") -> None:
             {"host": got["host"], "keys": sorted(set(re.findall(r"planted\.([A-Z0-9_]+)\.value", got["text"])))}
             for got in listener.got
         ]
-        row = {"provider": name, "model": given["model"], "outcome": outcome, "said": said, "sent": sent}
+        row = {"mode": mode, "provider": name, "model": given["model"], "outcome": outcome, "said": said, "sent": sent}
         sys.stdout.write(json.dumps(row | {"looked_up": list(watch.seen)}) + "\n")
         sys.stdout.flush()
-    os._exit(0)  # what some libraries left behind need not be taken down
 
 
 def _authority() -> Any:

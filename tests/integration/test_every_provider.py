@@ -10,12 +10,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.every_provider import chosen
+from tests.integration.every_provider import MODES, chosen
+from tests.once import once
 
 from runllm.engines.addresses import is_host
 from runllm.engines.providers import PROVIDERS, facts, names, variable_named_like
@@ -23,7 +24,6 @@ from runllm.engines.providers import PROVIDERS, facts, names, variable_named_lik
 # What OpenAI's client reads beside the key.
 OPENAIS = {"OPENAI_ORGANIZATION", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"}
 PROJECT = Path(__file__).parents[2]
-MODES = ("direct", "proxy", "loopback")
 # What the user's session with a cloud is made of, which the cloud's own host gets.
 SESSION = {
     "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "AWS_WEB_IDENTITY_TOKEN", "AZURE_AD_TOKEN",
@@ -31,21 +31,28 @@ SESSION = {
 }  # fmt: skip
 
 
-@cache
 def calls(mode: str, extent: str = "some") -> list[Mapping[str, Any]]:
-    """What came of calling each provider; see `every_provider`."""
+    """What came of calling each provider in one way; see `every_provider`."""
+    return [
+        call for call in map(json.loads, once(f"providers-{extent}", partial(_called, extent))) if call["mode"] == mode
+    ]
+
+
+def _called(extent: str) -> list[str]:
     environment = {
         name: os.environ[name]
         for name in ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT", "PYTHONPATH")
         if name in os.environ
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.integration.every_provider", mode, extent],
+        [sys.executable, "-m", "tests.integration.every_provider", extent],
         capture_output=True, text=True, timeout=600, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {call["provider"] for call in found} == set(chosen(names(), extent)), done.stderr[-2000:]
-    return found
+    for mode in MODES:
+        called = {call["provider"] for call in found if call["mode"] == mode}
+        assert called == set(chosen(names(), extent)), done.stderr[-2000:]
+    return done.stdout.splitlines()
 
 
 pytestmark = pytest.mark.timeout(900)

@@ -37,11 +37,13 @@ class Asked:
 
 def prepare() -> None:
     """Import what a command may need. What an import reads of the environment is the same in every test."""
-    from runllm.cli import COMMANDS
+    import click
+
+    from runllm.cli import COMMANDS, cli
     from runllm.engines import litellm
 
     for name in COMMANDS:
-        import_module(f"runllm.cli.{name}")
+        cli.get_command(click.Context(cli), name)
     litellm._library()
     for name in _imported_by_a_run():
         with suppress(Exception):  # what it made itself is no file
