@@ -37,8 +37,10 @@ def _initialiser(made: Any) -> Callable[..., None]:
 
     def __init__(self: Any, **given: Any) -> None:  # noqa: N807 - it is one
         if len(given) < len(put):
-            made_here = {name: make() for name, make in factories.items() if name not in given}
-            given = {**defaults, **made_here, **given}
+            given = {**defaults, **given}
+            for name, make in factories.items():
+                if name not in given:
+                    given[name] = make()
         try:
             for name, content in given.items():
                 put[name](self, content)

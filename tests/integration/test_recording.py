@@ -135,6 +135,32 @@ def test_the_engine_of_a_model_is_kept(go, model: str, engine: str) -> None:
     assert store.runs()[0].engine == engine
 
 
+@pytest.mark.parametrize("way", ["gather", "map", "amap"])
+def test_runs_side_by_side_are_all_there_when_the_last_has_ended(tmp_path: Path, way: str) -> None:
+    """Whoever reads the file then, though their rows were written together."""
+    path, text = tmp_path / "stats.db", tmp_path / "app.rllm"
+    text.write_text(leaf("part"), encoding="utf-8")
+    with Runtime(engine=ScriptedEngine(slow), store=Store(path)) as runtime:
+        app = runllm.load(text, runtime=runtime, stats=True, concurrency=8)
+        rows = [{"text": str(number)} for number in range(60)]
+
+        async def side_by_side() -> None:
+            if way == "gather":
+                await asyncio.gather(*(app.arun(row) for row in rows))
+            else:
+                _ = [one async for one in app.amap(rows)]
+
+        found = list(app.map(rows)) if way == "map" else asyncio.run(side_by_side())
+        assert found is None or len(found) == 60
+        assert sqlite3.connect(path).execute("SELECT count(*), sum(prompt_tokens) FROM runs").fetchone() == (60, 660)
+
+
+def slow(request: object) -> Completion:
+    del request
+    time.sleep(0.002)
+    return good()
+
+
 def test_a_run_may_be_left_out(go) -> None:
     _, store = go(ScriptedEngine([good()]), stats=False)
     assert store.runs() == []

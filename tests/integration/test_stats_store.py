@@ -23,7 +23,7 @@ import pytest
 from runllm.errors import StatsError
 from runllm.stats.database import STEPS, migrate
 from runllm.stats.rows import AttemptRow, RunRow
-from runllm.stats.store import Store
+from runllm.stats.store import TOGETHER, Store
 
 DAY = 86_400.0
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs fork and file modes")
@@ -374,7 +374,7 @@ def test_an_export_reads_on_while_runs_are_recorded(store: Store, monkeypatch: p
 RECORDER = """
 import sys
 from runllm.stats.rows import AttemptRow, RunRow
-from runllm.stats.store import Store
+from runllm.stats.store import TOGETHER, Store
 path, number, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 attempt = AttemptRow(number=1, model="m", valid=True, completion_tokens=5)
 print("ready", flush=True)
@@ -464,6 +464,78 @@ def test_threads_share_a_store(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert store.summary().total.runs == 200
+
+
+def test_runs_that_end_side_by_side_are_written_together_and_none_is_lost(store: Store, path: Path) -> None:
+    """Whole: with the attempts and the children of each; by the next use of the store at the latest."""
+    store.record(run(attempt()))
+    pair = run(attempt(), attempt(2), children=(run(attempt(), child_name="a"), run(child_name="b", shared=True)))
+
+    def work() -> None:
+        for _ in range(50):
+            store.record_soon(pair)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.summary().total.runs == 201
+    assert rows(path, "SELECT count(*), count(DISTINCT parent_id), max(id) FROM runs") == [(601, 200, 601)]
+    assert rows(path, "SELECT count(*), count(DISTINCT run_id) FROM attempts") == [(601, 401)]
+    assert [one.child_name for one in store.children(2)] == ["a", "b"]
+
+
+def test_what_waits_is_written_in_time_though_nobody_uses_the_store(store: Store, path: Path) -> None:
+    store.record(run(attempt()))
+    store.record_soon(run(attempt()))
+    assert rows(path, "SELECT count(*) FROM runs") == [(1,)]
+    deadline = time.monotonic() + 20 * TOGETHER
+    while rows(path, "SELECT count(*) FROM runs") != [(2,)] and time.monotonic() < deadline:
+        time.sleep(TOGETHER / 10)
+    assert rows(path, "SELECT count(*) FROM runs") == [(2,)]
+
+
+@pytest.mark.parametrize("ending", ["", "raise SystemExit(3)", "1 / 0"])
+def test_what_waits_is_written_when_the_process_ends(path: Path, ending: str) -> None:
+    """Though nobody closes the store."""
+    row = "RunRow(app='a', version='1', digest='d', path='/p', model='m', engine='e', started=1.0)"
+    code = f"from runllm.stats.rows import RunRow\nfrom runllm.stats.store import Store\ns = Store({str(path)!r})\n"
+    code += f"for _ in range(3): s.record_soon({row})\n{ending}"
+    subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert rows(path, "SELECT count(*) FROM runs") == [(3,)]
+
+
+def test_what_could_not_be_written_in_time_is_told_with_the_next_run(path: Path) -> None:
+    with Store(path, timeout=0.1) as store:
+        store.record(run(attempt()))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        store.record_soon(run(attempt()))
+        deadline = time.monotonic() + 20 * TOGETHER
+        while store._lost is None and time.monotonic() < deadline:
+            time.sleep(TOGETHER / 10)
+        other.close()
+        with pytest.raises(StatsError, match="another process keeps it locked"):
+            store.record_soon(run(attempt(), app="next"))
+        assert sorted(one.app for one in store.runs()) == ["next", "summary"]
+
+
+def test_what_cannot_be_written_at_the_end_is_warned_of(path: Path) -> None:
+    path.parent.mkdir()
+    path.mkdir()
+    store = Store(path)
+    store.record_soon(run(attempt()))
+    with pytest.warns(RuntimeWarning, match="runs are missing in the statistics: .*cannot be"):
+        store.close()
+
+
+@POSIX
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_what_waits_is_not_written_by_a_fork_as_well(store: Store) -> None:
+    store.record_soon(run(attempt()))
+    assert forked(lambda: (store.record(run(attempt())), store.close())) == 0
+    assert store.summary().total.runs == 2
 
 
 def forked(action: Callable[[], object]) -> int:

@@ -1,5 +1,6 @@
 """Rows as real files hold them: each is read right, or refused with its place and a hint; and rows as they are written."""
 
+import contextlib
 import csv
 import datetime as dt
 import io
@@ -18,10 +19,11 @@ from hypothesis import strategies as st
 from tests.chances import examples
 
 from runllm import files
-from runllm.batch import opening
+from runllm.batch import journal, opening
 from runllm.batch.checking import checked_rows
 from runllm.batch.columns import FAILED, MORE, Feeding, Shape, cell
 from runllm.batch.sources import Reading, Row
+from runllm.batch.tally import Tally
 from runllm.batch.writers import Layout, form_of, types_of, write
 from runllm.errors import FileAccessError, InputSchemaError, RunllmError, UsageError
 from runllm.schema import Contract
@@ -730,3 +732,29 @@ def test_a_form_that_is_not_written_is_refused_with_those_that_are(target):
     assert "`.csv`, which every spreadsheet opens" in caught.value.recovery_hint
     assert form_of(target, "jsonl") == "jsonl"
     assert form_of(None, None) == "jsonl"
+
+
+def test_a_journal_finds_its_rows_beyond_four_gib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here: beyond so many bytes. Before that, the place of a row takes half of the memory."""
+    monkeypatch.setattr(journal, "_NEAR", 150)
+    for _ in range(2):  # written, and read again
+        with contextlib.closing(journal.Journal(str(tmp_path / "j"))) as kept:
+            if kept.header is None:
+                kept.begin({"rows": 40})
+                for index in range(0, 40, 2):
+                    kept.add(journal.Ended(index=index, line=index + 2, output={"n": index}))
+            assert kept.offsets.itemsize == 8
+            assert [kept.ended(index) for index in range(42)] == [index % 2 == 0 and index < 40 for index in range(42)]
+            assert all(found.output == {"n": found.index} for found, counts in kept.all() if counts)
+            assert kept.found(38) == journal.Ended(index=38, line=40, output={"n": 38})
+
+
+def test_a_tally_tells_how_long_rows_took_to_three_digits() -> None:
+    tally = Tally()
+    for number in range(1, 1001):
+        tally.add(journal.Ended(index=number, line=number, calls=1, seconds=number / 1000, cost=0.5, first=True))
+    tally.add(journal.Ended(index=0, line=1, calls=1, seconds=9.0, cost=0.5, code="E", message="m"), ends=False)
+    found = tally.summary(2000, 1.0)
+    assert found.latency == pytest.approx((0.5, 0.9), abs=0.001)
+    assert (found.ended, found.failed, found.first, found.cost) == (1000, 0, 1.0, 500.5)
+    assert sum(rows for _, rows in found.spread) == 1000

@@ -1,12 +1,13 @@
 """The value at a rank, of many pieces as of one."""
 
 from array import array
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runllm.stats.ranks import Merged, quantile
+from runllm.stats.ranks import Counted, Merged, quantile
 
 SECONDS = st.one_of(st.sampled_from([0.0, 1.0, 1.5]), st.floats(min_value=-1e300, allow_nan=False))
 
@@ -26,3 +27,9 @@ def test_pieces_read_as_one_are_all_their_numbers_in_order(pieces: list[list[flo
 def test_many_alike_come_to_an_end(pieces: list[list[float]]) -> None:
     merged = Merged([array("d", piece) for piece in pieces])
     assert [merged[rank] for rank in range(len(merged))] == sorted(number for piece in pieces for number in piece)
+
+
+@given(st.lists(SECONDS, max_size=300))
+def test_numbers_that_are_counted_read_as_all_of_them_in_order(numbers: list[float]) -> None:
+    counted = Counted(Counter(numbers))
+    assert [counted[rank] for rank in range(len(counted))] == sorted(numbers)

@@ -20,6 +20,7 @@ from runllm.values import frozen
 MOST_SHOWN = 1_000
 """Rows that do not fit which are kept to be shown."""
 _MOST_COLUMNS = 1_000  # of rows that say their own
+_WRITTEN = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str).encode
 
 
 @frozen
@@ -149,7 +150,7 @@ def checked_rows(rows: Iterable[Row], feeding: Feeding, contract: Contract, know
     count = unfit = 0
     for count, row in enumerate(rows, 1):
         given = feeding.given(row)
-        digest.update(_as_bytes(given))
+        digest.update(_WRITTEN(given).encode(errors="surrogatepass"))
         before = digest.hexdigest() if count == known else before
         if len(columns) < _MOST_COLUMNS:
             columns |= dict.fromkeys(row.cells)
@@ -168,10 +169,6 @@ def checked_rows(rows: Iterable[Row], feeding: Feeding, contract: Contract, know
         before=before,
         samples=tuple(samples),
     )
-
-
-def _as_bytes(given: Any) -> bytes:
-    return json.dumps(given, ensure_ascii=False, sort_keys=True, default=str).encode(errors="surrogatepass")
 
 
 def _misfit(contract: Contract, given: Any) -> InputSchemaError | None:

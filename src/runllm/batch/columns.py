@@ -216,6 +216,7 @@ def _flat_names(contract: Contract, schema: Mapping[str, Any], prefix: str) -> l
     return names
 
 
+_WRITTEN = json.JSONEncoder(ensure_ascii=False).encode
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?")
 _FORMULA = re.compile(r"[\s\0\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 """What a spreadsheet may take for a formula: with blanks before it, or in the wide letters of East Asia, as well."""
@@ -232,4 +233,4 @@ def cell(value: Any, *, raw: bool) -> str:
         return ""
     if isinstance(value, str):
         return value if raw or not _FORMULA.match(value) or _NUMBER.fullmatch(value) else f"'{value}"
-    return json.dumps(value, ensure_ascii=False)
+    return _WRITTEN(value)

@@ -59,6 +59,8 @@ class Batch:
         self.tally = Tally()
         self._stopped = Event()
         self._closing = ExitStack()
+        if app.runtime.store is not None:
+            self._closing.callback(app.runtime.store.finish)
         try:
             self.source: Source = opened(wanted.paths, wanted.reading)
             self._closing.callback(self.source.close)
@@ -200,7 +202,9 @@ class Batch:
         """Count what ended earlier, and leave the budget what all of it has left; what runs again has not ended."""
         counts, calls = self.counts, 0
         for ended, counted in earlier:
-            counts.add(ended, ends=counted and not (ended.failed and self.wanted.retry_failed))
+            ends = counted and not (ended.failed and self.wanted.retry_failed)
+            counts.add(ended, ends=ends)
+            self.tally.add(ended, ends=ends)
             calls += ended.calls
         counts.begun = counts.done
         budget, pace = self.options.budget, self.options.pace
@@ -219,7 +223,7 @@ class Batch:
         ordered = journal is None and self.wanted.ordered
         workers = self.options.concurrency or many.DEFAULT_ROWS
         ending = many.each(
-            self._end, self._left(journal), workers=workers, ordered=ordered, stopped=self._stopped.is_set
+            self._end, self._left(journal, checked), workers=workers, ordered=ordered, stopped=self._stopped.is_set
         )
         stopped: RunllmError | None = None
         if self._too_many(checked):
@@ -228,14 +232,14 @@ class Batch:
             if error is not None:
                 stopped = stopped or error
                 self.stop()
+                self.tally.add(ended, ends=False)
                 if journal is not None and ended.calls:
                     journal.spend(ended)
                 continue
             if journal is not None:
                 journal.add(ended)
-            else:
-                self.tally.add(ended)
             self.counts.add(ended)
+            self.tally.add(ended)
             yield row, ended
             if stopped is None and self._too_many(checked):
                 stopped = self._failures(checked)
@@ -246,13 +250,17 @@ class Batch:
         if stopped is not None:
             raise stopped
 
-    def _left(self, journal: Journal | None) -> Iterator[tuple[int, Row]]:
-        """The rows that have not ended, or are to be run again, with their places."""
+    def _left(self, journal: Journal | None, checked: Checked) -> Iterator[tuple[int, Row]]:
+        """The rows that have not ended, or are to be run again, with their places; no more are read than there are."""
         again = self.wanted.retry_failed
-        for index, row in enumerate(self.rows):
-            ended = journal.found(index) if journal and again else None
-            if journal is None or not journal.ended(index) or (ended is not None and ended.failed):
-                yield index, row
+
+        def found() -> Iterator[tuple[int, Row]]:
+            for index, row in enumerate(self.rows):
+                ended = journal.found(index) if journal and again else None
+                if journal is None or not journal.ended(index) or (ended is not None and ended.failed):
+                    yield index, row
+
+        return islice(found(), checked.rows - self.counts.done)
 
     def _end(self, job: tuple[int, Row]) -> tuple[Row, Ended, RunllmError | None]:
         """Run one row, in a thread; beside how it ended, the error that would end every other row as well."""
@@ -302,13 +310,6 @@ class Batch:
 
     def summary(self, elapsed: float) -> Summary:
         """What it came to; `elapsed` is how long it took."""
-        if self.journal is not None:
-            self.tally = Tally()
-            for ended, counted in self.journal.all():
-                if counted:
-                    self.tally.add(ended)
-                else:
-                    self.tally.spend(ended)
         return self.tally.summary(self.counts.rows, elapsed)
 
     def layout(self, columns: Sequence[str]) -> writers.Layout:

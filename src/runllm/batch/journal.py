@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
-from typing import IO, Any, cast
+from typing import IO, Any
 from zlib import crc32
 
 from runllm.errors import FileAccessError
@@ -27,7 +27,9 @@ from runllm.values import frozen
 SYNCED = 1.0
 """Seconds between two times that the journal is forced to the disk."""
 _VERSION = 1
-_NOWHERE = -1
+_NOWHERE = 0
+_ROW = b'{"row":'
+_NEAR = (1 << 32) - 1
 _FAR = 1 << 40
 
 
@@ -74,7 +76,7 @@ class Journal:
     Attributes:
         path: of the file.
         header: what its first line says; None while it has none.
-        offsets: where the line of each row begins; -1 for one that has not ended.
+        offsets: where the line of each row begins; 0, where the header stands, for one that has not ended.
     """
 
     def __init__(self, path: str, *, anew: bool = False, now: Callable[[], float] = time.monotonic) -> None:
@@ -90,7 +92,7 @@ class Journal:
         """
         self.path = path
         self.header: dict[str, Any] | None = None
-        self.offsets: array[int] = array("q")
+        self.offsets: array[int] = array("I")
         self._reader: IO[bytes] | None = None
         self._now, self._synced, self._dirty = now, now(), False
         with _catalogued(path):
@@ -131,22 +133,25 @@ class Journal:
         """How a row ended; None where it has not."""
         if not self.ended(index):
             return None
-        with _catalogued(self.path):
+        try:
             if self._reader is None:
                 self._reader = open(self.path, "rb")  # noqa: SIM115, PTH123 - closed with the journal
             self._reader.seek(self.offsets[index])
-            return _ended(json.loads(self._reader.readline()[9:]))
+            return _ended(_said(self._reader.readline()))
+        except OSError as error:
+            raise _broken(self.path, error) from None
 
     def all(self) -> Iterator[tuple[Ended, bool]]:
         """All that was kept, in the order of time, and whether it counts still; it was paid for in either case."""
         with _catalogued(self.path), open(self.path, "rb") as file:  # noqa: PTH123 - text is all that is needed
             at = 0
             for line in file:
-                said = json.loads(line[9:])
+                said = _said(line)
                 if "row" in said:
-                    yield _ended(said), self.offsets[said["row"]] == at
+                    ended = _ended(said)
+                    yield ended, self.offsets[ended.index] == at
                 elif "spent" in said:
-                    yield Ended(index=_NOWHERE, line=0, **said["spent"]), False
+                    yield Ended(index=-1, line=0, **said["spent"]), False
                 at += len(line)
 
     def close(self) -> None:
@@ -182,6 +187,8 @@ class Journal:
         return at
 
     def _place(self, index: int, at: int) -> None:
+        if at > _NEAR and self.offsets.typecode == "I":
+            self.offsets = array("q", self.offsets)  # twice the memory, for a journal of more than four GiB
         if index >= len(self.offsets):
             self.offsets.extend([_NOWHERE] * (index + 1 - len(self.offsets)))
         self.offsets[index] = at
@@ -192,39 +199,39 @@ class Journal:
         with open(self.path, "rb") as file:  # noqa: PTH123 - as above
             size = os.fstat(file.fileno()).st_size
             for number, line in enumerate(file, 1):
-                said = _checked(line)
-                if said is None and at + len(line) == size:
+                is_whole = _is_whole(line)
+                if not is_whole and at + len(line) == size:
                     break
-                if said is None:
+                if not is_whole:
                     raise FileAccessError(
                         f"the journal `{self.path}` is damaged in line {number:,}",
                         details={"path": self.path},
                         hint="What it says cannot be trusted. Begin anew with `--overwrite`, or restore the file.",
                     )
-                if "batch" in said:
-                    self.header = said["batch"]
-                elif "row" in said:
-                    self._place(said["row"], at)
+                if line.startswith(_ROW, 9):  # most of them: read when they are asked for
+                    self._place(int(line[9 + len(_ROW) : line.index(b",")]), at)
+                else:
+                    self.header = _said(line).get("batch", self.header)
                 at += len(line)
         if at < size:
             os.ftruncate(self._file, at)
         return at
 
 
-def _ended(said: Mapping[str, Any]) -> Ended:
-    return Ended(index=said["row"], **{name: value for name, value in said.items() if name != "row"})
+def _ended(said: dict[str, Any]) -> Ended:
+    return Ended(index=said.pop("row"), **said)
 
 
-def _checked(line: bytes) -> dict[str, Any] | None:
-    """What a line says; None where it is not whole."""
-    if not line.endswith(b"\n") or line[8:9] != b" ":
-        return None
+def _said(line: bytes) -> dict[str, Any]:
+    return json.loads(line[9:].decode())
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line is as it was written."""
     try:
-        if int(line[:8], 16) != crc32(line[9:-1]):
-            return None
-        return cast("dict[str, Any]", json.loads(line[9:]))
+        return line[8:9] == b" " and line.endswith(b"\n") and int(line[:8], 16) == crc32(memoryview(line)[9:-1])
     except ValueError:
-        return None
+        return False
 
 
 def _hold(descriptor: int, path: str) -> None:
@@ -253,8 +260,12 @@ def _catalogued(path: str) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise FileAccessError(
-            f"the journal `{path}` cannot be written: {error.strerror or error}",
-            details={"path": path},
-            hint="Nothing that has ended is lost: run the same command again when that is mended.",
-        ) from None
+        raise _broken(path, error) from None
+
+
+def _broken(path: str, error: OSError) -> FileAccessError:
+    return FileAccessError(
+        f"the journal `{path}` cannot be written: {error.strerror or error}",
+        details={"path": path},
+        hint="Nothing that has ended is lost: run the same command again when that is mended.",
+    )

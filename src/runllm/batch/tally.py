@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from runllm.batch.journal import Ended
 from runllm.predict import Forecast, Range
-from runllm.stats.ranks import quantile
+from runllm.stats.ranks import Counted, quantile
 from runllm.values import frozen
 
 
@@ -59,61 +59,58 @@ class Summary:
 
 
 class Tally:
-    """Adds up rows as they end."""
+    """Adds up rows as they end; however many there are, in the same memory."""
 
     def __init__(self) -> None:
-        self.ended = self.failed = self.first = self.tokens = self.calls = 0
+        self.ended = self.failed = self.first = self.tokens = 0
         self.cost: float | None = 0.0
-        self._seconds = array("f")
+        self._seconds = Counter[float]()  # to three digits, as they are shown
         self._kinds: dict[str, Kind] = {}
 
-    def add(self, ended: Ended) -> None:
-        """Count a row."""
-        self.spend(ended)
+    def add(self, ended: Ended, *, ends: bool = True) -> None:
+        """Count how a row ended, and what was paid for it; or the latter alone."""
+        self.tokens += ended.tokens
+        if ended.calls:
+            self.cost = None if self.cost is None or ended.cost is None else self.cost + ended.cost
+        if not ends:
+            return
         self.ended += 1
         self.first += ended.first
         if ended.calls:
-            self._seconds.append(ended.seconds)
+            self._seconds[float(f"{ended.seconds:.2e}")] += 1
         if ended.failed:
             self.failed += 1
             first = Kind(code=ended.code, rows=0, example=ended.message, line=ended.line)
             found = self._kinds.get(ended.code, first)
             self._kinds[ended.code] = replace(found, rows=found.rows + 1)
 
-    def spend(self, ended: Ended) -> None:
-        """Count what was paid for, whether or not a row ended with it."""
-        self.tokens += ended.tokens
-        self.calls += ended.calls
-        if ended.calls:
-            self.cost = None if self.cost is None or ended.cost is None else self.cost + ended.cost
-
     def summary(self, rows: int, elapsed: float) -> Summary:
         """The figures; `rows` is how many there are, `elapsed` how long it took."""
-        times = sorted(self._seconds)
+        times = Counted(self._seconds)
         return Summary(
             rows=rows,
             ended=self.ended,
             failed=self.failed,
-            first=self.first / len(times) if times else None,
+            first=self.first / len(times) if len(times) else None,
             tokens=self.tokens,
             cost=self.cost,
             elapsed=elapsed,
-            latency=(quantile(times, 0.5), quantile(times, 0.9)) if times else None,
+            latency=(quantile(times, 0.5), quantile(times, 0.9)) if len(times) else None,
             kinds=tuple(sorted(self._kinds.values(), key=lambda kind: -kind.rows)),
-            spread=_spread(times),
+            spread=_spread(self._seconds),
         )
 
 
 _BARS = 24
 
 
-def _spread(times: list[float]) -> tuple[tuple[float, int], ...]:
-    """How many of some ordered times lie between equal steps up to the longest."""
-    if not times or times[-1] <= 0:
+def _spread(times: Mapping[float, int]) -> tuple[tuple[float, int], ...]:
+    """How many of some times lie between equal steps up to the longest."""
+    step, counts = max(times, default=0.0) / _BARS, [0] * _BARS
+    if step <= 0:
         return ()
-    step, counts = times[-1] / _BARS, [0] * _BARS
-    for time in times:
-        counts[min(_BARS - 1, int(time / step))] += 1
+    for time, rows in times.items():
+        counts[min(_BARS - 1, int(time / step))] += rows
     return tuple((step * (at + 1), count) for at, count in enumerate(counts))
 
 

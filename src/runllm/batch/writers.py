@@ -98,7 +98,10 @@ def write(rows: Iterable[Mapping[str, Any]], file: TextIO, layout: Layout) -> No
                 delimiter="\t" if layout.form == "tsv" else layout.delimiter,
             )
             out.writerow([cell(name, raw=layout.raw) for name in layout.columns])
-            out.writerows([cell(row.get(name), raw=layout.raw) for name in layout.columns] for row in rows)
+            names, raw = layout.columns, layout.raw
+            out.writerows(
+                [cell(found, raw=raw) if (found := row.get(name)) is not None else "" for name in names] for row in rows
+            )
 
 
 class _Ends:

@@ -190,6 +190,8 @@ def _broken_pipe() -> int:
 
 
 def _flush() -> None:
+    if store := sys.modules.get("runllm.stats.store"):
+        store.finish()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

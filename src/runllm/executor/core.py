@@ -47,20 +47,24 @@ class Run(Context):
         result = yield from self.whole(given)
         if self.trail or self.runtime.store is None or self.options.stats is False:
             return result
+        if self.runtime.calls.in_flight:  # others are under way: it is written together with theirs
+            return self.recorded(result, soon=True)
         try:
             return (yield Work(do=lambda: self.recorded(result), to_the_end=True))
         except RunllmError:  # interrupted while it is recorded: the driver says so, and the result stands
             return result
 
-    def recorded(self, result: RunResult) -> RunResult:
+    def recorded(self, result: RunResult, *, soon: bool = False) -> RunResult:
         """The result, after it was kept in the statistics; what stands in the way is a warning on it, no error."""
         from runllm.stats.rows import record_of  # a run that is not recorded needs none of it
 
         try:
-            if self.runtime.store is not None:
-                self.runtime.store.record(record_of(result, log_content=bool(self.options.log_content)))
+            if (store := self.runtime.store) is not None:
+                row = record_of(result, log_content=bool(self.options.log_content))
+                store.record_soon(row) if soon else store.record(row)
         except StatsError as error:
-            self.warn(f"the run is not in the statistics: {error.message}")
+            missing = "earlier runs are" if soon else "the run is"
+            self.warn(f"{missing} not in the statistics: {error.message}")
             result = replace(result, warnings=tuple(self.warnings))
             if result.error is not None:
                 result.error.result = result

@@ -254,6 +254,8 @@ def runs(
         finally:
             if options.pace is not None:
                 options.pace.stop()  # what still waits for its turn is for nobody any more
+            if runtime.store is not None:
+                runtime.store.finish()
 
     return found()
 

@@ -23,6 +23,7 @@ from runllm.schema.walk import (
     list_in,
     mapping_in,
     places,
+    reachable,
     referred,
     resolve,
     standalone,
@@ -45,6 +46,7 @@ _OBJECTS = frozenset({"properties", "required", "additionalProperties", "pattern
 _HINT = "Nest it less, or give the schema's alternatives a property with a `const` that tells them apart."
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_SINGLE = frozenset({str, int, float, bool, type(None)})
 _WORDS = {"true": True, "false": False}
 
 
@@ -76,6 +78,10 @@ class Contract:
     def _plain(self) -> bool:
         # One that `schema_problems` refuses cannot be weighed; it is here only where nothing better is at hand.
         return plain(self.schema) or bool(intricacy(self.schema))
+
+    @cached_property
+    def _has_defaults(self) -> bool:
+        return any("default" in place for place in reachable(self.schema, self.schema))
 
     @cached_property
     def _parts(self) -> dict[int, tuple[Any, Contract]]:
@@ -156,6 +162,10 @@ class Contract:
 
     def with_defaults(self, value: Any) -> Any:
         """`value` with absent properties filled from `default`, at every depth; never changed in place."""
+        if not self._has_defaults and isinstance(value, dict):
+            given = cast("dict[str, Any]", value)
+            if _SINGLE.issuperset(map(type, given.values())):
+                return dict(given)
         return _filled(value, self.schema, [self.schema])
 
     def misfits(self) -> Iterator[Problem]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Protocol
 
 _FEW = 64  # numbers of a piece, on average, below which all that is left is sorted
@@ -29,6 +30,24 @@ def quantile(ordered: Ordered, share: float) -> float:
     rank = int(place)
     below, above = ordered[rank], ordered[min(rank + 1, len(ordered) - 1)]
     return below + (above - below) * (place - rank)
+
+
+class Counted:
+    """The numbers of which it is only known how often each comes.
+
+    Args:
+        times: that each comes.
+    """
+
+    def __init__(self, times: Mapping[float, int]) -> None:
+        self._numbers = sorted(times)
+        self._ends = list(accumulate(times[number] for number in self._numbers))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, rank: int) -> float:
+        return self._numbers[bisect_right(self._ends, rank)]
 
 
 class Merged:

@@ -165,13 +165,13 @@ def _readers(kind: type[RunRow | AttemptRow]) -> tuple[tuple[str, Callable[[Any]
     return tuple((one.name, read.get(str(one.type))) for one in fields(kind) if one.name not in _BELOW)
 
 
-def stored(row: RunRow | AttemptRow) -> dict[str, Any]:
-    """A row as SQLite keeps it: the sums made, lists as JSON, secrets in logged texts masked."""
-    found: dict[str, Any] = {}
+def stored(row: RunRow | AttemptRow) -> tuple[Any, ...]:
+    """A row as SQLite keeps it, in the order of `columns`: the sums made, lists as JSON, secrets in texts masked."""
+    found: list[Any] = []
     for name, make, is_text in _written(type(row)):
         value = make(row.attempts) if make and isinstance(row, RunRow) else getattr(row, name)
-        found[name] = _kept(redact_text(value) if value and is_text else value)
-    return found
+        found.append(_kept(redact_text(value) if value and is_text else value))
+    return tuple(found)
 
 
 @cache

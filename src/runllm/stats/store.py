@@ -2,19 +2,24 @@
 """The store of statistics: record runs, list them, remove old ones, hand them to other tools.
 
 Any number of processes and threads use one file at the same time. Whatever goes wrong is a `StatsError`; a caller that
-has an answer to deliver turns it into a warning.
+has an answer to deliver turns it into a warning. Runs that end side by side are written together: a commit costs more
+than a row. They wait for `TOGETHER` seconds at most, and never beyond the end of the process or the next use of the
+store.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakSet
 
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
 
 Form = Literal["jsonl", "csv"]
 TIMEOUT = 10.0
+TOGETHER = 0.5
+"""Seconds that a run may wait for others to be written with."""
+_VARIABLES = 999  # of one statement, in every SQLite
 _FEW = 2000  # runs of an app that are read faster than all calls of a model
 _PAGE = 1000  # rows that are exported at a time: the store is free in between
 
@@ -45,6 +53,9 @@ class Store:
         self._timeout = timeout
         self._connection: sqlite3.Connection | None = None
         self._lock = Lock()
+        self._waiting = deque[RunRow]()  # of which one end is for those who add, the other for those who write
+        self._timer: Timer | None = None
+        self._lost: StatsError | None = None
         _stores.add(self)
 
     def __enter__(self) -> Self:
@@ -63,7 +74,41 @@ class Store:
             StatsError: the store cannot be written.
         """
         with self._using() as db, transaction(db):
-            return _insert(db, run)
+            return _insert(db, [run])
+
+    def record_soon(self, run: RunRow) -> None:
+        """As `record`, but together with what comes in the next moment.
+
+        Raises:
+            StatsError: runs that were given before could not be written; this one will be.
+        """
+        self._waiting.append(run)
+        if self._timer is None:
+            self._timer = Timer(TOGETHER, self._write_waiting)
+            self._timer.daemon = True
+            self._timer.start()
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            raise lost
+
+    def finish(self) -> None:
+        """Write what waits to be written, or warn: no run is left to say what stood in the way."""
+        self._write_waiting()
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            import warnings
+
+            warnings.warn(f"runs are missing in the statistics: {lost.message}", RuntimeWarning, stacklevel=2)
+
+    def _write_waiting(self) -> None:
+        """Write what waits, after what is being written; where that fails, it is given up, and told with what comes."""
+        self._timer = None  # what is added from here on has one of its own
+        try:
+            with self._using() if self._waiting else self._lock:
+                pass
+        except StatsError as error:
+            self._waiting.clear()
+            self._lost = error
 
     def runs(
         self, *, app: str | None = None, model: str | None = None, since: float | None = None, limit: int | None = None
@@ -215,7 +260,8 @@ class Store:
             last = max(page)
 
     def close(self) -> None:
-        """Close the file; it opens again when it is used again."""
+        """Write what waits, and close the file; it opens again when it is used again."""
+        self.finish()
         with self._lock:
             self._close()
 
@@ -226,6 +272,9 @@ class Store:
             try:
                 if self._connection is None:
                     self._connection = connect(self.path, self._timeout)
+                if waiting := [self._waiting.popleft() for _ in range(len(self._waiting))]:
+                    with transaction(self._connection):
+                        _insert(self._connection, waiting)
                 yield self._connection
             except (sqlite3.Error, OSError, OverflowError, ValueError) as error:
                 self._close()  # the next use starts afresh: the file may have been moved away, the disk have room
@@ -243,27 +292,40 @@ class Store:
     def after_fork(self) -> None:
         """Called in a forked process: SQLite forbids to use there, and even to close, what the parent has opened."""
         _of_parents.append(self._connection)
-        self._connection = None
+        self._connection = self._timer = self._lost = None
+        self._waiting.clear()  # they are the parent's
         self._lock = Lock()
 
 
-def _insert(db: sqlite3.Connection, run: RunRow, parent: int | None = None) -> int:
-    """Write a run and all below it; of a shared one its own row only, since the rest stands where it ran."""
-    if run.shared:
-        run = replace(run, attempts=(), children=())
-    run_id = _write(db, "runs", stored(run) | {"id": None, "parent_id": parent})
-    for attempt in run.attempts:
-        _write(db, "attempts", {"run_id": run_id} | stored(attempt))
-    for child in run.children:
-        _insert(db, child, run_id)
-    return run_id
+def _insert(db: sqlite3.Connection, runs: Iterable[RunRow]) -> int:
+    """Write runs and all below them, each with a number of its own; returns the first."""
+    first: int = db.execute("SELECT coalesce(max(id), 0) + 1 FROM runs").fetchone()[0]
+    rows: list[tuple[Any, ...]] = []
+    attempts: list[tuple[Any, ...]] = []
+
+    def add(run: RunRow, parent: int | None) -> None:
+        if run.shared:  # its own row only, since the rest stands where it ran
+            run = replace(run, attempts=(), children=())
+        number = first + len(rows)
+        rows.append(stored(replace(run, id=number, parent_id=parent)))
+        attempts.extend((number, *stored(attempt)) for attempt in run.attempts)
+        for child in run.children:
+            add(child, number)
+
+    for run in runs:
+        add(run, None)
+    _write(db, "runs", columns(RunRow), rows)
+    _write(db, "attempts", ("run_id", *columns(AttemptRow)), attempts)
+    return first
 
 
-def _write(db: sqlite3.Connection, table: str, row: dict[str, Any]) -> int:
-    made = db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES (:{', :'.join(row)})", row).lastrowid
-    if made is None:
-        raise sqlite3.DatabaseError("the new row has no id")
-    return made
+def _write(db: sqlite3.Connection, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write rows, as many in a statement as it may hold: each gives way to other threads, which takes a while."""
+    one, most = f"({', '.join('?' * len(names))})", _VARIABLES // len(names)
+    for start in range(0, len(rows), most):
+        some = rows[start : start + most]
+        statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([one] * len(some))}"
+        db.execute(statement, list(chain.from_iterable(some)))
 
 
 def _readable(row: RunRow | AttemptRow) -> dict[str, Any]:
@@ -293,10 +355,17 @@ _stores: WeakSet[Store] = WeakSet()
 _of_parents: list[sqlite3.Connection | None] = []  # kept, since Python closes what it throws away
 
 
+def finish() -> None:
+    """Write what waits in the stores of this process, before it ends."""
+    for store in tuple(_stores):
+        store.finish()
+
+
 def _after_fork() -> None:
     for store in tuple(_stores):
         store.after_fork()
 
 
+atexit.register(finish)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
