@@ -29,6 +29,7 @@ RunllmError
 ├── ConfigError                    RLLM_026   a setting is wrong
 ├── NotAllowedError                RLLM_027   the file asks for what the user has not allowed
 ├── BudgetExceededError            RLLM_028   a run would spend more than it may
+├── ReplayMissError                RLLM_029   a cassette holds no answer to a request
 └── InternalError                  RLLM_099   a bug in runllm
 
 A class says what never varies: code, exit status, hint. A raise says what happened. The payload has
@@ -41,11 +42,10 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
-from runllm.diagnostics import Problem, Span
-from runllm.notices import excerpt
+from runllm.diagnostics import Problem
+from runllm.notices import problem_as_json
 from runllm.redaction import redact, redact_text
 
-_LONGEST_SOURCE = 2000
 _CATALOGUE: dict[str, type[RunllmError]] = {}
 
 
@@ -137,26 +137,6 @@ class RunllmError(Exception):
             "doc_ref": f"docs/errors.md#{self.code.lower()}",
         }
         return redact(found)
-
-
-def problem_as_json(problem: Problem) -> dict[str, Any]:
-    """A problem as a JSON object, without its empty parts."""
-    found: dict[str, Any] = {
-        "message": problem.message,
-        "path": problem.pointer,
-        "keyword": problem.keyword,
-        "hint": problem.hint,
-        "error_type": problem.kind,
-        "severity": problem.severity,
-    }
-    if span := problem.span:
-        found |= {"file": span.file, "line": span.line, "column": span.column, "source": _source(span)}
-    return {key: value for key, value in found.items() if value != "" or key == "path"}
-
-
-def _source(span: Span) -> str:
-    """The line of a place; of a very long one what stands around it."""
-    return span.text if len(span.text) <= _LONGEST_SOURCE else excerpt(span, _LONGEST_SOURCE).text
 
 
 def catalogue() -> list[type[RunllmError]]:
@@ -390,6 +370,14 @@ class BudgetExceededError(RunllmError, stops_all=True):
     exit_status = 10
     hint = "Raise the bound that the message names, if you trust the file that much."
     budget: object = None  # whose bound it is
+
+
+class ReplayMissError(RunllmError):
+    """A run is replayed from a cassette, and asks a model what was not recorded: the prompt changed, or its input."""
+
+    code = "RLLM_029"
+    exit_status = 1
+    hint = "If the change is meant, record it: `runllm test --record`. The details show what differs."
 
 
 class InternalError(RunllmError):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from runllm.diagnostics import Problem, Span
 from runllm.terminal import harmless
 from runllm.values import frozen
 
+_LONGEST_SOURCE = 2000
 LONGEST = 160
 """Characters of a line that are shown, see `excerpt`."""
 _MARGIN = 10_000  # a line may be the whole file: so far on each side a secret is looked for, of which a part is shown
@@ -41,6 +43,26 @@ def excerpt(span: Span, most: int = LONGEST) -> Excerpt:
         before, after = "…" if first or left else "", "…" if first + most < len(shown) else ""
         shown, start = f"{before}{shown[first : first + most]}{after}", start - first + len(before)
     return Excerpt(text=shown, start=min(start, len(shown)), length=max(1, min(stretch, len(shown) - start)))
+
+
+def problem_as_json(problem: Problem) -> dict[str, Any]:
+    """A problem as a JSON object, without its empty parts."""
+    found: dict[str, Any] = {
+        "message": problem.message,
+        "path": problem.pointer,
+        "keyword": problem.keyword,
+        "hint": problem.hint,
+        "error_type": problem.kind,
+        "severity": problem.severity,
+    }
+    if span := problem.span:
+        found |= {"file": span.file, "line": span.line, "column": span.column, "source": _source(span)}
+    return {key: value for key, value in found.items() if value != "" or key == "path"}
+
+
+def _source(span: Span) -> str:
+    """The line of a place; of a very long one what stands around it."""
+    return span.text if len(span.text) <= _LONGEST_SOURCE else excerpt(span, _LONGEST_SOURCE).text
 
 
 def _harmless(text: str) -> str:

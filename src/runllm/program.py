@@ -16,6 +16,7 @@ from runllm.schema import Contract, Schema, object_of
 from runllm.values import frozen
 
 if TYPE_CHECKING:
+    from runllm.cases import Case
     from runllm.errors import RunllmError
 
 NO_VERSION = "0.0.0"
@@ -266,6 +267,7 @@ class Program:
     system: Section | None = None
     recovery: Section | None = None
     examples: tuple[Example, ...] = ()
+    tests: tuple[Case, ...] = ()
     blocks: tuple[Block, ...] = ()
     uses: tuple[Dependency, ...] = ()
     output: ValueTemplate | None = None

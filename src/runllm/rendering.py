@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem, clip
+from runllm.dumping import as_yaml
 from runllm.notices import excerpt
 from runllm.quantities import some
 from runllm.redaction import redact, redact_text
@@ -22,8 +23,6 @@ _LONGEST_VALUE = 400
 _LONGEST_TEXT = 200
 _MOST_PARTS = 50
 # PyYAML writes YAML 1.1, which has fewer numbers than 1.2, and more line breaks. Compiled when first used.
-_YAML_NUMBER = r"(?:0o[0-7]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)\Z"
-_YAML_BREAK = r"[\x85\u2028\u2029]"
 
 
 class Paint:
@@ -177,26 +176,3 @@ def output_text(output: Any, form: str) -> str:
     if form == "text" and len(values) == 1:
         return values[0] if isinstance(values[0], str) else as_yaml(values[0])
     return as_yaml(output)
-
-
-def as_yaml(value: Any) -> str:
-    """A JSON value as YAML, keys in their order. Read as YAML 1.1 or 1.2, it is the same value."""
-    import yaml  # only for those who ask for YAML
-
-    class Dumper(yaml.SafeDumper):
-        pass
-
-    def text(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
-        style = "|" if "\n" in data and not data.endswith((" ", "\t")) else None
-        if re.search(_YAML_BREAK, data):
-            style = '"'
-        return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)  # pyright: ignore[reportUnknownMemberType]
-
-    Dumper.add_representer(str, text)
-    resolvers: Any = Dumper
-    resolvers.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_YAML_NUMBER), list("+-.0123456789"))
-    return (
-        yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=100)
-        .rstrip("\n")
-        .removesuffix("\n...")
-    )

@@ -63,6 +63,7 @@ class Runtime:
         self,
         *,
         engine: Engine | None = None,
+        around: Callable[[Engine], Engine] = lambda engine: engine,
         store: Store | None = None,
         auto_pull: bool = False,
         ollama_auto_pull: bool = False,
@@ -78,6 +79,7 @@ class Runtime:
 
         Args:
             engine: answers for every model, instead of the engines that models name.
+            around: what each engine is used through, such as one that records its calls.
             store: where runs are recorded.
             auto_pull: whether a local model that is missing may be downloaded.
             ollama_auto_pull: whether an Ollama server may pull a model that it does not have.
@@ -96,7 +98,8 @@ class Runtime:
         self.now = now
         self.sleep = sleep
         self.jitter = jitter
-        self._only = engine
+        self._around = around
+        self._only = around(engine) if engine is not None else None
         self._setup = Setup(
             pull=partial(_pull, listener=progress) if auto_pull else None,
             ollama_auto_pull=ollama_auto_pull,
@@ -119,7 +122,7 @@ class Runtime:
         found = engines.traits(endpoint.model, endpoint.engine)
         with self._lock:
             if found.name not in self._made:
-                self._made[found.name] = engines.make(found, self._setup)
+                self._made[found.name] = self._around(engines.make(found, self._setup))
             return self._made[found.name]
 
     def ready(self, endpoint: Endpoint) -> None:

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runllm.diagnostics import Problem, Span
-from runllm.errors import problem_as_json
-from runllm.notices import LONGEST, excerpt
+from runllm.notices import LONGEST, excerpt, problem_as_json
 from runllm.rendering import Paint, problem_report
 
 KEY = "sk-proj-0123456789abcdefghijklmnop"

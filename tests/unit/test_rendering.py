@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runllm.documents import read
-from runllm.rendering import as_yaml, one_line
+from runllm.dumping import as_yaml
+from runllm.rendering import one_line
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -12,7 +12,8 @@ from runllm.cli.failing import meant
 from runllm.cli.offers import apps
 from runllm.cli.output import coloured, format_option
 from runllm.diagnostics import Problem
-from runllm.errors import FileAccessError, problem_as_json
+from runllm.errors import FileAccessError
+from runllm.notices import problem_as_json
 from runllm.quantities import some
 from runllm.rendering import Paint, as_json, problems_report, safe
 

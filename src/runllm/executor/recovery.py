@@ -17,8 +17,8 @@ from runllm.errors import (
     ContextWindowExceededError,
     RetryExhaustedError,
     RunllmError,
-    problem_as_json,
 )
+from runllm.notices import problem_as_json
 from runllm.reading.marks import said
 from runllm.results import DEFAULT_MAX_RETRIES, Attempt, Completion, Message, Outcome, Request, Verdict
 from runllm.values import frozen

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runllm.diagnostics import Problem, Span, errors_in, in_order
 from runllm.documents import DocumentError, Node, read
@@ -18,6 +18,9 @@ from runllm.program import NO_VERSION, Block, Program, Section, Source
 from runllm.redaction import looks_secret
 from runllm.schema import Contract
 from runllm.values import frozen
+
+if TYPE_CHECKING:
+    from runllm.cases import Case
 
 __all__ = ["MAX_BYTES", "Parsed", "frontmatter_schema", "load", "parse"]
 
@@ -196,6 +199,7 @@ class _Parser:
             system=body.sections.get("SYSTEM"),
             recovery=_sections(header, body).get("RECOVERY"),
             examples=header.examples(),
+            tests=_tests(header),
             blocks=tuple(body.blocks),
             uses=header.dependencies(),
             output=header.value_template("/output") if "output" in values else None,
@@ -205,6 +209,15 @@ class _Parser:
             max_calls=_whole(values.get("max_calls")),
             max_cost=values.get("max_cost"),
         )
+
+
+def _tests(header: Frontmatter) -> tuple[Case, ...]:
+    """The cases of `tests`."""
+    if not header.values.get("tests"):
+        return ()
+    from runllm.parser.cases import cases  # as above: most files have none
+
+    return cases(header)
 
 
 def _whole(number: float | None) -> int | None:

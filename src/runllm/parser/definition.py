@@ -37,7 +37,7 @@ _STEERING = (  # compiled for those who set such parameters
 _HINTS_AT_SECRET = re.compile(r"api[_-]?key|secret|password|(?:access|auth)[_-]?token|\\", re.IGNORECASE)
 SIDES = {"input": "input_schema", "returns": "output_schema"}
 """The two keys for what goes in, and for what comes out: in words, and as JSON Schema."""
-DATA = ("examples", *SIDES, *SIDES.values())
+DATA = ("examples", "tests", *SIDES, *SIDES.values())
 """Keys whose values are data, in which no secrets are looked for: an example may speak of passwords."""
 _PARAMETERS = ("/llm_params", "/llm/provider_params")
 _VERSION_NUMBERS = 3
@@ -96,6 +96,13 @@ def check(header: Frontmatter) -> Findings:
     return checker.found
 
 
+def check_tests(header: Frontmatter) -> list[Problem]:
+    """What is wrong with the form of `tests` alone."""
+    checker = _Checker(header)
+    checker.check_definition()
+    return [problem for problem in checker.found.problems if problem.pointer.startswith("/tests")]
+
+
 class _Checker:
     def __init__(self, header: Frontmatter) -> None:
         self.header = header
@@ -108,12 +115,19 @@ class _Checker:
             self.report("the frontmatter must be a mapping of keys to values", "", keyword="type")
             return
         self._check_versions()
-        self._check_definition()
+        self.check_definition()
         self._check_secrets()
         self._check_contracts()
         if not self.found.problems:
             self._check_examples()
             self._check_uses()
+        if not self.found.problems and self.values.get("tests"):
+            from runllm.parser.cases import misfits  # most files have none
+
+            sound = self.found.sound_schemas
+            self.found.problems += misfits(
+                self.header, Contract(sound["input_schema"]), Contract(sound["output_schema"])
+            )
 
     def report(
         self,
@@ -135,7 +149,7 @@ class _Checker:
 
     # --- the definition ------------------------------------------------------------------------
 
-    def _check_definition(self) -> None:
+    def check_definition(self) -> None:
         for problem in _contract().problems(self.values):
             if problem.pointer == "/rllm" and self.values["rllm"] is not None:
                 continue  # `_check_versions` says more of it
@@ -358,7 +372,9 @@ class _Checker:
 
 def _newer(values: dict[str, Any]) -> Iterator[tuple[str, str | None, str]]:
     """What a frontmatter says that only format 0.2 has: the JSON Pointer, the key there, and how it is called."""
-    yield from (("", key, f"`{key}`") for key in ("input", "returns", "max_calls", "max_cost") if key in values)
+    yield from (
+        ("", key, f"`{key}`") for key in ("input", "returns", "max_calls", "max_cost", "tests") if key in values
+    )
     uses = values.get("uses")
     for index, entry in enumerate(cast("list[Any]", uses) if isinstance(uses, list) else ()):
         if isinstance(entry, dict) and "on_error" in entry:

@@ -7,7 +7,7 @@ warnings: whoever runs the file may name another model, or allow what it asks fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,13 @@ from runllm.models.known import KNOWN, bare
 from runllm.notices import tell
 from runllm.parser import Parsed
 from runllm.parser.definition import FORMATS, TO_FORMAT_02
-from runllm.program import NO_VERSION, ModelSettings, Program, vars_schema
+from runllm.program import NO_VERSION, ModelSettings, Program, Source, vars_schema
 from runllm.project.unread import unread_problems
 from runllm.results import Endpoint, Request
 from runllm.schema import Scope, object_of
 
 if TYPE_CHECKING:
+    from runllm.cases import Case
     from runllm.routing import Options
 
 _CALCULATES = re.compile(
@@ -73,9 +74,21 @@ def analyse(
             from runllm.blocks.check import block_problems  # likewise
 
             found += block_problems(program, scope, trusted=trust_python)
+        found += case_problems(program, program.source, program.tests, trusted=trust_python)
         if not errors_in(found):  # else the place that was to read a property may be told already
             found += unread_problems(program, parsed)
     return in_order(map(_told_as_newer, found) if is_old else found)
+
+
+def case_problems(program: Program, source: Source, tests: Iterable[Case], *, trusted: bool = False) -> list[Problem]:
+    """What is wrong with the Python of a program's tests, which stand in `source`."""
+    blocks = tuple(case.check for case in tests if case.check is not None)
+    if not blocks:
+        return []
+    from runllm.blocks.check import block_problems  # likewise
+
+    scope: Scope = {"input": program.input.schema}
+    return block_problems(replace(program, source=source, blocks=blocks), scope, trusted=trusted)
 
 
 def _told_as_newer(problem: Problem) -> Problem:

@@ -1,0 +1,302 @@
+"""Keep what models were asked and what they answered in a file, and answer from it later, without a model.
+
+    cassette: 1
+    moment: 2026-11-30T20:44:00+01:00        what the runs were told as `run`
+    schemas:
+      1: {...}
+    exchanges:
+      - model: openai/gpt-5-mini
+        params: {}
+        schema: 1
+        messages: [{role: user, content: ...}]
+        answers: [{text: ..., usage: {...}, cost: 0.0001, latency: 0.8}]
+
+Secrets are masked before anything is kept, in what is asked now as well, so that both are the same. A request that was
+made several times has as many answers, which are given in their order.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from runllm.diagnostics import clip
+from runllm.dumping import as_yaml
+from runllm.engines.recorded import answered, asked, completion_of, key_of
+from runllm.errors import ParseError, ReplayMissError, RunllmError
+from runllm.files import read_bytes, writing
+from runllm.redaction import redact
+
+if TYPE_CHECKING:
+    from runllm.engines.base import Engine
+    from runllm.results import Completion, Endpoint, Request
+
+FORM = 1
+MOST_BYTES = 64 << 20
+_HEAD = (
+    "# What models were asked and what they answered: `runllm test --replay` runs the tests from it, without a model.\n"
+)
+_LONGEST = 200  # characters of a line of a difference
+_MOST_LINES = 24
+_MOST_COMPARED = 500
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request, and each answer that it was given, in order.
+
+    Attributes:
+        asked: as `recorded.asked` gives it, secrets masked.
+        answers: as `recorded.answered` gives each.
+        given: how many of them were given in this replay, or were recorded now.
+    """
+
+    asked: dict[str, Any]
+    answers: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    given: int = 0
+
+
+class Cassette:
+    """Exchanges by what was asked. Thread-safe.
+
+    Attributes:
+        moment: what the runs are told of the time.
+    """
+
+    def __init__(self, moment: datetime, exchanges: Iterable[Exchange] = ()) -> None:
+        self.moment = moment
+        self._exchanges = {key_of(one.asked): one for one in exchanges}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def read(cls, path: str | Path) -> Cassette:
+        """The cassette in a file.
+
+        Raises:
+            FileAccessError: it cannot be read.
+            ParseError: it is none.
+        """
+        from runllm.documents import DocumentError, read
+
+        data = read_bytes(str(path), MOST_BYTES)
+        try:
+            root, problems = read(data.decode("utf-8-sig"))
+            if problems:
+                raise problems[0]
+            return cls._of(root.value)
+        except DocumentError as error:
+            why = f"line {error.mark.line + 1}: {error.message}"
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            why = f"{type(error).__name__}: {clip(str(error), _LONGEST)}"
+        raise ParseError(f"`{path}` is no cassette: {why}", hint="Record it anew: `runllm test --record`.")
+
+    @classmethod
+    def _of(cls, found: dict[str, Any]) -> Cassette:
+        if found["cassette"] != FORM:
+            raise ValueError(f"its form is {found['cassette']}, and this runllm reads {FORM}")
+        moment = datetime.fromisoformat(found["moment"])
+        schemas = found.get("schemas", {})
+        exchanges = [_exchange(dict(one), schemas) for one in found["exchanges"]]
+        return cls(moment if moment.tzinfo else moment.astimezone(), exchanges)
+
+    def write(self, path: str | Path) -> None:
+        """Write it, whole or not at all.
+
+        Raises:
+            FileAccessError: it cannot be written.
+        """
+        schemas = list({as_yaml(s): s for one in self._exchanges.values() if (s := one.asked.get("schema"))}.values())
+        numbers = {str(number): schema for number, schema in enumerate(schemas, start=1)}
+        said = {
+            "cassette": FORM,
+            "moment": self.moment.isoformat(timespec="seconds"),
+            "schemas": numbers,
+            "exchanges": [_written(one, schemas) for one in self._exchanges.values()],
+        }
+        with writing(str(path)) as file:
+            file.write(f"{_HEAD}{as_yaml(said)}\n")
+
+    # --- recording and replaying ---------------------------------------------------------------
+
+    def keep(self, request: Request, came: Completion | RunllmError) -> None:
+        """Keep what came of a request; the first of a recording takes the place of those that were there."""
+        said = redact(asked(request))
+        with self._lock:
+            one = self._exchanges.setdefault(key_of(said), Exchange(asked=said))
+            one.answers = [*(one.answers if one.given else []), redact(answered(came))]
+            one.given += 1
+
+    def answer(self, request: Request) -> Completion:
+        """The next answer to a request.
+
+        Raises:
+            ReplayMissError: there is none.
+            RunllmError: the failure that came instead of an answer.
+        """
+        said = redact(asked(request))
+        with self._lock:
+            one = self._exchanges.get(key_of(said))
+            if one is not None and one.given < len(one.answers):
+                one.given += 1
+                return completion_of(one.answers[one.given - 1])
+        if one is not None:
+            times = len(one.answers)
+            raise ReplayMissError(
+                f"`{said['model']}` is asked this for the {_ordinal(times + 1)} time, "
+                f"and the cassette holds {times} answer{'s' if times > 1 else ''} to it",
+                hint="Record with as many repeats as are replayed: `runllm test --record --repeat N`.",
+            )
+        raise self._miss(said)
+
+    def unused(self) -> Iterator[str]:
+        """Each exchange that was not asked for, in words."""
+        return (f"{one.asked['model']}: {_last(one.asked)}" for one in self._exchanges.values() if not one.given)
+
+    def prune(self) -> int:
+        """Take out what was not asked for; how many exchanges that were."""
+        kept = {key: one for key, one in self._exchanges.items() if one.given}
+        gone = len(self._exchanges) - len(kept)
+        self._exchanges = kept
+        return gone
+
+    def _miss(self, said: dict[str, Any]) -> ReplayMissError:
+        same = [one.asked for one in self._exchanges.values() if one.asked["model"] == said["model"]]
+        models = sorted({one.asked["model"] for one in self._exchanges.values()})
+        if not same:
+            known = f"it knows {', '.join(f'`{name}`' for name in models)}" if models else "it is empty"
+            return ReplayMissError(f"the cassette holds no request to `{said['model']}`: {known}")
+        differs = list(_difference(_nearest(said, same), said))
+        return ReplayMissError(
+            "the cassette holds no such request; beside the nearest one that was recorded (-), this one (+) has:\n"
+            + "\n".join(differs),
+            details={"difference": differs},
+        )
+
+
+def _exchange(written: dict[str, Any], schemas: dict[str, Any]) -> Exchange:
+    """An exchange as it is written, with the schema that it names by its number."""
+    answers = written.pop("answers")
+    if isinstance(written.get("schema"), int):
+        written["schema"] = schemas[str(written["schema"])]
+    return Exchange(asked=written, answers=answers)
+
+
+def _written(one: Exchange, schemas: list[Any]) -> dict[str, Any]:
+    """The same the other way round."""
+    numbered = {"schema": schemas.index(one.asked["schema"]) + 1} if one.asked.get("schema") else {}
+    return {**one.asked, **numbered, "answers": one.answers}
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")  # noqa: PLR2004
+    return f"{number}{ending}"
+
+
+def _last(said: dict[str, Any]) -> str:
+    return clip(" ".join(str(said["messages"][-1]["content"]).split()), 80)
+
+
+def _nearest(said: dict[str, Any], known: list[dict[str, Any]]) -> dict[str, Any]:
+    """The recorded request whose conversation is most like this one's."""
+    text = _text(said)[-_LONGEST * 10 :]
+    matcher = difflib.SequenceMatcher(b=text, autojunk=False)
+
+    def likeness(one: dict[str, Any]) -> tuple[bool, float]:
+        matcher.set_seq1(_text(one)[-_LONGEST * 10 :])
+        return len(one["messages"]) == len(said["messages"]), matcher.quick_ratio()
+
+    return max(known[:_MOST_COMPARED], key=likeness)
+
+
+def _text(said: dict[str, Any]) -> str:
+    return "\n".join(f"{one['role']}:\n{one['content']}" for one in said["messages"])
+
+
+def _difference(recorded: dict[str, Any], said: dict[str, Any]) -> Iterator[str]:
+    """What differs, in lines: `-` as it was recorded, `+` as it is asked."""
+    lines: list[str] = []
+    for part in ("params", "schema", "messages"):
+        old, new = recorded.get(part), said.get(part)
+        if old == new:
+            continue
+        before, after = (_text(recorded), _text(said)) if part == "messages" else (as_yaml(old), as_yaml(new))
+        found = list(difflib.unified_diff(before.split("\n"), after.split("\n"), n=1, lineterm=""))[2:]
+        lines += [f"  {part}:", *(f"    {clip(line, _LONGEST)}" for line in found if not line.startswith("@@"))]
+    yield from lines[:_MOST_LINES]
+    if len(lines) > _MOST_LINES:
+        yield f"    ... and {len(lines) - _MOST_LINES} more lines"
+
+
+# --- engines -----------------------------------------------------------------------------------------
+
+
+class _Around:
+    """An engine in all but what is written here."""
+
+    def __init__(self, inner: Engine, cassette: Cassette) -> None:
+        self._inner = inner
+        self._cassette = cassette
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _Recording(_Around):
+    """An engine whose calls are kept."""
+
+    def complete(self, request: Request) -> Completion:
+        try:
+            came = self._inner.complete(request)
+        except RunllmError as error:
+            self._cassette.keep(request, error)
+            raise
+        self._cassette.keep(request, came)
+        return came
+
+    async def acomplete(self, request: Request) -> Completion:
+        try:
+            came = await self._inner.acomplete(request)
+        except RunllmError as error:
+            self._cassette.keep(request, error)
+            raise
+        self._cassette.keep(request, came)
+        return came
+
+
+class _Replaying(_Around):
+    """An engine that is not called: it says what it is, and the cassette answers for it."""
+
+    def refusals(self, endpoint: Endpoint) -> Iterator[RunllmError]:
+        del endpoint
+        return iter(())
+
+    def doubts(self, endpoint: Endpoint) -> Iterator[str]:
+        del endpoint
+        return iter(())
+
+    def ready(self, endpoint: Endpoint) -> None:
+        """No key, server or file is needed."""
+
+    def learn(self, endpoint: Endpoint) -> None:
+        """No server is asked what it is."""
+
+    def complete(self, request: Request) -> Completion:
+        return self._cassette.answer(request)
+
+    async def acomplete(self, request: Request) -> Completion:
+        return self._cassette.answer(request)
+
+
+def recording(cassette: Cassette) -> Callable[[Engine], Engine]:
+    """What makes of an engine one whose calls are kept."""
+    return lambda inner: cast("Engine", _Recording(inner, cassette))
+
+
+def replaying(cassette: Cassette) -> Callable[[Engine], Engine]:
+    """What makes of an engine one for which the cassette answers."""
+    return lambda inner: cast("Engine", _Replaying(inner, cassette))

@@ -1,0 +1,214 @@
+"""The tests of a file, in it or beside it: as values, and what is wrong with them before any is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from runllm.cases import BY_PLACE, CONDITIONS, Case, steps_to
+from runllm.diagnostics import Problem, did_you_mean, pointer
+from runllm.errors import InputSchemaError, RunllmError, catalogue
+from runllm.parser.frontmatter import Frontmatter
+from runllm.program import Block
+from runllm.schema import (
+    Contract,
+    Found,
+    Schema,
+    Undeclared,
+    declared_types,
+    described,
+    enter,
+    object_of,
+    resolve,
+    standalone,
+)
+
+_KIND = "MetadataValidationError"
+_NUMBERS = {"integer", "number"}
+_HOLDS = {"contains": {"string", "array"}, "matches": {"string"}, "near": _NUMBERS}
+"""The types of which these conditions can be true."""
+
+
+def cases(header: Frontmatter) -> tuple[Case, ...]:
+    """The tests under `tests`, whose form is right."""
+    return tuple(_case(header, index, said) for index, said in enumerate(header.values.get("tests") or ()))
+
+
+def _case(header: Frontmatter, index: int, said: dict[str, Any]) -> Case:
+    name = said.get("name") or f"case {index + 1}"
+    return Case(
+        name=name,
+        input=said.get("input") or {},
+        expect={key: said[key] for key in CONDITIONS if key in said and key != "check"},
+        tags=tuple(said.get("tags", ())),
+        only=said.get("only", False),
+        skip=said.get("skip", ""),
+        check=_block(header, index, name, said["check"]) if "check" in said else None,
+        span=header.span(f"/tests/{index}"),
+    )
+
+
+def _block(header: Frontmatter, index: int, name: str, code: str) -> Block:
+    """The Python of a case, as a block that sees its input and what came of it."""
+    node = header.root.at(f"/tests/{index}/check")
+    mark = (node.literal or node.mark) if node else header.root.mark
+    line = header.first_line + mark.line
+    return Block(phase="check", name=name, inputs=("input", "output"), outputs=None, code=code, line=line)
+
+
+def misfits(header: Frontmatter, given: Contract, output: Contract) -> Iterator[Problem]:
+    """What of the tests under `tests` can never hold.
+
+    Args:
+        header: in which they stand; their form is right.
+        given: the contract of the input.
+        output: the contract of the output.
+    """
+    names: dict[str, int] = {}
+    for index, case in enumerate(cases(header)):
+        checker = _Checker(header, f"/tests/{index}", case, output)
+        if case.name in names:
+            yield checker.problem(f"a test is named `{case.name}` already", "/name", "Give each a name of its own.")
+        names[case.name] = index
+        yield from checker.found(given)
+
+
+class _Checker:
+    """What is wrong with one test."""
+
+    def __init__(self, header: Frontmatter, at: str, case: Case, output: Contract) -> None:
+        self.header = header
+        self.at = at
+        self.case = case
+        self.output = output
+        self.root = output.schema
+
+    def problem(self, message: str, at: str, hint: str = "", keyword: str = "tests", key: str | None = None) -> Problem:
+        """A problem at a JSON Pointer inside the test, or at a key there."""
+        path = self.at + at
+        span = self.header.span(path, key=key)
+        return Problem(message=message, pointer=path, keyword=keyword, span=span, kind=_KIND, hint=hint)
+
+    def found(self, given: Contract) -> Iterator[Problem]:
+        """All of it."""
+        expected = error_named(str(self.case.expect["error"])) if "error" in self.case.expect else None
+        if "error" in self.case.expect and expected is None:
+            name = str(self.case.expect["error"])
+            known = [name for one in catalogue() for name in (one.code, one.__name__)]
+            yield self.problem(f"there is no error `{name}`", "/error", did_you_mean(name, known))
+        if expected is None or not issubclass(InputSchemaError, expected):
+            yield from self.fits("/input", given, given.with_defaults(dict(self.case.input)), "input")
+        after = [key for key in CONDITIONS if key in self.case.expect and key not in ("error", "most")]
+        if "error" in self.case.expect and (after or self.case.check):
+            said = f"a run that fails has no output, and `{(after or ['check'])[0]}` is about it"
+            yield self.problem(said, "/error", "Keep one of them.")
+            return
+        if "output" in self.case.expect:
+            yield from self.fits("/output", self.output, self.case.expect["output"], "output")
+        if "partial" in self.case.expect:
+            yield from self.partial(self.root, self.case.expect["partial"], "/partial")
+        for condition in BY_PLACE:
+            yield from self.at_places(condition)
+
+    def fits(self, at: str, contract: Contract, value: Any, what: str) -> Iterator[Problem]:
+        """What of a value does not fit the contract, so that no run could take or give it."""
+        for problem in contract.problems(value):
+            key = problem.message.split("`")[1] if problem.keyword == "additionalProperties" else None
+            said = f"the {what} does not fit: {problem.message}"
+            yield self.problem(said, at + problem.pointer, problem.hint, problem.keyword, key)
+
+    def partial(self, schema: Schema, value: Any, at: str) -> Iterator[Problem]:
+        """What of a part of the output can stand in none."""
+        if not isinstance(value, Mapping):
+            yield from self.fits(at, self.contract(schema), value, "output")
+            return
+        for key, inner in cast("Mapping[str, Any]", value).items():
+            found, problem = self.step(schema, key, at, key)
+            if problem is not None:
+                yield problem
+            elif found is not None:
+                yield from self.partial(found, inner, at + pointer([key]))
+
+    def at_places(self, condition: str) -> Iterator[Problem]:
+        """What is wrong with the places that a condition names, or with what it says of them."""
+        for place, said in self.case.at_places(condition).items():
+            at = f"/{condition}{pointer([place]) if place else ''}"
+            schema, problem = self.enter(place, f"/{condition}")
+            if problem is not None:
+                yield problem
+                continue
+            types, able = declared_types(self.root, schema), _HOLDS.get(condition)
+            if types and able and not types & able:
+                yield self.problem(
+                    f"{_named(place)} is {described(resolve(self.root, schema))}: {_USES[condition]}", at
+                )
+            elif condition == "matches":
+                yield from self.pattern(said, at)
+            elif condition == "near" and not Contract(_TOLERANCE).accepts(said):
+                yield self.problem("`near` names a number and how far off it may be", at, _NEAR)
+            elif condition == "one_of":
+                yield from self.choices(schema, said, at)
+
+    def pattern(self, said: Any, at: str) -> Iterator[Problem]:
+        """What is wrong with a regular expression."""
+        try:
+            Contract({"pattern": said}).accepts("")
+        except (ValueError, TypeError) as error:
+            yield self.problem(f"this is no regular expression: {error}", at, "It is written as `pattern` is.")
+
+    def choices(self, schema: Schema, said: Any, at: str) -> Iterator[Problem]:
+        """Choices that cannot stand where they are looked for."""
+        if not isinstance(said, list):
+            yield self.problem("`one_of` names several values", at, "Write a list: `[a, b]`.")
+            return
+        for index, value in enumerate(cast("list[Any]", said)):
+            yield from self.fits(f"{at}/{index}", self.contract(schema), value, "value")
+
+    def enter(self, place: str, at: str) -> tuple[Schema, Problem | None]:
+        """The schema of what stands at a place in the output."""
+        steps = steps_to(place)
+        if steps is None:
+            return {}, self.problem(f"`{place}` is no place in the output", at, _PLACES, key=place)
+        schema: Schema = self.root
+        for step in steps:
+            found, problem = self.step(schema, step, at, place)
+            if problem is not None or found is None:
+                return {}, problem
+            schema = found
+        return schema, None
+
+    def step(self, schema: Schema, step: str | int, at: str, key: str) -> tuple[Schema | None, Problem | None]:
+        """The schema that a step leads to, None where nothing is known; or why there is none."""
+        entered = enter(self.root, schema, step)
+        if isinstance(entered, Found):
+            return entered.schema, None
+        if isinstance(entered, Undeclared):
+            hint = did_you_mean(step, entered.names) if isinstance(step, str) else ""
+            return None, self.problem(f"the output has no `{step}`", at, hint, key=key)
+        kind = described(resolve(self.root, schema))
+        said = f"the output has no `{step}`: what would hold it is {kind}"
+        return None, self.problem(said, at, _PLACES, key=key)
+
+    def contract(self, schema: Schema) -> Contract:
+        """The contract of a part of the output."""
+        return Contract(standalone(self.root, schema))
+
+
+_NEAR = "Write `near: {total: {value: 12.5, within: 0.1}}`."
+_TOLERANCE = object_of({"value": {"type": "number"}, "within": {"type": "number", "minimum": 0}})
+_PLACES = 'A place is written as `total`, `lines[0].price` or `["first name"]`.'
+_USES = {
+    "contains": "`contains` is for texts and lists",
+    "matches": "`matches` is for texts",
+    "near": "`near` is for numbers",
+}
+
+
+def _named(place: str) -> str:
+    return f"`{place}`" if place else "the output"
+
+
+def error_named(name: str) -> type[RunllmError] | None:
+    """The error of this name or code; None where there is none."""
+    known = {found: one for one in catalogue() for found in (one.code, one.__name__)}
+    return {**known, "RunllmError": RunllmError}.get(name)
