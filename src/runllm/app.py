@@ -222,6 +222,7 @@ def new_runtime(
     ollama_auto_pull: bool | None = None,
     slots: int = 1,
     progress: Callable[[Progress], None] | None = None,
+    **members: Any,
 ) -> Runtime:
     """A runtime as the user has set it: what it may download, and where it records.
 
@@ -230,6 +231,7 @@ def new_runtime(
         ollama_auto_pull: whether an Ollama server may pull a missing model; by default as the user has set.
         slots: how many answers a model in this process may write at a time.
         progress: told how far such a download is, maybe from another thread.
+        members: what else `runllm.Runtime` takes.
 
     Raises:
         ConfigError: a setting is wrong.
@@ -243,6 +245,7 @@ def new_runtime(
         ollama_auto_pull=settings.ollama_auto_pull if ollama_auto_pull is None else ollama_auto_pull,
         slots=slots,
         progress=progress,
+        **members,
     )
 
 

@@ -37,6 +37,7 @@ llm_params: {params}
 {more}---
 {body}
 """
+CASE = "tests:\n  - input: {text: one two}\n"
 SERVED = f'{{model: openai/m, api_base: "{BASE}", num_retries: 0}}'
 
 
@@ -167,6 +168,13 @@ PROVOCATIONS: Mapping[str, Provocation] = {
     "NotAllowedError": Provocation(files=file(KEYED), environment={"COUNT_KEY": "secret"}),
     "BudgetExceededError": Provocation(
         arguments=("run", "app.rllm", "text=one two", "--max-calls", "1"), reply=answer('{"n": 0}')
+    ),
+    "ReplayMissError": Provocation(
+        arguments=("test", "--replay"),
+        files={
+            "app.rllm": app(more=CASE),
+            "app.cassette.yaml": "cassette: 1\nmoment: 2026-01-31T12:00:00+00:00\nexchanges: []\n",
+        },
     ),
     "InternalError": Provocation(arguments=("schema",), broken="runllm.api.frontmatter_schema"),
 }

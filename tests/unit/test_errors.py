@@ -21,7 +21,7 @@ CODES = {
     "RLLM_019": "TemplateError", "RLLM_020": "ModelNotFoundError", "RLLM_021": "EngineUnavailableError",
     "RLLM_022": "UsageError", "RLLM_023": "FileAccessError", "RLLM_024": "InterruptedRunError",
     "RLLM_025": "StatsError", "RLLM_026": "ConfigError", "RLLM_027": "NotAllowedError",
-    "RLLM_028": "BudgetExceededError", "RLLM_099": "InternalError",
+    "RLLM_028": "BudgetExceededError", "RLLM_029": "ReplayMissError", "RLLM_099": "InternalError",
 }  # fmt: skip
 KEYS = [
     "error_code",

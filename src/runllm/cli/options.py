@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -112,7 +112,16 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 
 def run_options(command: C) -> C:
     """Add to a command the options of a run."""
-    for option in reversed(_OPTIONS):
+    return _with(command, _OPTIONS)
+
+
+def many_options(command: C) -> C:
+    """Add those of runs that are not one: without the model, and without what is recorded."""
+    return _with(command, _OPTIONS[1:-2])
+
+
+def _with(command: C, options: Sequence[Callable[[Any], Any]]) -> C:
+    for option in reversed(options):
         command = option(command)
     return command
 

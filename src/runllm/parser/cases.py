@@ -20,6 +20,7 @@ from runllm.schema import (
     enter,
     object_of,
     resolve,
+    schema_problems,
     standalone,
 )
 
@@ -151,10 +152,8 @@ class _Checker:
 
     def pattern(self, said: Any, at: str) -> Iterator[Problem]:
         """What is wrong with a regular expression."""
-        try:
-            Contract({"pattern": said}).accepts("")
-        except (ValueError, TypeError) as error:
-            yield self.problem(f"this is no regular expression: {error}", at, "It is written as `pattern` is.")
+        for problem in schema_problems({"pattern": said}, is_object=False):
+            yield self.problem(problem.message, at, problem.hint)
 
     def choices(self, schema: Schema, said: Any, at: str) -> Iterator[Problem]:
         """Choices that cannot stand where they are looked for."""

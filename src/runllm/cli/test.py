@@ -1,0 +1,120 @@
+"""`runllm test`: run the tests of apps."""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runllm import api
+from runllm.cli.offers import files
+from runllm.cli.options import many_options, warn_of_trust
+from runllm.cli.output import check_target, coloured, write
+from runllm.errors import ReplayMissError, RunllmError
+from runllm.quantities import some
+from runllm.rendering import Paint, safe
+
+if TYPE_CHECKING:
+    from runllm.evals import Group, Suite, Tried
+    from runllm.report.tests import Found
+
+FAILED = 1
+"""The exit status where a test failed."""
+
+
+@click.command(name="test")
+@click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=files)
+@click.option("-m", "--model", "models", metavar="MODEL", multiple=True, help="Run each case with it; may be repeated.")
+@click.option("--repeat", type=click.IntRange(1, 1000), default=1, metavar="N", help="Run each case N times.")
+@click.option("-k", "name", default="", metavar="TEXT", help="Only cases whose name holds TEXT.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only cases with this tag; may be repeated.")
+@click.option("--record", "mode", flag_value="record", help="Keep what models answer in NAME.cassette.yaml.")
+@click.option("--replay", "mode", flag_value="replay", help="Take answers from there, and call no model.")
+@click.option("--live", "mode", flag_value="live", help="Call models, also where CI would replay.")
+@click.option("--prune", is_flag=True, help="Take out of cassettes what no test asks for.")
+@click.option("--rpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most calls a minute.")
+@click.option("--tpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most tokens a minute.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "html"]), default="table", help="How to print.")
+@click.option("-o", "--output", "target", metavar="PATH", shell_complete=files, help="Write to this file.")
+@click.option("--junit", metavar="PATH", shell_complete=files, help="Write JUnit XML to this file as well.")
+@click.option("--stats", is_flag=True, default=False, help="Record the runs in the statistics.")
+@many_options
+def command(
+    paths: tuple[str, ...],
+    mode: str | None,
+    form: str,
+    target: str | None,
+    junit: str | None,
+    stats: bool,
+    **given: Any,
+) -> int:
+    """Run the tests of the `.rllm` files that are named, or that are below a folder (by default this one).
+
+    Exits with 1 if a test fails. In CI (where the variable CI is set), what was recorded is replayed.
+    """
+    from runllm.evals import Suite, Wanted
+
+    for path in (target, junit):
+        check_target(path) if path else None
+    own = {name: given.pop(name) for name in ("models", "repeat", "name", "tags", "prune", "rpm", "tpm")}
+    wanted = Wanted(paths=paths or (".",), mode=mode or "auto", **own)
+    for path in paths:
+        warn_of_trust(path, given)
+    pulls = {name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull")}
+    with Suite(wanted, {**given, "stats": stats}, make=partial(api.new_runtime, **pulls)) as suite:
+        found, error = _run(suite)
+    for note in suite.notes:
+        click.echo(f"note: {safe(note)}", err=True)
+    from runllm.report import tests
+
+    shown = {
+        "table": lambda: tests.as_text(found, Paint(colour=target is None and coloured(sys.stdout))),
+        "json": lambda: tests.as_text_of_json(found),
+        "html": lambda: tests.as_page(found, time.time()),
+    }
+    write([shown[form](), "\n"], target)
+    if junit:
+        from runllm.report.junit import as_junit
+
+        write([as_junit(found)], junit)
+    error = error or _missed(found)
+    if error is not None:
+        raise error
+    return FAILED if tests.said(found)[1] else 0
+
+
+def _run(suite: Suite) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | None]:
+    """Run all; what came until then, where a bound on all ended it."""
+    found: list[tuple[Group, list[Tried]]] = []
+    for group in suite.groups():
+        if group.mode == "replay" and suite.wanted.mode == "auto":
+            click.echo(f"note: {safe(group.path)} is replayed from {safe(str(group.cassette))}", err=True)
+        tried: list[Tried] = []
+        found.append((group, tried))
+        try:
+            for one in suite.run(group) if group.ok else ():
+                tried.append(one)
+                _show(one)
+        except RunllmError as error:
+            return found, error
+    return found, None
+
+
+def _missed(found: Found) -> ReplayMissError | None:
+    """The error for runs that asked what their cassette does not hold."""
+    errors = [one.result.error for _, tried in found for one in tried if one.result is not None and one.misses]
+    missed = [error for error in errors if isinstance(error, ReplayMissError)]
+    if not missed:
+        return None
+    return ReplayMissError(
+        f"{some(len(missed), 'run')} asked a model what the cassette does not hold", details=missed[0].details
+    )
+
+
+def _show(one: Tried) -> None:
+    """On a terminal, a sign for each run that ended."""
+    if sys.stderr.isatty():
+        click.echo("." if one.passed else "F", nl=False, err=True)

@@ -1,0 +1,160 @@
+"""The tests that stand beside a file: `app.tests.yaml`, or a table of inputs and expected outputs.
+
+Each row of a table is a case: a column feeds the input of its name, or says what the output of its name must be
+(`input.NAME` and `output.NAME` where both have it; `output` alone of one that is no object). `name`, `tags`, `error`
+and `skip` may stand beside them, and an empty cell says nothing. A row of JSON Lines may be a whole case instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runllm.batch.opening import FORMS, opened
+from runllm.batch.sources import Reading, Row
+from runllm.cases import Case
+from runllm.diagnostics import Problem, did_you_mean, errors_in, in_order
+from runllm.documents import DocumentError, Mark, Node, read
+from runllm.errors import RunllmError
+from runllm.files import read_bytes
+from runllm.parser import MAX_BYTES
+from runllm.parser.cases import cases, misfits
+from runllm.parser.definition import check_tests
+from runllm.parser.frontmatter import Frontmatter
+from runllm.program import Program, Source
+from runllm.project.check import case_problems
+from runllm.schema import is_object, read_text
+
+_ENDINGS = (".yaml", ".yml", *(ending for ending, form in FORMS.items() if form != "xlsx"), ".xlsx")
+_OWN = ("name", "tags", "error", "skip")
+_KIND = "MetadataValidationError"
+
+
+def beside(path: str | Path) -> list[Path]:
+    """The files of tests that stand beside an app's, such as `mail.tests.yaml` beside `mail.rllm`."""
+    app = Path(path)
+    return [found for ending in _ENDINGS if (found := app.with_name(f"{app.stem}.tests{ending}")).is_file()]
+
+
+def cases_of(program: Program, *, trusted: bool = False) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
+    """All tests of a program, those in its own file first, and what is wrong with those beside it.
+
+    Raises:
+        FileAccessError: a file cannot be read.
+    """
+    found, problems = list(program.tests), list[Problem]()
+    for path in beside(program.path) if program.path else []:
+        header, wrong = _read(path, program)
+        problems += wrong
+        if header is not None:
+            here = cases(header)
+            problems += misfits(header, program.input, program.output_contract)
+            problems += case_problems(program, header.source, here, trusted=trusted)
+            found += here
+    names = [case.name for case in found]
+    for case in found[len(program.tests) :]:
+        if not errors_in(problems) and names.count(case.name) > 1:
+            said = f"a test is named `{case.name}` already"
+            problems.append(Problem(message=said, keyword="tests", kind=_KIND, span=case.span))
+    return tuple(found), in_order(problems)
+
+
+def _read(path: Path, program: Program) -> tuple[Frontmatter | None, list[Problem]]:
+    """A file of tests as a frontmatter that has nothing else; None where its form is wrong."""
+    if path.suffix in (".yaml", ".yml"):
+        return _of_yaml(path)
+    source = Source(name=str(path), text="")
+    try:
+        rows, problems = _of_table(path, program)
+    except RunllmError as error:
+        return None, list(error.problems) or [Problem(message=error.message, keyword="file", kind=_KIND)]
+    nodes: dict[str | int, Node] = {index: Node(said, Mark(line - 1, 0, 1)) for index, (line, said) in enumerate(rows)}
+    return _header(source, Node([said for _, said in rows], Mark(0, 0, 1), children=nodes)), problems
+
+
+def _of_yaml(path: Path) -> tuple[Frontmatter | None, list[Problem]]:
+    data = read_bytes(str(path), MAX_BYTES)
+    source = Source(name=str(path), text=data.decode("utf-8-sig", "replace").replace("\r\n", "\n"))
+    if len(data) > MAX_BYTES:
+        return None, [source.problem(1, f"the file is larger than {MAX_BYTES >> 20} MiB", "file", kind=_KIND)]
+    try:
+        root, wrong = read(source.text)
+    except DocumentError as error:
+        root, wrong = Node(None, Mark(0, 0, 1)), [error]
+    found = [
+        Problem(
+            message=one.message,
+            keyword="yaml",
+            kind="ParseError",
+            span=source.span(one.mark.line + 1, one.mark.column + 1, one.mark.length),
+            hint=one.hint,
+        )
+        for one in wrong
+    ]
+    tests = root.child("tests") if root.mapping is not None else root
+    if not found and (tests is None or (root.mapping is not None and len(root.children) > 1)):
+        found = [source.problem(1, "a file of tests is a list of cases, or `tests:` with one", "tests", kind=_KIND)]
+    if found or tests is None:
+        return None, found
+    header = _header(source, tests)
+    problems = check_tests(header)
+    return (None if problems else header), problems
+
+
+def _header(source: Source, tests: Node) -> Frontmatter:
+    mark = Mark(0, 0, 1)
+    return Frontmatter(source, 1, Node({"tests": tests.value}, mark, {"tests": mark}, {"tests": tests}))
+
+
+# --- tables -------------------------------------------------------------------------------------------
+
+
+def _of_table(path: Path, program: Program) -> tuple[list[tuple[int, dict[str, Any]]], list[Problem]]:
+    """The line of each row with the case that it says, and what is wrong with its columns."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    unknown: dict[str, int] = {}
+    source = opened([str(path)], Reading())
+    try:
+        for row in source.rows():
+            said = row.cells.get("input")
+            if isinstance(said, dict) and "input" not in program.input.properties:
+                found.append((row.line, dict(row.cells)))
+            elif row.cells:
+                found.append((row.line, _case(row, program, unknown)))
+    finally:
+        source.close()
+    known = [*program.input.properties, *program.output_contract.properties, "output", *_OWN]
+    place = Source(name=str(path), text="")
+    return found, [
+        place.problem(line, f"no input and no output is named `{name}`", "tests", did_you_mean(name, known), _KIND)
+        for name, line in unknown.items()
+    ]
+
+
+def _case(row: Row, program: Program, unknown: dict[str, int]) -> dict[str, Any]:
+    """A row as a case."""
+    given, expected = program.input.properties, program.output_contract.properties
+    said: dict[str, Any] = {"input": {}}
+    for column, cell in _cells(row):
+        side, _, name = column.partition(".")
+        if column in given or (side == "input" and name in given):
+            name = column if column in given else name
+            said["input"][name] = program.input.read_text(name, cell) if isinstance(cell, str) else cell
+        elif column in expected or (side == "output" and name in expected):
+            name = column if column in expected else name
+            text = isinstance(cell, str)
+            said.setdefault("partial", {})[name] = program.output_contract.read_text(name, cell) if text else cell
+        elif column == "output" and not is_object(program.output_contract.schema):
+            schema = program.output_contract.schema
+            said["output"] = read_text(cell, schema, schema) if isinstance(cell, str) else cell
+        elif column in _OWN:
+            said[column] = cell.split() if column == "tags" and isinstance(cell, str) else cell
+        else:
+            unknown.setdefault(column, row.line)
+    return said
+
+
+def _cells(row: Row) -> Iterator[tuple[str, Any]]:
+    cells: Mapping[str, Any] = row.cells
+    return ((name, cell) for name, cell in cells.items() if cell is not None and cell != "")

@@ -1,0 +1,163 @@
+"""Hold what a run gave against what a case expects: every miss in words, with what was expected and what came."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+from runllm.cases import Case, steps_to
+from runllm.diagnostics import Problem, clip
+from runllm.parser.cases import error_named
+from runllm.program import Block
+from runllm.quantities import count, dollars, seconds
+from runllm.results import RunResult
+from runllm.schema import Contract
+
+Checker = Callable[[Block, Any], Problem | None]
+"""Runs the Python of a case over an output; the problem that it found."""
+_LONGEST = 300
+_MOST_LINES = 20
+_NOTHING: Any = object()
+
+
+def misses(case: Case, result: RunResult, took: float, check: Checker) -> list[str]:
+    """What does not hold; empty where all does.
+
+    Args:
+        case: what was expected.
+        result: what came.
+        took: seconds from start to end.
+        check: runs `case.check`.
+    """
+    expected = case.expect.get("error")
+    if result.error is not None:
+        wanted = error_named(str(expected)) if expected is not None else None
+        if wanted is not None and isinstance(result.error, wanted):
+            return list(_bounds(case, result, took))
+        came = f"{result.error.code} {type(result.error).__name__}: {result.error.message}"
+        return [f"expected the error {expected}, and it failed with {came}" if expected else f"it failed: {came}"]
+    if expected is not None:
+        return [f"expected the error {expected}, and it gave {_shown(result.output)}"]
+    found = [*_output(case, result.output), *_bounds(case, result, took)]
+    if case.check is not None and (problem := check(case.check, result.output)) is not None:
+        found.append(f"check: {problem.message}")
+    return found
+
+
+def _output(case: Case, output: Any) -> Iterator[str]:
+    if "output" in case.expect:
+        yield from _differences(case.expect["output"], output, "", whole=True)
+    if "partial" in case.expect:
+        yield from _differences(case.expect["partial"], output, "", whole=False)
+    for condition, miss in _AT_PLACES.items():
+        for place, said in case.at_places(condition).items():
+            value = at(output, place)
+            yield from (f"{_named(place)}{found}" for found in miss(value, said))
+
+
+def _lacking(value: Any, said: Any) -> Iterator[str]:
+    for one in cast("list[Any]", said) if isinstance(said, list) else [said]:
+        if not _contains(value, one):
+            yield f"does not contain {_shown(one)}: {_shown(value)}"
+
+
+def _unmatched(value: Any, pattern: str) -> Iterator[str]:
+    if not (isinstance(value, str) and Contract({"pattern": pattern}).accepts(value)):
+        yield f"does not match {pattern}: {_shown(value)}"
+
+
+def _far(value: Any, said: Mapping[str, float]) -> Iterator[str]:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value - said["value"]) <= said["within"]:
+        yield f"expected {said['value']:g} ± {said['within']:g}, got {_shown(value)}"
+
+
+def _other(value: Any, choices: list[Any]) -> Iterator[str]:
+    if not any(same(one, value) for one in choices):
+        yield f"expected one of {', '.join(map(_shown, choices))}, got {_shown(value)}"
+
+
+_AT_PLACES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
+    "contains": _lacking,
+    "matches": _unmatched,
+    "near": _far,
+    "one_of": _other,
+}
+
+
+def _bounds(case: Case, result: RunResult, took: float) -> Iterator[str]:
+    most: Mapping[str, float] = case.expect.get("most") or {}
+    if took > most.get("seconds", took):
+        yield f"it took {seconds(took)}, and may take {seconds(most['seconds'])}"
+    if result.usage.total_tokens > most.get("tokens", result.usage.total_tokens):
+        yield f"it took {count(result.usage.total_tokens)} tokens, and may take {count(most['tokens'])}"
+    if len(result.attempts) > most.get("attempts", len(result.attempts)):
+        yield f"it took {len(result.attempts)} answers, and may take {count(most['attempts'])}"
+    if "cost" in most:
+        if result.cost is None and any(result.completions()):
+            yield f"what it cost is not known, and it may cost {dollars(most['cost'])}"
+        elif (result.cost or 0.0) > most["cost"]:
+            yield f"it cost {dollars(result.cost)}, and may cost {dollars(most['cost'])}"
+
+
+def at(value: Any, place: str) -> Any:
+    """What stands at a place; nothing (`_NOTHING`) where there is none."""
+    for step in steps_to(place) or ():
+        if isinstance(step, int):
+            found = cast("list[Any]", value) if isinstance(value, list) else []
+            value = found[step] if step < len(found) else _NOTHING
+        else:
+            value = cast("dict[str, Any]", value).get(step, _NOTHING) if isinstance(value, dict) else _NOTHING
+    return value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same: `1` and `1.0` are, `1` and `true` are not."""
+    return not any(_differences(one, other, "", whole=True))
+
+
+def _differences(expected: Any, came: Any, at: str, *, whole: bool) -> Iterator[str]:
+    """Where two values differ; not `whole` where keys that are not expected may stand beside those that are."""
+    if isinstance(expected, dict) and isinstance(came, dict):
+        wanted, found = cast("dict[str, Any]", expected), cast("dict[str, Any]", came)
+        for key, value in wanted.items():
+            inner = f"{at}.{key}" if at else key
+            yield from _differences(value, found.get(key, _NOTHING), inner, whole=whole)
+        for key in found if whole else ():
+            if key not in wanted:
+                yield f"{f'{at}.{key}' if at else key}: unexpected, {_shown(found[key])}"
+    elif isinstance(expected, list) and isinstance(came, list):
+        items, found = cast("list[Any]", expected), cast("list[Any]", came)
+        for index, value in enumerate(items):
+            came_here = found[index] if index < len(found) else _NOTHING
+            yield from _differences(value, came_here, f"{at}[{index}]", whole=whole)
+        for index in range(len(items), len(found)):
+            yield f"{at}[{index}]: unexpected, {_shown(found[index])}"
+    elif isinstance(expected, bool) is not isinstance(came, bool) or expected != came:
+        yield from _different(expected, came, _named(at))
+
+
+def _different(expected: Any, came: Any, named: str) -> Iterator[str]:
+    """Two single values that differ; texts of several lines are compared line by line."""
+    if isinstance(expected, str) and isinstance(came, str) and "\n" in expected + came:
+        lines = difflib.unified_diff(expected.split("\n"), came.split("\n"), n=1, lineterm="")
+        shown = [clip(line, _LONGEST) for line in list(lines)[2:] if not line.startswith("@@")][:_MOST_LINES]
+        yield "\n".join([f"{named}expected (-), got (+):", *(f"  {line}" for line in shown)])
+    else:
+        yield f"{named}expected {_shown(expected)}, got {_shown(came)}"
+
+
+def _contains(value: Any, one: Any) -> bool:
+    if isinstance(value, str):
+        return isinstance(one, str) and one in value
+    return isinstance(value, list) and any(same(one, item) for item in cast("list[Any]", value))
+
+
+def _named(place: str) -> str:
+    return f"{place}: " if place else ""
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is _NOTHING else clip(json.dumps(value, ensure_ascii=False), _LONGEST)

@@ -1,0 +1,344 @@
+"""Run the tests of apps: every case of every file, once for each model, as often as is asked for."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import field, replace
+from math import comb
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from runllm import api
+from runllm.cases import Case
+from runllm.diagnostics import Problem, errors_in
+from runllm.engines.cassette import Cassette, recording, replaying
+from runllm.errors import BudgetExceededError, RunllmError, UsageError
+from runllm.evals.beside import cases_of
+from runllm.evals.finding import tested_files
+from runllm.evals.judge import misses
+from runllm.executor import many
+from runllm.values import frozen
+
+if TYPE_CHECKING:
+    from runllm.app import App
+    from runllm.program import Block
+    from runllm.results import RunResult
+    from runllm.routing import Options
+    from runllm.runtime import Runtime
+
+Mode = str
+"""`live`, `record` or `replay`."""
+Job = tuple[Case, str, int]
+"""A case, a model and the number of the repeat."""
+DEFAULT_AT_ONCE = 8
+
+
+@frozen
+class Wanted:
+    """What is to be tested, and how.
+
+    Attributes:
+        paths: files and folders.
+        models: each case is run with each; with the file's own where there are none.
+        repeat: how often each case is run.
+        name: only cases whose name holds this, in whatever case; empty for all.
+        tags: only cases that have one of these; empty for all.
+        mode: `live`, `record`, `replay`, or `auto`: the last in CI for files that have a cassette, else the first.
+        prune: whether what is not asked for is taken out of cassettes.
+        rpm: the most calls a minute at one provider.
+        tpm: the most tokens a minute.
+    """
+
+    paths: tuple[str, ...] = (".",)
+    models: tuple[str, ...] = ()
+    repeat: int = 1
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    mode: Mode = "auto"
+    prune: bool = False
+    rpm: float | None = None
+    tpm: float | None = None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether cases may be left out."""
+        return bool(self.name or self.tags)
+
+
+@frozen
+class Tried:
+    """One run of a case.
+
+    Attributes:
+        case: which.
+        model: with which model; the file's own where it is empty.
+        number: of the repeat, counted from 1.
+        misses: what did not hold.
+        result: what came; None where it was not run.
+        took: seconds from start to end, as they were recorded for a replay.
+    """
+
+    case: Case
+    model: str
+    number: int = 1
+    misses: tuple[str, ...] = ()
+    result: RunResult | None = None
+    took: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was run and all held."""
+        return self.result is not None and not self.misses
+
+
+@frozen
+class Group:
+    """A file and its tests.
+
+    Attributes:
+        path: the file.
+        name: of the app.
+        mode: how it is run: `live`, `record` or `replay`.
+        cassette: the file in which is kept what models answer.
+        cases: those to be run.
+        skipped: those that say why not.
+        problems: what is wrong with the file or its tests, so that none is run, and what to be warned of.
+    """
+
+    path: str
+    name: str = ""
+    mode: Mode = "live"
+    cassette: Path = field(default_factory=Path)
+    cases: tuple[Case, ...] = ()
+    skipped: tuple[Case, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether its tests can be run."""
+        return not errors_in(self.problems)
+
+
+@frozen
+class Figures:
+    """What came of the cases of a file with one model.
+
+    Attributes:
+        cases: how many were run.
+        passed: how many of them passed each time.
+        first: the share of runs with a model whose first answer fitted; None where there is none.
+        half: seconds of half of the runs; None where there is none.
+        cost: US dollars of all; None where that of one is not known.
+        tokens: of prompts and answers.
+    """
+
+    cases: int
+    passed: int
+    first: float | None
+    half: float | None
+    cost: float | None
+    tokens: int
+
+
+def figures(tried: Sequence[Tried]) -> Figures:
+    """Add up the runs of one model."""
+    ran = [one for one in tried if one.result is not None]
+    results = [one.result for one in ran if one.result is not None]
+    called = [result for result in results if result.attempts]
+    costs = [result.cost for result in results if any(result.completions())]
+    by_case: dict[str, bool] = {}
+    for one in tried:
+        by_case[one.case.name] = by_case.get(one.case.name, True) and one.passed
+    return Figures(
+        cases=len(by_case),
+        passed=sum(by_case.values()),
+        first=sum(len(one.attempts) == 1 and one.error is None for one in called) / len(called) if called else None,
+        half=statistics.median(one.took for one in ran) if ran else None,
+        cost=None if None in costs else sum(cost for cost in costs if cost is not None),
+        tokens=sum(result.usage.total_tokens for result in results),
+    )
+
+
+def at_once(_seconds: float) -> None:
+    """The sleep of a replay: what was waited for then need not be waited for again."""
+
+
+def pass_hat(passed: int, runs: int, times: int) -> float:
+    """pass^k: how likely it is that a case passes `times` times in a row, as far as these runs tell.
+
+    C(passed, times) / C(runs, times): https://arxiv.org/abs/2406.12045, section 4.
+    """
+    return comb(passed, times) / comb(runs, times)
+
+
+def flakiness(passed: int, runs: int) -> float:
+    """The share of runs that ended otherwise than most: 0 where all agree, 0.5 at the worst."""
+    return min(passed, runs - passed) / runs if runs else 0.0
+
+
+class Suite:
+    """The tests of files, ready to be run. A context manager, which writes the cassettes at its end."""
+
+    def __init__(
+        self, wanted: Wanted, options: dict[str, Any], *, make: Callable[..., Runtime] = api.new_runtime
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            wanted: what is to be tested.
+            options: what holds for all runs together, as `api.load` takes it.
+            make: makes a runtime, as `api.new_runtime` does.
+        """
+        self.wanted = wanted
+        self.notes: list[str] = []
+        self._options = {"stats": False, **options}
+        self._make = make
+        self._open = ExitStack()
+        self._live: Runtime | None = None
+        self._whole: Options | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def groups(self) -> list[Group]:
+        """The files that have tests, each with those that are chosen.
+
+        Raises:
+            FileAccessError: a path that is named is not there.
+            UsageError: there are no tests.
+        """
+        found = [self._group(path) for path in tested_files(self.wanted.paths)]
+        alone = any(case.only for group in found for case in group.cases)
+        if alone:
+            found = [replace(group, cases=tuple(case for case in group.cases if case.only)) for group in found]
+            self.notes.append("only the cases that say `only` are run")
+        if not found:
+            raise UsageError(
+                f"there are no tests in {', '.join(self.wanted.paths)}",
+                hint="Write cases under `tests:` in a file, or in `NAME.tests.yaml` beside it: docs/testing.md.",
+            )
+        if not any(group.cases or group.skipped or not group.ok for group in found):
+            raise UsageError("no test has this name or tag", hint="`runllm test` without -k and --tag runs all.")
+        return found
+
+    def _group(self, path: str) -> Group:
+        """The tests of a file that are chosen, and how they are run."""
+        trusted, whole = (bool(self._options.get(key)) for key in ("trust_python", "whole_tree"))
+        report = api.validate(path, trust_python=trusted, whole_tree=whole)
+        cassette = Path(path).with_suffix(".cassette.yaml")
+        group = Group(path=path, cassette=cassette, mode=self._mode(cassette), problems=report.problems)
+        if report.program is None:
+            return group
+        cases, problems = cases_of(report.program, trusted=trusted)
+        chosen = [case for case in cases if self._is_chosen(case)]
+        return replace(
+            group,
+            name=report.program.name,
+            cases=tuple(case for case in chosen if not case.skip),
+            skipped=tuple(case for case in chosen if case.skip),
+            problems=(*report.problems, *problems),
+        )
+
+    def _is_chosen(self, case: Case) -> bool:
+        named = self.wanted.name.casefold() in case.name.casefold()
+        return named and (not self.wanted.tags or bool(set(self.wanted.tags) & set(case.tags)))
+
+    def _mode(self, cassette: Path) -> Mode:
+        if self.wanted.mode != "auto":
+            return self.wanted.mode
+        in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+        return "replay" if in_ci and cassette.is_file() else "live"
+
+    # --- running -------------------------------------------------------------------------------
+
+    def run(self, group: Group) -> Iterator[Tried]:
+        """Run the cases of a file, each with each model; given in the order of the file, models inside each case.
+
+        Raises:
+            RunllmError: a cassette cannot be read or written, or a bound on all of it is reached.
+        """
+        with ExitStack() as closing:
+            runtime = self._runtime(group, closing)
+            apps = {model: self._app(group, model, runtime) for model in self.wanted.models or ("",)}
+            numbers = range(1, self.wanted.repeat + 1)
+            jobs = [(case, model, number) for case in group.cases for model in apps for number in numbers]
+            workers = 1 if group.mode == "replay" else self._options.get("concurrency") or DEFAULT_AT_ONCE
+
+            def one(job: Job) -> Tried:
+                return self._tried(*apps[job[1]], job, group.mode)
+
+            yield from (tried for _, tried in many.each(one, jobs, workers=workers))
+
+    def _runtime(self, group: Group, closing: ExitStack) -> Runtime:
+        """What a file's runs reach models through; its cassette is written when that closes."""
+        if group.mode == "live":
+            if self._live is None:
+                self._live = self._open.enter_context(self._make())
+            return self._live
+        if group.mode == "replay" or group.cassette.is_file():
+            cassette = Cassette.read(group.cassette)
+        else:
+            cassette = Cassette(self._make().moment())
+        around = replaying if group.mode == "replay" else recording
+        quiet: dict[str, Any] = {"sleep": at_once} if group.mode == "replay" else {}
+        closing.callback(self._finish, group, cassette)
+        return closing.enter_context(self._make(around=around(cassette), moment=lambda: cassette.moment, **quiet))
+
+    def _finish(self, group: Group, cassette: Cassette) -> None:
+        """Write a cassette that changed, and say what of it was not used."""
+        unused = [] if self.wanted.is_part or len(group.cases) == 0 else list(cassette.unused())
+        if self.wanted.prune and unused:
+            self.notes.append(f"{group.cassette}: {cassette.prune()} exchanges that nothing asks for were taken out")
+        else:
+            self.notes += [f"{group.cassette}: nothing asks for this any more: {one}" for one in unused]
+        if group.mode == "record" or (self.wanted.prune and unused):
+            cassette.write(group.cassette)
+
+    def _app(self, group: Group, model: str, runtime: Runtime) -> tuple[App, Options]:
+        """A file with one of the models, and its options: but for a replay, with the bounds of all runs together."""
+        chosen: dict[str, Any] = {**self._options, **({"model": model} if model else {})}
+        app = api.load(group.path, runtime=runtime, **chosen)
+        if group.mode == "replay":
+            return app, replace(app.options, max_calls=None, max_cost=None, max_time=None)
+        if self._whole is None:
+            once = replace(app.options, concurrency=app.options.concurrency or DEFAULT_AT_ONCE)
+            self._whole = many.shared(once, runtime, rpm=self.wanted.rpm, tpm=self.wanted.tpm)
+        kept = {name: getattr(self._whole, name) for name in ("budget", "pace", "concurrency")}
+        return app, replace(app.options, max_calls=None, max_cost=None, max_time=None, **kept)
+
+    def _tried(self, app: App, options: Options, job: Job, mode: Mode) -> Tried:
+        """Run a case once.
+
+        Raises:
+            BudgetExceededError: the bound on all runs together is reached.
+        """
+        case, model, number = job
+        result = app.result(dict(case.input), options)
+        if isinstance(result.error, BudgetExceededError) and many.concerns_all(result.error, options):
+            raise result.error
+        took = sum(one.latency for one in result.completions()) if mode == "replay" else result.latency
+        found = misses(case, result, took, self._checker(app, case))
+        return Tried(case=case, model=model, number=number, misses=tuple(found), result=result, took=took)
+
+    def _checker(self, app: App, case: Case) -> Callable[[Block, Any], Problem | None]:
+        """What runs the Python of a case."""
+
+        def check(block: Block, output: Any) -> Problem | None:
+            from runllm.blocks import phases  # few cases have any
+
+            runner = app.runtime.runner(trusted=app.options.trust_python)
+            given = app.program.input.with_defaults(dict(case.input))
+            limits = phases.ceiling(app.options.block_timeout, app.options.block_memory)
+            try:
+                ran = phases.run(block, {"input": given, "output": output}, app.program.source, runner, limits)
+            except RunllmError as error:
+                return Problem(message=error.message, keyword="check")
+            return ran if isinstance(ran, Problem) else None
+
+        return check

@@ -1,0 +1,202 @@
+"""What came of tests: for a terminal, as JSON, and as a page for a browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from runllm.evals.suite import figures, flakiness, pass_hat
+from runllm.quantities import count, dollars, percent, seconds, some
+from runllm.redaction import redact_text
+from runllm.rendering import Paint, as_json, problems_report, safe
+from runllm.report.columns import shown
+from runllm.report.page import document
+from runllm.report.plots import Markup, tag
+
+if TYPE_CHECKING:
+    from runllm.evals.suite import Figures, Group, Tried
+
+Found: TypeAlias = "Sequence[tuple[Group, Sequence[Tried]]]"
+"""Each file with the runs of its cases, in order."""
+
+
+def said(found: Found) -> tuple[int, int]:
+    """How many cases there are over all files and models, and how many of them did not pass each time."""
+    cells = [runs for _, tried in found for runs in cells_of(tried).values()]
+    broken = sum(not group.ok for group, _ in found)
+    return len(cells) + broken, sum(not all(one.passed for one in runs) for runs in cells) + broken
+
+
+def cells_of(tried: Sequence[Tried]) -> dict[tuple[str, str], list[Tried]]:
+    """The repeats of each case with each model."""
+    found: dict[tuple[str, str], list[Tried]] = {}
+    for one in tried:
+        found.setdefault((one.case.name, one.model), []).append(one)
+    return found
+
+
+def models_of(tried: Sequence[Tried]) -> dict[str, str]:
+    """The models in their order, each with what it is called: the file's own by what answered."""
+    own = next((one.result.model for one in tried if not one.model and one.result and one.result.model), "")
+    return {one.model: one.model or own or "no model" for one in tried}
+
+
+def _state(runs: Sequence[Tried]) -> str:
+    passed = sum(one.passed for one in runs)
+    if len(runs) == 1:
+        return "ok" if passed else "FAILED"
+    return "ok" if passed == len(runs) else f"{passed} of {len(runs)}"
+
+
+# --- text ---------------------------------------------------------------------------------------------
+
+
+def as_text(found: Found, paint: Paint) -> str:
+    """A table for each file, models side by side, then each failure with what was expected and what came."""
+    parts = [part for group, tried in found for part in (_table(group, tried, paint), *_failures(group, tried, paint))]
+    cases, failed = said(found)
+    ended = f"{some(cases - failed, 'case')} passed" + (f", {count(failed)} failed" if failed else "")
+    return "\n\n".join([*filter(None, parts), paint(ended, "red" if failed else "green")])
+
+
+def _table(group: Group, tried: Sequence[Tried], paint: Paint) -> str:
+    how = {"replay": f"replayed from {group.cassette.name}: times and costs are those recorded there"}
+    how["record"] = f"recorded in {group.cassette.name}"
+    title = paint(safe(group.path), "bold") + (paint(f"  {safe(how[group.mode])}", "dim") if group.mode in how else "")
+    if not group.ok:
+        return f"{title}\n{problems_report(group.problems, paint)}"
+    models = models_of(tried)
+    rows = [["", *(safe(name) for name in models.values())]]
+    cells = cells_of(tried)
+    rows += [[safe(case.name), *(_state(cells.get((case.name, m), ())) for m in models)] for case in group.cases]
+    rows += [[safe(case.name), f"skipped: {safe(case.skip)}"] for case in group.skipped]
+    sums = [figures([one for one in tried if one.model == model]) for model in models]
+    if sums:
+        rows += [[""], *([name, *(show(one) for one in sums)] for name, show in _FIGURES.items())]
+    widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    coloured = [re.sub(r"  (FAILED|\d+ of \d+)(?=\s|$)", lambda m: "  " + paint(m[1], "red"), line) for line in lines]
+    marked = len(group.cases) + 1
+    return "\n".join([title, *(f"  {line}".rstrip() for line in [*coloured[:marked], *lines[marked:]])])
+
+
+_FIGURES: dict[str, Callable[[Figures], str]] = {
+    "passed": lambda one: f"{one.passed} of {one.cases}",
+    "first answer fits": lambda one: percent(None if one.first is None else 100 * one.first),
+    "half take": lambda one: seconds(one.half),
+    "cost": lambda one: dollars(one.cost),
+}
+
+
+def _failures(group: Group, tried: Sequence[Tried], paint: Paint) -> Iterator[str]:
+    """Each case that failed, and why; repeats that failed alike once."""
+    names = models_of(tried)
+    for (case, model), runs in cells_of(tried).items():
+        reasons: dict[tuple[str, ...], list[int]] = {}
+        for one in runs:
+            if not one.passed:
+                reasons.setdefault(one.misses, []).append(one.number)
+        span = runs[0].case.span
+        place = f"{span.file}:{span.line}" if span else group.path
+        for misses, numbers in reasons.items():
+            times = f", run {', '.join(map(str, numbers))} of {len(runs)}" if len(runs) > 1 else ""
+            head = f"{paint('FAILED', 'red')} {safe(case)} ({safe(names[model])}{times}) {paint(safe(place), 'dim')}"
+            lines = [f"  {line}" for miss in misses for line in safe(redact_text(miss)).split("\n")]
+            flaky = flakiness(sum(one.passed for one in runs), len(runs))
+            more = [f"  it failed in {percent(100 * flaky)} of its runs: not each time"] if flaky > 0 else []
+            yield "\n".join([head, *lines, *more])
+
+
+# --- for programs ---------------------------------------------------------------------------------------
+
+
+def as_object(found: Found) -> dict[str, Any]:
+    """All of it as a JSON value."""
+    cases, failed = said(found)
+    return {"passed": not failed, "cases": cases, "failed": failed, "files": [_file(*one) for one in found]}
+
+
+def as_text_of_json(found: Found) -> str:
+    """The same as JSON, secrets masked."""
+    return as_json(as_object(found))
+
+
+def _file(group: Group, tried: Sequence[Tried]) -> dict[str, Any]:
+    from runllm.notices import problem_as_json
+
+    names = models_of(tried)
+    models = [
+        {"model": names[model], **_figures(figures([one for one in tried if one.model == model]))} for model in names
+    ]
+    return {
+        "file": group.path,
+        "app": group.name,
+        "mode": group.mode,
+        "models": models,
+        "cases": [_cell(case, names[model], runs) for (case, model), runs in cells_of(tried).items()],
+        "skipped": [{"case": case.name, "reason": case.skip} for case in group.skipped],
+        "problems": [problem_as_json(problem) for problem in group.problems],
+    }
+
+
+def _figures(one: Figures) -> dict[str, Any]:
+    return {
+        "cases": one.cases, "passed": one.passed, "first_attempt": one.first, "p50": one.half, "cost": one.cost,
+        "tokens": one.tokens,
+    }  # fmt: skip
+
+
+def _cell(case: str, model: str, runs: Sequence[Tried]) -> dict[str, Any]:
+    passed = sum(one.passed for one in runs)
+    return {
+        "case": case,
+        "model": model,
+        "passed": passed == len(runs),
+        "runs": [_run(one) for one in runs],
+        "pass_hat": {str(times): pass_hat(passed, len(runs), times) for times in range(1, len(runs) + 1)},
+        "flakiness": flakiness(passed, len(runs)),
+    }
+
+
+def _run(one: Tried) -> dict[str, Any]:
+    result = one.result
+    shown_result = {} if result is None else {
+        "output": result.output, "error": result.error.code if result.error else None, "attempts": len(result.attempts),
+        "tokens": result.usage.total_tokens, "cost": result.cost,
+    }  # fmt: skip
+    return {"passed": one.passed, "misses": list(one.misses), "seconds": one.took, **shown_result}
+
+
+# --- for a browser --------------------------------------------------------------------------------------
+
+
+def as_page(found: Found, made: float) -> str:
+    """A whole HTML page: no script, nothing fetched.
+
+    Args:
+        found: what came of the tests.
+        made: now, in Unix seconds.
+    """
+    cases, failed = said(found)
+    ended = f"{some(cases - failed, 'case')} passed, {count(failed)} failed"
+    header = tag("header", tag("p", "runllm test", class_="kind"), tag("h1", ended))
+    return document(f"{ended} · runllm test", header, tag("main", [_section(*one) for one in found]), made)
+
+
+def _section(group: Group, tried: Sequence[Tried]) -> Markup:
+    models, cells = models_of(tried), cells_of(tried)
+    head = tag("tr", tag("th", "case"), [tag("th", shown(name)) for name in models.values()])
+    rows = [
+        tag("tr", tag("th", shown(case.name)), [tag("td", _page_cell(cells.get((case.name, m), []))) for m in models])
+        for case in group.cases
+    ]
+    sums = [figures([one for one in tried if one.model == model]) for model in models]
+    rows += [tag("tr", tag("th", name), [tag("td", show(one)) for one in sums]) for name, show in _FIGURES.items()]
+    wrong = [tag("p", shown(str(problem)), class_="note") for problem in group.problems]
+    return tag("section", tag("h2", shown(group.path)), wrong, tag("table", head, rows))
+
+
+def _page_cell(runs: Sequence[Tried]) -> list[Markup]:
+    misses = dict.fromkeys(miss for one in runs for miss in one.misses)
+    return [tag("p", _state(runs)), *(tag("pre", shown(redact_text(miss))) for miss in misses)]
