@@ -82,6 +82,19 @@ def clip(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+LONGEST_NAME = 200
+
+
+def told(name: str) -> str:
+    """A name that came with a value, as a message tells it: a key may be as long as a text."""
+    return f"`{clip(name, LONGEST_NAME)}`"
+
+
+def told_at(path: Iterable[str | int]) -> str:
+    """As `pointer`, of a value that somebody gave: each key of it is as short as one is told."""
+    return pointer(clip(step, LONGEST_NAME) if isinstance(step, str) else step for step in path)
+
+
 _MOST_COMPARED = 1000
 _LONGEST_COMPARED = 100
 
@@ -105,7 +118,7 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     """A hint that names the nearest known name, or lists the known ones when they are few."""
     near = nearest(name, known)
     if near is not None:
-        return f"Did you mean `{near}`?"
+        return f"Did you mean {told(near)}?"
     if 0 < len(known) <= 12:  # noqa: PLR2004 - a longer list is no help in one line
-        return "Known names: " + ", ".join(f"`{candidate}`" for candidate in sorted(known)) + "."
+        return "Known names: " + ", ".join(map(told, sorted(known))) + "."
     return ""

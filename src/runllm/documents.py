@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from runllm.diagnostics import pointer, steps
+from runllm.diagnostics import pointer, steps, told
 
 if TYPE_CHECKING:
     import yaml
@@ -315,7 +315,8 @@ class _Builder:
             self._count(depth + 1, inner, key_mark)
             child = self._node(next(events), events, depth + 1, inner)
             if key in node.keys:
-                self.problems.append(DocumentError(f"the key `{key}` stands twice", key_mark, earlier=node.keys[key]))
+                twice = DocumentError(f"the key {told(key)} stands twice", key_mark, earlier=node.keys[key])
+                self.problems.append(twice)
                 continue
             node.keys[key] = key_mark
             node.children[key] = child

@@ -4,7 +4,8 @@ The rules, in one place:
 
 - A `.json` file is JSON, `.yaml` and `.yml` are YAML, any other file is one text.
 - `--input` and standard input are the whole input if they are one JSON object with a key that the app declares, or
-  nearly so, or one YAML mapping of declared keys alone that says nothing beside it. Anything else is one text.
+  nearly so, or the beginning of one, or one YAML mapping of declared keys alone that says nothing beside it. Anything
+  else is one text.
 - One text feeds the one text that is still required (or the only text there is), without the line end of its last line.
 - A plain word of YAML that is read for a text is that text: `007` and `true`.
 - `--arg key value` is read as the type declared for `key`, strictly; whatever the value, it names no file.
@@ -22,7 +23,7 @@ from shlex import quote
 from typing import Any, Literal, cast
 
 from runllm import literals
-from runllm.diagnostics import Problem, Span, did_you_mean, nearest
+from runllm.diagnostics import Problem, Span, did_you_mean, nearest, told
 from runllm.documents import DocumentError, Mark, Node, read, says_more
 from runllm.errors import FileAccessError, InputSchemaError, UsageError
 from runllm.files import read_bytes, read_standard_input
@@ -38,9 +39,9 @@ _TABLES = frozenset({".csv", ".tsv"})
 _SPREADSHEETS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
 _MOST_COMPARED = 100  # keys of an object, each with every name
 _MOST_NAMED = 5
-_CLOSE = (
-    0.75  # a document of other names is no mistyped input: `title` is near `times` by 0.6, `txet` near `text` by 0.75
-)
+# A document of other names is no mistyped input: `title` is near `times` by 0.6, `txet` near `text` by 0.75.
+_CLOSE = 0.75
+_FIRST_KEY = re.compile(r'\s*\{\s*("(?:[^"\\]|\\.)*+")\s*:')
 
 
 def form_of(path: str) -> Form:
@@ -227,11 +228,16 @@ def _guess(text: str, contract: Contract, fed: Collection[str]) -> tuple[Form, N
 
 
 def _json_keys(text: str) -> list[str] | None:
-    """The keys of a JSON object, whatever else is wrong with it; None where the text as a whole is none."""
+    """The keys of a JSON object, whatever else is wrong with it; None where the text as a whole is none.
+
+    Of one that breaks off where the text ends, the first.
+    """
     try:
         found: Any = json.loads(text, parse_int=str)  # which takes any number of digits
-    except (ValueError, RecursionError):
-        return None
+    except (json.JSONDecodeError, RecursionError) as error:
+        at_end = isinstance(error, RecursionError) or error.pos >= len(text.rstrip()) or "Unterminated" in error.msg
+        first = _FIRST_KEY.match(text) if at_end else None
+        return [json.loads(first[1])] if first else None
     return list(cast("dict[str, Any]", found)) if isinstance(found, dict) else None
 
 
@@ -264,35 +270,14 @@ def _several(contract: Contract, name: str, text: str) -> InputSchemaError:
     )
 
 
-def parse_json(text: str) -> Any:
-    """A JSON value, strictly: no key twice, and no `NaN`.
-
-    Raises:
-        ValueError, RecursionError: it is none.
-    """
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-
-
 def _read_json(text: str, name: str) -> Any:
     try:
-        return parse_json(text)
+        return literals.parse_json(text)
     except json.JSONDecodeError as error:
         raise _unreadable(text, name, "JSON", error.msg, error.lineno, error.colno) from None
     except (ValueError, RecursionError) as error:
         reason = "it nests too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputSchemaError(f"{name} is not valid JSON: {reason}", received=text[:1000]) from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key `{next(key for key in keys if keys.count(key) > 1)}` stands twice")
-    return found
-
-
-def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"`{word}` is not a JSON value")
 
 
 def _read_yaml(text: str, name: str) -> Node:
@@ -366,17 +351,17 @@ def _value(contract: Contract, key: str, text: str, listener: Listener) -> Any:
 def _check_key(key: str, argument: str, found: Mapping[str, Any], contract: Contract) -> None:
     if not key:
         names = ", ".join(contract.properties)
-        said = f"`{argument.strip()}` is not understood"
+        said = f"{told(argument.strip())} is not understood"
         raise UsageError(
             f"{said}: an input is written `--arg NAME VALUE`, `key=value` or `key=@file`",
             hint=literals.as_argument(argument.strip(), contract.properties, _text_input(contract, ()))
             or (f"The app takes: {names}." if names else "The app names no input."),
         )
     if key in found:
-        raise UsageError(f"`{key}` is given twice")
+        raise UsageError(f"{told(key)} is given twice")
     if key not in contract.properties and not _open(contract):
         hint = literals.as_argument(key, contract.properties, None) or did_you_mean(key, list(contract.properties))
-        raise UsageError(f"the app takes no input `{key}`", hint=hint)
+        raise UsageError(f"the app takes no input {told(key)}", hint=hint)
 
 
 def _meant(key: str, text: str, listener: Listener) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from shlex import quote
 from typing import Any
 
-from runllm.diagnostics import clip
+from runllm.diagnostics import clip, told
 from runllm.documents import Mark, Node
 from runllm.schema import Found, Schema, declared_types, enter
 
@@ -106,3 +106,24 @@ def as_argument(word: str, names: Collection[str], text: str | None) -> str:
         )
     alone = text and not word.startswith("-") and "=" not in word
     return f"Write `{quote(f'{text}={clip(word, _SHOWN)}')}`." if alone else ""
+
+
+def parse_json(text: str) -> Any:
+    """A JSON value, strictly: no key twice, and no `NaN`.
+
+    Raises:
+        ValueError, RecursionError: it is none.
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {told(next(key for key in keys if keys.count(key) > 1))} stands twice")
+    return found
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"`{word}` is not a JSON value")

@@ -146,7 +146,7 @@ def shortened(value: Any) -> Any:
         return items if more <= 0 else [*items, f"… [{more:,} more]"]
     if isinstance(value, dict):
         pairs = list(cast("dict[str, Any]", value).items())
-        kept = {name: shortened(item) for name, item in pairs[:_MOST_PARTS]}
+        kept = {clip(name, _LONGEST_TEXT): shortened(item) for name, item in pairs[:_MOST_PARTS]}
         return kept if len(pairs) <= _MOST_PARTS else {**kept, "…": f"[{len(pairs) - _MOST_PARTS:,} more]"}
     return value
 

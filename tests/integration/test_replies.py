@@ -12,7 +12,9 @@ from tests.integration.provider import HTML, Reply, answer, failure
 from tests.integration.replying import BOTH, GOOD, Counting
 
 from runllm.errors import (
+    AuthenticationError,
     ContextWindowExceededError,
+    ModelNotFoundError,
     ProviderConnectionError,
     ProviderError,
     RateLimitError,
@@ -109,6 +111,7 @@ def test_a_turn_that_is_paused_is_named(go):
         {"content": GOOD, "tool_calls": [call('{"count": 4}')]},
         {"content": '{"n": "many"}', "tool_calls": [call(GOOD)]},
         {"content": f"It is {GOOD}", "tool_calls": [call(GOOD)]},
+        {"content": "<think>{}</think>I call.\n<function=output>\n<parameter=n>\n3\n</parameter>\n</function><|im_end|>"},
         *(
             {"content": opening + json.dumps(one) + closing}
             for opening, closing in (("", ""), ("<tool_call>\n", "\n</tool_call>"), ("I call it. <|tool_call|>", ""),
@@ -125,6 +128,125 @@ def test_the_answer_is_read_wherever_it_stands(go, message, engine):
     result, sent = go(says(message), engine=engine)
     assert result.output == {"n": 3}
     assert len(sent) == 1
+
+
+BY_NAME = (
+    "<function=output>\n<parameter=n>\n3\n</parameter>\n</function>",
+    "<tool_call>\n<function=output>\n<parameter=n>\n3\n</parameter>\n</function>\n</tool_call>",
+    "<tool_call>output\n<arg_key>n</arg_key>\n<arg_value>3</arg_value>\n</tool_call>",
+    '<function_calls>\n<invoke name="output">\n<parameter name="n">3</parameter>\n</invoke>\n</function_calls>',
+    '<minimax:tool_call>\n<invoke name="output">\n<parameter name="n">3</parameter>\n</invoke>\n</minimax:tool_call>',
+)
+"""A call whose arguments stand one by one: of Qwen, GLM, Claude and MiniMax."""
+
+
+@pytest.mark.parametrize("text", BY_NAME)
+def test_the_arguments_of_a_call_in_marks_are_the_answer(go, text):
+    result, sent = go(says({"content": text}))
+    assert (result.output, len(sent)) == ({"n": 3}, 1)
+    assert "tool-call" in result.attempts[0].repairs
+    other = text.replace("=n>", "=city>").replace('"n"', '"city"').replace("<arg_key>n<", "<arg_key>city<")
+    cut = text[: text.index("3") + 1]
+    for wrong in (other, cut, f"{text}\n{text.replace('3', '4')}"):
+        result, sent = go(says({"content": wrong}), says({"content": '{"n": 5}'}))
+        assert (result.output, len(sent)) == ({"n": 5}, 2), wrong
+
+
+def test_the_arguments_of_a_call_keep_their_texts(go):
+    arguments = '<parameter=t>\n a {x}\n[1]\n</parameter>\n<parameter=l>\n["b"]\n</parameter>\n<parameter=b>\ntrue\n'
+    output = (
+        "{type: object, properties: {t: {type: string}, l: {type: array}, b: {type: boolean}}, required: [t, l, b]}"
+    )
+    result, _ = go(says({"content": f"<function=output>\n{arguments}</parameter>\n</function>"}), output=output)
+    assert result.output == {"t": " a {x}\n[1]", "l": ["b"], "b": True}
+
+
+# --- a stream that nobody asked for -------------------------------------------------------------------------------
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **beside: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **beside}
+
+
+def sse(*events: dict[str, Any], end: str = "data: [DONE]\n\n", line: str = "data: {}\n\n") -> Reply:
+    text = "".join(line.replace("{}", json.dumps(event)) for event in events) + end
+    return Reply(body=text, headers={"Content-Type": "text/event-stream"})
+
+
+HALVES = (chunk({"role": "assistant", "content": ""}), chunk({"content": '{"n":'}), chunk({"content": " 3}"}))
+LAST = (chunk({}, "stop"), {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [],
+                            "usage": USAGE})  # fmt: skip
+CALLED = [{"index": 0, "id": "c", "type": "function", "function": {"name": "output", "arguments": '{"n":'}}]
+STREAMS: dict[str, Reply] = {
+    "events": sse(*HALVES, *LAST),
+    "no blank lines": sse(*HALVES, *LAST, end="data:[DONE]\n", line="data:{}\n"),
+    "carriage returns and comments": sse(*HALVES, *LAST, line=": PROCESSING\r\n\r\nevent: x\r\nid: 1\r\ndata: {}\r\n\r\n"),
+    "lines of JSON": sse(*HALVES, *LAST, end="", line="{}\n"),
+    "nothing between": sse(*HALVES, *LAST, end="", line="{}"),
+    "no end": sse(*HALVES, *LAST, end=""),
+    "no reason": sse(*HALVES, LAST[1]),
+    "one event": sse(says({"content": GOOD}).body),
+    "parts": sse(chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": '{"n": 1}'}]}]}),
+                 chunk({"content": [{"type": "text", "text": '{"n":'}]}), chunk({"content": " 3}"}), *LAST),
+    "a call": sse(chunk({"role": "assistant", "content": None, "tool_calls": CALLED}),
+                  chunk({"tool_calls": [{"index": 0, "function": {"arguments": " 3}", "name": ""}}]}), *LAST),
+    "thought": sse(chunk({"reasoning_content": '{"n"'}), chunk({"reasoning_content": ": 1}"}), *HALVES, *LAST),
+    "long": sse(chunk({"reasoning_content": "hm " * 5000}), *HALVES, *LAST),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize("reply", STREAMS.values(), ids=STREAMS)
+def test_a_stream_that_nobody_asked_for_is_one_answer(go, reply, engine):
+    result, sent = go(reply, engine=engine)
+    assert (result.output, len(sent)) == ({"n": 3}, 1)
+    assert sent[0].body.get("stream") in (None, False)
+    assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (11, 7)
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (sse(*HALVES[:2], end=""), "broke off its answer (finish reason `incomplete`)"),
+        (sse(*HALVES, {"error": {"code": 502, "message": "the upstream is gone"}}), "the upstream is gone"),
+        (
+            sse(*HALVES, chunk({"content": ""}, "error") | {"error": {"message": "the upstream is gone"}}),
+            "the upstream",
+        ),
+        (sse({"error": {"message": "the upstream is gone", "code": 503}}), "the upstream is gone"),
+        (sse(end="data: not JSON\n"), "not a completion"),
+    ],
+    ids=str,
+)
+def test_a_stream_that_breaks_off_is_told_and_sent_for_again(go, reply, words, engine):
+    error, sent = go(reply, engine=engine)
+    assert isinstance(error, ProviderError), error
+    assert words in error.message
+    assert len(sent) == 3
+
+
+def test_a_stream_of_ollama_and_of_claude(go):
+    half = {"model": "m", "message": {"role": "assistant", "content": '{"n":'}, "done": False}
+    last = {"model": "m", "message": {"role": "assistant", "content": " 3}"}, "done": True, "done_reason": "stop",
+            "prompt_eval_count": 11, "eval_count": 7}  # fmt: skip
+    result, sent = go(sse(half, last, end="", line="{}\n"), model="ollama/m", path="")
+    assert (result.output, result.usage.total_tokens, len(sent)) == ({"n": 3}, 18, 1)
+    error, sent = go(sse(half, end="", line="{}\n"), model="ollama/m", path="")
+    assert ("`incomplete`" in error.message, len(sent)) == (True, 3)
+    text = {"type": "content_block_delta", "index": 0}
+    events = (
+        {"type": "message_start", "message": json.loads(json.dumps(claude("", "end_turn", 1).body))},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {**text, "delta": {"type": "text_delta", "text": '{"n":'}},
+        {"type": "ping"},
+        {**text, "delta": {"type": "text_delta", "text": " 3}"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}},
+        {"type": "message_stop"},
+    )
+    result, sent = go(sse(*events, end=""), model="anthropic/claude-opus-4-7")
+    assert (result.output, result.usage.completion_tokens, len(sent)) == ({"n": 3}, 7, 1)
 
 
 @pytest.mark.parametrize(
@@ -314,13 +436,19 @@ def test_a_refusal_is_final_and_in_the_providers_words(go, reply):
     [
         {"error": "quota of the cluster is used up"},
         {"detail": "quota of the cluster is used up"},
-        {"choices": [{"index": 0, "finish_reason": "error", "message": {"role": "assistant", "content": ""},
-                      "error": {"code": 502, "message": "quota of the cluster is used up"}}]},
+        *({"choices": [{"index": 0, "finish_reason": "error", "message": {"role": "assistant", "content": content},
+                        "error": {"code": 502, "message": "quota of the cluster is used up"}}]}
+          for content in ("", '{"n": ', GOOD)),
+        {**says({"content": '{"n": '}).body, "error": {"message": "quota of the cluster is used up"}},
+        {**says({"content": None, "tool_calls": [call(GOOD)]}).body, "error": "quota of the cluster is used up"},
     ],
+    ids=str,
 )  # fmt: skip
-def test_a_failure_inside_a_good_answer_is_told(go, body):
-    error, _ = go(Reply(body=body))
+@pytest.mark.parametrize("engine", BOTH)
+def test_a_failure_inside_a_good_answer_is_told(go, body, engine):
+    error, sent = go(Reply(body=body), engine=engine)
     assert "quota of the cluster is used up" in str(error)
+    assert len(sent) == 3
 
 
 @pytest.mark.parametrize("value", [r"C:\temp", r"Save to C:\reports"])
@@ -653,6 +781,16 @@ def refused_of(message: str, param: str | None = None, status: int = 400) -> Rep
     return Reply(status=status, body={"error": {"message": message, "type": "invalid_request_error", "param": param}})
 
 
+IN_A_LIST = (
+    "m does not support parameters: ['temperature']", "unsupported parameters: [temperature]",
+    "unknown arguments: [top_p, temperature]", "The following parameters are not supported: temperature, top_k",
+    "Unrecognized request arguments supplied: temperature", "extra fields not permitted: top_k, temperature",
+    "Parameter <temperature> is invalid", "\u00abtemperature\u00bb is not supported", "Invalid field (temperature)",
+    "\u2018temperature\u2019 is unknown", "Invalid value at 'generation_config.temperature' (TYPE_FLOAT)",
+    "does not support parameters: {'temperature': 0.2}", "not supported with this model: temperature.",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("engine", BOTH)
 @pytest.mark.parametrize(
     ("reply", "params", "named"),
@@ -664,6 +802,7 @@ def refused_of(message: str, param: str | None = None, status: int = 400) -> Rep
         (refused_of("max_tokens is too large: 99999", "max_tokens"), "{max_tokens: 99999}", "max_tokens"),
         (refused_of("max_completion_tokens is too large", "max_completion_tokens"), "{max_tokens: 99999}", "max_tokens"),
         (refused_of("bad", "stop[0]"), "{stop: [a]}", "stop"),
+        *((refused_of(words), "{temperature: 0.2}", "temperature") for words in IN_A_LIST),
         (Reply(status=422, body={"detail": [{"loc": ["body", "top_p"], "msg": "ensure this value is less than 1"}]}), "{top_p: 0.9}", "top_p"),
     ],
 )  # fmt: skip
@@ -737,6 +876,15 @@ def test_a_failure_inside_a_good_answer_is_judged_by_the_status_that_it_tells(go
     assert len(sent) == count
 
 
+def test_a_server_that_is_not_signed_in_is_told_how(go):
+    body = {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=host&key=abc"}
+    error, sent = go(Reply(status=401, body=body), model="ollama/m:cloud", path="")
+    assert (type(error), len(sent)) == (AuthenticationError, 1)
+    assert "not signed in" in error.message
+    assert error.recovery_hint == "Sign in with `ollama signin`, then run again."
+    assert "key=abc" not in f"{error.payload()}"
+
+
 def test_an_empty_error_beside_an_answer_is_none(go):
     result, _ = go(Reply(body={**says({"content": GOOD}).body, "error": {"message": "", "code": None}}))
     assert result.output == {"n": 3}
@@ -763,10 +911,29 @@ def test_a_prompt_that_is_too_long_is_told_in_any_words_and_once(go, status, wor
     assert (type(error), len(sent)) == (ContextWindowExceededError, 1), error
 
 
-def test_the_code_of_a_prompt_that_is_too_long_says_it_alone(go):
-    body = {"error": {"code": "context_length_exceeded", "message": "Please reduce it."}}
-    error, sent = go(Reply(status=400, body=body))
-    assert (type(error), len(sent)) == (ContextWindowExceededError, 1)
+CODES: tuple[tuple[int, dict[str, Any], type[RunllmError], str], ...] = (
+    (400, {"code": "context_length_exceeded"}, ContextWindowExceededError, ""),
+    (400, {"type": "context_length_exceeded"}, ContextWindowExceededError, ""),
+    (400, {"code": "model_decommissioned"}, ModelNotFoundError, ""), (404, {"code": "model_not_found"}, ModelNotFoundError, ""),
+    (400, {"code": "model_not_found"}, ModelNotFoundError, ""), (404, {"code": "DeploymentNotFound"}, ModelNotFoundError, ""),
+    (404, {"code": "deployment_not_found"}, ModelNotFoundError, ""), (400, {"code": "model-deprecated"}, ModelNotFoundError, ""),
+    (400, {"type": "invalid_model"}, ModelNotFoundError, ""), (403, {"code": "model_not_available"}, ModelNotFoundError, ""),
+    (429, {"code": "insufficient_quota"}, RequestRefusedError, "Add credit"),
+    (429, {"type": "billing_not_active"}, RequestRefusedError, "Add credit"),
+    (400, {"code": "invalid_api_key"}, AuthenticationError, ""), (400, {"status": "API_KEY_INVALID"}, AuthenticationError, ""),
+    (400, {"code": "content_policy_violation"}, RequestRefusedError, "reword"),
+    (403, {"code": "unsupported_country_region_territory"}, RequestRefusedError, "where you are"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize(("status", "code", "kind", "hint"), CODES, ids=str)
+def test_the_code_of_an_error_says_it_alone(go, status, code, kind, hint, engine):
+    error, sent = go(Reply(status=status, body={"error": {"message": "Please look at it.", **code}}), engine=engine)
+    assert (type(error), len(sent)) == (kind, 1), error
+    assert hint in (error.recovery_hint or "")
+    error, sent = go(Reply(status=status, body={"message": "Please look at it.", **code}))
+    assert (type(error), len(sent)) == (kind, 1), error
 
 
 FINAL = (

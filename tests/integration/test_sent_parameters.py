@@ -163,9 +163,7 @@ def test_of_its_own_model_the_file_is_told_what_to_write(write, provider):
     assert provider.chats == []
 
 
-@pytest.mark.parametrize(
-    "model", ["openai/my-own", "openai/gpt-5-of-my-own", "hosted_vllm/m", "anthropic/claude-of-my-own"]
-)
+@pytest.mark.parametrize("model", ["openai/my-own", "openai/gpt-5-of-my-own", "hosted_vllm/m"])
 def test_to_a_model_that_no_table_knows_all_is_sent(write, provider, model):
     """And nothing is said, though LiteLLM would refuse some of it for its name."""
     params = {"temperature": 0, "seed": 7, "stop": ["x"], "reasoning_effort": "low", "store": True, "max_tokens": 5000}
@@ -177,6 +175,53 @@ def test_to_a_model_that_no_table_knows_all_is_sent(write, provider, model):
     for said in ('"temperature": 0', '"seed": 7', '["x"]', '"store": true', "5000"):
         assert said in body
     assert len(provider.chats) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "taken"),
+    [
+        ("anthropic/claude-new-9", {"seed": 7, "temperature": 0, "reasoning_effort": "low"}, {"temperature", "reasoning_effort"}),
+        ("anthropic/claude-new-9", {"presence_penalty": 0.5, "logprobs": True, "stop": ["x"]}, {"stop"}),
+        ("bedrock/anthropic.claude-new-9", {"seed": 7, "temperature": 0}, {"temperature"}),
+        ("vertex_ai/claude-new-9", {"seed": 7}, set()),
+        ("deepinfra/new-9", {"seed": 7, "logprobs": True, "thinking": {"type": "enabled"}}, {"thinking"}),
+        ("mistral/new-9", {"frequency_penalty": 0.5, "seed": 7}, {"seed"}),
+        ("openai/new-9", {"seed": 7, "logit_bias": {"5": 1}, "temperature": 0}, {"seed", "logit_bias", "temperature"}),
+        ("openrouter/anthropic/claude-new-9", {"seed": 7}, {"seed"}),
+        ("anthropic/claude-new-9", {"seed": 7, "allowed_openai_params": ["seed"]}, {"seed", "allowed_openai_params"}),
+    ],
+)  # fmt: skip
+def test_of_a_model_that_no_table_knows_its_provider_still_takes_what_it_takes(model, params, taken):
+    found = parameters.fit(Request(endpoint=Endpoint(model=model), messages=(), params=params))
+    assert set(found.params) == taken
+    assert {one.name for one in found.misfits} == params.keys() - taken
+    assert all(f"`{model}` does not take `{one.name}`" in one.message for one in found.misfits)
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "most"),
+    [
+        ("openai/gpt-4o", {"max_tokens": 16_385}, 16_384), ("openai/gpt-4o", {"max_completion_tokens": 99_999}, 16_384),
+        ("openai/gpt-4o", {"max_tokens": 16_384}, None), ("openai/gpt-4", {"max_tokens": 5_000}, None),
+        ("anthropic/claude-haiku-4-5", {"max_tokens": 64_001}, 64_000), ("gemini/gemini-2.5-flash", {"max_tokens": 99_999}, 65_536),
+        ("anthropic/claude-haiku-4-5", {"max_tokens": 64_001, "extra_headers": {"anthropic-beta": "more"}}, None),
+        ("deepseek/deepseek-chat", {"max_tokens": 10_000}, 8_192), ("bedrock/anthropic.claude-haiku-4-5-20251001-v1:0", {"max_tokens": 10**6}, 64_000),
+        ("openai/my-own", {"max_tokens": 10**6}, None), ("openrouter/openai/gpt-4o", {"max_tokens": 10**6}, None),
+    ],
+)  # fmt: skip
+def test_more_tokens_than_a_model_writes_are_told(write, provider, model, params, most):
+    """At the place of the parameter; for another model than the file's own they are left out."""
+    (name, _), *_ = params.items()
+    found = parameters.fit(Request(endpoint=Endpoint(model=model), messages=(), params=params))
+    assert [one.hint for one in found.misfits] == ([f"Write `{name}: {most}` or less."] if most else [])
+    assert (name in found.params) is (most is None)
+    if model == "openai/gpt-4o" and most:
+        app = runllm.load(write(model, params), stats=False)
+        assert [underlined(one) for one in app.warnings] == [(7, f'"{name}"')]
+        assert "answers with 16,384 tokens at the most" in app.warnings[0].message
+        result = runllm.load(write("openai/my-own", params), model=model, stats=False).run({"text": "hi"})
+        assert (result.output, result.warnings[0][: len(name) + 14]) == ({"n": 1}, f"`{name}` is left out")
+        assert name not in provider.chats[-1].body
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,16 @@
 """Contracts: checking, defaults, reading text, looking into schemas."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runllm.errors import RunllmError
+from runllm.inputs import accepted, from_arguments, from_text
+from runllm.reading import extract
+from runllm.rendering import shortened
 from runllm.schema import Contract, object_of, read_text, resolve, schema_at, schema_problems
 
 PERSON = Contract(
@@ -54,6 +59,37 @@ def test_an_unexpected_key_suggests_the_nearest() -> None:
 def test_a_long_value_is_not_repeated_whole() -> None:
     (problem,) = PERSON.problems({"name": "x", "kind": "z" * 10_000})
     assert len(problem.message) <= 300
+
+
+KEY = "k" * 10_000
+OPEN = Contract({"type": "object", "additionalProperties": {"type": "array", "items": {"type": "integer"}}})
+LONG_KEYS: dict[str, Callable[[], object]] = {
+    "unexpected": lambda: accepted(PERSON, {"name": "x", KEY: 1}),
+    "unexpected beside others": lambda: accepted(PERSON, {"name": "x", **{f"{KEY}{n}": 1 for n in range(50)}}),
+    "inside": lambda: accepted(PERSON, {"name": "x", "tags": [{KEY: 1, "label": 2}]}),
+    "on the way": lambda: accepted(OPEN, {KEY: ["a"]}),
+    "half a character": lambda: accepted(OPEN, {KEY: ["\ud800"]}),
+    "not a number": lambda: accepted(OPEN, {KEY: [float("nan")]}),
+    "twice": lambda: from_text(f'{{"{KEY}": 1, "{KEY}": 2}}', PERSON, form="json", name="in"),
+    "twice in YAML": lambda: from_text(f"? {KEY}\n: 1\n? {KEY}\n: 2\n", PERSON, form="yaml", name="in"),
+    "an argument": lambda: from_arguments([f"{KEY}=1"], PERSON),
+    "an argument twice": lambda: from_arguments([f"{KEY}=1", f"{KEY}=2"], OPEN),
+    "an argument without a value": lambda: from_arguments([KEY], PERSON),
+    "an answer": lambda: extract(json.dumps({"name": "x", KEY: 1, "age": -1}), PERSON),
+    "a key that is given twice": lambda: extract(f'{{"{KEY}": 1, "{KEY}": 2}}', PERSON),
+    "a fraction": lambda: extract(json.dumps({KEY: [1e300]}), OPEN),
+}
+"""A key of a value, in each message that names one."""
+
+
+@pytest.mark.parametrize("fail", LONG_KEYS.values(), ids=LONG_KEYS)
+def test_a_long_key_is_no_more_repeated_whole_than_a_value(fail: Callable[[], object]) -> None:
+    with pytest.raises(RunllmError) as raised:
+        fail()
+    error = raised.value
+    told = [error.message, error.recovery_hint, *(f"{one} {one.pointer} {one.hint}" for one in error.problems)]
+    assert "k" * 250 not in f"{told} {shortened(error.received)}"
+    assert len(error.message) < 5000
 
 
 def test_a_whole_float_is_an_integer() -> None:

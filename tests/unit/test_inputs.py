@@ -91,7 +91,6 @@ def test_a_text_that_is_not_its_form_says_where(text: str, form: str, words: str
         "{name}, hello",
         "{{ input.text }}",
         "{",
-        '{"text": "a"',
         '{"text": "a"} and more',
         '{"text": "a"} # fix',
         '{"text": "a"}\n{"text": "b"}',
@@ -104,8 +103,14 @@ def test_a_text_that_is_not_its_form_says_where(text: str, form: str, words: str
         "---\ntitle: a\n---\n# Title",
         "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b",
         "[12:30] INFO: {user: 3}",
-        '{"text": ' + "[" * 100_000,
         "text: " + "[" * 1000,
+        "{text",
+        '{"te',
+        '{"text"',
+        '{"text" is no key',
+        '{"text": fix it',
+        '{"text": "a"}\n{"text": "b',
+        '{"title": "a',
     ],
 )
 def test_what_is_no_mapping_of_declared_names_or_says_more_is_one_text(text: str) -> None:
@@ -121,6 +126,14 @@ def test_what_is_no_mapping_of_declared_names_or_says_more_is_one_text(text: str
         ('{"text": 3}', "/text"),
         ("text: ~", "/text"),
         ("text: [3]", "/text"),
+        ('{"text": "abc', "line 1, column 10: Unterminated string"),
+        ('{"text": "abc\\', "line 1, column 10: Unterminated string"),
+        ('{"text": "a"', "column 13: Expecting ',' delimiter"),
+        ('{\n  "n" : 3,\n  "text": "a",\n', "not valid JSON: line"),
+        ('{"text":', "column 9: Expecting value"),
+        ('{"txet": "abc', "Unterminated string"),
+        ('{"n": [1, {"a": ', "Expecting value"),
+        ('{"text": ' + "[" * 100_000, "nests too deeply"),
     ],
 )
 def test_a_mapping_is_no_text_however_wrong_it_is(text: str, words: str) -> None:
@@ -145,7 +158,7 @@ def test_one_text_feeds_the_input_that_is_left() -> None:
     assert given_input(TEXT, text="hello", literal=[("text", "x")]) == {"text": "x"}, "arguments win"
 
 
-@pytest.mark.parametrize("text", ["hello", '{"id": 1}', '{"a": 1}', '{"b', "a: 1", '{"x": 1}\n{"x": 2}'])
+@pytest.mark.parametrize("text", ["hello", '{"id": 1}', '{"a": 1}', '{"b', '{"a": "b', "a: 1", '{"x": 1}\n{"x": 2}'])
 def test_every_refusal_says_how_to_give_one_text(text: str, tmp_path) -> None:
     path = tmp_path / "in.txt"
     path.write_text(text, encoding="utf-8")

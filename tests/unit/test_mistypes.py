@@ -627,6 +627,8 @@ COMPARED = [
     ('{% if input.x == "a" or "b" %}a{% endif %}', '"b"', 'Write `input.x in ["a", "b"]`.'),
     ('{{ 1 if input.x == "a" or "b" or "c" else 2 }}', '"b"', 'Write `input.x in ["a", "b", "c"]`.'),
     ('{% if input.x != "a" and "b" %}a{% endif %}', '"b"', 'Write `input.x not in ["a", "b"]`.'),
+    ('{% if input.e in ["calm", "upst"] %}a{% endif %}', '"upst"', 'Did you mean "upset"?'),
+    ('{{ "a" if input.e not in ["x", "upset"] }}', '"x"', ""),
     ("{% for k, v in input.o %}{{ k }}{% endfor %}", "input.o", "Write `k, v in input.o.items()`."),
 ]
 """Conditions that are always true or never, the words under the caret, and what to write."""
@@ -652,7 +654,7 @@ def test_a_condition_that_is_always_true_or_never_is_a_warning(line: str, mark: 
         "{% if input.n == 3 %}a{% endif %}", "{% if input.n == 3.5 %}a{% endif %}", '{% if input.x == "3" %}a{% endif %}',
         '{% if input.z == "3" %}a{% endif %}', '{% if input.y == "3" %}a{% endif %}', "{% if input.y == none %}a{% endif %}",
         "{% if input.x == none %}a{% endif %}", "{% if input.b == 1 %}a{% endif %}", '{% if input.l == ["a"] %}a{% endif %}',
-        '{% if input.e == "calm" %}a{% endif %}', '{% if input.x == "a" or input.x == "b" %}a{% endif %}', '{{ input.x or "b" }}',
+        '{% if input.e == "calm" %}a{% endif %}', '{% if input.e in ["calm", input.x] %}a{% endif %}', '{% if input.x in ["a"] %}{% endif %}', '{% if input.x == "a" or input.x == "b" %}a{% endif %}', '{{ input.x or "b" }}',
         '{{ input.x == "a" and "b" or "c" }}', '{% if input.b or input.x == "a" %}a{% endif %}',
         "{% for k, v in input.o.items() %}{{ k }}{% endfor %}", "{% for k, v in input.o | items %}{{ k }}{% endfor %}",
         "{% for k in input.o %}{{ k }}{% endfor %}", "{% for a, b in [[1, 2]] %}{{ a }}{% endfor %}", "{% for k, v in input.z %}{{ k }}{% endfor %}",
@@ -662,6 +664,33 @@ def test_a_condition_that_is_always_true_or_never_is_a_warning(line: str, mark: 
 )  # fmt: skip
 def test_a_condition_that_may_be_true_is_left_alone(line: str) -> None:
     assert of_compared(line) == []
+
+
+@pytest.mark.parametrize("where", ["with", "with of each", "for_each", "output"])
+@pytest.mark.parametrize(
+    ("line", "mark", "hint"),
+    [
+        ("{% if input.e == 'calmm' %}a{% endif %}", "input.e == 'calmm'", 'Did you mean "calm"?'),
+        ("{% if input.e != 'x' %}a{% endif %}", "input.e != 'x'", ""),
+        ("{% if input.e in ['calm', 'upst'] %}a{% endif %}", "'upst'", 'Did you mean "upset"?'),
+        ("{% if input.n == 'three' %}a{% endif %}", "input.n == 'three'", ""),
+        ("{{ 'a' if input.l[0] == 'calmm' }}", "input.l[0] == 'calmm'", 'Did you mean "calm"?'),
+        ("{{ input.n && 1 }}", "&", "Write `and`."),
+    ],
+)
+def test_a_template_that_feeds_an_app_is_held_to_the_same(where: str, line: str, mark: str, hint: str) -> None:
+    written = f'"{line}"'
+    quoted = {name: written if name == where.partition(" ")[0] else '"a"' for name in ("with", "output")}
+    each = f"for_each: {written}, " if where == "for_each" else "for_each: [1], " if where == "with of each" else ""
+    front = (
+        "input_schema: {type: object, properties: {n: {type: integer}, e: {enum: [calm, upset]},"
+        " l: {type: array, items: {enum: [calm, upset]}}}, required: [n, e, l]}\n"
+        f"uses: [{{name: a, path: a.rllm, {each}with: {{text: {quoted['with']}}}}}]\n"
+        f"output: {{out: {quoted['output']}}}\nreturns: {{out: text}}\n"
+    )
+    found = analyse(parse(f"---\nname: x\n{front}---\n"), {"a": None})
+    told = {(p.span.text[p.span.column - 1 :][: p.span.length], p.hint) for p in found if p.span}
+    assert (mark, hint) in told
 
 
 # --- names that are no words -------------------------------------------------------------------------

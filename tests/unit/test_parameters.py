@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runllm.engines import parameters
+from runllm.engines import parameters, providers
 from runllm.engines.local.engine import LocalEngine
 from runllm.engines.ollama import OllamaEngine
 from runllm.results import Endpoint, Request
@@ -75,7 +75,8 @@ def fit(model: str, schema: dict[str, Any] | None = None, **params: Any) -> Any:
         ("openai/gpt-4o", {"seed": None, "reasoning_effort": None}, None, ""),
         # of which nothing is known
         ("openai/my-own", {"temperature": 0, "thinking": THINKS, "context_management": {}}, None, ""),
-        ("anthropic/claude-unheard-of", {"seed": 1}, None, ""),
+        ("anthropic/claude-unheard-of", {"seed": 1}, "seed", "Leave `seed` out for this model."),
+        ("anthropic/claude-unheard-of", {"temperature": 2, "thinking": THINKS}, None, ""),
         ("hosted_vllm/m", {"thinking": THINKS}, None, ""),
         ("openrouter/openai/gpt-5", {"temperature": 0}, None, ""),
         ("unheard-of", {"temperature": 0}, None, ""),
@@ -193,3 +194,10 @@ def test_the_patterns_of_a_row_stand_for_its_models_and_no_others(names, data):
 def test_values_with_the_same_effect_are_one_rule(refused, rule):
     found = {f"temperature={value}": ("refused" if value in refused else None) for value in ("0", "0.5", "1", "1.5")}
     assert GENERATOR.folded(found) == {rule: "refused"}
+
+
+def test_what_names_begin_with_is_what_the_table_was_made_of():
+    """`gpt-5.4-pro-2026` ends as a snapshot of `gpt-5.4-pro` might, and LiteLLM takes it for a name of its own."""
+    assert providers.listed("azure/gpt-5.4-pro-2026") == "gpt-5.4-pro-2026"
+    for provider in ("azure", "openai", "anthropic", "xai", "gemini"):
+        assert all(providers.listed(f"{provider}/{stem}") == stem for stem in providers.stems(provider)), provider

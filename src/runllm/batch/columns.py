@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Any, cast
 
 from runllm.batch.sources import NO_OTHER, TEXT, Row, Source
-from runllm.diagnostics import did_you_mean, nearest
+from runllm.diagnostics import did_you_mean, nearest, told
 from runllm.errors import UsageError
 from runllm.schema import Contract, declared_properties, declared_types, is_object, resolve
 
@@ -45,9 +45,10 @@ class Feeding:
         self.columns = dict(maps)
         for name, column in maps.items():
             if name not in contract.properties:
-                raise UsageError(f"the app takes no input `{name}`", hint=did_you_mean(name, list(contract.properties)))
+                hint = did_you_mean(name, list(contract.properties))
+                raise UsageError(f"the app takes no input {told(name)}", hint=hint)
             if source.columns is not None and column not in source.columns:
-                raise UsageError(f"{source.name} has no column `{column}`", hint=_named(column, source.columns))
+                raise UsageError(f"{source.name} has no column {told(column)}", hint=_named(column, source.columns))
         if source.bulky is not None and source.bulky not in maps.values():
             self.columns |= _one_text(contract, source.bulky)
         for name in contract.properties:
@@ -112,7 +113,7 @@ def _one_text(contract: Contract, column: str) -> dict[str, str]:
 
 
 def _named(column: str, columns: Sequence[str]) -> str:
-    return did_you_mean(column, list(columns)) or f"It has: {', '.join(columns)}."
+    return did_you_mean(column, list(columns)) or f"It has: {', '.join(map(told, columns))}."
 
 
 def _unfed(missing: Sequence[str], source: Source) -> UsageError:
@@ -121,7 +122,7 @@ def _unfed(missing: Sequence[str], source: Source) -> UsageError:
     column = TEXT if source.bulky else nearest(missing[0], columns) or next(iter(columns), "COLUMN")
     header = " The first line names the columns." if source.as_text and not source.bulky else ""
     return UsageError(
-        f"no column of {source.name} feeds {names}; it has {', '.join(f'`{one}`' for one in columns) or 'none'}",
+        f"no column of {source.name} feeds {names}; it has {', '.join(map(told, columns)) or 'none'}",
         hint=f"Say which one does: `--map {quote(f'{missing[0]}={column}')}`.{header}",
     )
 
@@ -164,14 +165,14 @@ class Shape:
 
     def _twice(self, name: str) -> UsageError:
         if name not in self.kept:
-            said = f"two columns of the output are called `{name}`"
+            said = f"two columns of the output are called {told(name)}"
             return UsageError(said, hint="Leave out `--flatten`." if self._flatten else "Take another `--prefix`.")
         kept = ",".join(one for one in self.kept if one != name) or "none"
         ways = f"keep the others alone with `--keep {quote(kept)}`"
         if name in self._own:
             ways = f"name outputs otherwise with `--prefix out_`, or {ways}"
         return UsageError(
-            f"the column `{name}` of the rows has the name of an output", hint=f"{ways[0].upper()}{ways[1:]}."
+            f"the column {told(name)} of the rows has the name of an output", hint=f"{ways[0].upper()}{ways[1:]}."
         )
 
     def of(self, row: Row, output: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from runllm.batch.lines import Delimited
 from runllm.batch.opening import opened
 from runllm.batch.sources import Row, Source
 from runllm.batch.tally import Expected, Summary, Tally, expected
+from runllm.diagnostics import told
 from runllm.errors import BudgetExceededError, InputSchemaError, InterruptedRunError, RunllmError, UsageError
 from runllm.executor import many
 from runllm.pace import is_pressure
@@ -83,7 +84,8 @@ class Batch:
         kept = [one for one in columns if one != self.source.bulky] if wanted.keep is None else wanted.keep
         for name in (*kept, *((wanted.key,) if wanted.key else ())):
             if name not in columns:
-                raise UsageError(f"the rows have no column `{name}`", hint=f"They have: {', '.join(columns)}.")
+                has = f"They have: {', '.join(map(told, columns))}."
+                raise UsageError(f"the rows have no column {told(name)}", hint=has)
         contract = self.app.program.output_contract
         return Shape(contract, kept, prefix=wanted.prefix, flatten=wanted.flatten, key=wanted.key)
 

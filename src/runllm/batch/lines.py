@@ -15,7 +15,8 @@ from typing import IO, Any, cast
 
 from runllm.batch.sources import TEXT, Header, Reading, Row, Source, is_empty
 from runllm.errors import FileAccessError, InputSchemaError, UsageError
-from runllm.inputs import MAX_INPUT_BYTES, parse_json
+from runllm.inputs import MAX_INPUT_BYTES
+from runllm.literals import parse_json
 
 _DELIMITERS = ",;\t|"
 _LOOKED_AT = 20  # rows, to find the delimiter

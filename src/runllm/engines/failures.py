@@ -62,6 +62,7 @@ class Failure:
         retry_after: seconds the provider asks to wait.
         generated: the answer that the provider refused in the model's place, since it is no JSON of the form asked for.
         param: the parameter that the provider says is at fault.
+        code: by which the provider names the kind of error, in words: `model not found`.
     """
 
     status: int | None = None
@@ -70,6 +71,12 @@ class Failure:
     retry_after: float | None = None
     generated: str = ""
     param: str = ""
+    code: str = ""
+
+    @property
+    def heard(self) -> str:
+        """All that says what is wrong: some providers say it in the code alone."""
+        return f"{self.words} ({self.code})" if self.code else self.words
 
 
 # --- reading an exception ---------------------------------------------------------------------------
@@ -95,12 +102,12 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         kinds = {"BadHttpMessage"}
     return Failure(
         status=_status(chain),
-        kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"})
-        | _codes(told, ""),
+        kinds=frozenset(kinds - {"OpenAIError", "APIError", "APIConnectionError", "Exception", "object"}),
         words=said([words, *map(str, chain[1:])], secrets),
         retry_after=_retry_after(chain, str(error)),
         generated=_generated(told),
         param=_param(told),
+        code=_code(told),
     )
 
 
@@ -118,11 +125,12 @@ def refused(status: int, headers: Mapping[str, str], body: str, secrets: Iterabl
     error = _error_in(body)
     return Failure(
         status=status,
-        kinds=_codes(error, body),
+        kinds=frozenset(re.findall(r"ContextWindowExceededError|signin_url", body[:_LONGEST_SAID])),
         words=said([body], secrets),
         retry_after=_stated(headers, body),
         generated=_generated(error),
         param=_param(error),
+        code=_code(error),
     )
 
 
@@ -149,13 +157,6 @@ def _status(chain: list[BaseException]) -> int | None:
         if type(cause).__name__ in ("HTTPStatusError", "APIStatusError") and isinstance(status, int):
             return status
     return None
-
-
-def _codes(error: Mapping[str, Any], body: str) -> frozenset[str]:
-    """The code by which an error names its kind, where it names it as few do; and what a body shows of it."""
-    long = "context_length_exceeded"
-    told = {long} if long in (error.get("code"), error.get("type")) else set[str]()
-    return frozenset({*told, *re.findall(r"ContextWindowExceededError|signin_url", body[:_LONGEST_SAID])})
 
 
 def _stated(headers: Mapping[str, str], body: str) -> float | None:
@@ -244,15 +245,23 @@ def _told(cause: BaseException) -> dict[str, Any]:
 
 
 def _error_in(text: str) -> dict[str, Any]:
-    """The `error` of the first JSON object of a text; empty where there is none."""
+    """The `error` of the first JSON object of a text, or all of it; empty where there is none."""
     text = text[:_LONGEST_SAID]
     start = text.find("{")
     try:
         body: Any = json.JSONDecoder().raw_decode(text, start)[0] if start >= 0 else None
     except (ValueError, RecursionError):
         return {}
-    read = cast("dict[str, Any]", body).get("error") if isinstance(body, dict) else None
-    return cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+    whole = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+    read = whole.get("error")
+    return cast("dict[str, Any]", read) if isinstance(read, dict) else whole
+
+
+def _code(error: Mapping[str, Any]) -> str:
+    """The code and the type of an error in words: `model_not_found` and `DeploymentNotFound` are written as such."""
+    found = (error.get(name) for name in ("code", "type", "status", "reason", "error_code"))
+    named = dict.fromkeys(one[:_LONGEST_PREFIX] for one in found if isinstance(one, str))
+    return "; ".join(re.sub(r"[_-]|(?<=[a-z])(?=[A-Z])", " ", one) for one in named)
 
 
 def _generated(error: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ class _Rule(NamedTuple):
         says: what happened.
         statuses: of HTTP.
         kinds: of the exception.
-        words: of the provider.
+        words: of the provider, or of its code.
         among: the statuses with which the words count; none for any.
         answered: only with HTTP, or only without.
         again: whether the same call may succeed later, where its class says that some do.
@@ -90,7 +90,7 @@ class _Rule(NamedTuple):
         if failure.status in self.statuses or not failure.kinds.isdisjoint(self.kinds.split()):
             return True
         heard = self.words != "" and (not self.among or failure.status in self.among)
-        return heard and re.search(self.words, failure.words) is not None
+        return heard and re.search(self.words, failure.heard) is not None
 
 
 NO_ENDPOINT, STILL_LOADING = "NoEndpoint", "StillLoading"
@@ -112,7 +112,7 @@ _NOT_TAKEN = (400, 401, 402, 403, 404, 422, 451)
 # The first rule that holds decides.
 _RULES = (
     _Rule(ContextWindowExceededError, "the prompt does not fit the context window of `{model}`", (413,),
-          kinds="ContextWindowExceededError context_length_exceeded", words=TOO_LONG),
+          kinds="ContextWindowExceededError", words=TOO_LONG),
     _Rule(ContextWindowExceededError, "the answer of `{model}` was cut off where its context window ended",
           kinds="WindowFilledError", hint=WINDOW),
     _Rule(EngineUnavailableError, "`{model}` needs a Python package that is not installed",
@@ -233,9 +233,9 @@ def _missed(failure: Failure, access: Access) -> Failure:
     if NO_CHAT.search(failure.words):
         return replace(failure, kinds=failure.kinds | {NO_ENDPOINT})
     gone = failure.status in _WITHOUT_CHAT or "NotFoundError" in failure.kinds
-    if not gone or re.search(OF_ROUTE, failure.words):
+    if not gone or re.search(OF_ROUTE, failure.heard):
         return failure
-    if OF_MODEL.search(failure.words) and failure.status in (_MISSING, None):
+    if OF_MODEL.search(failure.heard) and failure.status in (_MISSING, None):
         return replace(failure, kinds=failure.kinds | {"NoModel"})
     if access.api_base is None or is_at(access.api_base, facts(access.provider).hosts):
         return failure
@@ -315,10 +315,10 @@ def may_reject_form(failure: Failure, request: Request) -> bool:
     named = _at_fault(failure, request)
     if failure.generated or is_too_long(failure) or (named and failure.param):
         return False
-    of_form = any(OF_FORM.search(words) for words in (failure.words, failure.param))
+    of_form = any(OF_FORM.search(words) for words in (failure.heard, failure.param))
     if failure.status in _REFUSALS:
         plain = (NO_CREDIT, NO_MORE_TODAY, OF_TEMPLATE, FILTERED, NO_KEY, BAD_KEY, NO_MODEL, NOWHERE, TERMS)
-        return of_form or not (named or any(re.search(words, failure.words) for words in plain))
+        return of_form or not (named or any(re.search(words, failure.heard) for words in plain))
     return of_form and (failure.status in _FAILURES or (failure.status is None and "BadRequestError" in failure.kinds))
 
 

@@ -27,6 +27,25 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "default"
 _RULE = re.compile(r"(\w+)(!=|>|=)?(.*)")
 _LEAST_THOUGHT = 1024  # tokens that Claude may be set to think
 _LEAST_TOP_P = 0.95  # that it takes while it thinks
+_STEADY = frozenset({"seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"})
+"""Parameters that an API has or has not: of others, such as how long a model thinks, newer models take more."""
+_SERVE_CLAUDE = frozenset({"anthropic", "bedrock", "vertex_ai", "azure_ai"})
+_REFUSE_MORE = frozenset(
+    {
+        "openai",
+        "azure",
+        "anthropic",
+        "bedrock",
+        "vertex_ai",
+        "gemini",
+        "deepseek",
+        "xai",
+        "groq",
+        "cohere_chat",
+        "mistral",
+    }
+)
+_LIMIT_UNSURE = re.compile(r"(?:ft:)?gpt-4(?:-0\d{3})?")  # of which LiteLLM's table tells half
 _NO_STOP = re.compile(r"o3(?!-mini)|o4-mini")
 _ONE_OF_BOTH = re.compile(r"claude-(?:opus-4-[1-9]|(?:sonnet|haiku)-4-[5-9]|[a-z]+-[5-9])(?!\d{3})")
 
@@ -38,8 +57,9 @@ def fit(request: Request) -> Fit:
     given = {name: value for name, value in params.items() if value is not None and name not in dropped}
     case = _case(model, given)
     if case is None:
-        return Fit(params=given)
-    found = Fit.of(given, {one.name: one for one in (*_combined(case), *_refused(case))}.values())
+        return Fit.of(given, _refused_of_all(model, given))
+    amiss = (*_combined(case), *_refused(case), *_too_many(case, providers.longest_answer(request.endpoint)))
+    found = Fit.of(given, {one.name: one for one in amiss}.values())
     shaped = request.schema is not None and not is_text(request.schema) and "response_format" not in params
     return replace(found, notes=(*found.notes, *_changed(replace(case, params=found.params), shaped=shaped)))
 
@@ -97,6 +117,21 @@ def _case(model: str, params: Mapping[str, Any]) -> _Case | None:
     if name is None:
         return None
     return _Case(model=model, provider=providers.provider_of(model), name=name, params=params)
+
+
+def _refused_of_all(model: str, params: Mapping[str, Any]) -> Iterator[Misfit]:
+    """Of a model that the table does not know, what no model there takes: its provider has no such parameter."""
+    try:
+        provider = providers.provider_of(model)
+    except ModelNotFoundError:
+        return
+    of_claude = "claude" in model and provider in _SERVE_CLAUDE
+    rows = _table()["refused"].get("anthropic" if of_claude else provider, ())
+    names = {rule for row in rows if not row[1] for rule in row[0].split()} & _STEADY
+    insisted: list[str] = params.get("allowed_openai_params") or []
+    case = _Case(model=model, provider=provider, name="", params=params)
+    for name in names.intersection(params).difference(insisted):
+        yield _misfit(case, name, f"Leave `{name}` out for this model.", whole=True)
 
 
 @cache
@@ -173,6 +208,18 @@ def _combined(case: _Case) -> Iterator[Misfit]:
         yield from _of_claude(case)
     elif case.provider in ("openai", "azure"):
         yield from _of_openai(case)
+
+
+def _too_many(case: _Case, most: int | None) -> Iterator[Misfit]:
+    """A limit on the answer that is above the model's own, where its provider refuses that."""
+    beyond = "extra_headers" in case.params  # by which some allow more
+    if most is None or beyond or case.provider not in _REFUSE_MORE or _LIMIT_UNSURE.fullmatch(case.name):
+        return
+    for name in ("max_tokens", "max_completion_tokens"):
+        asked = case.params.get(name)
+        if isinstance(asked, int) and asked > most:
+            said = f"`{case.model}` answers with {most:,} tokens at the most, and `{name}` is {asked:,}"
+            yield Misfit(name=name, message=said, hint=f"Write `{name}: {most}` or less.")
 
 
 def _of_openai(case: _Case) -> Iterator[Misfit]:

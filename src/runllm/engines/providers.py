@@ -305,7 +305,9 @@ def listed(model: str) -> str | None:
         found = entry(f"{provider}/{one}") or entry(one)
         if found is not None and family(found) == provider:
             return one
-    return name if name in stems(provider) else None
+        if name in stems(provider):  # before its year is taken for that of a snapshot
+            return name
+    return None
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from runllm.engines.bodies import LONGEST_REFUSAL, MOST_VALUES, UnreadableError, too_many
 from runllm.engines.endings import ending
+from runllm.engines.streams import is_piece, joined
 
 _FAILED = 500
 _NONE: dict[str, Any] = {}
@@ -67,16 +68,19 @@ def checked(body: bytes) -> bytes:
     try:
         whole: Any = json.loads(body)
     except (ValueError, RecursionError):
-        if not _NEAR_JSON.match(body):
-            raise NoCompletionError(_looks(body)) from None
-        if len(body) > LONGEST_REFUSAL:
-            raise NotJsonError(_looks(body)) from None
-        return body
+        whole = joined(body)
+        if whole is None:
+            kind = NotJsonError if _NEAR_JSON.match(body) else NoCompletionError
+            raise kind(_looks(body)) from None
+        body = json.dumps(whole).encode()
     if len(body) > LONGEST_REFUSAL:
         _hold_values(whole)
     if isinstance(whole, list) and not _mappings(whole):
         raise NoCompletionError(_looks(body))
     reply: dict[str, Any] = cast("dict[str, Any]", whole) if isinstance(whole, dict) else _NONE
+    if is_piece(reply):  # a stream of one
+        reply = joined(body) or reply
+        body = json.dumps(reply).encode()
     failed = failure_inside(reply or next(iter(_mappings(whole)), _NONE))
     if failed is not None:
         raise failed
@@ -91,7 +95,7 @@ def completion(body: bytes, hook: Any = None) -> dict[str, Any]:
     """
     try:
         found: Any = json.loads(checked(body), object_hook=hook)
-    except (ValueError, RecursionError):
+    except RecursionError:
         raise NotJsonError(_looks(body)) from None
     choices: Any = cast("dict[str, Any]", found).get("choices", 0) if isinstance(found, dict) else 0
     if choices is None or isinstance(choices, list):
@@ -123,10 +127,10 @@ def failure_inside(reply: Mapping[str, Any]) -> FailedInsideError | None:
     """The failure that a good answer tells; None where it tells none."""
     choice = next(iter(_mappings(reply.get("choices"))), _NONE)
     message = next(iter(_mappings([choice.get("message")])), _NONE)
-    if message.get("content") or message.get("tool_calls"):
-        return None
     if _is_told(told := choice.get("error") or reply.get("error")):
         return FailedInsideError({"error": told}, _status(told))
+    if message.get("content") or message.get("tool_calls"):
+        return None
     status = next(iter(_mappings([reply.get("base_resp")])), _NONE)  # MiniMax
     if status.get("status_code"):
         return FailedInsideError({"message": status.get("status_msg")}, _FAILED)

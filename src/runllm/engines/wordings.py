@@ -21,7 +21,7 @@ NO_CREDIT = (
     r"(?i)^(?!.*(?:retry|try again) (?:in|after) \d).*(?:insufficient[_ ]quota|exceeded your current quota"
     r"|(?:credit|account) balance is too low|insufficient (?:\w+ )?(?:credit|balance|fund)|payment required"
     r"|out of credits?|not enough credits?|(?:doesn't|does not) have any credits|budget (?:has been |is )?exceeded"
-    r"|exceeded budget|\barrearage\b"
+    r"|exceeded budget|\barrearage\b|billing not active|account (?:is )?not active"
     r"|(?:spend(?:ing)?|hard|monthly) limit (?:is |was |has been )?(?:reach|exceed))"
 )
 NO_MORE_TODAY = r"(?i)per[ _-]?day\b|\b[RT]PD\b|\bdaily (?:\w+ )?(?:allocation|quota|limit)"
@@ -37,7 +37,7 @@ FILTERED = (
     r"(?i)content[ _]management policy|content[ _-]?(?:filter|policy|moderation)|(?:was|were|been|is|are|as) flagged"
     r"|\bmoderat(?:ion|ed|or)|\bsafety\b|guardrail|responsible ai|\bunsafe\b"
     r"|harmful|inappropriate|prohibited (?:content|use)"
-    r"|prohibited_content|sensitive (?:content|information|word|topic)|content exists risk|data_?inspection"
+    r"|prohibited[_ ]content|sensitive (?:content|information|word|topic)|content exists risk|data[_ ]?inspection"
     r"|risk control"
     r"|violat\w* .{0,80}(?:polic|guideline|terms|rules|standards)|(?:polic|guideline)\w* (?:\w+ )?violat"
     r"|\b(?:prompt|input|content|output|message|question) (?:was |is |has been )?(?:blocked|rejected|filtered)\b"
@@ -47,13 +47,13 @@ _NOT_SERVED = rf"(?:not|un|isn't|aren't|cannot be|can't be)[ -]?(?:yet )?{_SERVE
 _PLACE = r"(?:countr|region|territor|(?:user |your |geographic )location|jurisdiction)"
 NOWHERE = (
     rf"(?i){_PLACE}.{{0,60}}{_NOT_SERVED}|{_NOT_SERVED} (?:in|from|for|at) (?:your|this|the|certain)\b.{{0,30}}{_PLACE}"
-    r"|not (?:available|supported|offered) in your|unsupported_(?:country|region|location)"
+    r"|not (?:available|supported|offered) in your|unsupported[_ ](?:country|region|location)"
     r"|geo[ -]?(?:block|restrict|fenc)|sanction|embargo"
     r"|(?:block|restrict|den|refus)\w* .{0,60}\b(?:countr(?:y|ies)|regions?|territor\w+)\b"
 )
 TERMS = (
     r"(?i)(?:accept|agree to|sign|acknowledge|consent)\w* .{0,60}(?:terms|agreement|licen[sc]e|eula|conditions|policy)"
-    r"|(?:terms|agreement|licen[sc]e|eula)\b.{0,60}(?:accept|agreed|signed)|\bgated\b|terms_required"
+    r"|(?:terms|agreement|licen[sc]e|eula)\b.{0,60}(?:accept|agreed|signed)|\bgated\b|terms[_ ]required"
 )
 VERIFIED = (
     r"(?i)(?:must be|needs to be|not|isn't|is not yet) verified|(?:identity|organization|account|phone) verification"
@@ -81,8 +81,9 @@ BAD_KEY = (
 NO_MODEL = (
     r"(?i)\bmodels?\b.{0,80}(?:does not exist|not found|is not available|not exist\b|identifier is invalid)"
     r"|\bmodels?\b.{0,80}(?:decommissioned|no longer (?:supported|available)|not supported by any provider)"
+    r"|\bmodels?(?: \S+){0,2} (?:is |was |has been )?(?:deprecated|retired|discontinued|shut ?down|not available)\b"
     r"|\bno models? (?:is |are )?(?:currently )?loaded|on-demand throughput isn.t supported"
-    r"|deployment\b.{0,60}does not exist"
+    r"|deployment\b.{0,60}(?:does not exist|not found)"
     r"|(?:unknown|invalid|no such) model\b|not a valid model|no endpoints found for|LLM Provider NOT provided"
 )
 # What a 404 is about, where its words say so; a router that has nobody for the request says it as well.
@@ -127,15 +128,25 @@ def _spelled(sent: frozenset[str]) -> dict[str, str]:
     return camel | {one: other for one, other in pairs if other in sent and one not in sent}
 
 
-_BEFORE = r"\b(?:param(?:eter)?|argument|field|property|option|input|value|support|set)s?:? (?:for |of )?['\"`]?"
-_AFTER = r"\b['\"`]?(?: ?[:=]| (?:must|is|are|should|cannot|can't|does|do|has|may|value|parameter|and|not)\b)"
+_QUOTES = "`'\"\u2018\u201a\u201c\u201e\u00ab"
+_BEFORE = rf"\b(?:param(?:eter)?|argument|field|property|option|input|value|support|set)s?:? (?:for |of )?[{_QUOTES}]?"
+_AFTER = r"\b['\"`]?(?: ?[:=]| (?:must|is|are|should|cannot|can't|does|do|has|may|value|parameter|range|and|not)\b)"
+# A list behind a colon, as in `parameters not supported: [top_p, temperature]`.
+_LIST = (
+    r"(?:param|argument|field|propert|option|\bkey|input|support|permit|allow|recogni[sz])\w*\b"
+    r"[^:\n]{0,60}: ?[^:\n]{0,120}?"
+)
+_ENDS = r"(?=[^\w\s:]*(?:[,;.)\]}>]|\Z| and\b))"
 
 
 def _is_about(name: str, words: str) -> bool:
     """Whether words speak of a parameter: some of them are named as one speaks, `stop` and `user`."""
     it = re.escape(name)
     patterns = [
-        rf"[`'\"\u2018\u201c]{it}\b",
+        rf"[{_QUOTES}]{it}\b",
+        rf"[\[(<]{it}[\])>]",
+        rf"\w\.{it}\b(?!\.\w)",
+        rf"{_LIST}(?<![\w-]){it}{_ENDS}",
         rf"\b{it}{_AFTER}",
         rf"{_BEFORE}{it}\b",
         *([rf"\b{it}\b"] if "_" in name or not name.islower() else []),

@@ -6,7 +6,6 @@ warnings: whoever runs the file may name another model, or allow what it asks fo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from runllm.cases import Case
     from runllm.routing import Options
 
-_CALCULATES = re.compile(
-    r"\{[{%](?:(?![%}]\})[^{])*(?:[-+*/%] ?(?![-+%}]|\}\})|[=!]=)|\{%[-+]?\s*for\s+\w+\s*,\s*\w+\s+in\b"
-)
-"""A tag that has a sign between two values, or a loop with two names."""
 _ERRORS_SCHEMA: dict[str, Any] = {
     "type": "array",
     "items": {
@@ -107,12 +102,7 @@ def _template_problems(parsed: Parsed, scope: Scope) -> Iterator[Problem]:
     }
     for name, section in parsed.sections.items():
         here = recovery_scope if name == "RECOVERY" else scope
-        found = template.findings(section.text, here)
-        if not found and _CALCULATES.search(section.text):
-            from runllm.template.operands import misfits  # most prompts calculate nothing
-
-            found = list(misfits(section.text, here))
-        for finding in template.explained(section.text, found):
+        for finding in template.checked(section.text, here):
             line, column = section.place(finding.offset)
             yield Problem(
                 message=finding.message,

@@ -190,7 +190,7 @@ class _Wires:
     def section_problems(self, section: Section) -> Iterator[Problem]:
         if template.form(section.text) == "literal":
             return
-        for finding in template.findings(section.text, self.scope):
+        for finding in template.checked(section.text, self.scope):
             line, column = section.place(finding.offset)
             span = self.program.source.span(line, column, finding.length)
             hint = next((hint for start, hint in _NOT_HERE.items() if finding.message.startswith(start)), finding.hint)

@@ -20,7 +20,7 @@ from dataclasses import field
 from typing import Any, cast
 from unicodedata import normalize
 
-from runllm.diagnostics import Problem, nearest, pointer
+from runllm.diagnostics import Problem, nearest, told_at
 from runllm.reading.strict import finite, same, whole
 from runllm.schema import (
     Contract,
@@ -211,7 +211,7 @@ class Coercer:
             return value
         if abs(value) > _EXACT:
             message = f"{value!r} is too large to be an exact integer: write its digits, with no point or exponent"
-            self._inexact.append(Problem(message=message, pointer=pointer(path), keyword="type"))
+            self._inexact.append(Problem(message=message, pointer=told_at(path), keyword="type"))
             return value
         return self._change("integer-from-float", path, int(value))
 
@@ -309,4 +309,4 @@ def _read(text: str) -> int | float | None:
 def _named(change: str, path: Path) -> str:
     if not path:
         return change
-    return f"{change} at {pointer('*' if isinstance(step, int) else step for step in path)}"
+    return f"{change} at {told_at('*' if isinstance(step, int) else step for step in path)}"

@@ -9,6 +9,7 @@ have taken off; and some call a tool. What stands there is no answer.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 # --- what was thought ---------------------------------------------------------------------------------
 
@@ -121,6 +122,21 @@ _CALLED = re.compile(rf"^[ \t]*(?={'|'.join(_CALLS)})", re.MULTILINE)
 _THOUGHT_BEFORE = re.compile(
     r"\A(?:<\|channel\|>)?analysis(?:(?!assistant(?:<\|channel\|>)?commentary[ \t]+to=).)*+assistant", re.DOTALL
 )
+_OPENED = r"<parameter=|<parameter name=|<arg_key>"
+_ARGUMENT = re.compile(
+    rf"<parameter(?:=([\w.:-]+)| name=[\"']([^\"'>]+)[\"'][^>]*)>((?:(?!</parameter>|{_OPENED}).)*+)</parameter>"
+    rf"|<arg_key>((?:(?!</arg_key>|{_OPENED}).)*+)</arg_key>\s*<arg_value>((?:(?!</arg_value>|{_OPENED}).)*+)</arg_value>",
+    re.DOTALL,
+)
+
+
+def arguments(text: str) -> Iterator[dict[str, str]]:
+    """The arguments of each call that names them one by one, as Qwen, Claude, MiniMax and GLM do: as texts."""
+    for call in re.split(r"(?=<function=|<invoke |<tool_call>)", text):
+        found = [(a or b or c, value or other) for a, b, value, c, other in _ARGUMENT.findall(call)]
+        given = {name.strip(): value.removeprefix("\n").removesuffix("\n") for name, value in found}
+        if given and len(given) == len(re.findall(_OPENED, call)):  # none twice, and none cut
+            yield given
 
 
 def is_call(text: str) -> bool:

@@ -11,6 +11,7 @@ from runllm.errors import OutputSchemaError
 from runllm.reading import candidates, strict
 from runllm.reading.candidates import MAX_VALUES, Candidate, Scan
 from runllm.reading.coerce import Coerced, Coercer
+from runllm.reading.marks import OPENING, arguments, is_call
 from runllm.reading.strict import Extraction
 from runllm.reading.tolerant import BrokenError, Reader
 from runllm.schema import Contract
@@ -59,6 +60,8 @@ class Reading:
     def search(self) -> Extraction:
         """Look for the value in the text."""
         scan = candidates.scan(self._text)
+        if called := self._called(self._text[scan.start :].lstrip()):
+            return self._accept(called)
         if scan.cut:
             raise self._refusal([_cut(self._text, scan.cut)])
         if scan.crowded:
@@ -76,6 +79,17 @@ class Reading:
             problems = [self._problems(one) for one in near] or [[self._nothing(scan)]]
             raise self._refusal(_nearest(problems))
         return self._accept(next(iter(fitting.values())))
+
+    def _called(self, text: str) -> Coerced | None:
+        """What the calls of a tool say that a text is or ends with, where their arguments stand one by one."""
+        if OPENING.match(text) or not is_call(text):
+            return None
+        judged = [self._judge(one, (_CALLED,)) for one in arguments(text)]
+        whole = [one for one in judged if one.fits and not any(name.startswith("key-dropped") for name in one.repairs)]
+        fitting = {strict.canonical(one.value): one for one in whole}
+        if len(fitting) > 1:
+            raise self._refusal([SEVERAL])
+        return next(iter(fitting.values()), None)
 
     def _scalar(self, scan: Scan) -> list[Candidate]:
         """The number, string or other scalar that is the whole text but for reasoning and unusual space."""

@@ -16,7 +16,7 @@ from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
-from runllm.diagnostics import Problem, clip, did_you_mean, pointer
+from runllm.diagnostics import Problem, clip, did_you_mean, pointer, told_at
 from runllm.schema.facts import declared_properties, declared_types, stated
 from runllm.schema.walk import (
     Schema,
@@ -206,13 +206,13 @@ def _not_json(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem]
     """What the library does not see: NaN and infinity, half characters, and what is so deep as to end the process."""
     if isinstance(value, float):
         if not isfinite(value):
-            yield Problem(message=f"{value} is not a JSON number", pointer=pointer(path), keyword="json")
+            yield Problem(message=f"{value} is not a JSON number", pointer=told_at(path), keyword="json")
     elif isinstance(value, str):
         yield from _half_characters(value, "the text", path)
     elif isinstance(value, dict | list | tuple):
         if len(path) >= _DEEPEST:
             message = f"the value nests deeper than {_DEEPEST} levels"
-            yield Problem(message=message, pointer=pointer(path), keyword="json")
+            yield Problem(message=message, pointer=told_at(path), keyword="json")
             return
         whole = cast("dict[str | int, Any] | list[Any]", value)
         for key, item in whole.items() if isinstance(whole, dict) else enumerate(whole):
@@ -229,7 +229,7 @@ def _half_characters(text: str, name: str, path: tuple[str | int, ...]) -> Itera
         half = f"U+{ord(text[error.start]):04X}"
         yield Problem(
             message=f"{name} is no Unicode: it holds half a character (a lone surrogate, {half})",
-            pointer=pointer(path),
+            pointer=told_at(path),
             keyword="unicode",
             hint="Give arguments in UTF-8, and in JSON both halves of an escaped character, as in `\\ud83d\\ude00`.",
         )

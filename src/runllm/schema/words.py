@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from runllm.diagnostics import Problem, clip, did_you_mean, pointer
+from runllm.diagnostics import Problem, clip, did_you_mean, told, told_at
 from runllm.schema.facts import Found, declared_properties, enter, listed
 from runllm.schema.walk import Schema, resolve
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LONGEST = 300
 """Characters of a message."""
 _DESCRIBED = 80
+_UNEXPECTED = 20  # names of one object
 LIKE = {
     "date": "2026-11-30", "time": "10:49:00Z", "date-time": "2026-11-30T10:49:00Z", "duration": "P3DT12H",
     "email": "name@example.org", "idn-email": "name@example.org", "hostname": "www.example.org",
@@ -39,7 +40,8 @@ def problem_of(error: jsonschema_rs.ValidationError, root: Schema) -> Problem:
     elif keyword == "additionalProperties":
         names: list[str] = facts["unexpected"]
         known = _known_properties(root, error.instance_path)
-        message = "unexpected " + ", ".join(f"`{name}`" for name in names)
+        more = [f"{len(names) - _UNEXPECTED:,} more"] if len(names) > _UNEXPECTED else []
+        message = "unexpected " + ", ".join([*map(told, names[:_UNEXPECTED]), *more])
         hint = did_you_mean(names[0], known)
     elif keyword == "format" and facts.get("format") in LIKE:
         message = f"{clip(error.message, LONGEST)}: write it like `{LIKE[facts['format']]}`"
@@ -47,7 +49,7 @@ def problem_of(error: jsonschema_rs.ValidationError, root: Schema) -> Problem:
         message = _no_branch(error, facts)
     else:
         message = clip(error.message, LONGEST)
-    return Problem(message=message, pointer=pointer(error.instance_path), keyword=keyword, hint=hint)
+    return Problem(message=message, pointer=told_at(error.instance_path), keyword=keyword, hint=hint)
 
 
 def _no_branch(error: jsonschema_rs.ValidationError, facts: Mapping[str, Any]) -> str:

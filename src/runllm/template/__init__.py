@@ -3,8 +3,8 @@
 Jinja2 syntax, run by minijinja. Nothing else in runllm knows that library.
 """
 
+from runllm.template.checked import checked
 from runllm.template.findings import Reference, findings, references
-from runllm.template.foreign import explained
 from runllm.template.lexer import prose
 from runllm.template.rendering import evaluate, form, placed, render
 from runllm.template.signatures import Finding
@@ -12,8 +12,8 @@ from runllm.template.signatures import Finding
 __all__ = [
     "Finding",
     "Reference",
+    "checked",
     "evaluate",
-    "explained",
     "findings",
     "form",
     "placed",

@@ -50,7 +50,7 @@ _LOOKS = {
     "a template of Go": re.compile(rf"\{{\{{-?\s*(?:\.|/\*|\$\w*\s*:?=|(?:{_GO})\b(?:\s+[.$(\"]|\s*-?\}}\}}))"),
     "JSON": re.compile(r"\{\{\s*(?:\"[^\"\n]*\"|'[^'\n]*')\s*:"),
     "JavaScript": re.compile(r"\{\{[^{}\n]*(?:&&|\|\||===|!==|=>|\?|`|!\w|\$)|\{\{\s*\w+\s*:"),
-    "a list of C": re.compile(r"\{\{[^{}\n]*,[^{}\n]*\}"),
+    "a list of C": re.compile(r"\{\{[^{}()\[\]\n]*,[^{}\n]*\}"),
 }
 
 

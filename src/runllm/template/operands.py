@@ -48,6 +48,9 @@ def _operated(node: Node, types: Types, source: str) -> Iterator[Finding]:
             yield from _calculated(sign, left, right, types)
         elif sign in ("==", "!="):
             yield from _compared(sign, left, right, types, source)
+        elif sign in ("in", "not in") and right.kind == "array":
+            for one in right.parts:
+                yield from _unlisted(left, one, one, "this is never so", types, source)
 
 
 def _calculated(sign: str, left: Node, right: Node, types: Types) -> Iterator[Finding]:
@@ -84,14 +87,17 @@ def _compared(sign: str, left: Node, right: Node, types: Types, source: str) -> 
         kinds = types.kinds(other) - {"null"}
         said = f"this is {always} true: `{clip(written, _SHOWN)}` is of type {' or '.join(sorted(kinds))}"
         yield finding(place, said, _hint(kinds, constant, written), severity="warning")
-    elif constant.kind == "constant" and constant.text == "string" and constant is not other:
-        values = _values(types.of(other).schema)
-        if values and constant.value not in values:
-            near = nearest(str(constant.value), values)
-            hint = f'Did you mean "{near}"?' if near else ""
-            shown = clip(", ".join(values), _SHOWN)
-            said = f"this is {always} true: `{clip(written, _SHOWN)}` is one of {shown}"
-            yield finding(place, said, hint, severity="warning")
+    else:
+        yield from _unlisted(other, constant, place, f"this is {always} true", types, source)
+
+
+def _unlisted(other: Node, constant: Node, place: Node, said: str, types: Types, source: str) -> Iterator[Finding]:
+    """A text that is none of those that a value may be."""
+    values = _values(types.of(other).schema)
+    if constant.kind == "constant" and constant.text == "string" and values and constant.value not in values:
+        near = nearest(str(constant.value), values)
+        shown = f"`{clip(source[other.at : other.end], _SHOWN)}` is one of {clip(', '.join(values), _SHOWN)}"
+        yield finding(place, f"{said}: {shown}", f'Did you mean "{near}"?' if near else "", severity="warning")
 
 
 def _kind(name: str) -> str:
