@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -325,6 +326,7 @@ def accepted() -> set[str]:
     return found | {argument.arg for argument in (*completion.args.args, *completion.args.kwonlyargs)}
 
 
+@cache
 def steering() -> set[str]:
     """Every name by which a caller steers LiteLLM itself, as far as its source says so."""
     types, owned, main = _tree("types/utils.py"), _tree("types/litellm_params.py"), _tree("main.py")

@@ -6,7 +6,6 @@ import pytest
 
 pytest.importorskip("pydantic_monty")
 
-from tests.chances import SOAK
 from tools.gen_docs import in_python, in_sandbox
 
 from runllm.blocks import BlockFailure, Limits, Sandbox
@@ -191,7 +190,8 @@ def test_round_is_pythons():
         assert rounded(sandbox, [2.5, 3.5, 7], None) == [2, 4, 7]
 
 
-def test_round_is_pythons_of_any_number(sandbox):
+@pytest.mark.parametrize("count", [150, pytest.param(3000, marks=pytest.mark.soak)])
+def test_round_is_pythons_of_any_number(sandbox, count):
     chance = random.Random(17)  # noqa: S311 - no secret
     makers = [
         lambda: chance.uniform(-1000, 1000),
@@ -200,7 +200,7 @@ def test_round_is_pythons_of_any_number(sandbox):
         lambda: float(chance.randrange(-(10**6), 10**6)),
     ]
     for digits in (None, -300, -16, -5, -2, -1, 0, 1, 2, 3, 10, 17, 25, 350, 500):
-        numbers = [chance.choice(makers)() for _ in range(3000 if SOAK else 150)]
+        numbers = [chance.choice(makers)() for _ in range(count)]
         assert rounded(sandbox, numbers, digits) == [round(number, digits) for number in numbers]
 
 

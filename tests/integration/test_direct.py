@@ -120,7 +120,7 @@ def models_of(provider: str) -> list[str]:
     return ["m", *own[:: max(1, len(own) // 2)][:2]]
 
 
-@pytest.mark.parametrize("name", some(sorted(ROWS), 12))
+@pytest.mark.parametrize("name", some(sorted(ROWS), 6))
 def test_a_request_is_the_one_that_litellm_sends(
     name: str, engines: tuple[Engine, Engine], provider: Provider, asking: Any
 ) -> None:
