@@ -424,7 +424,7 @@ def test_rows_that_do_not_fit_are_told_before_and_cost_nothing(served, tmp_path)
 
 def test_a_local_model_writes_several_answers_at_a_time_and_each_fits():
     rows = [{"message": f"Hello number {n}, my lamp is broken. Please send a new one. Ann"} for n in range(2)]
-    longer = {"message": "The lamp is broken. " * 200}
+    longer = {"message": "The lamp is broken. " * 140}
     with runllm.Runtime(slots=2) as runtime:
         app = runllm.load(Path(__file__).parents[2] / "examples" / "subject.rllm", runtime=runtime)
         found = list(app.map([rows[0], longer, rows[1]]))  # which needs more context, while others are under way

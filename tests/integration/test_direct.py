@@ -87,6 +87,11 @@ def sent(engine: Engine, provider: Provider, request: Request) -> tuple[Received
     return (made[-1] if made else None), found
 
 
+def _handed_over(engine: Any, request: Request) -> bool:
+    """Whether LiteLLM makes the call, since it is not proven that the same would be sent."""
+    return engine._frame(engine.sent(request)) is None
+
+
 def same(engines: tuple[Engine, Engine], provider: Provider, request: Request) -> bool:
     """Whether both sent the same; they did, or LiteLLM refused."""
     (ours, said), (theirs, heard) = (sent(engine, provider, request) for engine in engines)
@@ -98,6 +103,7 @@ def same(engines: tuple[Engine, Engine], provider: Provider, request: Request) -
     assert ours.headers["authorization"] == theirs.headers["authorization"] == f"Bearer {KEY}"
     assert isinstance(said, Completion), said
     assert isinstance(heard, Completion), heard
+    assert said.engine == ("litellm" if _handed_over(engines[0], request) else "")
     assert (said.text, said.finish_reason, said.usage, said.cost) == (
         heard.text, heard.finish_reason, heard.usage, heard.cost,
     )  # fmt: skip
@@ -132,6 +138,18 @@ def test_a_request_is_the_one_that_litellm_sends(
         for parameter, value in VALUES.items():
             same(engines, provider, asking(model, **{parameter: value}))
         same(engines, provider, asking(model, schema=SCHEMA, temperature=0.5, max_tokens=30, stop=["x"]))
+
+
+def test_a_call_that_is_handed_to_litellm_says_so(
+    engines: tuple[Engine, Engine], provider: Provider, asking: Any
+) -> None:
+    """As a request to a model that is asked in another form is."""
+    provider.script(answer('{"n": 1}'))
+    name, other = next((name, row.others[0]) for name, row in ROWS.items() if row.others)
+    request = asking(f"{name}/{other}")
+    assert _handed_over(engines[0], request)
+    found = engines[0].complete(request)
+    assert (found.text, found.engine) == ('{"n": 1}', "litellm")
 
 
 def test_most_providers_of_this_form_are_called_directly() -> None:

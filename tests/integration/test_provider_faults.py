@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.apps import NamedEngine
+from tests.chances import some
 from tests.integration import faulty_server as faulty
 from tests.integration.faulty_server import MIB, Fault, FaultyServer
 from tests.integration.provider import Provider, answer
@@ -174,12 +175,16 @@ def test_a_long_answer_that_is_no_json_goes_no_further(engine, piece: bytes, mod
         assert "not a completion" in message or "too large" in message
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [(500, ProviderError), (503, ProviderError), (400, RequestRefusedError), (429, RateLimitError)],
-)
-@pytest.mark.parametrize("make", [faulty.large, faulty.blank, faulty.gzip_bomb], ids=lambda make: make.__name__)
+REFUSALS = [(500, ProviderError), (503, ProviderError), (400, RequestRefusedError), (429, RateLimitError)]
+ERRORS = [
+    (make, status, expected, model)
+    for make in (faulty.large, faulty.blank, faulty.gzip_bomb)
+    for status, expected in REFUSALS
+    for model in MODELS
+]
+
+
+@pytest.mark.parametrize(("make", "status", "expected", "model"), some(ERRORS, 12))
 def test_of_an_error_only_the_beginning_is_read(engine, make, status: int, expected: type, model: str) -> None:
     with FaultyServer(make(f"{status} Oops")) as server:
         error = fails(engine, server, model)
