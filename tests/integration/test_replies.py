@@ -187,6 +187,8 @@ STREAMS: dict[str, Reply] = {
     "no end": sse(*HALVES, *LAST, end=""),
     "no reason": sse(*HALVES, LAST[1]),
     "one event": sse(says({"content": GOOD}).body),
+    "a comment before all of it": sse(says({"content": GOOD}, "").body, end="", line=": PROCESSING\n\n{}"),
+    "a piece alone": Reply(body=chunk({"content": GOOD}, "stop", usage=USAGE)),
     "parts": sse(chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": '{"n": 1}'}]}]}),
                  chunk({"content": [{"type": "text", "text": '{"n":'}]}), chunk({"content": " 3}"}), *LAST),
     "a call": sse(chunk({"role": "assistant", "content": None, "tool_calls": CALLED}),

@@ -71,8 +71,8 @@ def _answer(events: list[dict[str, Any]], *, ended: bool) -> dict[str, Any]:
             parts = cast("dict[str, Any]", choice)
             if isinstance(delta := parts.pop("delta", None), dict):
                 parts.setdefault("message", delta)
-            if not (ended or parts.get("finish_reason")):
-                parts["finish_reason"] = _CUT
+                if not (ended or parts.get("finish_reason")):
+                    parts["finish_reason"] = _CUT
     if whole.get("done") is False:  # Ollama's
         whole["done_reason"] = _CUT
     return whole
