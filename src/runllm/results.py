@@ -134,6 +134,7 @@ class Completion:
         latency: seconds from sending the request to the last byte.
         notes: what it took to get it, such as a call that was sent again.
         called: whether it called a tool, though there is none.
+        engine: what made the call, where that is not the engine that the endpoint names.
     """
 
     text: str
@@ -144,6 +145,7 @@ class Completion:
     latency: float = 0.0
     notes: tuple[str, ...] = ()
     called: bool = False
+    engine: str = ""
 
 
 @frozen

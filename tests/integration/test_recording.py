@@ -5,6 +5,7 @@ import json
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,20 @@ def test_what_a_model_made_up_is_not_in_a_violation(go) -> None:
 def test_the_engine_of_a_model_is_kept(go, model: str, engine: str) -> None:
     _, store = go(ScriptedEngine(['{"out": "x"}']), model=model)
     assert store.runs()[0].engine == engine
+
+
+def test_the_engine_that_was_handed_the_call_is_kept(go) -> None:
+    _, store = go(ScriptedEngine([replace(good(), engine="litellm")]), model="openai/m")
+    assert store.runs()[0].engine == "litellm"
+
+
+def test_the_engine_that_was_chosen_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "app.rllm"
+    file.write_text(leaf("part"), encoding="utf-8")
+    with Runtime(engine=ScriptedEngine([good()]), store=Store(tmp_path / "stats.db")) as runtime:
+        runllm.load(file, runtime=runtime, stats=True, model="openai/m", engine="litellm").run({"text": "x"})
+        assert runtime.store is not None
+        assert runtime.store.runs()[0].engine == "litellm"
 
 
 @pytest.mark.parametrize("way", ["gather", "map", "amap"])

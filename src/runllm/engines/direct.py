@@ -130,14 +130,16 @@ class DirectEngine(BlockingEngine):
         """Call the model once and wait."""
         asked = self.sent(request)
         frame = self._frame(asked)
-        return self._other.complete(request) if frame is None else self._through(self._call(asked, frame))
+        if frame is None:
+            return replace(self._other.complete(request), engine="litellm")
+        return self._through(self._call(asked, frame))
 
     async def acomplete(self, request: Request) -> Completion:
         """As `complete`, without blocking the event loop; cancellation ends the call."""
         asked = self.sent(request)
         frame = self._frame(asked)
         if frame is None:
-            return await self._other.acomplete(request)
+            return replace(await self._other.acomplete(request), engine="litellm")
         return await self._athrough(self._call(asked, frame))
 
     def close(self) -> None:

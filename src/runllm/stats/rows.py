@@ -225,7 +225,7 @@ def record_of(result: RunResult, *, log_content: bool = False, child: ChildResul
         digest=result.digest,
         path=result.path,
         model=result.model,
-        engine=engines.traits(result.model).name if result.model else "",
+        engine=_engine(result),
         started=result.started,
     )
     if row.shared:
@@ -242,6 +242,15 @@ def record_of(result: RunResult, *, log_content: bool = False, child: ChildResul
         attempts=tuple(_attempt(attempt, log_content) for attempt in result.attempts),
         children=tuple(record_of(one.result, log_content=log_content, child=one) for one in result.children),
     )
+
+
+def _engine(result: RunResult) -> str:
+    """What made the last call, or would have made the first; empty where there is no model."""
+    last = result.attempts[-1] if result.attempts else None
+    if last is not None and last.completion is not None and last.completion.engine:
+        return last.completion.engine
+    chosen = last.request.endpoint.engine if last is not None else None
+    return engines.traits(result.model, chosen).name if result.model else ""
 
 
 def _attempt(attempt: Attempt, log_content: bool) -> AttemptRow:
