@@ -1,6 +1,6 @@
 """What a batch costs beside the calls: rows a second, CPU a row, memory, and coming back to one that is finished.
 
-    python benchmarks/batch.py [--rows 2000] [--rounds 5] [--large 1000000] [--only PART ...]
+    python benchmarks/batch.py [--rows 2000] [--rounds 5] [--large 100000] [--only PART ...]
 
     httpx    our loop against bare httpx with the same bound: 32 calls in flight, a server that takes 50 ms
     litellm  the same through LiteLLM, against bare `litellm.acompletion`
@@ -218,7 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_000, help="of `httpx` and `litellm`")
     parser.add_argument("--rounds", type=int, default=5, help="pairs that are measured")
-    parser.add_argument("--large", type=int, default=1_000_000, help="rows of `memory`")
+    parser.add_argument("--large", type=int, default=100_000, help="rows of `memory`")
     parser.add_argument("--only", nargs="+", default=["httpx", "litellm", "memory"], help="the parts")
     parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
