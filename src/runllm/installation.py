@@ -18,6 +18,7 @@ REQUIREMENTS = {
     "local": "xllamacpp>=2026.1",
     "python": "pydantic-monty>=1.4,<2",
     "parquet": "pyarrow>=18",
+    "scale": "daft>=0.7.26,<0.8",
     "xlsx": "python-calamine>=0.4",
 }
 """What each extra is for; a test holds them against the package's own metadata."""

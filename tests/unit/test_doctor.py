@@ -64,6 +64,17 @@ def test_an_installed_release_that_is_refused_is_wrong(environment, tmp_path, mo
     assert ("replace every key" in check.fix) is (words == "compromised")
 
 
+def test_a_library_of_an_extra_that_this_python_cannot_have_is_a_note(environment, monkeypatch):
+    line = "daft>=0.7.26,<0.8 ; python_version < '3.1' and extra == 'scale'"
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: [line])
+    (check,) = found(environment, "daft")
+    assert (check.status, check.said) == (
+        "note",
+        "not for this Python; it runs the shards of `runllm batch --shards-on daft`",
+    )
+    assert 'python_version < "3.1"' in check.fix
+
+
 def test_everything_wrong_in_the_settings_is_told_with_its_place(environment):
     written(environment, 'max_retries = 99\nmodle = "openai/x"\n')
     checks = found(environment, "configuration")

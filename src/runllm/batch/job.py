@@ -63,7 +63,7 @@ class Batch:
         if app.runtime.store is not None:
             self._closing.callback(app.runtime.store.finish)
         try:
-            self.source: Source = opened(wanted.paths, wanted.reading)
+            self.source = self._opened()
             self._closing.callback(self.source.close)
             self.feeding = Feeding(app.program.input, self.source, wanted.maps)
             if self.source.columns is not None:
@@ -78,6 +78,9 @@ class Batch:
 
     def __exit__(self, *_: object) -> None:
         self._closing.close()
+
+    def _opened(self) -> Source:
+        return opened(self.wanted.paths, self.wanted.reading)
 
     def _shape(self, columns: Sequence[str]) -> Shape:
         wanted = self.wanted
@@ -104,6 +107,10 @@ class Batch:
             )
         journal = Journal(path, anew=self.wanted.overwrite)
         self._closing.callback(journal.close)
+        if os.path.isdir(f"{target}.shards"):  # noqa: PTH112 - as above
+            from runllm.batch import shard  # where the batch was run in shards, and was killed
+
+            shard.take_over(target, journal)
         return journal
 
     def _keep_rows_apart(self, target: str) -> None:

@@ -151,7 +151,7 @@ class Journal:
                     ended = _ended(said)
                     yield ended, self.offsets[ended.index] == at
                 elif "spent" in said:
-                    yield Ended(index=-1, line=0, **said["spent"]), False
+                    yield _spent(said), False
                 at += len(line)
 
     def close(self) -> None:
@@ -216,6 +216,39 @@ class Journal:
         if at < size:
             os.ftruncate(self._file, at)
         return at
+
+
+def added(path: str, at: int) -> Iterator[tuple[Ended | dict[str, Any], int]]:
+    """What a journal that another process writes says from a place on, as far as lines are whole, and where each ends.
+
+    It is how a row ended, or with no place what one cost that did not, or what a first line may say.
+    """
+    with _catalogued(path), suppress(FileNotFoundError), open(path, "rb") as file:  # noqa: PTH123 - as above
+        file.seek(at)
+        for line in file:
+            if not _is_whole(line):
+                return
+            at, said = at + len(line), _said(line)
+            yield (_ended(said) if "row" in said else _spent(said) if "spent" in said else said["batch"]), at
+
+
+def is_held(path: str) -> bool:
+    """Whether a process has a journal."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        _hold(descriptor, path)
+    except FileAccessError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _spent(said: Mapping[str, Any]) -> Ended:
+    return Ended(index=-1, line=0, **said["spent"])
 
 
 def _ended(said: dict[str, Any]) -> Ended:

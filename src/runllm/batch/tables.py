@@ -61,7 +61,7 @@ class Parquet(Source):
     def rows(self) -> Iterator[Row]:
         """Each row, by its number."""
         for number, cells in enumerate(self._cells(), 1):
-            yield Row(line=number, cells={name: _plain(cell) for name, cell in cells.items()})
+            yield Row(line=number, cells={name: as_json(cell) for name, cell in cells.items()})
 
     def _cells(self) -> Iterator[dict[str, Any]]:
         number = 0
@@ -126,7 +126,7 @@ class Sheet(Source):
         self._file.close()
 
 
-def _plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value of Parquet as JSON has it: what is missing as null, bytes as their text or else in base 64."""
     if isinstance(value, float) and not isfinite(value):
         return None if isnan(value) else str(value)
@@ -140,9 +140,9 @@ def _plain(value: Any) -> Any:
         except UnicodeDecodeError:
             return b64encode(value).decode()
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+        return [as_json(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return {str(name): as_json(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return str(value)
 
 

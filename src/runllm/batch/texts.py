@@ -20,7 +20,7 @@ _GLOB = re.compile(r"[*?\[]")
 
 def are_many(paths: Sequence[str]) -> bool:
     """Whether these are several files, a folder or a pattern."""
-    return len(paths) > 1 or os.path.isdir(paths[0]) or _is_pattern(paths[0])  # noqa: PTH112 - a pattern is no path
+    return len(paths) > 1 or os.path.isdir(paths[0]) or is_pattern(paths[0])  # noqa: PTH112 - a pattern is no path
 
 
 class Texts(Source):
@@ -67,7 +67,8 @@ class Texts(Source):
             raise self.refusal(number, f"it is not {encoding} text", hint) from None
 
 
-def _is_pattern(path: str) -> bool:
+def is_pattern(path: str) -> bool:
+    """Whether this names files by what they have in common."""
     return _GLOB.search(path) is not None and not os.path.lexists(path)
 
 
@@ -78,7 +79,7 @@ def _text_files(paths: Sequence[str]) -> list[str]:
             inside = sorted(one for one in os.listdir(path) if not one.startswith("."))  # noqa: PTH208 - as above
             files = [os.path.join(path, one) for one in inside]  # noqa: PTH118 - as above
             found += [one for one in files if os.path.isfile(one)]  # noqa: PTH113 - as above
-        elif _is_pattern(path):
+        elif is_pattern(path):
             found += sorted(one for one in glob.glob(path, recursive=True) if os.path.isfile(one))  # noqa: PTH113, PTH207
         else:
             found.append(path)

@@ -16,7 +16,7 @@ from runllm.cli.options import run_options, warn_of_trust
 from runllm.cli.output import write
 from runllm.cli.process import stopping
 from runllm.cli.watching import watching
-from runllm.errors import RunllmError
+from runllm.errors import RunllmError, UsageError
 from runllm.quantities import count, dollars, percent, seconds, some
 from runllm.rendering import as_json, one_line, safe
 
@@ -103,6 +103,8 @@ def _maps(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option("--retry-failed", is_flag=True, help="Run rows that failed earlier once more.")
 @click.option("--overwrite", is_flag=True, help="Begin anew, whatever is there.")
 @click.option("--report", metavar="PATH", shell_complete=files, help="Write a page about the batch to this file.")
+@click.option("--shards-on", type=click.Choice(["daft"]), help="Run it in shards, in processes or on machines.")
+@click.option("--ray", metavar="ADDRESS", help="Of the Ray cluster that runs the shards.")
 @click.option("--dry-run", is_flag=True, help="Check all rows, and say what they will take. Calls no model.")
 @run_options
 def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
@@ -113,11 +115,12 @@ def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
     del given["resume"]  # it does
     wanted = _wanted(given, dry_run)
     warn_of_trust(file, given)
-    runtime = api.new_runtime(**{name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull", "slots")})
-    app = api.load(file, runtime=runtime, **given)
-    from runllm.batch import Batch
-
-    with Batch(app, wanted) as batch:
+    shards_on, ray = given.pop("shards_on"), given.pop("ray")
+    if ray is not None and shards_on is None:
+        raise UsageError("`--ray` says where the shards of `--shards-on daft` run")
+    usual = {name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull", "slots")}
+    app = api.load(file, runtime=api.new_runtime(**usual), **given)
+    with _batch(app, wanted) if shards_on is None else _sharded(app, wanted, ray, usual) as batch:
         checked = batch.check()
         _tell(batch, checked)
         if dry_run:
@@ -172,6 +175,18 @@ def said(summary: Summary) -> list[str]:
         spent = f"{count(summary.tokens)} tokens, {dollars(summary.cost)}, {seconds(summary.elapsed)}"
         lines.append(f"{first}{spent}; a row {half}, nine in ten under {most}")
     return lines
+
+
+def _batch(app: api.App, wanted: Wanted) -> Batch:
+    from runllm.batch import Batch
+
+    return Batch(app, wanted)
+
+
+def _sharded(app: api.App, wanted: Wanted, ray: str | None, runtime: dict[str, Any]) -> Batch:
+    from runllm.batch.sharded import Sharded
+
+    return Sharded(app, wanted, ray, runtime, lambda said: click.echo(f"warning: {one_line(safe(said))}", err=True))
 
 
 def _wanted(given: dict[str, Any], dry_run: bool) -> Wanted:

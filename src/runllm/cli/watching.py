@@ -59,7 +59,8 @@ def said(counts: Counts, before: tuple[float, int, int], now: tuple[float, int, 
     parts = [f"{counts.done:,} of {counts.rows:,}"]
     if counts.failed:
         parts.append(f"{counts.failed:,} failed")
-    parts += [f"{counts.in_flight()} in flight", f"{rate(rows)} rows/s, {count(tokens)} tokens/s"]
+    parts += [f"{calls} in flight"] if (calls := counts.in_flight()) else []  # of other processes it is not known
+    parts.append(f"{rate(rows)} rows/s, {count(tokens)} tokens/s")
     new = counts.done - counts.begun
     if counts.cost:
         whole = counts.cost * counts.rows / max(counts.done, 1)

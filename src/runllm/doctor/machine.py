@@ -20,6 +20,7 @@ EXTRAS = {
     "python": "runs the Python blocks of a file",
     "local": "runs `local/...` models",
     "parquet": "reads and writes Parquet files with `runllm batch`",
+    "scale": "runs the shards of `runllm batch --shards-on daft`",
     "xlsx": "reads workbooks with `runllm batch`",
 }
 _COMPILED = {"jsonschema-rs": "jsonschema_rs", "minijinja": "minijinja", "pyyaml": "yaml"}  # every file needs them
@@ -90,7 +91,14 @@ def libraries() -> Iterator[Check]:
 
     yield ok("runllm", f"{__version__} in {Path(__file__).parents[1]}")
     for wanted in map(Requirement, requires("runllm") or ()):
-        yield _library(wanted, next((e for e in EXTRAS if wanted.marker and wanted.marker.evaluate({"extra": e})), ""))
+        of = [extra for extra in ("", *EXTRAS) if wanted.marker is None or wanted.marker.evaluate({"extra": extra})]
+        yield _library(wanted, of[0]) if of else _elsewhere(wanted)
+
+
+def _elsewhere(wanted: Requirement) -> Check:
+    extra = next((one for one in EXTRAS if f'extra == "{one}"' in str(wanted.marker)), "")
+    said = f"not for this Python{f'; it {EXTRAS[extra]}' if extra else ''}"
+    return note(wanted.name, said, f"Who needs it takes a Python where this holds: {wanted.marker}.")
 
 
 def _library(wanted: Requirement, extra: str) -> Check:

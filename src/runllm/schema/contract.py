@@ -1,7 +1,6 @@
 """A JSON Schema (draft 2020-12) as a type: is it sound, does a value fit, what does a default or a text give.
 
-Values typed by their source (YAML, JSON) are never changed. Text sources are read as the declared
-type, strictly: see `read_text`.
+Values typed by their source (YAML, JSON) are never changed; text is read as the declared type: see `read_text`.
 """
 
 from __future__ import annotations
@@ -17,19 +16,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import Problem, clip, did_you_mean, pointer, told_at
+from runllm.schema import walk
 from runllm.schema.facts import declared_properties, declared_types, stated
-from runllm.schema.walk import (
-    Schema,
-    list_in,
-    mapping_in,
-    places,
-    reachable,
-    referred,
-    resolve,
-    standalone,
-    targets,
-    together,
-)
+from runllm.schema.walk import Schema, mapping_in, places, resolve, standalone, together
 from runllm.schema.weigh import intricacy, parts_of, plain, rules_out, tractable, workload
 from runllm.schema.words import LONGEST, problem_of
 
@@ -68,6 +57,9 @@ class Contract:
     def __repr__(self) -> str:
         return f"Contract({self.schema!r})"
 
+    def __reduce__(self) -> tuple[type[Contract], tuple[Schema]]:
+        return Contract, (self.schema,)  # what is compiled stays in its process
+
     @cached_property
     def _validator(self) -> jsonschema_rs.Validator:
         import jsonschema_rs  # 15 ms: not for a caller who only asks for a version
@@ -81,7 +73,7 @@ class Contract:
 
     @cached_property
     def _has_defaults(self) -> bool:
-        return any("default" in place for place in reachable(self.schema, self.schema))
+        return any("default" in place for place in walk.reachable(self.schema, self.schema))
 
     @cached_property
     def _parts(self) -> dict[int, tuple[Any, Contract]]:
@@ -241,7 +233,7 @@ def _likely(root: Schema, schema: Any, value: Any) -> Iterator[Schema]:
         yield node
         for keyword in ("anyOf", "oneOf"):
             for loosely in (False, True):
-                left = [sub for sub in list_in(node, keyword) if not rules_out(root, sub, value, loosely=loosely)]
+                left = [sub for sub in walk.list_in(node, keyword) if not rules_out(root, sub, value, loosely=loosely)]
                 if len(left) == 1:
                     yield from _likely(root, left[0], value)
                 if left:
@@ -378,13 +370,13 @@ def _metaschema_problems(schema: dict[str, Any]) -> list[Problem]:
 
 def _reference_problems(schema: dict[str, Any]) -> Iterator[Problem]:
     for place, path in places(schema):
-        for target in targets(place):
+        for target in walk.targets(place):
             keyword = "$ref" if place.get("$ref") == target else "$dynamicRef"
             message = hint = ""
             if not target.startswith("#"):
                 message = f"`{target}` is remote: only a local reference is followed"
                 hint = "Copy the schema under `$defs` and refer to `#/$defs/NAME`."
-            elif keyword == "$ref" and referred(schema, target) is None:
+            elif keyword == "$ref" and walk.referred(schema, target) is None:
                 message = f"`{target}` refers to nothing in this schema"
                 hint = did_you_mean(target, [f"#/$defs/{name}" for name in mapping_in(schema, "$defs")])
             if message:
