@@ -192,13 +192,13 @@ def test_time_is_bounded_for_all(served, batch, tmp_path):  # noqa: F811
 
 
 def test_a_lost_worker_is_told_and_its_shard_goes_on_from_its_journal(served, batch, tmp_path):  # noqa: F811
-    provider = served(Echo(delay=0.02), rows=60)
+    provider = served(Echo(delay=0.02), rows=200)
     error, told, _ = batch(Threads(losing=2), concurrency=4)
     assert error is None
-    whole(tmp_path, 60)
+    whole(tmp_path, 200)
     assert told == ["a worker was lost (a worker is gone): what it had in flight is paid again"] * len(told)
     assert told
-    assert len(provider.chats) <= 60 + 4 * len(told)
+    assert len(provider.chats) <= 200 + 4 * len(told)
 
 
 def test_workers_that_are_lost_before_a_row_has_ended_end_it(served, batch, monkeypatch):  # noqa: F811
