@@ -35,6 +35,10 @@ NOT_RUN = {
     "pip install -r uv.txt && uv run tools/pin.py && uv run pytest": f"{INDEX}; it would run this test, too",
     'pip install ".[local,python]"': INSTALLS,
     "uv sync --extra parquet --extra xlsx": INSTALLS,
+    "runllm batch mail.rllm 's3://bucket/mails/*.parquet' -o out.parquet --shards-on daft --concurrency 64 --max-cost 20": (
+        "needs Daft and a bucket; tests/integration/test_shards.py"
+    ),
+    "runllm batch mail.rllm mails.csv -o /shared/out.parquet --shards-on daft --ray ray://head:10001": "needs a cluster",
     "uv build": INSTALLS,
     "pip install dist/runllm-0.1.0-py3-none-any.whl": INSTALLS,
     "uv pip install --constraint requirements.lock dist/runllm-0.1.0-py3-none-any.whl": INSTALLS,
