@@ -138,7 +138,7 @@ def test_money_is_bounded_for_all_workers_together_but_for_calls_in_flight(serve
     assert error.details["bound"] == "cost"
     assert daft.tasks[0].shares[0].options.max_cost == pytest.approx(30.5 * one_call / 2)
     assert error.details["most"] == pytest.approx(30.5 * one_call)
-    assert 28 * one_call < one.counts.cost * 1.001
+    assert 20 * one_call < one.counts.cost  # what is too little for a call of each worker is left over
     assert len(provider.chats) - before <= 30 + 4
 
 
