@@ -4,11 +4,12 @@
 
     httpx    our loop against bare httpx with the same bound: 32 calls in flight, a server that takes 50 ms
     litellm  the same through LiteLLM, against bare `litellm.acompletion`
+    shards   `--shards-on daft` against our own loop, as commands; the server counts the calls in flight
     memory   a large batch against one of 10,000 rows, with an engine in the process that answers at once;
              then the same command once more, which reads all rows and journals and calls nothing
 
 Pairs are interleaved, so that other work on the machine slows both alike; the median of their ratios is printed. CPU
-is that of the process, user and system, start-up and imports left out.
+is that of the process, user and system, start-up and imports left out (but for `shards`: of all processes).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,12 +45,22 @@ from aiohttp import web
 BODY = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [
     {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": '{"n": 1}'}}],
     "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}}
+now = most = 0
 async def chat(request):
+    global now, most
     await request.read()
+    now += 1
+    most = max(most, now)
     await asyncio.sleep(0.05)
+    now -= 1
     return web.json_response(BODY)
+async def at_most(request):
+    global most
+    said, most = most, 0
+    return web.json_response(said)
 app = web.Application()
 app.router.add_post("/v1/chat/completions", chat)
+app.router.add_get("/most", at_most)
 async def main():
     runner = web.AppRunner(app)
     await runner.setup()
@@ -165,6 +177,27 @@ async def with_litellm(root: str, rows: int) -> None:
     await bounded(call, rows)
 
 
+# --- shards -------------------------------------------------------------------------------------------------
+
+
+def command(folder: Path, rows: Path, root: str, *more: str) -> Cost:
+    """A whole `runllm batch`, its start and its workers included; no more calls in flight than may be."""
+    words = [str(Path(sys.executable).with_name("runllm")), "batch", "count.rllm", str(rows), "-o", "out.csv"]
+    before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        [*words, "--overwrite", "--no-stats", "--concurrency", str(IN_FLIGHT), *more],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        sys.exit(done.stderr)
+    with urllib.request.urlopen(f"{root}/most") as said:  # noqa: S310 - our own server
+        most = json.load(said)
+    if most > IN_FLIGHT:
+        sys.exit(f"{most} calls were in flight")
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 # --- memory, and a finished batch -----------------------------------------------------------------------------
 
 
@@ -218,8 +251,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_000, help="of `httpx` and `litellm`")
     parser.add_argument("--rounds", type=int, default=5, help="pairs that are measured")
+    parser.add_argument("--shards", type=int, default=10_000, help="rows of `shards`, in 3 rounds")
     parser.add_argument("--large", type=int, default=100_000, help="rows of `memory`")
-    parser.add_argument("--only", nargs="+", default=["httpx", "litellm", "memory"], help="the parts")
+    parser.add_argument("--only", nargs="+", default=["httpx", "litellm", "shards", "memory"], help="the parts")
     parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.alone:
@@ -238,6 +272,13 @@ def main() -> None:
             ways = {"litellm.acompletion": lambda: clocked(lambda: asyncio.run(with_litellm(root, rows)))}
             ours = {"runllm batch --engine litellm": lambda: batch(folder, some, engine="litellm")}
             pairs(f"{at}, through LiteLLM", chosen.rounds, rows, {**ways, **ours})
+        if "shards" in chosen.only:
+            many = table(folder, chosen.shards)
+            ways = {
+                "runllm batch": lambda: command(folder, many, root),
+                "runllm batch --shards-on daft": lambda: command(folder, many, root, "--shards-on", "daft"),
+            }
+            pairs(f"{at}, whole commands", 3, chosen.shards, ways)
         if "memory" in chosen.only:
             memory(folder, chosen.large)
 
