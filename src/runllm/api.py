@@ -24,7 +24,8 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.runtime import Runtime
 
 __all__ = [
-    "App", "Listener", "Report", "as_error", "declared_inputs", "describe", "fields", "frontmatter_schema", "load",
+    "App", "Listener", "Report", "as_error", "declared_inputs", "describe", "failure", "fields",
+    "frontmatter_schema", "load",
     "models", "new_runtime", "process_runtime", "pull", "remove_model", "run", "stats_store",
     "validate",
 ]  # fmt: skip
@@ -93,7 +94,7 @@ def load(path: str | Path, options: Options | None = None, *, runtime: Runtime |
     asked = Options(**chosen)
     report = validate(path, trust_python=asked.trust_python, whole_tree=asked.whole_tree)
     if report.plan is None:
-        raise _failure(report)
+        raise failure(report.problems)
     from runllm.settings import load as read_settings  # a file that is only checked needs none
 
     configuration = read_settings(Path(path).parent)
@@ -184,10 +185,11 @@ def declared_inputs(path: str | Path) -> dict[str, Mapping[str, Any]]:
     return {name: resolve(schema, found) for name, found in declared_properties(schema, schema).items()}
 
 
-def _failure(report: Report) -> RunllmError:
-    first, *others = errors_in(report.problems)
+def failure(problems: tuple[Problem, ...]) -> RunllmError:
+    """The error for a file with these problems, one of them an error."""
+    first, *others = errors_in(problems)
     more = f" (and {len(others)} more)" if others else ""
-    return class_of(first.kind)(f"{first}{more}", problems=report.problems, hint=first.hint or None)
+    return class_of(first.kind)(f"{first}{more}", problems=problems, hint=first.hint or None)
 
 
 def as_error(error: BaseException) -> RunllmError:

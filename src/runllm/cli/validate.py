@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import sys
+from pathlib import Path
 
 import click
 
@@ -11,7 +13,7 @@ from runllm import api
 from runllm.cli.failing import meant
 from runllm.cli.offers import apps
 from runllm.cli.output import coloured, format_option
-from runllm.diagnostics import Problem
+from runllm.diagnostics import Problem, errors_in
 from runllm.errors import FileAccessError
 from runllm.notices import problem_as_json
 from runllm.quantities import some
@@ -70,11 +72,23 @@ def schema(file: str | None) -> None:
 def _report(file: str, **how: bool) -> api.Report:
     """What is found in a file; one that cannot be read is a problem among the others'."""
     try:
-        return api.validate(file, **how)
+        return _with_tests(api.validate(file, **how), how["trust_python"])
     except FileAccessError as error:
         hint = meant([file]) or error.recovery_hint
         problem = Problem(message=error.message, keyword="file", kind="FileAccessError", hint=hint)
         return api.Report(path=file, problems=(problem,), plan=None)
+
+
+def _with_tests(report: api.Report, trusted: bool) -> api.Report:
+    """The same with what is wrong with the tests beside the file."""
+    app = Path(report.path)
+    if report.plan is None or not any(app.parent.glob(f"{glob.escape(app.stem)}.tests.*")):
+        return report
+    from runllm.evals import cases_of  # few files have any
+
+    problems = cases_of(report.plan.program, trusted=trusted)[1]
+    plan = None if errors_in(problems) else report.plan
+    return api.Report(path=report.path, problems=(*report.problems, *problems), plan=plan)
 
 
 def _print(report: api.Report) -> None:

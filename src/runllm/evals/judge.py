@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from itertools import zip_longest
+from typing import Any, NamedTuple, cast
 
 from runllm.cases import Case, steps_to
 from runllm.diagnostics import Problem, clip
@@ -19,7 +20,16 @@ Checker = Callable[[Block, Any], Problem | None]
 """Runs the Python of a case over an output; the problem that it found."""
 _LONGEST = 300
 _MOST_LINES = 20
-_NOTHING: Any = object()
+NOTHING: Any = object()
+"""What stands where nothing does."""
+
+
+class Difference(NamedTuple):
+    """A place where two values differ, and what stands there."""
+
+    place: str
+    expected: Any
+    came: Any
 
 
 def misses(case: Case, result: RunResult, took: float, check: Checker) -> list[str]:
@@ -48,9 +58,9 @@ def misses(case: Case, result: RunResult, took: float, check: Checker) -> list[s
 
 def _output(case: Case, output: Any) -> Iterator[str]:
     if "output" in case.expect:
-        yield from _differences(case.expect["output"], output, "", whole=True)
+        yield from map(told, differences(case.expect["output"], output))
     if "partial" in case.expect:
-        yield from _differences(case.expect["partial"], output, "", whole=False)
+        yield from map(told, differences(case.expect["partial"], output, whole=False))
     for condition, miss in _AT_PLACES.items():
         for place, said in case.at_places(condition).items():
             value = at(output, place)
@@ -103,50 +113,44 @@ def _bounds(case: Case, result: RunResult, took: float) -> Iterator[str]:
 
 
 def at(value: Any, place: str) -> Any:
-    """What stands at a place; nothing (`_NOTHING`) where there is none."""
+    """What stands at a place; nothing (`NOTHING`) where there is none."""
     for step in steps_to(place) or ():
         if isinstance(step, int):
             found = cast("list[Any]", value) if isinstance(value, list) else []
-            value = found[step] if step < len(found) else _NOTHING
+            value = found[step] if step < len(found) else NOTHING
         else:
-            value = cast("dict[str, Any]", value).get(step, _NOTHING) if isinstance(value, dict) else _NOTHING
+            value = cast("dict[str, Any]", value).get(step, NOTHING) if isinstance(value, dict) else NOTHING
     return value
 
 
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON values are the same: `1` and `1.0` are, `1` and `true` are not."""
-    return not any(_differences(one, other, "", whole=True))
+    return not any(differences(one, other))
 
 
-def _differences(expected: Any, came: Any, at: str, *, whole: bool) -> Iterator[str]:
+def differences(expected: Any, came: Any, at: str = "", *, whole: bool = True) -> Iterator[Difference]:
     """Where two values differ; not `whole` where keys that are not expected may stand beside those that are."""
     if isinstance(expected, dict) and isinstance(came, dict):
         wanted, found = cast("dict[str, Any]", expected), cast("dict[str, Any]", came)
-        for key, value in wanted.items():
+        for key in [*wanted, *(key for key in found if whole and key not in wanted)]:
             inner = f"{at}.{key}" if at else key
-            yield from _differences(value, found.get(key, _NOTHING), inner, whole=whole)
-        for key in found if whole else ():
-            if key not in wanted:
-                yield f"{f'{at}.{key}' if at else key}: unexpected, {_shown(found[key])}"
+            yield from differences(wanted.get(key, NOTHING), found.get(key, NOTHING), inner, whole=whole)
     elif isinstance(expected, list) and isinstance(came, list):
-        items, found = cast("list[Any]", expected), cast("list[Any]", came)
-        for index, value in enumerate(items):
-            came_here = found[index] if index < len(found) else _NOTHING
-            yield from _differences(value, came_here, f"{at}[{index}]", whole=whole)
-        for index in range(len(items), len(found)):
-            yield f"{at}[{index}]: unexpected, {_shown(found[index])}"
+        pairs = zip_longest(cast("list[Any]", expected), cast("list[Any]", came), fillvalue=NOTHING)
+        for index, (one, other) in enumerate(pairs):
+            yield from differences(one, other, f"{at}[{index}]", whole=whole)
     elif isinstance(expected, bool) is not isinstance(came, bool) or expected != came:
-        yield from _different(expected, came, _named(at))
+        yield Difference(at, expected, came)
 
 
-def _different(expected: Any, came: Any, named: str) -> Iterator[str]:
-    """Two single values that differ; texts of several lines are compared line by line."""
+def told(found: Difference, first: str = "expected", second: str = "got") -> str:
+    """A difference in words; texts of several lines are compared line by line."""
+    named, expected, came = _named(found.place), found.expected, found.came
     if isinstance(expected, str) and isinstance(came, str) and "\n" in expected + came:
         lines = difflib.unified_diff(expected.split("\n"), came.split("\n"), n=1, lineterm="")
         shown = [clip(line, _LONGEST) for line in list(lines)[2:] if not line.startswith("@@")][:_MOST_LINES]
-        yield "\n".join([f"{named}expected (-), got (+):", *(f"  {line}" for line in shown)])
-    else:
-        yield f"{named}expected {_shown(expected)}, got {_shown(came)}"
+        return "\n".join([f"{named}{first} (-), {second} (+):", *(f"  {line}" for line in shown)])
+    return f"{named}{first} {_shown(expected)}, {second} {_shown(came)}"
 
 
 def _contains(value: Any, one: Any) -> bool:
@@ -160,4 +164,4 @@ def _named(place: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is _NOTHING else clip(json.dumps(value, ensure_ascii=False), _LONGEST)
+    return "nothing" if value is NOTHING else clip(json.dumps(value, ensure_ascii=False), _LONGEST)

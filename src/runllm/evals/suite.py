@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import field, replace
-from math import comb
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -121,6 +121,15 @@ class Group:
         """Whether its tests can be run."""
         return not errors_in(self.problems)
 
+    def raise_problems(self) -> None:
+        """Raise what is wrong with it.
+
+        Raises:
+            RunllmError: the first error, with all problems.
+        """
+        if not self.ok:
+            raise api.failure(self.problems)
+
 
 @frozen
 class Figures:
@@ -131,6 +140,7 @@ class Figures:
         passed: how many of them passed each time.
         first: the share of runs with a model whose first answer fitted; None where there is none.
         half: seconds of half of the runs; None where there is none.
+        most: seconds of nine in ten.
         cost: US dollars of all; None where that of one is not known.
         tokens: of prompts and answers.
     """
@@ -139,6 +149,7 @@ class Figures:
     passed: int
     first: float | None
     half: float | None
+    most: float | None
     cost: float | None
     tokens: int
 
@@ -157,6 +168,7 @@ def figures(tried: Sequence[Tried]) -> Figures:
         passed=sum(by_case.values()),
         first=sum(len(one.attempts) == 1 and one.error is None for one in called) / len(called) if called else None,
         half=statistics.median(one.took for one in ran) if ran else None,
+        most=sorted(one.took for one in ran)[math.ceil(0.9 * len(ran)) - 1] if ran else None,
         cost=None if None in costs else sum(cost for cost in costs if cost is not None),
         tokens=sum(result.usage.total_tokens for result in results),
     )
@@ -171,7 +183,7 @@ def pass_hat(passed: int, runs: int, times: int) -> float:
 
     C(passed, times) / C(runs, times): https://arxiv.org/abs/2406.12045, section 4.
     """
-    return comb(passed, times) / comb(runs, times)
+    return math.comb(passed, times) / math.comb(runs, times)
 
 
 def flakiness(passed: int, runs: int) -> float:
@@ -213,7 +225,7 @@ class Suite:
             FileAccessError: a path that is named is not there.
             UsageError: there are no tests.
         """
-        found = [self._group(path) for path in tested_files(self.wanted.paths)]
+        found = [self.group(path) for path in tested_files(self.wanted.paths)]
         alone = any(case.only for group in found for case in group.cases)
         if alone:
             found = [replace(group, cases=tuple(case for case in group.cases if case.only)) for group in found]
@@ -227,7 +239,7 @@ class Suite:
             raise UsageError("no test has this name or tag", hint="`runllm test` without -k and --tag runs all.")
         return found
 
-    def _group(self, path: str) -> Group:
+    def group(self, path: str) -> Group:
         """The tests of a file that are chosen, and how they are run."""
         trusted, whole = (bool(self._options.get(key)) for key in ("trust_python", "whole_tree"))
         report = api.validate(path, trust_python=trusted, whole_tree=whole)
@@ -319,7 +331,7 @@ class Suite:
             BudgetExceededError: the bound on all runs together is reached.
         """
         case, model, number = job
-        result = app.result(dict(case.input), options)
+        result = app.result(case.input, options)
         if isinstance(result.error, BudgetExceededError) and many.concerns_all(result.error, options):
             raise result.error
         took = sum(one.latency for one in result.completions()) if mode == "replay" else result.latency

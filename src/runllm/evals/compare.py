@@ -1,0 +1,150 @@
+"""Two files, two revisions of one or two models on the same cases: what each passes, and whether that is chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
+from math import comb
+from pathlib import Path
+
+from runllm.cases import Case
+from runllm.errors import UsageError
+from runllm.evals.judge import NOTHING, differences, told
+from runllm.evals.suite import Figures, Group, Suite, Tried, figures
+from runllm.values import frozen
+
+CHANCE = 0.05
+"""How likely chance alone must be to make such a difference for it not to count as one."""
+
+
+@frozen
+class Side:
+    """What is compared: a file with a model.
+
+    Attributes:
+        label: what it is called.
+        tried: the runs of its cases, in their order.
+    """
+
+    label: str
+    tried: tuple[Tried, ...]
+
+    @property
+    def figures(self) -> Figures:
+        """Added up."""
+        return figures(self.tried)
+
+
+@frozen
+class Comparison:
+    """Two sides, run by run.
+
+    Attributes:
+        sides: the first and the second.
+        only_first: the runs that the first alone passes.
+        only_second: those that the second alone passes.
+        changed: the runs whose outputs differ.
+    """
+
+    sides: tuple[Side, Side]
+    only_first: tuple[Tried, ...]
+    only_second: tuple[Tried, ...]
+    changed: tuple[tuple[Tried, Tried], ...]
+
+    @property
+    def chance(self) -> float:
+        """How likely chance alone makes as many of the runs that one side alone passes fall to one of them, or more.
+
+        McNemar's exact test, two-sided: of n such runs each falls to either side like a coin.
+        """
+        one, other = len(self.only_first), len(self.only_second)
+        tail = sum(comb(one + other, count) for count in range(min(one, other) + 1))
+        return min(1.0, 2 * tail / 2 ** (one + other))
+
+
+def compared(first: Side, second: Side) -> Comparison:
+    """Hold two sides against each other."""
+    pairs = list(zip(first.tried, second.tried, strict=True))
+    return Comparison(
+        sides=(first, second),
+        only_first=tuple(one for one, other in pairs if one.passed and not other.passed),
+        only_second=tuple(other for one, other in pairs if other.passed and not one.passed),
+        changed=tuple(pair for pair in pairs if any(changes(*pair))),
+    )
+
+
+def changes(one: Tried, other: Tried) -> Iterator[str]:
+    """Where the outputs of two runs differ, in words."""
+    first, second = (NOTHING if t.result is None or t.result.error else t.result.output for t in (one, other))
+    return (told(found, "first", "second") for found in differences(first, second))
+
+
+def compare(
+    suite: Suite, paths: Sequence[str], labels: Sequence[str], rows: str | None = None, limit: int | None = None
+) -> Comparison:
+    """Run both sides on the same cases: those of the second file, else of the first; or rows of a table.
+
+    Args:
+        suite: how they are run; of its models two, or none where there are two files.
+        paths: one file or two.
+        labels: what the files are called.
+        rows: a table of inputs, instead of cases.
+        limit: the most rows.
+
+    Raises:
+        UsageError: there is nothing to compare by.
+        RunllmError: a file has problems, or a bound is reached.
+    """
+    groups = [suite.group(path) for path in paths]
+    for group in groups:
+        group.raise_problems()
+    if rows is not None:
+        cases = tuple(islice(_rows(groups[-1], rows), limit))
+    else:
+        cases = next((group.cases for group in reversed(groups) if group.cases), ())
+    if not cases:
+        hint = "Write cases (docs/testing.md), or name a table of inputs with `--rows`."
+        raise UsageError(f"`{labels[-1]}` has no tests to compare by", hint=hint)
+    if len(groups) == 1:
+        tried = list(suite.run(replace(groups[0], cases=cases)))
+        sides = [Side(label=m, tried=tuple(one for one in tried if one.model == m)) for m in suite.wanted.models]
+    else:
+        sides = [
+            Side(label=label, tried=tuple(suite.run(replace(group, cases=cases))))
+            for label, group in zip(labels, groups, strict=True)
+        ]
+    return compared(*sides)
+
+
+def _rows(group: Group, path: str) -> Iterator[Case]:
+    """The rows of a table as cases that expect nothing but that the run succeeds."""
+    from runllm import api
+    from runllm.batch.columns import Feeding
+    from runllm.batch.opening import opened
+    from runllm.batch.sources import Reading
+
+    program = api.validate(group.path).program
+    with ExitStack() as closing:
+        source = opened([path], Reading())
+        closing.callback(source.close)
+        if program is not None:
+            feeding = Feeding(program.input, source, {})
+            for row in source.rows():
+                yield Case(name=source.place(row.line), input=feeding.given(row))
+
+
+def labels_of(paths: Sequence[str], models: Sequence[str]) -> list[str]:
+    """What the files are called: as they were named, shortened where that tells them apart.
+
+    Raises:
+        UsageError: these are not two sides.
+    """
+    if (len(paths), len(models)) not in ((1, 2), (2, 0), (2, 1)):
+        raise UsageError(
+            "two things are compared: two files, one file at a revision and as it is, or one file with two models",
+            hint="Such as `runllm compare a.rllm b.rllm`, or `a.rllm@HEAD~1 a.rllm`, or `a.rllm -m X -m Y`.",
+        )
+    names = [Path(path).name for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)
