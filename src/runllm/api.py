@@ -13,10 +13,12 @@ from runllm.errors import InternalError, RunllmError, class_of
 from runllm.notices import tell
 from runllm.parser import frontmatter_schema
 from runllm.program import Plan, Program
+from runllm.quantities import time_of
 from runllm.schema import Contract
 from runllm.values import frozen
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
+    from runllm.engines.cache import Answers
     from runllm.models.folder import Held, Model
     from runllm.models.pulling import Listener as PullListener
     from runllm.results import RunResult
@@ -24,10 +26,9 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.runtime import Runtime
 
 __all__ = [
-    "App", "Listener", "Report", "as_error", "declared_inputs", "describe", "failure", "fields",
-    "frontmatter_schema", "load",
-    "models", "new_runtime", "process_runtime", "pull", "remove_model", "run", "stats_store",
-    "validate",
+    "App", "Listener", "Report", "as_error", "cached_answers", "declared_inputs", "describe", "failure", "fields",
+    "frontmatter_schema", "load", "models", "new_runtime", "process_runtime", "pull", "remove_model", "run",
+    "stats_store", "validate",
 ]  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def load(path: str | Path, options: Options | None = None, *, runtime: Runtime |
         RunllmError: the file cannot be read, or has a problem; all of them are in `problems`.
         UsageError: an option can mean nothing.
     """
-    from runllm.routing import OF_SETTINGS, Options, chosen_by
+    from runllm.routing import OF_SETTINGS, Options, chosen_by, permitted
 
     chosen = chosen_by(options, given)
     asked = Options(**chosen)
@@ -101,9 +102,11 @@ def load(path: str | Path, options: Options | None = None, *, runtime: Runtime |
     told = (*configuration.warnings, *configuration.replaced(asked.model))
     tell(told)
     of_user: dict[str, Any] = {name: getattr(configuration.settings, name) for name in OF_SETTINGS}
+    if isinstance(of_user["cache"], str):
+        of_user["cache"] = time_of(of_user["cache"])
     if configuration.origin("concurrency").kind == "default":
         del of_user["concurrency"]  # which is of one run; many have more
-    found = Options(**{**of_user, **chosen}, configuration=configuration)
+    found = permitted(Options(**{**of_user, **chosen}, configuration=configuration))
     return App(report.plan, options=found, runtime=runtime, problems=(*report.problems, *told))
 
 
@@ -124,6 +127,13 @@ def pull(name: str, *, file: str | None = None, listener: PullListener = lambda 
     from runllm.models.pulling import pull as fetch
 
     return fetch(name, file=file, listener=listener)
+
+
+def cached_answers() -> Answers:
+    """The cache of this user, whether or not anything is kept in it now."""
+    from runllm.engines.cache import Answers
+
+    return Answers()
 
 
 def models(*, served: bool = True) -> list[Model]:

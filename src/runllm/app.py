@@ -205,7 +205,7 @@ class App:
 
     def _with(self, options: Options | None, changes: Mapping[str, Any]) -> Options:
         """What holds for a run: what the app was loaded with, but for what the caller asks for now."""
-        from runllm.routing import Options, chosen_by
+        from runllm.routing import Options, chosen_by, permitted
 
         own = self._options or Options()
         if options is None and not changes:
@@ -213,7 +213,7 @@ class App:
         chosen = chosen_by(options, changes)
         if "model" in chosen and own.configuration is not None:
             tell(own.configuration.replaced(chosen["model"]))
-        return dataclasses.replace(own, **chosen)
+        return permitted(dataclasses.replace(own, **chosen))
 
 
 def new_runtime(

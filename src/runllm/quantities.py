@@ -8,9 +8,9 @@ import re
 UNKNOWN = "-"
 """What stands for a figure that is not known."""
 
-_MINUTE, _HOUR = 60, 3600
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
-_TIME = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
+_TIME = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
 _SMALLEST_COST = 1e-6
 _FEW = 9.95  # what is rounded to two digits with a point between them
 
@@ -39,14 +39,14 @@ def seconds(time: float | None) -> str:
 
 
 def time_of(text: str) -> float | None:
-    """Seconds from text as people write it: `90`, `2.5s`, `10m`, `1h30m`; None where it is no length of time."""
+    """Seconds from text as people write it: `90`, `2.5s`, `10m`, `1h30m`, `7d`; None where it is no length of time."""
     if re.fullmatch(_NUMBER, text):
         return float(text)
     found = re.fullmatch(_TIME, text)
     if not found or not any(found.groups()):
         return None
-    hours, minutes, rest = (float(part or 0) for part in found.groups())
-    return _HOUR * hours + _MINUTE * minutes + rest
+    days, hours, minutes, rest = (float(part or 0) for part in found.groups())
+    return _DAY * days + _HOUR * hours + _MINUTE * minutes + rest
 
 
 def dollars(cost: float | None) -> str:

@@ -135,6 +135,7 @@ class Completion:
         notes: what it took to get it, such as a call that was sent again.
         called: whether it called a tool, though there is none.
         engine: what made the call, where that is not the engine that the endpoint names.
+        cached: whether it was given to an earlier run, and is taken from the cache: nothing was called.
     """
 
     text: str
@@ -146,6 +147,7 @@ class Completion:
     notes: tuple[str, ...] = ()
     called: bool = False
     engine: str = ""
+    cached: bool = False
 
 
 @frozen
@@ -196,8 +198,8 @@ class Event:
     """One step of a run, for a trace.
 
     Attributes:
-        step: `input`, `python`, `print`, `render`, `call`, `answer`, `repair`, `problem`, `retry`, `skipped`,
-            `warning`, `done` or `failed`.
+        step: `input`, `python`, `print`, `render`, `cached`, `call`, `answer`, `repair`, `problem`, `retry`,
+            `skipped`, `warning`, `done` or `failed`.
         message: what happened, in one line.
         elapsed: seconds since the run began.
         trail: the names that lead from the app to the one it uses, in which this happened; empty for itself.
@@ -296,17 +298,28 @@ class RunResult:
         known = [cost for cost in costs if cost is not None]
         return sum(known) if costs and len(known) == len(costs) else None
 
+    @property
+    def cached(self) -> bool:
+        """Whether all that models were asked for, by the children too, came from the cache: none was called."""
+        made = list(_made(self))
+        return bool(made) and all(one.completion is not None and one.completion.cached for one in made)
+
     def completions(self) -> Iterator[Completion]:
-        """Every answer that was paid for, those of the children first."""
-        for child in self.children:
-            if not child.shared:
-                yield from child.result.completions()
-        yield from (attempt.completion for attempt in self.attempts if attempt.completion)
+        """Every answer, those of the children first; what was not paid for says `cached`."""
+        return (attempt.completion for attempt in _made(self) if attempt.completion)
 
     @property
     def repairs(self) -> tuple[str, ...]:
         """The repairs that reading the accepted answer took."""
         return self.attempts[-1].repairs if self.attempts else ()
+
+
+def _made(result: RunResult) -> Iterator[Attempt]:
+    """The attempts of a run and of the children that ran for it, those of the children first."""
+    for child in result.children:
+        if not child.shared:
+            yield from _made(child.result)
+    yield from result.attempts
 
 
 @frozen

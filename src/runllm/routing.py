@@ -43,6 +43,8 @@ class Options:
         allow_unpriced: whether a model whose price is not known may be called although the cost is bounded.
         budget: what several runs may spend together; the bounds of each run hold inside it.
         pace: how fast the calls of several runs may follow each other; they then wait longer for a busy provider.
+        cache: whether an answer that was accepted before may be taken instead of a call, and what is accepted now is
+            kept for the next time: True for 30 days, or the most seconds that it may be old.
         stats: whether the run is recorded, where the runtime has a store.
         log_content: whether the record holds what was sent and answered.
         configuration: what the user has set for all runs: aliases, and how models are reached.
@@ -66,25 +68,31 @@ class Options:
     allow_unpriced: bool | None = None
     budget: Budget | None = None
     pace: Pace | None = None
+    cache: float | bool | None = None
     stats: bool | None = None
     log_content: bool | None = None
     configuration: Configuration | None = None
     listener: Callable[[Event], None] | None = None
 
 
-OF_SETTINGS = ("model", "engine", "concurrency", "stats", "log_content", "max_cost", "max_time", "allow_unpriced")
+OF_SETTINGS = (
+    "model", "engine", "concurrency", "cache", "stats", "log_content", "max_cost", "max_time", "allow_unpriced",
+)  # fmt: skip
 _CHECKED = {
     "model", "engine", "max_retries", "timeout", "concurrency", "block_timeout", "block_memory",
     "max_calls", "max_cost", "max_time",
 }  # fmt: skip
 
 
+DEFAULT_KEPT = 30 * 86_400.0
+"""Seconds for which an answer is good, where nobody says how many."""
 _ANY: tuple[Any, str] = (object, "")
 _KINDS: dict[str, Any] = {
     # Whatever counts as true would do: a word such as "no" must not take the sandbox away.
     **dict.fromkeys(
         ("trust_python", "whole_tree", "allow_unpriced", "stats", "log_content"), ((bool,), "True or False")
     ),
+    "cache": ((bool, int, float), "True, False or a number of seconds"),
     "allowed_bases": ((tuple, list), "a list of addresses"),
     "folder": ((str, Path), "a path"),
     "budget": (Budget, "a `runllm.Budget`"),
@@ -115,10 +123,36 @@ def chosen_by(options: Options | None, given: Mapping[str, Any]) -> dict[str, An
         kinds, wanted = _KINDS.get(name, _ANY)
         if not isinstance(value, kinds):
             raise UsageError(f"`{name}` must be {wanted}, not {value!r}")
+    if not chosen.get("cache", True) >= 0:
+        raise UsageError(f"`cache` must be at least 0 seconds, not {chosen['cache']!r}")
     for base in chosen.get("allowed_bases", ()):
         if not isinstance(base, str) or addresses.read(base) is None:
             raise UsageError(f"`{base}` is not an address", hint="It is like `https://llm.example.com/v1`.")
     return chosen
+
+
+def kept_for(options: Options) -> float | None:
+    """The most seconds that an answer of the cache may be old; None where none is taken from it."""
+    if options.cache is None or options.cache is False:
+        return None
+    return DEFAULT_KEPT if options.cache is True else float(options.cache)
+
+
+def permitted(options: Options) -> Options:
+    """The options themselves, where the user lets what they ask for be.
+
+    Raises:
+        UsageError: answers are to be kept, and the user's own settings say that none are.
+    """
+    configuration = options.configuration
+    if configuration is not None and kept_for(options) is not None:
+        value, place = configuration.own("cache")
+        if value is False:
+            raise UsageError(
+                f"answers are not to be kept, as {place} says",
+                hint="Leave `--cache` out, or let it be: `runllm config unset cache`.",
+            )
+    return options
 
 
 def _check(name: str, value: Any) -> None:

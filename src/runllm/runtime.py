@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from runllm.blocks.phases import Runner
+    from runllm.engines.cache import Answers
     from runllm.models.pulling import Progress
     from runllm.stats.store import Store
 
@@ -63,7 +64,8 @@ class Runtime:
         self,
         *,
         engine: Engine | None = None,
-        around: Callable[[Engine], Engine] = lambda engine: engine,
+        around: Callable[[Engine], Engine] | None = None,
+        answers: Answers | None = None,
         store: Store | None = None,
         auto_pull: bool = False,
         ollama_auto_pull: bool = False,
@@ -80,6 +82,8 @@ class Runtime:
         Args:
             engine: answers for every model, instead of the engines that models name.
             around: what each engine is used through, such as one that records its calls.
+            answers: the cache, for runs that want it; by default the user's own, and none for an engine that is given
+                or that something is put around: what a script answers is no answer of a model.
             store: where runs are recorded.
             auto_pull: whether a local model that is missing may be downloaded.
             ollama_auto_pull: whether an Ollama server may pull a model that it does not have.
@@ -98,8 +102,10 @@ class Runtime:
         self.now = now
         self.sleep = sleep
         self.jitter = jitter
-        self._around = around
-        self._only = around(engine) if engine is not None else None
+        self._around: Callable[[Engine], Engine] = around or (lambda made: made)
+        self._only = self._around(engine) if engine is not None else None
+        self._answers = answers
+        self._asks_models = engine is None and around is None
         self._setup = Setup(
             pull=partial(_pull, listener=progress) if auto_pull else None,
             ollama_auto_pull=ollama_auto_pull,
@@ -138,6 +144,16 @@ class Runtime:
                 engine.learn(endpoint)
                 self._ready.append(endpoint)
 
+    @property
+    def answers(self) -> Answers | None:
+        """The cache; None where there is none for what answers here."""
+        if self._answers is None and self._asks_models:
+            from runllm.engines.cache import Answers  # SQLite: few runs want it
+
+            with self._lock:
+                self._answers = self._answers or Answers()
+        return self._answers
+
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
         """What to do when a model cannot be used: name one of those recommended that is known to be here."""
         endpoints = {engines.traits(model).name: Endpoint(model=model) for model in recommended}
@@ -162,6 +178,8 @@ class Runtime:
             member.close()
         if self.store is not None:
             self.store.close()
+        if self._answers is not None:
+            self._answers.close()
 
     def __enter__(self) -> Self:
         return self

@@ -339,15 +339,17 @@ _CHANGED = {"apps": "the app or one that it uses", "models": "the model, its add
 
 def _ended(index: int, row: Row, result: RunResult) -> Ended:
     error, usage = result.error, result.usage
+    calls = sum(not completion.cached for completion in result.completions())
     return Ended(
         index=index,
         line=row.line,
         output=result.output,
         code=error.code if error else "",
         message=error.message if error else "",
-        calls=sum(1 for _ in result.completions()),
+        calls=calls,
         tokens=usage.total_tokens,
         cost=result.cost,
         seconds=round(result.latency, 3),
-        first=error is None and len(result.attempts) <= 1,
+        first=bool(calls) and error is None and len(result.attempts) <= 1,
+        cached=result.cached,
     )

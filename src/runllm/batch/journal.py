@@ -48,6 +48,7 @@ class Ended:
         cost: US dollars; None where a price is not known.
         seconds: that it took.
         first: whether the first answer was taken.
+        cached: whether it came from the cache, without a call.
     """
 
     index: int
@@ -60,6 +61,7 @@ class Ended:
     cost: float | None = None
     seconds: float = 0.0
     first: bool = False
+    cached: bool = False
 
     @property
     def failed(self) -> bool:

@@ -37,6 +37,7 @@ class Summary:
         rows: how many there are.
         ended: how many have ended.
         failed: how many of them failed.
+        cached: how many came from the cache.
         first: the share of rows for which a model was called whose first answer was taken; None where there is none.
         tokens: of prompts and answers.
         cost: US dollars; None where the price of a call is not known.
@@ -49,6 +50,7 @@ class Summary:
     rows: int
     ended: int
     failed: int
+    cached: int
     first: float | None
     tokens: int
     cost: float | None
@@ -62,7 +64,7 @@ class Tally:
     """Adds up rows as they end; however many there are, in the same memory."""
 
     def __init__(self) -> None:
-        self.ended = self.failed = self.first = self.tokens = 0
+        self.ended = self.failed = self.cached = self.first = self.tokens = 0
         self.cost: float | None = 0.0
         self._seconds = Counter[float]()  # to three digits, as they are shown
         self._kinds: dict[str, Kind] = {}
@@ -75,6 +77,7 @@ class Tally:
         if not ends:
             return
         self.ended += 1
+        self.cached += ended.cached
         self.first += ended.first
         if ended.calls:
             self._seconds[float(f"{ended.seconds:.2e}")] += 1
@@ -91,6 +94,7 @@ class Tally:
             rows=rows,
             ended=self.ended,
             failed=self.failed,
+            cached=self.cached,
             first=self.first / len(times) if len(times) else None,
             tokens=self.tokens,
             cost=self.cost,

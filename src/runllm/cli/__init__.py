@@ -36,6 +36,7 @@ COMMANDS = {
     "exectime": "Predict the time and cost of running FILE.",
     "models": "List the models that can be named; `models rm` removes one.",
     "pull": "Fetch the local model NAME.",
+    "cache": "Show or clear the answers that `--cache` keeps.",
     "config": "Show and change the settings.",
     "doctor": "Look at everything a run may need, and say what to do.",
     "schema": "Print the JSON Schema of the frontmatter, or of FILE's contract.",

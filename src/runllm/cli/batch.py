@@ -12,7 +12,7 @@ import click
 
 from runllm import api
 from runllm.cli.offers import apps, files
-from runllm.cli.options import run_options, warn_of_trust
+from runllm.cli.options import run_options, warn_of_cache, warn_of_trust
 from runllm.cli.output import write
 from runllm.cli.process import stopping
 from runllm.cli.watching import watching
@@ -136,6 +136,7 @@ def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
         summary = batch.summary(time.monotonic() - began)
         for line in said(summary):
             click.echo(line, err=True)
+        warn_of_cache(runtime)
         if report is not None:
             from runllm.report.batch import as_page
 
@@ -166,6 +167,8 @@ def said(summary: Summary) -> list[str]:
     left = summary.rows - summary.ended
     ended = f"{some(summary.ended - summary.failed, 'row')} done, {count(summary.failed)} failed"
     lines = [f"{ended}, {count(left)} not run" if left else ended]
+    if summary.cached:
+        lines.append(f"{some(summary.cached, 'row')} of them from the cache")
     for kind in summary.kinds:
         example = one_line(safe(kind.example))
         lines.append(f"  {kind.code} x {count(kind.rows)}, such as line {kind.line:,}: {example}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from runllm.cli.inputs import model_option
 from runllm.quantities import time_of
 from runllm.rendering import safe
+
+if TYPE_CHECKING:
+    from runllm import Runtime
 
 C = TypeVar("C", bound=Callable[..., Any])
 UNSANDBOXED = (
@@ -26,8 +29,20 @@ class _Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         total = time_of(str(value))
         if not total:
-            self.fail(f"{value!r} is not a length of time above 0 such as 90, 10m or 1h30m", param, ctx)
+            self.fail(f"{value!r} is not a length of time above 0 such as 90, 10m, 1h30m or 7d", param, ctx)
         return total
+
+
+_CACHE_FOR = "runllm.cache_for"
+
+
+def _cached_for(context: click.Context, _: click.Parameter, value: float | None) -> None:
+    context.meta[_CACHE_FOR] = value
+
+
+def _cached(context: click.Context, _: click.Parameter, value: bool | None) -> float | bool | None:
+    """Whether answers are taken from the cache, and how old they may be."""
+    return value if value is False else context.meta.get(_CACHE_FOR) or value
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -99,6 +114,21 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Let the Ollama server pull a model that it does not have.",
     ),
     click.option(
+        "--cache/--no-cache",
+        default=None,
+        callback=_cached,
+        help="Take an answer that was given before instead of calling, and keep new ones for the next time.",
+    ),
+    click.option(
+        "--cache-for",
+        type=_Duration(),
+        is_eager=True,
+        expose_value=False,
+        callback=_cached_for,
+        metavar="TIME",
+        help="As --cache, with answers no older than this: 12h, 7d.  [default: 30d]",
+    ),
+    click.option(
         "--no-stats", "stats", flag_value=False, default=None, help="Do not record this run in the statistics."
     ),
     click.option(
@@ -131,3 +161,9 @@ def warn_of_trust(file: str, options: Mapping[str, Any]) -> None:
     if options["trust_python"]:
         used = " and the apps it uses" if options["whole_tree"] else ""
         click.echo(UNSANDBOXED.format(file=safe(file) + used), err=True)
+
+
+def warn_of_cache(runtime: Runtime) -> None:
+    """Say once why many runs went without the cache, where it could not be used."""
+    if (answers := runtime.answers) is not None and answers.trouble:
+        click.echo(f"warning: {safe(answers.trouble)}", err=True)

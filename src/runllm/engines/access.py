@@ -191,6 +191,15 @@ def _beyond(endpoint: Endpoint, provider: str, where: str) -> ProviderConnection
     )
 
 
+def address_of(endpoint: Endpoint, environment: Mapping[str, str]) -> str:
+    """The address that the file or the user gives; empty for the provider's own.
+
+    Raises:
+        ModelNotFoundError: no provider of that name is known.
+    """
+    return endpoint.api_base or next(iter(addresses_of_user(facts(provider_of(endpoint.model)), environment)), "")
+
+
 def _address(endpoint: Endpoint, name: str, provider: Provider, environment: Mapping[str, str]) -> str | None:
     base = endpoint.api_base or next(iter(addresses_of_user(provider, environment)), None)
     if base and base != endpoint.api_base:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -223,6 +224,16 @@ class Engine(Protocol):
         """What to try instead of the model `failed`: one of those recommended that is known to be here; else None."""
         del recommended, failed
         return None
+
+    def place(self, endpoint: Endpoint) -> str:
+        """What decides an answer beside the model's name: where its calls go; empty for the usual address.
+
+        Raises:
+            RunllmError: there is no such model.
+        """
+        from runllm.engines.access import address_of  # a run without the cache does not ask
+
+        return address_of(endpoint, os.environ)
 
     def sent(self, request: Request) -> Request:
         """The request with the parameters that `complete` will send: what bounds its answer may be added."""

@@ -141,6 +141,7 @@ class Figures:
         first: the share of runs with a model whose first answer fitted; None where there is none.
         half: seconds of half of the runs; None where there is none.
         most: seconds of nine in ten.
+        cached: how many runs took all answers from the cache; they are in none of the three.
         cost: US dollars of all; None where that of one is not known.
         tokens: of prompts and answers.
     """
@@ -150,6 +151,7 @@ class Figures:
     first: float | None
     half: float | None
     most: float | None
+    cached: int
     cost: float | None
     tokens: int
 
@@ -158,7 +160,8 @@ def figures(tried: Sequence[Tried]) -> Figures:
     """Add up the runs of one model."""
     ran = [one for one in tried if one.result is not None]
     results = [one.result for one in ran if one.result is not None]
-    called = [result for result in results if result.attempts]
+    called = [result for result in results if result.attempts and not result.cached]
+    times = [one.took for one in ran if one.result is not None and not one.result.cached]
     costs = [result.cost for result in results if any(result.completions())]
     by_case: dict[str, bool] = {}
     for one in tried:
@@ -167,8 +170,9 @@ def figures(tried: Sequence[Tried]) -> Figures:
         cases=len(by_case),
         passed=sum(by_case.values()),
         first=sum(len(one.attempts) == 1 and one.error is None for one in called) / len(called) if called else None,
-        half=statistics.median(one.took for one in ran) if ran else None,
-        most=sorted(one.took for one in ran)[math.ceil(0.9 * len(ran)) - 1] if ran else None,
+        most=sorted(times)[math.ceil(0.9 * len(times)) - 1] if times else None,
+        half=statistics.median(times) if times else None,
+        cached=sum(result.cached for result in results),
         cost=None if None in costs else sum(cost for cost in costs if cost is not None),
         tokens=sum(result.usage.total_tokens for result in results),
     )
@@ -314,7 +318,9 @@ class Suite:
 
     def _app(self, group: Group, model: str, runtime: Runtime) -> tuple[App, Options]:
         """A file with one of the models, and its options: but for a replay, with the bounds of all runs together."""
-        chosen: dict[str, Any] = {**self._options, **({"model": model} if model else {})}
+        again = group.mode != "live" or self.wanted.repeat > 1  # each of these is to be called for, or replayed
+        given = {**({"model": model} if model else {}), **({"cache": False} if again else {})}
+        chosen: dict[str, Any] = {**self._options, **given}
         app = api.load(group.path, runtime=runtime, **chosen)
         if group.mode == "replay":
             return app, replace(app.options, max_calls=None, max_cost=None, max_time=None)

@@ -43,9 +43,12 @@ class Run(Context):
     """The steps of one run."""
 
     def steps(self, given: Any) -> Steps:
-        """The whole run, as a generator of what the driver must do; the first of a tree is recorded at its end."""
+        """The whole run, as a generator of what the driver must do; the first of a tree is recorded at its end.
+
+        One that called no model, since all its answers came from the cache, would tell nothing of models.
+        """
         result = yield from self.whole(given)
-        if self.trail or self.runtime.store is None or self.options.stats is False:
+        if self.trail or self.runtime.store is None or self.options.stats is False or result.cached:
             return result
         if self.runtime.calls.in_flight:  # others are under way: it is written together with theirs
             return self.recorded(result, soon=True)
@@ -267,6 +270,8 @@ def _summary(result: RunResult) -> str:
         *_count(len(result.attempts), "attempt", "attempts"),
         *_count(len(result.children), "app used", "apps used"),
     ]
+    if kept := sum(completion.cached for completion in result.completions()):
+        said.append("from the cache" if result.cached else f"{kept} from the cache")
     if usage.total_tokens:
         said += [f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens", money(result.cost)]
     return ", ".join(said) or "no model called"

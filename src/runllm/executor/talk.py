@@ -24,6 +24,7 @@ from runllm.executor.recovery import CUT_OFF, Policy, attempts, window_exceeded
 from runllm.quantities import dollars
 from runllm.reading import read_answer
 from runllm.results import Completion, Endpoint, Outcome, Request, Verdict
+from runllm.routing import kept_for
 from runllm.schema import is_text
 
 _LONGEST_DOUBLED = 4096  # tokens of an answer that is given twice the room: more may be all that the model can give
@@ -94,9 +95,18 @@ class Conversation:
         return min((tokens for tokens in known if tokens), default=None)
 
     def hold(self) -> Generator[Effect, Any, Outcome]:
-        """Run the attempt loop, each of its requests delivered over the transport."""
+        """Ask, or take what was answered before, where the caller wants that."""
         first = self.render()
         self.guard(first)
+        age = kept_for(self.run.options)
+        if age is None or (answers := self.run.runtime.answers) is None:
+            return (yield from self.ask(first))
+        from runllm.executor import cached  # few runs take from the cache
+
+        return (yield from cached.hold(self, first, age, answers))
+
+    def ask(self, first: Request) -> Generator[Effect, Any, Outcome]:
+        """Run the attempt loop, each of its requests delivered over the transport."""
         loop = attempts(first, self.policy(first))
         request = next(loop)
         try:
@@ -237,7 +247,9 @@ class Conversation:
             f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens" if usage.total_tokens else "not counted"
         )
         for note in completion.notes:
-            self.run.tell("call", note)
+            self.run.tell("cached" if completion.cached else "call", note)
+        if completion.cached:
+            return
         self.run.tell(
             "answer",
             f"{completion.model}: {counted}, "

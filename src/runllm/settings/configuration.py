@@ -94,6 +94,13 @@ class Configuration:
             raise ConfigError(f"`{spelled(path)}` is not set", hint="`runllm config` shows what is set.")
         return values[path]
 
+    def own(self, key: str) -> tuple[Any, str]:
+        """The value of a setting by the user's own word, whatever a project says, and its place; None without one."""
+        for layer in self.layers:
+            if layer.kind in ("environment", "user") and (key,) in layer.values:
+                return layer.values[(key,)], layer.place((key,))
+        return None, ""
+
     def resolve_model(self, name: str) -> str:
         """The model that a name means: what its alias stands for, or the name itself."""
         return _way(name, self.settings.aliases)[-1]

@@ -28,7 +28,9 @@ NAME_THE_VARIABLE = (
     '`api_key_env = "MY_API_KEY"` under `[models."PROVIDER/*"]` in your own file.'
 )
 _TRUSTED_VARIABLE = "RUNLLM_TRUSTED_FOLDERS"
-_NO_SETTINGS = (files.USER_FILE_VARIABLE, "RUNLLM_LOOPBACK_ONLY", "RUNLLM_MODELS", "RUNLLM_NOW")
+_NO_SETTINGS = (
+    files.USER_FILE_VARIABLE, "RUNLLM_CACHE_FOLDER", "RUNLLM_LOOPBACK_ONLY", "RUNLLM_MODELS", "RUNLLM_NOW",
+)  # fmt: skip
 
 
 class Layer(NamedTuple):

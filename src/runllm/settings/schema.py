@@ -61,7 +61,7 @@ class Setting(NamedTuple):
     def read(self, text: str) -> Any:
         """What a text on the command line or in the environment means; what cannot be read stays text."""
         kind = self.contract.schema["type"]
-        if kind == "boolean":
+        if "boolean" in kind:  # alone, or among others
             return _SWITCH.get(text.lower(), text)
         if "seconds" in self.wants and (time := time_of(text)) is not None:
             return time
@@ -176,6 +176,7 @@ class Settings:
     allow_unpriced: bool = _default("allow_unpriced")
     auto_pull: bool = _default("auto_pull")
     ollama_auto_pull: bool = _default("ollama_auto_pull")
+    cache: bool | str | None = _default("cache")
     stats: bool = _default("stats")
     stats_db: Path | None = _default("stats_db")
     error_format: str | None = _default("error_format")

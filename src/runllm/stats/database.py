@@ -45,12 +45,15 @@ if hasattr(os, "register_at_fork"):  # a child must not inherit the lock from a 
     os.register_at_fork(before=_creating.acquire, after_in_parent=_creating.release, after_in_child=_creating.release)
 
 
-def connect(path: Path, timeout: float) -> sqlite3.Connection:
+def connect(
+    path: Path, timeout: float, prepare: Callable[[sqlite3.Connection], None] | None = None
+) -> sqlite3.Connection:
     """Open or create the store and bring it up to date, in autocommit mode and with foreign keys.
 
     Args:
         path: the file; it is made with mode 0600, a missing folder with 0700.
         timeout: seconds to wait for other processes.
+        prepare: brings a file that is no store up to date.
 
     Raises:
         StatsError: the store was made by a newer runllm, or the file belongs to another program.
@@ -66,9 +69,9 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
             try:
                 for setting in _SETTINGS:
                     db.execute(f"PRAGMA {setting}")
-                migrate(db, path)
+                prepare(db) if prepare else migrate(db, path)
             except sqlite3.OperationalError as error:
-                if not _busy(error) or time.monotonic() > deadline:
+                if not is_busy(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE)  # the switch to the log wants the file for itself, and does not wait
             else:
@@ -108,26 +111,34 @@ def transaction(db: sqlite3.Connection, kind: str = "IMMEDIATE") -> Generator[sq
 
 def failure(path: Path, error: Exception) -> StatsError:
     """What went wrong with the store, as the one error that its callers know."""
-    saying, hint = str(error), None
-    if isinstance(error, OSError):
-        saying = f"{error.strerror or error}"
-        hint = "Check that the folder can be made and written, or choose another path."
-    elif isinstance(error, sqlite3.Error):
-        saying, hint = _SAYINGS.get(_code(error), (saying, None))
+    said, hint = saying(error)
     return StatsError(
-        f"the statistics in `{path}` cannot be used: {saying}",
+        f"the statistics in `{path}` cannot be used: {said}",
         details={"path": str(path), "reason": str(error)},
         hint=hint,
     )
 
 
-def _code(error: sqlite3.Error) -> int:
+def saying(error: Exception) -> tuple[str, str | None]:
+    """What went wrong with a file of SQLite's, in words, and what to do about statistics."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}", "Check that the folder can be made and written, or choose another path."
+    return _SAYINGS.get(_code(error), (str(error), None))
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether another process holds the file, and will not for long."""
+    return _code(error) in _BUSY
+
+
+def is_damaged(error: Exception) -> bool:
+    """Whether the file is none of SQLite's, or no longer."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: Exception) -> int:
     """SQLite's primary result code; 0 for what Python itself found."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _busy(error: sqlite3.Error) -> bool:
-    return _code(error) in _BUSY
 
 
 # --- the tables -----------------------------------------------------------------------------------

@@ -214,12 +214,13 @@ def record_of(result: RunResult, *, log_content: bool = False, child: ChildResul
     Args:
         result: the run.
         log_content: whether the texts are kept.
-        child: how its parent knows it. Of a shared one the head alone is kept, since the rest stands where it ran.
+        child: how its parent knows it. Of a shared one the head alone is kept, since the rest stands where it ran; so
+            of one from the cache. What was not called is no attempt.
     """
     row = RunRow(
         child_name=child.name if child else "",
         child_index=child.index if child else None,
-        shared=child is not None and child.shared,
+        shared=child is not None and (child.shared or child.result.cached),
         app=result.app,
         version=result.version,
         digest=result.digest,
@@ -230,7 +231,8 @@ def record_of(result: RunResult, *, log_content: bool = False, child: ChildResul
     )
     if row.shared:
         return row
-    last = result.attempts[-1].number if result.attempts else 0
+    asked = [one for one in result.attempts if one.completion is None or not one.completion.cached]
+    last = asked[-1].number if asked else 0
     return replace(
         row,
         latency=result.latency,
@@ -239,7 +241,7 @@ def record_of(result: RunResult, *, log_content: bool = False, child: ChildResul
         valid_on=None if result.error else last,
         error_code=result.error.code if result.error else None,
         skipped=len(result.skipped),
-        attempts=tuple(_attempt(attempt, log_content) for attempt in result.attempts),
+        attempts=tuple(_attempt(attempt, log_content) for attempt in asked),
         children=tuple(record_of(one.result, log_content=log_content, child=one) for one in result.children),
     )
 

@@ -119,6 +119,11 @@ class LocalEngine(Engine):
             self._pull(name)
             locate(endpoint)
 
+    def place(self, endpoint: Endpoint) -> str:
+        """The file of the weights, and what shows that it is another one than before."""
+        found = (path := locate(endpoint)).stat()
+        return f"{path.resolve()} {found.st_size} {found.st_mtime_ns}"
+
     def window(self, endpoint: Endpoint) -> int | None:
         """The window that the model is, or would be, loaded with, in tokens; read from the file's header."""
         wanted = _load_options(endpoint).get("n_ctx", DEFAULT_WINDOW)
