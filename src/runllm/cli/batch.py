@@ -166,9 +166,8 @@ def said(summary: Summary) -> list[str]:
     """What a batch came to, in lines."""
     left = summary.rows - summary.ended
     ended = f"{some(summary.ended - summary.failed, 'row')} done, {count(summary.failed)} failed"
-    lines = [f"{ended}, {count(left)} not run" if left else ended]
-    if summary.cached:
-        lines.append(f"{some(summary.cached, 'row')} of them from the cache")
+    ended += f", {count(left)} not run" if left else ""
+    lines = [ended + (f", {count(summary.cached)} from the cache" if summary.cached else "")]
     for kind in summary.kinds:
         example = one_line(safe(kind.example))
         lines.append(f"  {kind.code} x {count(kind.rows)}, such as line {kind.line:,}: {example}")

@@ -20,7 +20,7 @@ def command() -> None:
 @command.command(name="info")
 @format_option("text", "json", meaning="How to print it.")
 def info(form: str) -> None:
-    """Show the file of the cache, how many answers it holds, their size, and how old the oldest is."""
+    """Show its file, how many answers it holds, their size, and the age of the oldest."""
     found = api.cached_answers().held()
     if form == "json":
         click.echo(

@@ -311,8 +311,12 @@ def _check(db: sqlite3.Connection, path: Path) -> bool:
     Raises:
         FileAccessError: there are others.
     """
-    owner, form = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
-    if owner == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    # In one question, since another process may be making them now.
+    owner, form, tables = db.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    if owner == 0 and not tables:
         return False
     if owner != _OWNER:
         raise FileAccessError(f"`{path}` is the database of another program", hint="Move it away.")

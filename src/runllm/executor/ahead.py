@@ -88,7 +88,9 @@ def _elements(value: Any) -> int:
     return 0
 
 
-def foresee(plan: Plan, given: Any, budget: Budget, moment: Mapping[str, str]) -> None:
+def foresee(
+    plan: Plan, given: Any, budget: Budget, moment: Mapping[str, str], *, calls_all: bool = True
+) -> None:
     """Refuse a run that surely needs more than its budget, before anything is paid for.
 
     Args:
@@ -96,6 +98,7 @@ def foresee(plan: Plan, given: Any, budget: Budget, moment: Mapping[str, str]) -
         given: its input; `UNKNOWN` for one that is not known.
         budget: what it may spend.
         moment: when it began, as apps are told.
+        calls_all: whether each run that asks a model makes a call: with the cache it may not.
 
     Raises:
         BudgetExceededError: as it says.
@@ -103,7 +106,7 @@ def foresee(plan: Plan, given: Any, budget: Budget, moment: Mapping[str, str]) -
     most = _runs(plan, given)
     if most is not None:
         try:
-            return budget.foresee(calls=most, runs=most)
+            return budget.foresee(calls=most if calls_all else 0, runs=most)
         except RunllmError:  # some of them may be the same run
             pass
     calls, held, seen = 0, 0, set[Any]()
@@ -120,7 +123,7 @@ def foresee(plan: Plan, given: Any, budget: Budget, moment: Mapping[str, str]) -
             if name in seen or (value is not UNKNOWN and node.program.input.problems(value)):
                 continue
             seen.add(name)
-            calls += node.program.output is None
+            calls += calls_all and node.program.output is None
             stack.append(_below(node, value, moment))
         except RunllmError:  # the run will say so
             continue

@@ -33,6 +33,7 @@ from runllm.executor.talk import Conversation, money
 from runllm.inputs import accepted
 from runllm.program import Plan, ValueTemplate
 from runllm.results import Outcome, RunResult
+from runllm.routing import kept_for
 from runllm.spending import unpriced
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class Run(Context):
         outside = self.tree.outside
         outside.budget.begin()
         if self.plan.children:
-            ahead.foresee(self.plan, given, outside.budget, self.tree.moment)
+            calls_all = kept_for(self.options) is None
+            ahead.foresee(self.plan, given, outside.budget, self.tree.moment, calls_all=calls_all)
         if outside.budget.bounds_cost and not self.options.allow_unpriced:
             for way, plan in self.plan.ways():
                 for endpoint in Run(plan, self.tree, way).endpoints:
