@@ -14,7 +14,9 @@ from tests.integration.provider import Provider, answer
 from tests.warm import RUNLLM
 
 Do = Callable[..., subprocess.CompletedProcess[str]]
-TESTS = "tests:\n  - {name: one, input: {text: a}, output: {out: x}}\n  - {name: two, input: {text: b}, output: {out: x}}\n"
+TESTS = (
+    "tests:\n  - {name: one, input: {text: a}, output: {out: x}}\n  - {name: two, input: {text: b}, output: {out: x}}\n"
+)
 
 
 @pytest.fixture
@@ -34,7 +36,12 @@ def do(tmp_path: Path, provider: Provider) -> Do:
     def run(*words: str, expect: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
         del provider.requests[:]
         done = subprocess.run(
-            [RUNLLM, *words], cwd=tmp_path, env={**environment, **more}, capture_output=True, encoding="utf-8", timeout=60
+            [RUNLLM, *words],
+            cwd=tmp_path,
+            env={**environment, **more},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
         )
         assert done.returncode == expect, done.stderr
         return done

@@ -51,9 +51,7 @@ class World:
     def __post_init__(self) -> None:
         self.answers = Answers(self.folder / "kept" / "answers.db", most=self.most)
         self.store = Store(self.folder / "stats.db")
-        self.runtime = Runtime(
-            answers=self.answers, store=self.store, wall=self.clock.now, sleep=self.clock.sleep
-        )
+        self.runtime = Runtime(answers=self.answers, store=self.store, wall=self.clock.now, sleep=self.clock.sleep)
 
     def write(self, text: str | None = None, *, name: str = "app", more: str = "", check: str = "") -> Path:
         llm = f'{{model: openai/m, api_base: "{self.provider.base}", num_retries: 0{more}}}'
@@ -149,7 +147,9 @@ def test_a_failure_is_never_kept(world: World, replies: list[Reply]) -> None:
 
 
 def test_a_post_block_that_fails_leaves_the_answer_of_the_model_kept(world: World) -> None:
-    path = world.write(check="```rllm-python post late inputs=output.out outputs=out\nout = str(1 / len(out[1:]))\n```\n")
+    path = world.write(
+        check="```rllm-python post late inputs=output.out outputs=out\nout = str(1 / len(out[1:]))\n```\n"
+    )
     for calls in (1, 0):
         with pytest.raises(RunllmError):
             world.run(path=path)
@@ -405,9 +405,7 @@ def test_a_file_that_cannot_be_used_costs_a_call_and_a_warning(world: World, spo
         assert path.exists()
 
 
-def test_a_folder_that_cannot_be_made_costs_a_call_and_a_warning(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_made_costs_a_call_and_a_warning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.folder / "file").touch()
     monkeypatch.setenv("RUNLLM_CACHE_FOLDER", str(world.folder / "file" / "below"))
     world.runtime = Runtime()
@@ -418,7 +416,9 @@ def test_a_folder_that_cannot_be_made_costs_a_call_and_a_warning(
 def test_a_full_disk_costs_a_call_and_a_warning(world: World) -> None:
     world.run()
     kept = sqlite3.connect(world.answers.path, isolation_level=None)
-    world.answers._connection.execute("PRAGMA max_page_count = 1")
+    connection = world.answers._connection
+    assert connection is not None
+    connection.execute("PRAGMA max_page_count = 1")
     world.script(answer(f'{{"out": "{"y" * 99_000}"}}'))
     found = world.run("something else")
     assert (len(found.output["out"]), world.calls) == (99_000, 1)

@@ -136,7 +136,7 @@ def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
         summary = batch.summary(time.monotonic() - began)
         for line in said(summary):
             click.echo(line, err=True)
-        warn_of_cache(runtime)
+        warn_of_cache(app.runtime)
         if report is not None:
             from runllm.report.batch import as_page
 

@@ -88,9 +88,7 @@ def _elements(value: Any) -> int:
     return 0
 
 
-def foresee(
-    plan: Plan, given: Any, budget: Budget, moment: Mapping[str, str], *, calls_all: bool = True
-) -> None:
+def foresee(plan: Plan, given: Any, budget: Budget, moment: Mapping[str, str], *, calls_all: bool = True) -> None:
     """Refuse a run that surely needs more than its budget, before anything is paid for.
 
     Args:
