@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,6 +125,27 @@ def test_async_runs_take_from_it_too(world: World) -> None:
 
     assert asyncio.run(both()) == [False, True]
     assert len(world.provider.chats) == 1
+
+
+HIT = """
+import sys
+import runllm
+app = runllm.load(sys.argv[1], cache=True)
+assert app.run({"text": sys.argv[2]}).cached
+assert not {"litellm", "asyncio", "rich"} & sys.modules.keys(), sorted(sys.modules)
+"""
+
+
+def test_what_is_kept_is_given_without_a_server_and_without_what_calls_one(world: World) -> None:
+    path, world.clock.time = world.write(), time.time()
+    world.run(path=path)
+    world.runtime.close()
+    world.provider._server.server_close()
+    own = {"RUNLLM_CACHE_FOLDER": str(world.answers.path.parent), "RUNLLM_STATS": "off"}
+    done = subprocess.run(
+        [sys.executable, "-c", HIT, str(path), WORDS], env={**os.environ, **own}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # --- what is kept --------------------------------------------------------------------------------

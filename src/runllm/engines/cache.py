@@ -212,6 +212,7 @@ class Answers:
             return 0
 
         def remove(db: sqlite3.Connection) -> int:
+            db.execute("PRAGMA secure_delete = ON")
             gone = db.execute("DELETE FROM answers").rowcount
             with suppress(sqlite3.OperationalError):  # used by another process: the space comes back another time
                 db.execute("VACUUM")

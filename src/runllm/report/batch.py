@@ -30,12 +30,13 @@ def as_page(summary: Summary, app: str, made: float) -> str:
 def _tiles(summary: Summary) -> Markup:
     good = summary.ended - summary.failed
     left = summary.rows - summary.ended
+    cached = f", {count(summary.cached)} from the cache" if summary.cached else ""
     half, most = summary.latency or (None, None)
     return tiles_of(
         {
             "Rows done": (
                 count(good),
-                f"{count(summary.failed)} failed, {count(left)} not run",
+                f"{count(summary.failed)} failed, {count(left)} not run" + cached,
             ),
             "First answers that fit": (percent(None if summary.first is None else 100 * summary.first), "of rows done"),
             "A row took, half of them": (seconds(half), f"nine in ten took less than {seconds(most)}"),

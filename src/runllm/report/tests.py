@@ -164,7 +164,7 @@ def _run(one: Tried) -> dict[str, Any]:
     result = one.result
     shown_result = {} if result is None else {
         "output": result.output, "error": result.error.code if result.error else None, "attempts": len(result.attempts),
-        "tokens": result.usage.total_tokens, "cost": result.cost,
+        "tokens": result.usage.total_tokens, "cost": result.cost, "cached": result.cached,
     }  # fmt: skip
     return {"passed": one.passed, "misses": list(one.misses), "seconds": one.took, **shown_result}
 
