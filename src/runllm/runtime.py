@@ -154,6 +154,11 @@ class Runtime:
                 self._answers = self._answers or Answers()
         return self._answers
 
+    @property
+    def cache_trouble(self) -> str:
+        """Why runs that wanted the cache went without it; empty where they did not."""
+        return self._answers.trouble if self._answers is not None else ""
+
     def suggestion(self, recommended: Sequence[str], failed: str) -> str | None:
         """What to do when a model cannot be used: name one of those recommended that is known to be here."""
         endpoints = {engines.traits(model).name: Endpoint(model=model) for model in recommended}

@@ -76,6 +76,7 @@ def test_a_batch_that_cannot_use_it_says_so_once(do: Do, provider: Provider, tmp
     (tmp_path / "kept").write_text("a file")
     done = do("batch", "app.rllm", "rows.csv", "-o", "out.csv", "--cache")
     assert (len(provider.chats), done.stderr.count("warning: the cache in")) == (3, 1)
+    assert do("test", "--cache").stderr.count("note: the cache in") == 1
     assert "warning: the cache in" in do("run", "app.rllm", "text=a", "--cache").stderr
 
 
@@ -85,6 +86,9 @@ def test_tests_take_from_it_but_for_repeats_and_recordings(do: Do, provider: Pro
     again = do("test", "--cache")
     assert provider.chats == []
     assert "note: 2 of 2 runs came from the cache" in again.stderr
+    both = do("compare", "app.rllm", "-m", "openai/m", "-m", "openai/n", "--cache")
+    assert len(provider.chats) == 2
+    assert "note: 2 of 4 runs came from the cache" in both.stderr
     do("test", "--cache", "--repeat", "3")
     assert len(provider.chats) == 6
     do("test", "--cache", "--record")

@@ -51,7 +51,7 @@ def command(
         wanted = Wanted(paths=tuple(there), mode="live", **own)
         suite = closing.enter_context(Suite(wanted, given, make=partial(api.new_runtime, **pulls)))
         found = compare(suite, there, labels, rows, limit)
-    for note in suite.notes:
+    for note in (*suite.notes, *suite.of_cache()):
         click.echo(f"note: {safe(note)}", err=True)
     paint = Paint(colour=target is None and coloured(sys.stdout))
     write([comparison.as_text(found, paint) if form == "text" else comparison.as_text_of_json(found), "\n"], target)

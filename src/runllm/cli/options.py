@@ -165,5 +165,5 @@ def warn_of_trust(file: str, options: Mapping[str, Any]) -> None:
 
 def warn_of_cache(runtime: Runtime) -> None:
     """Say once why many runs went without the cache, where it could not be used."""
-    if (answers := runtime.answers) is not None and answers.trouble:
-        click.echo(f"warning: {safe(answers.trouble)}", err=True)
+    if runtime.cache_trouble:
+        click.echo(f"warning: {safe(runtime.cache_trouble)}", err=True)

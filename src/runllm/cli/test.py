@@ -14,7 +14,7 @@ from runllm.cli.offers import files
 from runllm.cli.options import many_options, warn_of_trust
 from runllm.cli.output import check_target, coloured, write
 from runllm.errors import ReplayMissError, RunllmError
-from runllm.quantities import count, some
+from runllm.quantities import some
 from runllm.rendering import Paint, safe
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def command(
     pulls = {name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull")}
     with Suite(wanted, {**given, "stats": stats}, make=partial(api.new_runtime, **pulls)) as suite:
         found, error = _run(suite)
-        suite.notes += _cached(found)
-    for note in suite.notes:
+    for note in (*suite.notes, *suite.of_cache()):
         click.echo(f"note: {safe(note)}", err=True)
     from runllm.report import tests
 
@@ -102,13 +101,6 @@ def _run(suite: Suite) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | N
         except RunllmError as error:
             return found, error
     return found, None
-
-
-def _cached(found: Found) -> list[str]:
-    """Say that runs were answered without a model, so that their times and costs are none."""
-    results = [one.result for _, tried in found for one in tried if one.result is not None]
-    kept = sum(result.cached for result in results)
-    return [f"{count(kept)} of {some(len(results), 'run')} came from the cache, in no time"] if kept else []
 
 
 def _missed(found: Found) -> ReplayMissError | None:

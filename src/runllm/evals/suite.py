@@ -20,6 +20,7 @@ from runllm.evals.beside import cases_of
 from runllm.evals.finding import tested_files
 from runllm.evals.judge import misses
 from runllm.executor import many
+from runllm.quantities import count, some
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ class Suite:
         self._open = ExitStack()
         self._live: Runtime | None = None
         self._whole: Options | None = None
+        self._ended = self._cached = 0
 
     def __enter__(self) -> Self:
         return self
@@ -289,7 +291,17 @@ class Suite:
             def one(job: Job) -> Tried:
                 return self._tried(*apps[job[1]], job, group.mode)
 
-            yield from (tried for _, tried in many.each(one, jobs, workers=workers))
+            for _, tried in many.each(one, jobs, workers=workers):
+                self._ended += 1
+                self._cached += tried.result is not None and tried.result.cached
+                yield tried
+
+    def of_cache(self) -> Iterator[str]:
+        """What is to be said of the cache: how many runs called no model, and what stood in its way."""
+        if self._cached:
+            yield f"{count(self._cached)} of {some(self._ended, 'run')} came from the cache, in no time"
+        if self._live is not None and self._live.cache_trouble:
+            yield self._live.cache_trouble
 
     def _runtime(self, group: Group, closing: ExitStack) -> Runtime:
         """What a file's runs reach models through; its cassette is written when that closes."""
