@@ -20,17 +20,20 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import clip
 from runllm.dumping import as_yaml
 from runllm.engines.recorded import answered, asked, completion_of, key_of
-from runllm.errors import ParseError, ReplayMissError, RunllmError
+from runllm.errors import FileAccessError, ParseError, ReplayMissError, RunllmError, catalogue
 from runllm.files import read_bytes, writing
 from runllm.redaction import redact
+from runllm.results import Usage
+from runllm.schema import Contract
 
 if TYPE_CHECKING:
     from runllm.engines.base import Engine
@@ -44,6 +47,11 @@ _HEAD = (
 _LONGEST = 200  # characters of a line of a difference
 _MOST_LINES = 24
 _MOST_COMPARED = 500
+
+
+def cassette_of(app: str | Path) -> Path:
+    """The cassette of a file, beside it: `mail.cassette.yaml` of `mail.rllm`."""
+    return Path(app).with_suffix(".cassette.yaml")
 
 
 @dataclass(slots=True)
@@ -83,6 +91,8 @@ class Cassette:
         """
         from runllm.documents import DocumentError, read
 
+        if not Path(path).exists():
+            raise FileAccessError(f"there is no cassette `{path}`", hint="Record it: `runllm test --record`.")
         data = read_bytes(str(path), MOST_BYTES)
         try:
             root, problems = read(data.decode("utf-8-sig"))
@@ -92,8 +102,15 @@ class Cassette:
         except DocumentError as error:
             why = f"line {error.mark.line + 1}: {error.message}"
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            why = f"{type(error).__name__}: {clip(str(error), _LONGEST)}"
-        raise ParseError(f"`{path}` is no cassette: {why}", hint="Record it anew: `runllm test --record`.")
+            missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            why = clip(missing, _LONGEST)
+        raise ParseError(
+            f"`{path}` is no cassette: {why}", hint="Delete it, and record it anew: `runllm test --record`."
+        )
+
+    def rewound(self) -> Cassette:
+        """The same exchanges, as none of them had been asked for."""
+        return Cassette(self.moment, [Exchange(one.asked, one.answers) for one in self._exchanges.values()])
 
     @classmethod
     def _of(cls, found: dict[str, Any]) -> Cassette:
@@ -101,7 +118,7 @@ class Cassette:
             raise ValueError(f"its form is {found['cassette']}, and this runllm reads {FORM}")
         moment = datetime.fromisoformat(found["moment"])
         schemas = found.get("schemas", {})
-        exchanges = [_exchange(dict(one), schemas) for one in found["exchanges"]]
+        exchanges = [_exchange(one, schemas, number) for number, one in enumerate(found["exchanges"], start=1)]
         return cls(moment if moment.tzinfo else moment.astimezone(), exchanges)
 
     def write(self, path: str | Path) -> None:
@@ -153,16 +170,24 @@ class Cassette:
             )
         raise self._miss(said)
 
-    def unused(self) -> Iterator[str]:
-        """Each exchange that was not asked for, in words."""
-        return (f"{one.asked['model']}: {_last(one.asked)}" for one in self._exchanges.values() if not one.given)
+    def unused(self, *, every_model: bool = True) -> Iterator[str]:
+        """Each exchange that was not asked for, in words.
 
-    def prune(self) -> int:
-        """Take out what was not asked for; how many exchanges that were."""
-        kept = {key: one for key, one in self._exchanges.items() if one.given}
-        gone = len(self._exchanges) - len(kept)
-        self._exchanges = kept
-        return gone
+        Args:
+            every_model: whether those with models that were asked nothing are among them.
+        """
+        return (f"{one.asked['model']}: {_last(one.asked)}" for one in self._idle(every_model).values())
+
+    def prune(self, *, every_model: bool = True) -> int:
+        """Take out what `unused` tells; how many exchanges that were."""
+        gone = self._idle(every_model)
+        self._exchanges = {key: one for key, one in self._exchanges.items() if key not in gone}
+        return len(gone)
+
+    def _idle(self, every_model: bool) -> dict[str, Exchange]:
+        asked = {one.asked["model"] for one in self._exchanges.values() if one.given}
+        idle = {key: one for key, one in self._exchanges.items() if not one.given}
+        return {key: one for key, one in idle.items() if every_model or one.asked["model"] in asked}
 
     def _miss(self, said: dict[str, Any]) -> ReplayMissError:
         same = [one.asked for one in self._exchanges.values() if one.asked["model"] == said["model"]]
@@ -178,12 +203,49 @@ class Cassette:
         )
 
 
-def _exchange(written: dict[str, Any], schemas: dict[str, Any]) -> Exchange:
-    """An exchange as it is written, with the schema that it names by its number."""
+def _exchange(found: Any, schemas: dict[str, Any], number: int) -> Exchange:
+    """An exchange as it is written, with the schema that it names by its number.
+
+    Raises:
+        ValueError: it is none; a person may have edited it.
+    """
+    for problem in _form().problems(found):
+        raise ValueError(f"exchange {number}: {problem.pointer.lstrip('/')} {problem.message}".replace(":  ", ": "))
+    written = dict(found)
     answers = written.pop("answers")
     if isinstance(written.get("schema"), int):
         written["schema"] = schemas[str(written["schema"])]
     return Exchange(asked=written, answers=answers)
+
+
+@cache
+def _form() -> Contract:
+    """What an exchange is."""
+    text, texts, number = {"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "number"}
+    answer = {
+        "text": text, "model": text, "finish_reason": text, "notes": texts, "called": {"type": "boolean"},
+        "usage": {"properties": {one.name: {"type": "integer"} for one in fields(Usage)},
+                  "additionalProperties": False, "type": "object"},
+        "cost": {"type": ["number", "null"]}, "latency": number,
+    }  # fmt: skip
+    failure = {
+        "error": {"enum": [one.__name__ for one in catalogue()]}, "message": text, "retryable": {"type": "boolean"},
+        "details": {}, "hint": {"type": ["string", "null"]},
+    }  # fmt: skip
+    one_answer = {
+        "if": {"required": ["error"]},
+        "then": {"properties": failure, "additionalProperties": False, "required": ["message"]},
+        "else": {"properties": answer, "additionalProperties": False, "required": ["text"]},
+        "type": "object",
+    }
+    message = {"properties": {"role": text, "content": text}, "required": ["role", "content"], "type": "object"}
+    exchange = {
+        "model": text, "params": {"type": "object"}, "schema": {"type": ["integer", "object"]},
+        "messages": {"type": "array", "items": message, "minItems": 1},
+        "answers": {"type": "array", "items": one_answer, "minItems": 1},
+    }  # fmt: skip
+    needed = ["model", "params", "messages", "answers"]
+    return Contract({"type": "object", "properties": exchange, "required": needed, "additionalProperties": False})
 
 
 def _written(one: Exchange, schemas: list[Any]) -> dict[str, Any]:

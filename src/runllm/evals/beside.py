@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from runllm.batch.opening import FORMS, opened
 from runllm.batch.sources import Reading, Row
@@ -48,7 +48,7 @@ def cases_of(program: Program, *, trusted: bool = False) -> tuple[tuple[Case, ..
         header, wrong = _read(path, program)
         problems += wrong
         if header is not None:
-            here = cases(header)
+            here = cases(header, before=len(found))
             problems += misfits(header, program.input, program.output_contract)
             problems += case_problems(program, header.source, here, trusted=trusted)
             found += here
@@ -69,8 +69,19 @@ def _read(path: Path, program: Program) -> tuple[Frontmatter | None, list[Proble
         rows, problems = _of_table(path, program)
     except RunllmError as error:
         return None, list(error.problems) or [Problem(message=error.message, keyword="file", kind=_KIND)]
-    nodes: dict[str | int, Node] = {index: Node(said, Mark(line - 1, 0, 1)) for index, (line, said) in enumerate(rows)}
-    return _header(source, Node([said for _, said in rows], Mark(0, 0, 1), children=nodes)), problems
+    nodes: dict[str | int, Node] = {index: _node(said, Mark(line - 1, 0, 1)) for index, (line, said) in enumerate(rows)}
+    header = _header(source, Node([said for _, said in rows], Mark(0, 0, 1), children=nodes))
+    wrong = check_tests(header)
+    return (None if wrong else header), [*problems, *wrong]
+
+
+def _node(value: Any, mark: Mark) -> Node:
+    """A value of a table as it would be in YAML, all of it at the place of its row."""
+    if isinstance(value, dict):
+        inside = cast("dict[str, Any]", value)
+        return Node(value, mark, dict.fromkeys(inside, mark), {key: _node(one, mark) for key, one in inside.items()})
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return Node(value, mark, children={index: _node(one, mark) for index, one in enumerate(items)})
 
 
 def _of_yaml(path: Path) -> tuple[Frontmatter | None, list[Problem]]:

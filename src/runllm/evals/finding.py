@@ -25,7 +25,7 @@ def tested_files(paths: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 - `Path` raises for some names
-            found |= dict.fromkeys(one for one in _below(path) if _has_tests(one))
+            found |= dict.fromkeys(one for one in _below(path) if has_tests(one))
         elif os.path.isfile(path):  # noqa: PTH113 - as above
             found[path] = None
         else:
@@ -65,7 +65,7 @@ def _ignored(folder: str) -> frozenset[str]:
     return frozenset(os.path.realpath(Path(folder, name)) for name in names if name)
 
 
-def _has_tests(path: str) -> bool:
+def has_tests(path: str) -> bool:
     """Whether a file has tests, as far as can be seen without reading it as YAML."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123

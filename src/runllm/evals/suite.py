@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import field, replace
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 from runllm import api
 from runllm.cases import Case
 from runllm.diagnostics import Problem, errors_in
-from runllm.engines.cassette import Cassette, recording, replaying
+from runllm.engines.cassette import Cassette, cassette_of, recording, replaying
 from runllm.errors import BudgetExceededError, RunllmError, UsageError
 from runllm.evals.beside import cases_of
 from runllm.evals.finding import tested_files
 from runllm.evals.judge import misses
 from runllm.executor import many
+from runllm.files import check_writable
 from runllm.quantities import count, some
 from runllm.values import frozen
 
@@ -63,11 +64,6 @@ class Wanted:
     rpm: float | None = None
     tpm: float | None = None
 
-    @property
-    def is_part(self) -> bool:
-        """Whether cases may be left out."""
-        return bool(self.name or self.tags)
-
 
 @frozen
 class Tried:
@@ -106,6 +102,7 @@ class Group:
         cassette: the file in which is kept what models answer.
         cases: those to be run.
         skipped: those that say why not.
+        whole: whether all cases of the file are run.
         problems: what is wrong with the file or its tests, so that none is run, and what to be warned of.
     """
 
@@ -115,6 +112,7 @@ class Group:
     cassette: Path = field(default_factory=Path)
     cases: tuple[Case, ...] = ()
     skipped: tuple[Case, ...] = ()
+    whole: bool = True
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -215,6 +213,7 @@ class Suite:
         self._make = make
         self._open = ExitStack()
         self._live: Runtime | None = None
+        self._read: dict[Path, Cassette] = {}
         self._whole: Options | None = None
         self._ended = self._cached = 0
 
@@ -234,22 +233,50 @@ class Suite:
         found = [self.group(path) for path in tested_files(self.wanted.paths)]
         alone = any(case.only for group in found for case in group.cases)
         if alone:
-            found = [replace(group, cases=tuple(case for case in group.cases if case.only)) for group in found]
+            found = [
+                replace(group, cases=tuple(case for case in group.cases if case.only), whole=False) for group in found
+            ]
             self.notes.append("only the cases that say `only` are run")
-        if not found:
+        chosen = bool(self.wanted.name or self.wanted.tags)
+        if not found or not (chosen or any(group.cases or group.skipped or not group.ok for group in found)):
             raise UsageError(
                 f"there are no tests in {', '.join(self.wanted.paths)}",
                 hint="Write cases under `tests:` in a file, or in `NAME.tests.yaml` beside it: docs/testing.md.",
             )
         if not any(group.cases or group.skipped or not group.ok for group in found):
             raise UsageError("no test has this name or tag", hint="`runllm test` without -k and --tag runs all.")
-        return found
+        return [self._with_cassette(group) for group in found]
+
+    def _with_cassette(self, group: Group) -> Group:
+        """The same, or why its cassette cannot be used: known before anything is paid for."""
+        if group.mode == "live" or not group.cases:
+            return group
+        try:
+            if group.mode == "record":
+                check_writable(str(group.cassette))
+            if group.mode == "replay" or group.cassette.exists():
+                self._kept(group.cassette)
+        except RunllmError as error:
+            hint, kind = error.recovery_hint or "", type(error).__name__
+            problem = Problem(message=error.message, keyword="cassette", kind=kind, hint=hint)
+            return replace(group, problems=(*group.problems, problem))
+        return group
+
+    def _kept(self, path: Path) -> Cassette:
+        """What is in a cassette, as nothing had been asked."""
+        if path not in self._read:
+            self._read[path] = Cassette.read(path)
+        return self._read[path].rewound()
 
     def group(self, path: str) -> Group:
-        """The tests of a file that are chosen, and how they are run."""
+        """The tests of a file that are chosen, and how they are run.
+
+        Raises:
+            FileAccessError: it cannot be read, or what stands beside it.
+        """
         trusted, whole = (bool(self._options.get(key)) for key in ("trust_python", "whole_tree"))
         report = api.validate(path, trust_python=trusted, whole_tree=whole)
-        cassette = Path(path).with_suffix(".cassette.yaml")
+        cassette = cassette_of(path)
         group = Group(path=path, cassette=cassette, mode=self._mode(cassette), problems=report.problems)
         if report.program is None:
             return group
@@ -260,6 +287,7 @@ class Suite:
             name=report.program.name,
             cases=tuple(case for case in chosen if not case.skip),
             skipped=tuple(case for case in chosen if case.skip),
+            whole=len(chosen) == len(cases) and not any(case.skip for case in cases),
             problems=(*report.problems, *problems),
         )
 
@@ -281,8 +309,16 @@ class Suite:
         Raises:
             RunllmError: a cassette cannot be read or written, or a bound on all of it is reached.
         """
+        runs = self._runs(group)
+        self._open.callback(runs.close)  # whatever stops the caller, what was paid for is kept
+        return runs
+
+    def _runs(self, group: Group) -> Generator[Tried]:
         with ExitStack() as closing:
-            runtime = self._runtime(group, closing)
+            cassette = self._cassette(group)
+            if cassette is not None and group.mode == "record":
+                closing.callback(cassette.write, group.cassette)
+            runtime = self._runtime(cassette, group.mode, closing)
             apps = {model: self._app(group, model, runtime) for model in self.wanted.models or ("",)}
             numbers = range(1, self.wanted.repeat + 1)
             jobs = [(case, model, number) for case in group.cases for model in apps for number in numbers]
@@ -295,6 +331,8 @@ class Suite:
                 self._ended += 1
                 self._cached += tried.result is not None and tried.result.cached
                 yield tried
+            if cassette is not None:
+                self._tell_unused(group, cassette)
 
     def of_cache(self) -> Iterator[str]:
         """What is to be said of the cache: how many runs called no model, and what stood in its way."""
@@ -303,30 +341,39 @@ class Suite:
         if self._live is not None and self._live.cache_trouble:
             yield self._live.cache_trouble
 
-    def _runtime(self, group: Group, closing: ExitStack) -> Runtime:
-        """What a file's runs reach models through; its cassette is written when that closes."""
+    def _cassette(self, group: Group) -> Cassette | None:
+        """In which a file's exchanges are, or will be; None where models are called and nothing is kept."""
         if group.mode == "live":
+            return None
+        if group.mode == "replay" or group.cassette.exists():
+            return self._kept(group.cassette)
+        return Cassette(self._make().moment())
+
+    def _runtime(self, cassette: Cassette | None, mode: Mode, closing: ExitStack) -> Runtime:
+        """What a file's runs reach models through."""
+        if cassette is None:
             if self._live is None:
                 self._live = self._open.enter_context(self._make())
             return self._live
-        if group.mode == "replay" or group.cassette.is_file():
-            cassette = Cassette.read(group.cassette)
-        else:
-            cassette = Cassette(self._make().moment())
-        around = replaying if group.mode == "replay" else recording
-        quiet: dict[str, Any] = {"sleep": at_once} if group.mode == "replay" else {}
-        closing.callback(self._finish, group, cassette)
+        around = replaying if mode == "replay" else recording
+        quiet: dict[str, Any] = {"sleep": at_once} if mode == "replay" else {}
         return closing.enter_context(self._make(around=around(cassette), moment=lambda: cassette.moment, **quiet))
 
-    def _finish(self, group: Group, cassette: Cassette) -> None:
-        """Write a cassette that changed, and say what of it was not used."""
-        unused = [] if self.wanted.is_part or len(group.cases) == 0 else list(cassette.unused())
+    def _tell_unused(self, group: Group, cassette: Cassette) -> None:
+        """Say what of a cassette was not asked for in a run of all cases, or take it out."""
+        if not group.whole:
+            if self.wanted.prune:
+                self.notes.append(f"{group.cassette}: nothing is taken out, since not all cases were run")
+            return
+        every = not self.wanted.models
+        unused = list(cassette.unused(every_model=every))
         if self.wanted.prune and unused:
-            self.notes.append(f"{group.cassette}: {cassette.prune()} exchanges that nothing asks for were taken out")
+            self.notes.append(
+                f"{group.cassette}: {cassette.prune(every_model=every)} exchanges that nothing asks for were taken out"
+            )
+            cassette.write(group.cassette)
         else:
             self.notes += [f"{group.cassette}: nothing asks for this any more: {one}" for one in unused]
-        if group.mode == "record" or (self.wanted.prune and unused):
-            cassette.write(group.cassette)
 
     def _app(self, group: Group, model: str, runtime: Runtime) -> tuple[App, Options]:
         """A file with one of the models, and its options: but for a replay, with the bounds of all runs together."""
@@ -367,8 +414,9 @@ class Suite:
             limits = phases.ceiling(app.options.block_timeout, app.options.block_memory)
             try:
                 ran = phases.run(block, {"input": given, "output": output}, app.program.source, runner, limits)
-            except RunllmError as error:
-                return Problem(message=error.message, keyword="check")
+            except RunllmError as error:  # whose message names a place in the app's own file
+                said = error.problems[0].message if error.problems else error.message
+                return Problem(message=said, keyword="check")
             return ran if isinstance(ran, Problem) else None
 
         return check

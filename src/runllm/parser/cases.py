@@ -30,13 +30,13 @@ _HOLDS = {"contains": {"string", "array"}, "matches": {"string"}, "near": _NUMBE
 """The types of which these conditions can be true."""
 
 
-def cases(header: Frontmatter) -> tuple[Case, ...]:
-    """The tests under `tests`, whose form is right."""
-    return tuple(_case(header, index, said) for index, said in enumerate(header.values.get("tests") or ()))
+def cases(header: Frontmatter, before: int = 0) -> tuple[Case, ...]:
+    """The tests under `tests`, whose form is right; those without a name are numbered on from those before."""
+    return tuple(_case(header, index, said, before) for index, said in enumerate(header.values.get("tests") or ()))
 
 
-def _case(header: Frontmatter, index: int, said: dict[str, Any]) -> Case:
-    name = said.get("name") or f"case {index + 1}"
+def _case(header: Frontmatter, index: int, said: dict[str, Any], before: int) -> Case:
+    name = said.get("name") or f"case {before + index + 1}"
     return Case(
         name=name,
         input=said.get("input") or {},

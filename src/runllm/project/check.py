@@ -6,7 +6,7 @@ warnings: whoever runs the file may name another model, or allow what it asks fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,7 @@ def analyse(
     return in_order(map(_told_as_newer, found) if is_old else found)
 
 
-def case_problems(program: Program, source: Source, tests: Iterable[Case], *, trusted: bool = False) -> list[Problem]:
+def case_problems(program: Program, source: Source, tests: Sequence[Case], *, trusted: bool = False) -> list[Problem]:
     """What is wrong with the Python of a program's tests, which stand in `source`."""
     blocks = tuple(case.check for case in tests if case.check is not None)
     if not blocks:
@@ -83,7 +83,21 @@ def case_problems(program: Program, source: Source, tests: Iterable[Case], *, tr
     from runllm.blocks.check import block_problems  # likewise
 
     scope: Scope = {"input": program.input.schema}
-    return block_problems(replace(program, source=source, blocks=blocks), scope, trusted=trusted)
+    found = block_problems(replace(program, source=source, blocks=blocks), scope, trusted=trusted)
+    return [_in_yaml(problem, tests, source) for problem in found]
+
+
+def _in_yaml(problem: Problem, tests: Sequence[Case], source: Source) -> Problem:
+    """A problem of a check at its place in YAML: behind its indentation or quote, or at the case if it is not there."""
+    span = problem.span
+    case = next((one for one in tests if f"block `{one.name}`" in problem.message), None)
+    if span is None or case is None or case.check is None:
+        return problem
+    lines = case.check.code.split("\n")
+    number = span.line - case.check.line
+    line = lines[number] if 0 <= number < len(lines) else ""
+    behind = source.line(span.line).find(line) if line.strip() else -1
+    return replace(problem, span=replace(span, column=span.column + behind) if behind >= 0 else case.span)
 
 
 def _told_as_newer(problem: Problem) -> Problem:
