@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.stats.store import Store
 
 Listener = Callable[["Event"], None]
+_instead_of_the_process: list[Runtime] = []
+"""What apps without a runtime of their own use for now instead of the process's; the last one counts."""
 
 
 class App:
@@ -45,6 +48,7 @@ class App:
         self.warnings = problems
         self._options = options
         self._runtime = runtime
+        self._instead: list[Runtime] = []
 
     def __repr__(self) -> str:
         return f"<App {self.program.name} {self.program.version}>"
@@ -67,7 +71,27 @@ class App:
     @property
     def runtime(self) -> Runtime:
         """What the app reaches models through."""
-        return self._runtime or process_runtime()
+        instead = self._instead[-1:] or ([] if self._runtime else _instead_of_the_process[-1:])
+        return instead[0] if instead else self._runtime or process_runtime()
+
+    @staticmethod
+    @contextmanager
+    def under(runtime: Runtime, *apps: App) -> Generator[Runtime]:
+        """Let apps that are loaded already reach models through this runtime while it lasts, in all threads.
+
+        Args:
+            runtime: closed at the end.
+            apps: which; where none is named, all that share the process's runtime.
+        """
+        places = [app._instead for app in apps] or [_instead_of_the_process]  # noqa: SLF001 - its own
+        with runtime:
+            for place in places:
+                place.append(runtime)
+            try:
+                yield runtime
+            finally:
+                for place in places:
+                    place.remove(runtime)
 
     def __call__(self, given: Mapping[str, Any] | None = None, /, **inputs: Any) -> Any:
         """Run the app on these inputs and return its output.

@@ -1,21 +1,30 @@
-"""What users' own tests need: an engine that answers from a script, and a clock that does not wait.
+"""What users' own tests need: answers from a script or from a cassette, and a clock that does not wait.
 
-engine = ScriptedEngine(['{"answer": "no"}', '{"answer": "yes"}'])
-with runllm.Runtime(engine=engine) as runtime:
-    app = runllm.load("app.rllm", runtime=runtime)
+app = runllm.load("app.rllm")               # where it is used, in another module
+
+with scripted(app, ['{"answer": "no"}', '{"answer": "yes"}']) as engine:
     assert app(text="...") == {"answer": "yes"}
 assert len(engine.requests) == 2
+
+with replay("app.cassette.yaml", app):      # kept by `record`, or by `runllm test --record`
+    assert app(text="...") == {"answer": "yes"}
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
+from runllm import moments
+from runllm.app import App
 from runllm.engines.base import FREE, Engine, Price
+from runllm.engines.cassette import Cassette, cassette_of, recording, replaying
 from runllm.errors import ProviderError, RunllmError
 from runllm.results import Completion, Endpoint, Request, Usage
+from runllm.runtime import Runtime
 
 Answer = str | Completion | RunllmError
 
@@ -81,6 +90,74 @@ class ScriptedEngine(Engine):
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+@contextmanager
+def scripted(
+    app: App, answers: Iterable[Answer] | Callable[[Request], Answer], *, window: int | None = None
+) -> Generator[ScriptedEngine]:
+    """Let an app that is loaded already, and the apps it uses, be answered from a script while this lasts.
+
+    Args:
+        app: which, whatever runtime it was loaded with.
+        answers: as `ScriptedEngine` takes them.
+        window: the context window every model is said to have.
+    """
+    engine = ScriptedEngine(answers, window=window)
+    with App.under(Runtime(engine=engine), app):
+        yield engine
+
+
+@contextmanager
+def replay(cassette: str | Path | App, *apps: App) -> Generator[Runtime]:
+    """Let apps be answered from a cassette while this lasts, without a model, and told the moment that is kept in it.
+
+    What it gives is the runtime that replays, for apps that are yet to be loaded: `runllm.load(path, runtime=...)`.
+
+    Args:
+        cassette: the file; or an app, for the one beside its file.
+        apps: those that are answered; where none is named, all in the process that have no runtime of their own.
+
+    Raises:
+        FileAccessError: there is no such file.
+        ParseError: it is no cassette.
+        ReplayMissError: in a run, of a request that is not in it; `details` hold what differs from the nearest.
+    """
+    path, named = _named(cassette, apps)
+    kept = Cassette.read(path)
+    replaying_it = Runtime(around=replaying(kept), moment=lambda: kept.moment, sleep=lambda _: None)
+    with App.under(replaying_it, *named) as runtime:
+        yield runtime
+
+
+@contextmanager
+def record(cassette: str | Path | App, *apps: App) -> Generator[Runtime]:
+    """Let apps call their models, and keep what these answer in a cassette, secrets masked; written at the end.
+
+    What is in the file already stays, and so does its moment; a request that is made again gets its new answers.
+
+    Args:
+        cassette: as `replay` has it.
+        apps: as `replay` has it.
+
+    Raises:
+        FileAccessError: the file cannot be written.
+        ParseError: what is there is no cassette.
+    """
+    path, named = _named(cassette, apps)
+    kept = Cassette.read(path) if path.exists() else Cassette(moments.now())
+    try:
+        with App.under(Runtime(around=recording(kept), moment=lambda: kept.moment), *named) as runtime:
+            yield runtime
+    finally:
+        kept.write(path)
+
+
+def _named(cassette: str | Path | App, apps: tuple[App, ...]) -> tuple[Path, tuple[App, ...]]:
+    """The file of a cassette and the apps under which it is put."""
+    if isinstance(cassette, App):
+        return cassette_of(cassette.program.location), (cassette, *apps)
+    return Path(cassette), apps
 
 
 class FakeClock:
