@@ -31,6 +31,14 @@ def test_a_new_app_runs(tmp_path: Path) -> None:
     assert output["topic"] in ("order", "payment", "account", "other")
 
 
+@pytest.mark.model
+def test_the_test_of_a_new_app_passes(tmp_path: Path) -> None:
+    """On the embedded model, before anything is changed."""
+    assert "runllm test sort.rllm" in command("new", "sort.rllm", cwd=tmp_path).stderr
+    done = command("test", cwd=tmp_path)
+    assert (done.returncode, "1 case passed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     """What is there stays."""
     (tmp_path / "a.rllm").write_text("mine", encoding="utf-8")

@@ -40,9 +40,14 @@ def test_the_metadata_says_what_a_package_index_shows(built: Built) -> None:
     said = email.message_from_bytes(contents(built.wheel)[f"runllm-{VERSION}.dist-info/METADATA"])
     assert (said["Name"], said["Version"], said["License-Expression"]) == ("runllm", VERSION, "MIT")
     assert said["Requires-Python"] == ">=3.11"
-    assert set(said.get_all("Provides-Extra")) == {"local", "parquet", "python", "xlsx"}
+    assert set(said.get_all("Provides-Extra")) == {"local", "parquet", "python", "scale", "xlsx"}
     assert said["Description-Content-Type"] == "text/markdown"
     assert "# runllm" in said.get_payload()
+
+
+def test_pytest_finds_the_plugin(built: Built) -> None:
+    said = contents(built.wheel)[f"runllm-{VERSION}.dist-info/entry_points.txt"].decode()
+    assert "[pytest11]\nrunllm = runllm.pytest_plugin\n" in said
 
 
 def test_the_source_makes_the_same_wheel_as_the_checkout(built: Built) -> None:
@@ -57,6 +62,8 @@ def test_the_source_holds_what_is_needed_to_work_on_it(built: Built) -> None:
     wanted |= {
         "tests/conftest.py",
         "examples/summary.rllm",
+        "examples/summary.tests.yaml",
+        "examples/summary.cassette.yaml",
         "docs/design.md",
         "tools/gen_docs.py",
         "editors/vim/syntax/rllm.vim",

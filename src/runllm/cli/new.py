@@ -48,7 +48,8 @@ def command(file: str, model: str) -> None:
         harmless(
             f"{path} is ready. Try it:\n"
             f"  runllm {named} message='Where is my order?'\n"
-            f"Change the prompt and the contract, then check them: runllm validate {named}"
+            f"Change the prompt and the contract, then check them: runllm validate {named}\n"
+            f"Say under `tests` what must hold, and try that: runllm test {named}"
         ),
         err=True,
     )
