@@ -269,11 +269,7 @@ class Suite:
         return self._read[path].rewound()
 
     def group(self, path: str) -> Group:
-        """The tests of a file that are chosen, and how they are run.
-
-        Raises:
-            FileAccessError: it cannot be read, or what stands beside it.
-        """
+        """The tests of a file that are chosen, and how they are run."""
         trusted, whole = (bool(self._options.get(key)) for key in ("trust_python", "whole_tree"))
         report = api.validate(path, trust_python=trusted, whole_tree=whole)
         cassette = cassette_of(path)
