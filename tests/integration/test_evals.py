@@ -20,9 +20,9 @@ from runllm.engines.cassette import Cassette, Exchange
 from runllm.errors import ParseError, RateLimitError, ReplayMissError, UsageError
 from runllm.evals import Suite, Tried, Wanted, beside, cases_of, figures
 from runllm.evals.compare import Side, compare, compared
+from runllm.evals.figures import flakiness, pass_hat
 from runllm.evals.judge import differences, same, told
 from runllm.evals.revision import at_revision
-from runllm.evals.suite import flakiness, pass_hat
 from runllm.rendering import Paint
 from runllm.report.junit import as_junit
 from runllm.report.tests import as_object, as_page, as_text, said

@@ -1,6 +1,7 @@
 """Tests of apps: which there are (`beside`), what they must give (`judge`), and how they are run (`suite`)."""
 
 from runllm.evals.beside import beside, cases_of
-from runllm.evals.suite import Figures, Group, Suite, Tried, Wanted, figures
+from runllm.evals.figures import Figures, Tried, figures
+from runllm.evals.suite import Group, Suite, Wanted
 
 __all__ = ["Figures", "Group", "Suite", "Tried", "Wanted", "beside", "cases_of", "figures"]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from runllm.cases import Case
 from runllm.errors import UsageError
+from runllm.evals.figures import Figures, Tried, figures
 from runllm.evals.judge import NOTHING, differences, told
-from runllm.evals.suite import Figures, Group, Suite, Tried, figures
+from runllm.evals.suite import Group, Suite
 from runllm.values import frozen
 
 CHANCE = 0.05

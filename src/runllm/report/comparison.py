@@ -12,7 +12,7 @@ from runllm.rendering import Paint, as_json, safe
 from runllm.report.tests import figures_as_json
 
 if TYPE_CHECKING:
-    from runllm.evals.suite import Tried
+    from runllm.evals.figures import Tried
 
 _MOST = 20  # of each list
 

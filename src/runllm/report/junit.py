@@ -13,7 +13,8 @@ from runllm.report.tests import Found, models_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runllm.evals.suite import Group, Tried
+    from runllm.evals.figures import Tried
+    from runllm.evals.suite import Group
 
 _UNFIT = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold: https://www.w3.org/TR/xml/#charsets"""

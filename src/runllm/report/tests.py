@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from runllm.evals.suite import figures, flakiness, pass_hat
+from runllm.evals.figures import figures, flakiness, pass_hat
 from runllm.quantities import count, dollars, percent, seconds, some
 from runllm.redaction import redact_text
 from runllm.rendering import Paint, as_json, problems_report, safe
@@ -15,7 +15,8 @@ from runllm.report.page import document
 from runllm.report.plots import Markup, tag
 
 if TYPE_CHECKING:
-    from runllm.evals.suite import Figures, Group, Tried
+    from runllm.evals.figures import Figures, Tried
+    from runllm.evals.suite import Group
 
 Found: TypeAlias = "Sequence[tuple[Group, Sequence[Tried]]]"
 """Each file with the runs of its cases, in order."""
