@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -20,6 +21,7 @@ from tests.integration.provider import Provider, Reply, answer, failure
 
 import runllm
 from runllm import Runtime
+from runllm.engines import cache
 from runllm.engines.cache import Answers, key_of
 from runllm.errors import FileAccessError, RetryExhaustedError, RunllmError, UsageError
 from runllm.results import Completion, Endpoint, Message, Request
@@ -486,12 +488,33 @@ def test_processes_begin_and_fill_one_file_together(tmp_path: Path) -> None:
     assert Answers(path).held().answers == 75 * 5
 
 
+def test_a_process_that_made_the_tables_meanwhile_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, looks = cache._check, list[bool]()
+
+    def slow(db: sqlite3.Connection, path: Path) -> bool:
+        looks.append(look(db, path))
+        found = looks[-1]
+        if len(looks) == 2:  # just before they would be made
+            Answers(path).keep(keys(1)[0], Completion(text="x", model="m"), 1.0)
+        return found
+
+    monkeypatch.setattr(cache, "_check", slow)
+    assert Answers(tmp_path / "a.db").find(keys(1)[0], 9.0, 2.0) is not None
+    assert looks[:2] == [False, False]
+
+
 def test_it_survives_a_fork(tmp_path: Path) -> None:
     answers = Answers(tmp_path / "a.db")
     answers.keep(keys(1)[0], Completion(text="x", model="m"), 1.0)
+    answers._lock.acquire()  # as another thread may have, which the child has not
     child = os.fork()
-    if not child:
+    if child:
+        answers._lock.release()
+    else:
         try:
+            signal.alarm(20)
             answers.keep(b"c" * 32, Completion(text="y", model="m"), 1.0)
             answers.close()
             os._exit(0 if answers.find(keys(1)[0], 9.0, 2.0) else 1)
