@@ -25,7 +25,8 @@ from runllm.evals.judge import differences, same, told
 from runllm.evals.revision import at_revision
 from runllm.rendering import Paint
 from runllm.report.junit import as_junit
-from runllm.report.tests import as_object, as_page, as_text, said
+from runllm.report.tested import as_page
+from runllm.report.tests import as_object, as_text, said
 from runllm.results import Request
 from runllm.runtime import Runtime
 from runllm.testing import ScriptedEngine

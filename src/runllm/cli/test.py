@@ -70,12 +70,15 @@ def command(
         click.echo(f"note: {safe(note)}", err=True)
     from runllm.report import tests
 
-    shown = {
-        "table": lambda: tests.as_text(found, Paint(colour=target is None and coloured(sys.stdout))),
-        "json": lambda: tests.as_text_of_json(found),
-        "html": lambda: tests.as_page(found, time.time()),
-    }
-    write([shown[form](), "\n"], target)
+    if form == "html":
+        from runllm.report.tested import as_page
+
+        shown = as_page(found, time.time())
+    elif form == "json":
+        shown = tests.as_text_of_json(found)
+    else:
+        shown = tests.as_text(found, Paint(colour=target is None and coloured(sys.stdout)))
+    write([shown, "\n"], target)
     if junit:
         from runllm.report.junit import as_junit
 

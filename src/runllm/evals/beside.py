@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from runllm.batch.opening import FORMS, opened
-from runllm.batch.sources import Reading, Row
 from runllm.cases import Case
 from runllm.diagnostics import Problem, did_you_mean, errors_in, in_order
 from runllm.documents import DocumentError, Mark, Node, read
@@ -26,7 +24,10 @@ from runllm.program import Program, Source
 from runllm.project.check import case_problems
 from runllm.schema import is_object, read_text
 
-_ENDINGS = (".yaml", ".yml", *(ending for ending, form in FORMS.items() if form != "xlsx"), ".xlsx")
+if TYPE_CHECKING:
+    from runllm.batch.sources import Row
+
+_ENDINGS = (".yaml", ".yml", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx")
 _OWN = ("name", "tags", "error", "skip")
 _KIND = "MetadataValidationError"
 
@@ -123,6 +124,9 @@ def _header(source: Source, tests: Node) -> Frontmatter:
 
 def _of_table(path: Path, program: Program) -> tuple[list[tuple[int, dict[str, Any]]], list[Problem]]:
     """The line of each row with the case that it says, and what is wrong with its columns."""
+    from runllm.batch.opening import opened  # 100 ms that tests without a table need not pay
+    from runllm.batch.sources import Reading
+
     found: list[tuple[int, dict[str, Any]]] = []
     unknown: dict[str, int] = {}
     source = opened([str(path)], Reading())

@@ -1,4 +1,4 @@
-"""What came of tests: for a terminal, as JSON, and as a page for a browser."""
+"""What came of tests: for a terminal, and as JSON."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from runllm.evals.figures import figures, flakiness, pass_hat
 from runllm.quantities import count, dollars, percent, seconds, some
 from runllm.redaction import redact_text
 from runllm.rendering import Paint, as_json, problems_report, safe
-from runllm.report.columns import shown
-from runllm.report.page import document
-from runllm.report.plots import Markup, tag
 
 if TYPE_CHECKING:
     from runllm.evals.figures import Figures, Tried
@@ -43,7 +40,8 @@ def models_of(tried: Sequence[Tried]) -> dict[str, str]:
     return {one.model: one.model or own or "no model" for one in tried}
 
 
-def _state(runs: Sequence[Tried]) -> str:
+def state(runs: Sequence[Tried]) -> str:
+    """How the runs of a case with a model ended, in a word or two."""
     passed = sum(one.passed for one in runs)
     if len(runs) == 1:
         return "ok" if passed else "FAILED"
@@ -70,11 +68,11 @@ def _table(group: Group, tried: Sequence[Tried], paint: Paint) -> str:
     models = models_of(tried)
     rows = [["", *(safe(name) for name in models.values())]]
     cells = cells_of(tried)
-    rows += [[safe(case.name), *(_state(cells.get((case.name, m), ())) for m in models)] for case in group.cases]
+    rows += [[safe(case.name), *(state(cells.get((case.name, m), ())) for m in models)] for case in group.cases]
     rows += [[safe(case.name), f"skipped: {safe(case.skip)}"] for case in group.skipped]
     sums = [figures([one for one in tried if one.model == model]) for model in models]
     if sums:
-        rows += [[""], *([name, *(show(one) for one in sums)] for name, show in _FIGURES.items())]
+        rows += [[""], *([name, *(show(one) for one in sums)] for name, show in FIGURES.items())]
     widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
     coloured = [re.sub(r"  (FAILED|\d+ of \d+)(?=\s|$)", lambda m: "  " + paint(m[1], "red"), line) for line in lines]
@@ -82,7 +80,7 @@ def _table(group: Group, tried: Sequence[Tried], paint: Paint) -> str:
     return "\n".join([title, *(f"  {line}".rstrip() for line in [*coloured[:marked], *lines[marked:]])])
 
 
-_FIGURES: dict[str, Callable[[Figures], str]] = {
+FIGURES: dict[str, Callable[[Figures], str]] = {
     "passed": lambda one: f"{one.passed} of {one.cases}",
     "first answer fits": lambda one: percent(None if one.first is None else 100 * one.first),
     "half take": lambda one: seconds(one.half),
@@ -168,37 +166,3 @@ def _run(one: Tried) -> dict[str, Any]:
         "tokens": result.usage.total_tokens, "cost": result.cost, "cached": result.cached,
     }  # fmt: skip
     return {"passed": one.passed, "misses": list(one.misses), "seconds": one.took, **shown_result}
-
-
-# --- for a browser --------------------------------------------------------------------------------------
-
-
-def as_page(found: Found, made: float) -> str:
-    """A whole HTML page: no script, nothing fetched.
-
-    Args:
-        found: what came of the tests.
-        made: now, in Unix seconds.
-    """
-    cases, failed = said(found)
-    ended = f"{some(cases - failed, 'case')} passed, {count(failed)} failed"
-    header = tag("header", tag("p", "runllm test", class_="kind"), tag("h1", ended))
-    return document(f"{ended} · runllm test", header, tag("main", [_section(*one) for one in found]), made)
-
-
-def _section(group: Group, tried: Sequence[Tried]) -> Markup:
-    models, cells = models_of(tried), cells_of(tried)
-    head = tag("tr", tag("th", "case"), [tag("th", shown(name)) for name in models.values()])
-    rows = [
-        tag("tr", tag("th", shown(case.name)), [tag("td", _page_cell(cells.get((case.name, m), []))) for m in models])
-        for case in group.cases
-    ]
-    sums = [figures([one for one in tried if one.model == model]) for model in models]
-    rows += [tag("tr", tag("th", name), [tag("td", show(one)) for one in sums]) for name, show in _FIGURES.items()]
-    wrong = [tag("p", shown(str(problem)), class_="note") for problem in group.problems]
-    return tag("section", tag("h2", shown(group.path)), wrong, tag("table", head, rows))
-
-
-def _page_cell(runs: Sequence[Tried]) -> list[Markup]:
-    misses = dict.fromkeys(miss for one in runs for miss in one.misses)
-    return [tag("p", _state(runs)), *(tag("pre", shown(redact_text(miss))) for miss in misses)]
