@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runllm.evals.suite import figures
+from runllm.evals.figures import figures
 from runllm.quantities import count, some
 from runllm.redaction import redact_text
 from runllm.report.columns import shown
@@ -14,7 +14,8 @@ from runllm.report.plots import Markup, tag
 from runllm.report.tests import FIGURES, Found, cells_of, models_of, said, state
 
 if TYPE_CHECKING:
-    from runllm.evals.suite import Group, Tried
+    from runllm.evals.figures import Tried
+    from runllm.evals.suite import Group
 
 
 def as_page(found: Found, made: float) -> str:
