@@ -23,6 +23,7 @@ from typing import Any
 
 from fuzz.specimens import specimens
 from tests.docs.pages import ROOT
+from tests.entry import entry_points
 from tests.integration.ollama_server import Model, OllamaServer
 from tests.integration.provider import Provider, Received, answer
 from tests.warm import RUNLLM
@@ -139,6 +140,9 @@ def session(folder: Path) -> Iterator[Session]:
                 [str(tools), str(Path(RUNLLM).parent), str(Path(sys.executable).parent), os.environ["PATH"]]
             ),
             "HOME": str(home),
+            "PYTHONPATH": os.pathsep.join(
+                [str(entry_points(folder / "found")), *filter(None, [kept.get("PYTHONPATH")])]
+            ),
             "NO_COLOR": "1",
             "TERM": "xterm",
             "RUNLLM_MODELS": str(home / "models"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.entry import entry_points
 from tests.integration.provider import Provider, answer
 
 import runllm
@@ -18,7 +18,6 @@ from runllm.engines.cassette import Cassette, recording
 from runllm.moments import now
 from runllm.testing import ScriptedEngine
 
-ROOT = Path(__file__).parents[2]
 QUICK = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:randomly")
 APP = """---
 name: NAME
@@ -90,14 +89,12 @@ def project(tmp_path: Path) -> Iterator[tuple[Path, Provider]]:
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """pytest in that folder, which finds the plugin by what pyproject.toml says, whatever is installed here."""
-    said = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]["pytest11"]
-    facts = folder.parent / "found" / "entry-0.dist-info"
-    facts.mkdir(parents=True, exist_ok=True)
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: entry\nVersion: 0\n", encoding="utf-8")
-    entries = "".join(f"{name} = {module}\n" for name, module in said.items())
-    (facts / "entry_points.txt").write_text(f"[pytest11]\n{entries}", encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment |= {"PYTHONPATH": str(facts.parent), "OPENAI_API_KEY": "sk-of-a-test", "COLUMNS": "200"}
+    environment |= {
+        "PYTHONPATH": str(entry_points(folder.parent / "found")),
+        "OPENAI_API_KEY": "sk-of-a-test",
+        "COLUMNS": "200",
+    }
     command = [sys.executable, "-m", "pytest", *QUICK, *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 

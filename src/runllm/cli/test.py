@@ -103,6 +103,9 @@ def _run(suite: Suite) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | N
                 _show(one)
         except RunllmError as error:
             return found, error
+        finally:
+            if tried and sys.stderr.isatty():
+                click.echo(err=True)
     return found, None
 
 

@@ -276,9 +276,8 @@ class Suite:
         every = not self.wanted.models
         unused = list(cassette.unused(every_model=every))
         if self.wanted.prune and unused:
-            self.notes.append(
-                f"{group.cassette}: {cassette.prune(every_model=every)} exchanges that nothing asks for were taken out"
-            )
+            gone = some(cassette.prune(every_model=every), "exchange")
+            self.notes.append(f"{group.cassette}: {gone} that nothing asks for: taken out")
             cassette.write(group.cassette)
         else:
             self.notes += [f"{group.cassette}: nothing asks for this any more: {one}" for one in unused]
