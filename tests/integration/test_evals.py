@@ -17,7 +17,7 @@ from runllm import moments
 from runllm.cases import Case
 from runllm.cli import invoke
 from runllm.engines.cassette import Cassette, Exchange
-from runllm.errors import ParseError, RateLimitError, ReplayMissError, UsageError
+from runllm.errors import ParseError, ReplayMissError, RequestRefusedError, UsageError
 from runllm.evals import Suite, Tried, Wanted, beside, cases_of, figures
 from runllm.evals.compare import Side, compare, compared
 from runllm.evals.figures import flakiness, pass_hat
@@ -253,11 +253,11 @@ def refused(_request: Request) -> str:
 
 
 def test_what_was_recorded_is_replayed_without_a_model(tmp_path: Path) -> None:
-    path = write(tmp_path, case("partial: {category: billing}") + case("error: RateLimitError", "{text: busy}"))
+    path = write(tmp_path, case("partial: {category: billing}") + case("error: RequestRefusedError", "{text: busy}"))
 
     def answer(request: Request) -> Any:
         busy = request.messages[-1].content.endswith("busy")
-        return RateLimitError("too many", details={"retry_after": 30}) if busy else json.dumps(ANSWER)
+        return RequestRefusedError("not this", details={"status": 400}) if busy else json.dumps(ANSWER)
 
     recorded = ran(path, answer, mode="record")
     assert [one.passed for one in recorded] == [True, True]
