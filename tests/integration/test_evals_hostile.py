@@ -208,12 +208,13 @@ def test_a_recording_that_is_stopped_keeps_what_was_paid_for(tmp_path: Path) -> 
 
     def stopped() -> None:
         with suite(tmp_path, "record") as recorded:
-            for _ in recorded.run(recorded.groups()[0]):
+            runs = recorded.run(recorded.groups()[0])
+            for _ in runs:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as raised:
         stopped()
-    assert raised.tb  # which holds the runs that were left, as it does until the command ends
+    assert raised.tb  # which holds the runs that were left
     assert "a" in asked(kept)
     assert not suite(tmp_path, "replay").notes
 
