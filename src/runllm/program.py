@@ -9,14 +9,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from runllm.diagnostics import Problem, Severity, Span
 from runllm.schema import Contract, Schema, object_of
 from runllm.values import frozen
 
 if TYPE_CHECKING:
-    from runllm.cases import Case
     from runllm.errors import RunllmError
 
 NO_VERSION = "0.0.0"
@@ -200,6 +199,39 @@ class Example:
 
     input: dict[str, Any]
     output: Any
+
+
+@frozen
+class Case:
+    """One test.
+
+    Attributes:
+        name: what it is called; unique in its file.
+        input: as `run` is given it.
+        expect: what must hold, under the keys of `CONDITIONS`, as it is written; with none the run must succeed.
+        tags: words by which it is chosen.
+        only: whether it is run alone, with others that say so.
+        skip: why it is not run; empty where it is.
+        check: the Python of `check`, as a block that sees `input` and `output`.
+        span: where it stands.
+    """
+
+    name: str
+    input: Mapping[str, Any]
+    expect: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tags: tuple[str, ...] = ()
+    only: bool = False
+    skip: str = ""
+    check: Block | None = None
+    span: Span | None = field(default=None, repr=False, compare=False)
+
+    def at_places(self, condition: str) -> dict[str, Any]:
+        """What a condition of `BY_PLACE` says of each place in the output; the empty one is the whole."""
+        said = self.expect.get(condition)
+        if said is None:
+            return {}
+        whole = not isinstance(said, dict) or (condition == "near" and "value" in said)
+        return {"": said} if whole else dict(cast("dict[str, Any]", said))
 
 
 @frozen

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runllm.app import App
-    from runllm.cases import Case
     from runllm.evals import Group, Suite
+    from runllm.program import Case
     from runllm.runtime import Runtime
     from runllm.testing import ScriptedEngine
 

@@ -14,7 +14,6 @@ from junitparser import JUnitXml
 
 import runllm
 from runllm import moments
-from runllm.cases import Case
 from runllm.cli import invoke
 from runllm.engines.cassette import Cassette, Exchange
 from runllm.errors import ParseError, ReplayMissError, RequestRefusedError, UsageError
@@ -23,6 +22,7 @@ from runllm.evals.compare import Side, compare, compared
 from runllm.evals.figures import flakiness, pass_hat
 from runllm.evals.judge import differences, same, told
 from runllm.evals.revision import at_revision
+from runllm.program import Case
 from runllm.rendering import Paint
 from runllm.report.junit import as_junit
 from runllm.report.tested import as_page

@@ -255,14 +255,17 @@ def completed(
             notes=() if there or called else ("the model thought, and answered nothing",),
             called=called,
         )
+    raise _nothing(reason, request, details)
+
+
+def _nothing(reason: str, request: Request, details: Mapping[str, Any]) -> ProviderError:
+    """The error for no answer at all."""
+    model = request.endpoint.model
     if reason == "content_filter":
         said = f"`{model}` withheld its answer: the content filter stopped it"
-        raise RequestRefusedError(said, details=details, hint=REWORD)
-    raise ProviderError(
-        f"`{model}` gave an empty answer (finish reason `{reason or 'none'}`)",
-        details=details,
-        hint=_why_empty(reason, request),
-    )
+        return RequestRefusedError(said, details=details, hint=REWORD)
+    said = f"`{model}` gave an empty answer (finish reason `{reason or 'none'}`)"
+    return ProviderError(said, details=details, hint=_why_empty(reason, request))
 
 
 def _is_text(request: Request) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from runllm.cases import Case
 from runllm.diagnostics import Problem, did_you_mean, errors_in, in_order
 from runllm.documents import DocumentError, Mark, Node, read
 from runllm.errors import RunllmError
@@ -20,7 +19,7 @@ from runllm.parser import MAX_BYTES
 from runllm.parser.cases import cases, misfits
 from runllm.parser.definition import check_tests
 from runllm.parser.frontmatter import Frontmatter
-from runllm.program import Program, Source
+from runllm.program import Case, Program, Source
 from runllm.project.check import case_problems
 from runllm.schema import is_object, read_text
 

@@ -9,11 +9,11 @@ from itertools import islice
 from math import comb
 from pathlib import Path
 
-from runllm.cases import Case
 from runllm.errors import UsageError
 from runllm.evals.figures import Figures, Tried, figures
 from runllm.evals.judge import NOTHING, differences, told
 from runllm.evals.suite import Group, Suite
+from runllm.program import Case
 from runllm.values import frozen
 
 CHANCE = 0.05

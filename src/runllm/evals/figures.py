@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runllm.cases import Case
+from runllm.program import Case
 from runllm.values import frozen
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, NamedTuple, cast
 
-from runllm.cases import Case, steps_to
+from runllm.cases import steps_to
 from runllm.diagnostics import Problem, clip
 from runllm.parser.cases import error_named
-from runllm.program import Block
+from runllm.program import Block, Case
 from runllm.quantities import count, dollars, seconds
 from runllm.results import RunResult
 from runllm.schema import Contract

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from runllm import api
-from runllm.cases import Case
 from runllm.diagnostics import Problem, errors_in
 from runllm.engines.cassette import Cassette, cassette_of, recording, replaying
 from runllm.errors import BudgetExceededError, RunllmError, UsageError
@@ -20,6 +19,7 @@ from runllm.evals.finding import tested_files
 from runllm.evals.judge import misses
 from runllm.executor import many
 from runllm.files import check_writable
+from runllm.program import Case
 from runllm.quantities import count, some
 from runllm.values import frozen
 

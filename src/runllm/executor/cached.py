@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runllm.errors import FileAccessError, RunllmError
 from runllm.executor.effects import Effect, Work
-from runllm.results import Attempt, Completion, Outcome, Request
+from runllm.results import Attempt, Completion, Outcome, Request, Verdict
 
 if TYPE_CHECKING:
     from runllm.engines.cache import Answers
-    from runllm.executor.talk import Conversation
+    from runllm.executor.context import Context
+
+
+class Conversation(Protocol):
+    """What of `talk.Conversation` is needed here."""
+
+    run: Context
+
+    def ask(self, first: Request) -> Generator[Effect, Any, Outcome]:
+        """The attempt loop."""
+        ...
+
+    def judge(self, completion: Completion, request: Request) -> Generator[Effect, Any, Verdict]:
+        """Hold an answer against the contract and the checks."""
+        ...
 
 
 def hold(talk: Conversation, first: Request, age: float, answers: Answers) -> Generator[Effect, Any, Outcome]:
@@ -47,8 +62,10 @@ def hold(talk: Conversation, first: Request, age: float, answers: Answers) -> Ge
 
 
 def _find(talk: Conversation, first: Request, age: float, answers: Answers) -> tuple[bytes, Completion | None]:
+    from runllm.engines.access import address_of
     from runllm.engines.cache import key_of
 
     runtime = talk.run.runtime
-    key = key_of(first, runtime.engine(first.endpoint).place(first.endpoint))
+    place = runtime.engine(first.endpoint).place(first.endpoint) or address_of(first.endpoint, os.environ)
+    key = key_of(first, place)
     return key, answers.find(key, age, runtime.wall())

@@ -20,7 +20,7 @@ from runllm.schema import Contract
 from runllm.values import frozen
 
 if TYPE_CHECKING:
-    from runllm.cases import Case
+    from runllm.program import Case
 
 __all__ = ["MAX_BYTES", "Parsed", "frontmatter_schema", "load", "parse"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from runllm.cases import BY_PLACE, CONDITIONS, Case, steps_to
+from runllm.cases import BY_PLACE, CONDITIONS, steps_to
 from runllm.diagnostics import Problem, did_you_mean, pointer
 from runllm.errors import InputSchemaError, RunllmError, catalogue
 from runllm.parser.frontmatter import Frontmatter
-from runllm.program import Block
+from runllm.program import Block, Case
 from runllm.schema import (
     Contract,
     Found,

@@ -23,7 +23,7 @@ from runllm.results import Endpoint, Request
 from runllm.schema import Scope, object_of
 
 if TYPE_CHECKING:
-    from runllm.cases import Case
+    from runllm.program import Case
     from runllm.routing import Options
 
 _ERRORS_SCHEMA: dict[str, Any] = {
