@@ -16,7 +16,14 @@ import runllm
 from runllm import moments
 from runllm.cli import invoke
 from runllm.engines.cassette import Cassette, Exchange
-from runllm.errors import ParseError, ReplayMissError, RequestRefusedError, UsageError
+from runllm.errors import (
+    AuthenticationError,
+    ParseError,
+    ProviderTimeoutError,
+    ReplayMissError,
+    RequestRefusedError,
+    UsageError,
+)
 from runllm.evals import Suite, Tried, Wanted, beside, cases_of, figures
 from runllm.evals.compare import Side, compare, compared
 from runllm.evals.figures import flakiness, pass_hat
@@ -355,6 +362,64 @@ def test_what_is_no_cassette_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ParseError, match="is no cassette"):
         Cassette.read(path)
+
+
+def test_what_fails_for_now_takes_no_answers_place_and_prunes_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, case("partial: {category: billing}"))
+    ran(path, mode="record")
+    kept = path.with_suffix(".cassette.yaml").read_text()
+    late = ran(path, lambda _: ProviderTimeoutError("too late"), mode="record", prune=True)
+    assert [one.passed for one in late] == [False]
+    assert path.with_suffix(".cassette.yaml").read_text() == kept
+
+
+def test_a_replay_needs_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, case("partial: {category: billing}"))
+    path.write_text(path.read_text().replace("openai/gpt-4o-mini", "local/qwen3-0.6b"), encoding="utf-8")
+    monkeypatch.setenv("RUNLLM_MODELS", str(tmp_path / "none"))
+    ran(path, mode="record")
+    with Suite(Wanted(paths=(str(path),), mode="replay"), {}) as suite:
+        (tried,) = suite.run(suite.groups()[0])
+    assert tried.passed
+
+
+NO_CHECK = ["output['total'] == 99", "pass", "assert (output['total'] == 99, 'wrong')", "# later"]
+
+
+@pytest.mark.parametrize("code", NO_CHECK)
+def test_a_check_that_can_never_fail_is_told(tmp_path: Path, code: str) -> None:
+    path = write(tmp_path, case(f"check: {json.dumps(code)}"))
+    assert "asserts nothing" in str(runllm.validate(path).problems)
+
+
+def test_a_table_says_tags_and_skip_as_people_do(tmp_path: Path) -> None:
+    path = write(tmp_path, "  []\n")
+    (tmp_path / "mail.tests.csv").write_text(
+        'text,tags,skip\na,"x, y",false\nb,x;y,no\nc,x y,later\n', encoding="utf-8"
+    )
+    program = runllm.validate(path).program
+    assert program is not None
+    assert [(one.tags, one.skip) for one in cases_of(program)[0]] == [(("x", "y"), "")] * 2 + [(("x", "y"), "later")]
+
+
+@pytest.mark.parametrize("name", ["mail.rllm", "mail.tests.yaml", "mail.cassette.yaml"])
+def test_no_report_is_written_over_an_app_or_its_tests(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, case("error: RLLM_004", "{}"))
+    before = path.read_text()
+    for option in ("-o", "--junit"):
+        assert invoke(["test", str(path), option, str(tmp_path / name)]) == 2
+    assert invoke(["test", str(path), "--replay", "--record"]) == 2
+    assert path.read_text() == before
+
+
+def test_a_side_that_was_never_asked_is_an_error_and_no_worse_answer(tmp_path: Path) -> None:
+    path = write(tmp_path, case("tags: [a]"))
+    wanted = Wanted(paths=(str(path),), models=("openai/gpt-4o-mini", "openai/gpt-4o"), mode="live")
+    refused_key = scripted(
+        lambda request: AuthenticationError("no key") if request.endpoint.model.endswith("4o") else "x"
+    )
+    with Suite(wanted, {}, make=refused_key) as suite, pytest.raises(AuthenticationError):
+        compare(suite, [str(path)], ["mail.rllm"])
 
 
 # --- reports ----------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def test_what_is_wrong_with_a_check_is_shown_where_it_stands(tmp_path: Path, che
 
 
 def test_a_check_that_fails_otherwise_names_no_other_file(tmp_path: Path) -> None:
-    _, printed = tried(tmp_path, yaml="- {input: {n: 0}, check: '1 / input[\"n\"]'}\n")
+    _, printed = tried(tmp_path, yaml="- {input: {n: 0}, check: 'assert 1 / input[\"n\"]'}\n")
     assert "  check: ZeroDivisionError" in printed
     assert "echo.rllm:" not in printed
 

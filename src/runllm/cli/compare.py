@@ -13,6 +13,8 @@ from runllm import api
 from runllm.cli.offers import files
 from runllm.cli.options import many_options, warn_of_trust
 from runllm.cli.output import check_target, coloured, format_option, output_option, write
+from runllm.cli.test import keep_sources
+from runllm.errors import UsageError
 from runllm.rendering import Paint, safe
 
 
@@ -37,11 +39,16 @@ def command(
     """
     from runllm.evals import Suite, Wanted
     from runllm.evals.compare import compare, labels_of
-    from runllm.evals.revision import at_revision
+    from runllm.evals.revision import as_it_is, at_revision
     from runllm.report import comparison
 
     check_target(target)
     own = {name: given.pop(name) for name in ("models", "repeat", "name", "tags")}
+    if len(paths) == 1 and len(own["models"]) < 2 and (now := as_it_is(paths[0])):  # noqa: PLR2004 - two are a pair
+        paths = (paths[0], now)
+    if rows is not None and (own["name"] or own["tags"]):
+        raise UsageError("-k and --tag choose tests, and `--rows` names a table")
+    keep_sources(target)
     labels = labels_of(paths, own["models"])
     for path in paths:
         warn_of_trust(path, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from functools import partial
@@ -13,7 +14,7 @@ from runllm import api
 from runllm.cli.offers import files
 from runllm.cli.options import many_options, warn_of_trust
 from runllm.cli.output import check_target, coloured, write
-from runllm.errors import ReplayMissError, RunllmError
+from runllm.errors import ReplayMissError, RunllmError, UsageError
 from runllm.quantities import some
 from runllm.rendering import Paint, safe
 
@@ -31,21 +32,28 @@ FAILED = 1
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, metavar="N", help="Run each case N times.")
 @click.option("-k", "name", default="", metavar="TEXT", help="Only cases whose name holds TEXT.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only cases with this tag; may be repeated.")
-@click.option("--record", "mode", flag_value="record", help="Keep what models answer in NAME.cassette.yaml.")
-@click.option("--replay", "mode", flag_value="replay", help="Take answers from there, and call no model.")
-@click.option("--live", "mode", flag_value="live", help="Call models, also where CI would replay.")
+@click.option("--record", is_flag=True, help="Keep what models answer in NAME.cassette.yaml.")
+@click.option("--replay", is_flag=True, help="Take answers from there, and call no model.")
+@click.option("--live", is_flag=True, help="Call models, also where CI would replay.")
 @click.option("--prune", is_flag=True, help="Take out of cassettes what no test asks for.")
 @click.option("--rpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most calls a minute.")
 @click.option("--tpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most tokens a minute.")
-@click.option("--format", "form", type=click.Choice(["table", "json", "html"]), default="table", help="How to print.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "html"]),
+    help="How to print.  [default: as PATH ends, else table]",
+)
 @click.option("-o", "--output", "target", metavar="PATH", shell_complete=files, help="Write to this file.")
 @click.option("--junit", metavar="PATH", shell_complete=files, help="Write JUnit XML to this file as well.")
 @click.option("--stats", is_flag=True, default=False, help="Record the runs in the statistics.")
 @many_options
 def command(
     paths: tuple[str, ...],
-    mode: str | None,
-    form: str,
+    record: bool,
+    replay: bool,
+    live: bool,
+    form: str | None,
     target: str | None,
     junit: str | None,
     stats: bool,
@@ -57,10 +65,15 @@ def command(
     """
     from runllm.evals import Suite, Wanted
 
-    for path in (target, junit):
-        check_target(path) if path else None
+    modes = [mode for mode, chosen in (("record", record), ("replay", replay), ("live", live)) if chosen]
+    if len(modes) > 1:
+        raise UsageError("`--record`, `--replay` and `--live` exclude each other", hint="Keep one of them.")
+    for path in filter(None, (target, junit)):
+        keep_sources(path)
+        check_target(path)
+    form = form or {".json": "json", ".html": "html"}.get(os.path.splitext(target or "")[1], "table")  # noqa: PTH122
     own = {name: given.pop(name) for name in ("models", "repeat", "name", "tags", "prune", "rpm", "tpm")}
-    wanted = Wanted(paths=paths or (".",), mode=mode or "auto", **own)
+    wanted = Wanted(paths=paths or (".",), mode=modes[0] if modes else "auto", **own)
     for path in paths:
         warn_of_trust(path, given)
     pulls = {name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull")}
@@ -87,6 +100,17 @@ def command(
     if error is not None:
         raise error
     return FAILED if tests.said(found)[1] else 0
+
+
+def keep_sources(target: str | None) -> None:
+    """Refuse to write a report over an app, its tests or its cassette.
+
+    Raises:
+        UsageError: that is what is named.
+    """
+    name = os.path.basename(target or "")  # noqa: PTH119 - text is all that is needed
+    if name.endswith((".rllm", ".cassette.yaml")) or ".tests." in name:
+        raise UsageError(f"`{target}` is an app, its tests or its cassette, and no place for a report")
 
 
 def _run(suite: Suite) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | None]:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, cast
 from runllm.diagnostics import clip
 from runllm.dumping import as_yaml
 from runllm.engines.recorded import answered, asked, completion_of, key_of
-from runllm.errors import FileAccessError, ParseError, ReplayMissError, RunllmError, catalogue
+from runllm.errors import FileAccessError, ParseError, ReplayMissError, RequestRefusedError, RunllmError, catalogue
 from runllm.files import read_bytes, writing
 from runllm.redaction import redact
 from runllm.results import Usage
@@ -141,10 +141,15 @@ class Cassette:
     # --- recording and replaying ---------------------------------------------------------------
 
     def keep(self, request: Request, came: Completion | RunllmError) -> None:
-        """Keep what came of a request; the first of a recording takes the place of those that were there."""
+        """Keep what came of a request; the first of a recording takes the place of those that were there.
+
+        A failure that another call may not have, such as one that was stopped, takes no answer's place.
+        """
         said = redact(asked(request))
         with self._lock:
             one = self._exchanges.setdefault(key_of(said), Exchange(asked=said))
+            if isinstance(came, RunllmError) and not isinstance(came, RequestRefusedError) and one.answers:
+                return
             one.answers = [*(one.answers if one.given else []), redact(answered(came))]
             one.given += 1
 
@@ -343,6 +348,18 @@ class _Replaying(_Around):
 
     def ready(self, endpoint: Endpoint) -> None:
         """No key, server or file is needed."""
+
+    def window(self, endpoint: Endpoint) -> int | None:
+        try:
+            return self._inner.window(endpoint)
+        except RunllmError:  # the weights are not here
+            return None
+
+    def sent(self, request: Request) -> Request:
+        try:
+            return self._inner.sent(request)
+        except RunllmError:  # as above
+            return request
 
     def learn(self, endpoint: Endpoint) -> None:
         """No server is asked what it is."""

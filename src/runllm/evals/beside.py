@@ -7,6 +7,7 @@ and `skip` may stand beside them, and an empty cell says nothing. A row of JSON 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -163,10 +164,18 @@ def _case(row: Row, program: Program, unknown: dict[str, int]) -> dict[str, Any]
             schema = program.output_contract.schema
             said["output"] = read_text(cell, schema, schema) if isinstance(cell, str) else cell
         elif column in _OWN:
-            said[column] = cell.split() if column == "tags" and isinstance(cell, str) else cell
+            _own(said, column, cell)
         else:
             unknown.setdefault(column, row.line)
     return said
+
+
+def _own(said: dict[str, Any], column: str, cell: Any) -> None:
+    """What a column says of the case itself: tags as people separate them, and no reason to skip that says no."""
+    if column == "tags" and isinstance(cell, str):
+        said["tags"] = [tag for tag in re.split(r"[,;\s]+", cell) if tag]
+    elif column != "skip" or str(cell).strip().lower() not in ("false", "no", "0"):
+        said[column] = cell
 
 
 def _cells(row: Row) -> Iterator[tuple[str, Any]]:

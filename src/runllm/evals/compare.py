@@ -106,8 +106,11 @@ def compare(
     else:
         cases = next((group.cases for group in reversed(groups) if group.cases), ())
     if not cases:
+        if rows is not None:
+            raise UsageError(f"`{rows}` has no rows")
+        chosen = " of that name or tag" if suite.wanted.name or suite.wanted.tags else ""
         hint = "Write cases (docs/testing.md), or name a table of inputs with `--rows`."
-        raise UsageError(f"`{labels[-1]}` has no tests to compare by", hint=hint)
+        raise UsageError(f"`{labels[-1]}` has no tests{chosen} to compare by", hint=hint)
     if len(groups) == 1:
         tried = list(suite.run(replace(groups[0], cases=cases)))
         sides = [Side(label=m, tried=tuple(one for one in tried if one.model == m)) for m in suite.wanted.models]
@@ -116,6 +119,9 @@ def compare(
             Side(label=label, tried=tuple(suite.run(replace(group, cases=cases))))
             for label, group in zip(labels, groups, strict=True)
         ]
+    for one in (one for side in sides for one in side.tried):
+        if one.result is not None and one.result.error is not None and one.result.error.stops_all:
+            raise one.result.error  # such as a missing key: no answer is worse for that
     return compared(*sides)
 
 

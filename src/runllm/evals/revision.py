@@ -24,6 +24,12 @@ _ALONE = {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LO
 _MARKER = "runllm.toml"
 
 
+def as_it_is(said: str) -> str | None:
+    """The file of `FILE@REVISION`; None where no revision is named."""
+    found = None if os.path.exists(said) else _AT.fullmatch(said)  # noqa: PTH110 - `Path` raises for some names
+    return found and found[1]
+
+
 @contextmanager
 def at_revision(said: str) -> Generator[str]:
     """The path of what is said: a file, or `FILE@REVISION`, which is there as long as the block runs.

@@ -235,12 +235,14 @@ class Suite:
             def one(job: Job) -> Tried:
                 return self._tried(*apps[job[1]], job, group.mode)
 
+            sound = group.whole
             for _, tried in many.each(one, jobs, workers=workers):
+                sound = sound and not (tried.misses and tried.result is not None and tried.result.error is not None)
                 self._ended += 1
                 self._cached += tried.result is not None and tried.result.cached
                 yield tried
             if cassette is not None:
-                self._tell_unused(group, cassette)
+                self._tell_unused(group, cassette, whole=sound)
 
     def of_cache(self) -> Iterator[str]:
         """What is to be said of the cache: how many runs called no model, and what stood in its way."""
@@ -267,11 +269,12 @@ class Suite:
         quiet: dict[str, Any] = {"sleep": at_once} if mode == "replay" else {}
         return closing.enter_context(self._make(around=around(cassette), moment=lambda: cassette.moment, **quiet))
 
-    def _tell_unused(self, group: Group, cassette: Cassette) -> None:
-        """Say what of a cassette was not asked for in a run of all cases, or take it out."""
-        if not group.whole:
+    def _tell_unused(self, group: Group, cassette: Cassette, *, whole: bool) -> None:
+        """Say what of a cassette was not asked for in a run of all cases, to the end of each, or take it out."""
+        if not whole:
             if self.wanted.prune:
-                self.notes.append(f"{group.cassette}: nothing is taken out, since not all cases were run")
+                said = "not all cases were run" if not group.whole else "a run failed before its end"
+                self.notes.append(f"{group.cassette}: nothing is taken out, since {said}")
             return
         every = not self.wanted.models
         unused = list(cassette.unused(every_model=every))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -104,6 +105,8 @@ class _Checker:
             said = f"a run that fails has no output, and `{(after or ['check'])[0]}` is about it"
             yield self.problem(said, "/error", "Keep one of them.")
             return
+        if self.case.check is not None and not _asserts(self.case.check.code):
+            yield self.problem("`check` asserts nothing, and so can never fail", "/check", _ASSERT)
         if "output" in self.case.expect:
             yield from self.fits("/output", self.output, self.case.expect["output"], "output")
         if "partial" in self.case.expect:
@@ -193,6 +196,20 @@ class _Checker:
         return Contract(standalone(self.root, schema))
 
 
+def _asserts(code: str) -> bool:
+    """Whether Python can fail on purpose; what cannot be read is told by others."""
+    import ast  # few cases have any
+
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found = list(ast.walk(ast.parse(code)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True
+    tuples = any(isinstance(node, ast.Assert) and isinstance(node.test, ast.Tuple) for node in found)
+    return not tuples and any(isinstance(node, ast.Assert | ast.Raise) for node in found)
+
+
+_ASSERT = 'Write `assert output["total"] == 99, "the total"`: without brackets around both.'
 _NEAR = "Write `near: {total: {value: 12.5, within: 0.1}}`."
 _TOLERANCE = object_of({"value": {"type": "number"}, "within": {"type": "number", "minimum": 0}})
 _PLACES = 'A place is written as `total`, `lines[0].price` or `["first name"]`.'

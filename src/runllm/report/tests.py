@@ -66,7 +66,7 @@ def _table(group: Group, tried: Sequence[Tried], paint: Paint) -> str:
     if not group.ok:
         return f"{title}\n{problems_report(group.problems, paint)}"
     models = models_of(tried)
-    rows = [["", *(safe(name) for name in models.values())]]
+    rows = [["", *([safe(name) for name in models.values()] or [""])]]
     cells = cells_of(tried)
     rows += [[safe(case.name), *(state(cells.get((case.name, m), ())) for m in models)] for case in group.cases]
     rows += [[safe(case.name), f"skipped: {safe(case.skip)}"] for case in group.skipped]
