@@ -58,6 +58,7 @@ class RunllmError(Exception):
         hint: what to do about it, unless the raise knows better.
         retryable: whether the same call may succeed later, unchanged.
         stops_all: whether every other run would fail with it as well, so that no list goes on without the one that did.
+        of_input: whether an input alone can be why a run ends with it, so that a test may expect it.
         result: of the run that failed with it, the `RunResult`, which names errors itself; None where none ran.
     """
 
@@ -66,10 +67,11 @@ class RunllmError(Exception):
     hint: ClassVar[str]
     retryable: bool = False
     stops_all: bool = False
+    of_input: bool = False
 
-    def __init_subclass__(cls, *, stops_all: bool = False) -> None:
+    def __init_subclass__(cls, *, stops_all: bool = False, of_input: bool = False) -> None:
         super().__init_subclass__()
-        cls.stops_all = stops_all
+        cls.stops_all, cls.of_input = stops_all, of_input
         assert cls.__doc__, f"{cls.__name__} needs a docstring: it is its entry in the catalogue"  # noqa: S101 - `-OO` takes both away
         if "code" not in vars(cls):
             raise TypeError(f"{cls.__name__} needs a code of its own")
@@ -173,7 +175,7 @@ class LLMParamValidationError(RunllmError):
     hint = "Use a parameter that LiteLLM accepts; what only one provider knows goes under `llm.provider_params`."
 
 
-class InputSchemaError(RunllmError):
+class InputSchemaError(RunllmError, of_input=True):
     """The input does not fit the contract of the app. No model was called."""
 
     code = "RLLM_004"
@@ -181,7 +183,7 @@ class InputSchemaError(RunllmError):
     hint = "Correct the input; `runllm run FILE --help` lists what the app takes."
 
 
-class OutputSchemaError(RunllmError):
+class OutputSchemaError(RunllmError, of_input=True):
     """An answer cannot be read as a value that fits the contract without guessing."""
 
     code = "RLLM_005"
@@ -189,7 +191,7 @@ class OutputSchemaError(RunllmError):
     hint = "Allow more retries, ask for less in the output, or choose a model with structured output."
 
 
-class ContextWindowExceededError(RunllmError):
+class ContextWindowExceededError(RunllmError, of_input=True):
     """The prompt and the room for the answer do not fit the context window. No model was called."""
 
     code = "RLLM_006"
@@ -197,7 +199,7 @@ class ContextWindowExceededError(RunllmError):
     hint = "Shorten the input, lower `max_tokens`, or choose a model with a larger window."
 
 
-class RetryExhaustedError(RunllmError):
+class RetryExhaustedError(RunllmError, of_input=True):
     """No attempt gave an answer that fits the contract; all of them are in the details."""
 
     code = "RLLM_007"
@@ -213,7 +215,7 @@ class DependencyResolutionError(RunllmError):
     hint = "Correct the marked entry of `uses`; paths are relative to the file that names them."
 
 
-class PythonBlockExecutionError(RunllmError):
+class PythonBlockExecutionError(RunllmError, of_input=True):
     """A Python block failed, hit a limit, or gave something that is not JSON."""
 
     code = "RLLM_009"
@@ -275,7 +277,7 @@ class AuthenticationError(ProviderError, stops_all=True):
     retryable = False
 
 
-class RequestRefusedError(ProviderError):
+class RequestRefusedError(ProviderError, of_input=True):
     """The provider refused the request itself, so the same request will be refused again."""
 
     code = "RLLM_017"
@@ -291,7 +293,7 @@ class IncompatibleVersionError(RunllmError):
     hint = "Upgrade runllm, or use a file written for this version."
 
 
-class TemplateError(RunllmError):
+class TemplateError(RunllmError, of_input=True):
     """A template is wrong, reads a path that cannot exist, or cannot be rendered within its bounds."""
 
     code = "RLLM_019"
@@ -336,7 +338,7 @@ class InterruptedRunError(RunllmError, stops_all=True):
 
     code = "RLLM_024"
     exit_status = 130
-    hint = "Run again to start over; nothing was written."
+    hint = "Run again to start over."
 
 
 class StatsError(RunllmError, stops_all=True):

@@ -21,7 +21,7 @@ from pathlib import Path
 from runllm import moments
 from runllm.app import App
 from runllm.engines.base import FREE, Engine, Price
-from runllm.engines.cassette import Cassette, cassette_of, recording, replaying
+from runllm.engines.cassette import Cassette, cassette_of, playing
 from runllm.errors import ProviderError, RunllmError
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.runtime import Runtime
@@ -125,8 +125,7 @@ def replay(cassette: str | Path | App, *apps: App) -> Generator[Runtime]:
     """
     path, named = _named(cassette, apps)
     kept = Cassette.read(path)
-    replaying_it = Runtime(around=replaying(kept), moment=lambda: kept.moment, sleep=lambda _: None)
-    with App.under(replaying_it, *named) as runtime:
+    with App.under(Runtime(**playing(kept, replay=True)), *named) as runtime:
         yield runtime
 
 
@@ -147,7 +146,7 @@ def record(cassette: str | Path | App, *apps: App) -> Generator[Runtime]:
     path, named = _named(cassette, apps)
     kept = Cassette.read(path) if path.exists() else Cassette(moments.now())
     try:
-        with App.under(Runtime(around=recording(kept), moment=lambda: kept.moment), *named) as runtime:
+        with App.under(Runtime(**playing(kept, replay=False)), *named) as runtime:
             yield runtime
     finally:
         kept.write(path)

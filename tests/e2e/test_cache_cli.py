@@ -89,11 +89,11 @@ def test_tests_take_from_it_but_for_repeats_and_recordings(do: Do, provider: Pro
     both = do("compare", "app.rllm", "-m", "openai/m", "-m", "openai/n", "--cache")
     assert len(provider.chats) == 2
     assert "note: 2 of 4 runs came from the cache" in both.stderr
-    do("test", "--cache", "--repeat", "3")
+    assert "no answer is taken from the cache: each repeat is a call" in do("test", "--cache", "--repeat", "3").stderr
     assert len(provider.chats) == 6
     do("test", "--cache", "--record")
     assert len(provider.chats) == 2
-    assert "cache" not in do("test", "--cache", "--replay").stderr
+    assert "no answer is taken from the cache" in do("test", "--cache", "--replay").stderr
     assert provider.chats == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,16 @@ from tests.chances import examples
 from tests.e2e.test_cli import command
 
 from runllm import Runtime
+from runllm.cli.test import _run as run_all
 from runllm.documents import read
 from runllm.engines.cassette import Cassette, Exchange
+from runllm.errors import BudgetExceededError, UsageError
 from runllm.evals import Suite, Tried, Wanted, finding
 from runllm.moments import now
+from runllm.rendering import Paint
+from runllm.report.junit import as_junit
+from runllm.report.tested import as_page
+from runllm.report.tests import as_object, as_text, totals
 from runllm.testing import ScriptedEngine
 
 ECHO = """---
@@ -74,7 +81,7 @@ def tried(folder: Path, *arguments: str, **files: str) -> tuple[int, str]:
 )
 def test_a_row_that_is_no_case_is_told_with_its_line(tmp_path: Path, row: dict[str, Any], said: str) -> None:
     status, printed = tried(tmp_path, jsonl=f'{{"n": 1}}\n{json.dumps(row)}\n')
-    assert (status, "echo.tests.jsonl:2:1: error" in printed) == (1, True), printed
+    assert (status, "echo.tests.jsonl:2:1: error" in printed) == (3, True), printed
     assert said in printed
 
 
@@ -116,7 +123,7 @@ def test_a_list_of_no_cases_is_no_tests_at_all(tmp_path: Path, tests: str) -> No
 )
 def test_what_is_wrong_with_a_check_is_shown_where_it_stands(tmp_path: Path, check: str, place: str | None) -> None:
     status, printed = tried(tmp_path, yaml=f"- input: {{n: 1}}\n  check: {check}\n")
-    assert status == 1
+    assert status == 3
     assert "echo.tests.yaml:" in printed
     if place is not None:
         assert (
@@ -125,7 +132,7 @@ def test_what_is_wrong_with_a_check_is_shown_where_it_stands(tmp_path: Path, che
 
 
 def test_a_check_that_fails_otherwise_names_no_other_file(tmp_path: Path) -> None:
-    _, printed = tried(tmp_path, yaml="- {input: {n: 0}, check: 'assert 1 / input[\"n\"]'}\n")
+    _, printed = tried(tmp_path, yaml="- {input: {n: 0}, check: 'assert 1 / output[\"twice\"]'}\n")
     assert "  check: ZeroDivisionError" in printed
     assert "echo.rllm:" not in printed
 
@@ -188,11 +195,11 @@ def test_a_cassette_that_is_missing_or_broken_stops_its_own_file_only(tmp_path: 
         if broken:
             (tmp_path / f"{name}.cassette.yaml").write_text(broken, encoding="utf-8")
     done = command("test", "--replay", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "3 cases passed, 2 failed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 3
+    assert "3 cases passed; 2 files could not be tested" in done.stdout, done.stdout + done.stderr
     assert "there is no cassette `missing.cassette.yaml`" in done.stdout
     assert "Record it: `runllm test --record`." in done.stdout
-    assert "`broken.cassette.yaml` is no cassette: line 2" in done.stdout
+    assert "`broken.cassette.yaml` is no cassette: line 2:" in done.stdout
 
 
 def test_a_cassette_that_cannot_be_written_is_told_before_anything_is_paid_for(tmp_path: Path) -> None:
@@ -263,3 +270,114 @@ def test_a_folder_with_a_thousand_files_is_looked_through_without_reading_them_a
     (tmp_path / "one.rllm").write_text(ECHO, encoding="utf-8")
     (tmp_path / "one.tests.yaml").write_text("- input: {n: 1}\n", encoding="utf-8")
     assert finding.tested_files([str(tmp_path)]) == [str(tmp_path / "one.rllm")]
+
+
+# --- what stops a run -----------------------------------------------------------------------------------
+
+
+def stopped_at(number: int, by: BaseException) -> Callable[[Any], str]:
+    """A model that answers so often, and is then stopped."""
+    left = iter(range(number))
+
+    def answer(_request: Any) -> str:
+        if next(left, None) is None:
+            raise by
+        return "x"
+
+    return answer
+
+
+def test_a_recording_that_ctrl_c_stops_says_where_its_answers_are(tmp_path: Path) -> None:
+    kept = asks(tmp_path)
+    with suite(tmp_path, "record", stopped_at(1, KeyboardInterrupt())) as recorded:
+        found, error = run_all(recorded)
+    assert error is not None
+    assert (error.exit_status, str(kept) in (error.recovery_hint or "")) == (130, True)
+    assert "nothing was written" not in (error.recovery_hint or "")
+    assert len(asked(kept)) >= 1
+    assert totals(found).unrun == 3 - totals(found).passed
+    assert totals(found).failed == 0
+
+
+@pytest.mark.parametrize("mode", ["live", "replay"])
+def test_a_run_that_ctrl_c_stops_claims_nothing_of_files(tmp_path: Path, mode: str) -> None:
+    asks(tmp_path)
+    ran(suite(tmp_path, "record"))
+    with suite(tmp_path, mode, stopped_at(0, KeyboardInterrupt())) as stopped:
+        _, error = run_all(stopped)
+    assert error is None if mode == "replay" else error and error.recovery_hint == "Run again to start over."
+
+
+def test_cases_that_a_bound_leaves_out_are_told_as_not_run_in_every_form(tmp_path: Path) -> None:
+    asks(tmp_path)
+    (tmp_path / "more.rllm").write_text(ASKS.replace("MORE", ""), encoding="utf-8")
+    made = Suite(
+        Wanted(paths=(str(tmp_path),), mode="live", repeat=2),
+        {"max_calls": 3, "concurrency": 1},
+        make=lambda **members: Runtime(engine=ScriptedEngine(lambda _: "x"), **members),
+    )
+    with made:
+        found, error = run_all(made)
+    ended = totals(found)
+    assert isinstance(error, BudgetExceededError)
+    assert (ended.cases, ended.passed, ended.failed, ended.unrun, ended.broken) == (6, 1, 0, 5, 0)
+    text = as_text(found, Paint(colour=False))
+    assert "1 case passed, 5 not run" in text
+    assert re.search(r"\n  b +1 of 2\n", text)
+    assert text.count("not run") >= 5
+    assert "not run " in text
+    assert "RLLM_028" in text
+    assert "FAILED" not in text
+    shown = as_object(found)
+    assert (shown["passed"], shown["not_run"], shown["failed"]) == (False, 5, 0)
+    assert [one["pass_hat"] for one in shown["files"][0]["cases"]] == [{"1": 1.0, "2": 1.0}, {"1": 1.0}, {}]
+    assert as_junit(found).count("not run: RLLM_028") == 9
+    assert "5 not run" in as_page(found, 0.0)
+
+
+def test_a_damaged_cassette_is_put_aside_by_a_recording_and_its_line_is_told(tmp_path: Path) -> None:
+    kept = asks(tmp_path)
+    ran(suite(tmp_path, "record"))
+    good = kept.read_text(encoding="utf-8")
+    damages = {
+        good.replace("- model", "<<<<<<< HEAD\n- model", 1): "line",
+        "": "line 1: the file is empty",
+        "# only this\n": "the file is empty",
+        "[]": "line 1",
+        good.replace("role: user", "rle: user", 1): "`role` is required",
+        good.replace("cassette: 1", "cassette: 9"): "its form is 9",
+        good.replace("moment: '", "moment: 'x"): "moment",
+        good.replace("answers:", "answered:", 1): "line",
+    }
+    assert good not in damages
+    for damaged, said in damages.items():
+        kept.write_text(damaged, encoding="utf-8")
+        (replayed,) = (replaying := suite(tmp_path, "replay")).groups()
+        assert not replayed.ok
+        assert said in str(replayed.problems), damaged
+        assert "line " in str(replayed.problems)
+        assert "replayed from" not in as_text([(replayed, [])], Paint(colour=False))
+        replaying.__exit__()
+        again = suite(tmp_path, "record")
+        assert all(one.passed for one in ran(again))
+        assert any("put aside as asks.cassette.yaml.damaged" in note for note in again.notes)
+        assert sorted(asked(kept)) == ["a", "b", "c"]
+        assert (tmp_path / "asks.cassette.yaml.damaged").read_text(encoding="utf-8") == damaged
+
+
+@pytest.mark.parametrize("mode", ["record", "replay"])
+def test_what_the_cache_cannot_be_used_for_is_said(tmp_path: Path, mode: str) -> None:
+    asks(tmp_path)
+    ran(suite(tmp_path, "record"))
+    told = Suite(Wanted(paths=(str(tmp_path),), mode=mode), {"cache": True})
+    assert told.groups()
+    assert told.notes == ["no answer is taken from the cache: a cassette answers or keeps each call"]
+    told = Suite(Wanted(paths=(str(tmp_path),), mode="live", repeat=2), {"cache": 60.0})
+    assert told.groups()
+    assert told.notes == ["no answer is taken from the cache: each repeat is a call"]
+
+
+def test_prune_without_a_cassette_is_refused(tmp_path: Path) -> None:
+    asks(tmp_path)
+    with pytest.raises(UsageError, match="and none is used"):
+        suite(tmp_path, "live", prune=True).groups()

@@ -14,7 +14,7 @@ from tests.entry import entry_points
 from tests.integration.provider import Provider, answer
 
 import runllm
-from runllm.engines.cassette import Cassette, recording
+from runllm.engines.cassette import Cassette, playing
 from runllm.moments import now
 from runllm.testing import ScriptedEngine
 
@@ -81,7 +81,7 @@ def project(tmp_path: Path) -> Iterator[tuple[Path, Provider]]:
         (folder / "sorting.py").write_text(MODULE, encoding="utf-8")
         (folder / "test_sorting.py").write_text(PYTHON, encoding="utf-8")
         kept = Cassette(now())
-        with runllm.Runtime(engine=ScriptedEngine(['{"topic": "money"}']), around=recording(kept)) as runtime:
+        with runllm.Runtime(engine=ScriptedEngine(['{"topic": "money"}']), **playing(kept, replay=False)) as runtime:
             runllm.load(folder / "sort.rllm", runtime=runtime)(message="I paid.")
         kept.write(folder / "sort.cassette.yaml")
         yield folder, provider

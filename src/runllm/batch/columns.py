@@ -40,8 +40,6 @@ class Feeding:
         Raises:
             UsageError: an input or a column is not there, or a required input has no column.
         """
-        self._contract = contract
-        self._as_text, self._is_table = source.as_text, source.columns is not None
         self.columns = dict(maps)
         for name, column in maps.items():
             if name not in contract.properties:
@@ -52,38 +50,51 @@ class Feeding:
         if source.bulky is not None and source.bulky not in maps.values():
             self.columns |= _one_text(contract, source.bulky)
         for name in contract.properties:
-            column = name if source.columns is None else _column(name, source.columns)
+            column = name if source.columns is None else column_of(name, source.columns)
             if name not in self.columns and column is not None:
                 self.columns[name] = column
         missing = [name for name in contract.required if name not in self.columns]
         if missing:
             raise _unfed(missing, source)
-        self._types = {name: declared_types(contract.schema, contract.properties[name]) for name in self.columns}
+        self._cells = Cells(contract, source)
         self._taken = {*self.columns.values(), *self.columns, source.bulky}
-        self._open = contract.schema.get("additionalProperties", False) is not False or not contract.properties
+        self._open = takes_more(contract) or not contract.properties
 
     def given(self, row: Row) -> Any:
-        """The input that a row means; what is no row stays as it is, for the contract to refuse.
-
-        A cell of text is read as its input's type, and never names a file; an empty one is not given, unless its input
-        is a text that has to be there. Of other tables a missing cell is not given, unless its input may be null.
-        """
+        """The input that a row means; what is no row stays as it is, for the contract to refuse."""
         if row.other is not NO_OTHER:
             return row.other
         cells = row.cells
         found = {name: cells[column] for name, column in self.columns.items() if column in cells}
-        if self._is_table:
-            given = {name: cell for name, cell in found.items() if self._is_given(name, cell)}
-            found = {name: self._read(name, cell) for name, cell in given.items()}
         beside = {name: cell for name, cell in cells.items() if name not in self._taken} if self._open else {}
-        return {**beside, **found}
+        return {**beside, **self._cells.read(found)}
+
+
+class Cells:
+    """Reads cells as the values that a contract has under their names."""
+
+    def __init__(self, contract: Contract, source: Source) -> None:
+        self._contract = contract
+        self._as_text, self._is_table = source.as_text, source.columns is not None
+        self._types = {name: declared_types(contract.schema, one) for name, one in contract.properties.items()}
+
+    def read(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """What cells mean, by the names that they feed.
+
+        A cell of text is read as the type of its name, and never names a file; an empty one is not given, unless it is
+        a text that has to be there. Of other tables a missing cell is not given, unless it may be null. What JSON says
+        is a value already, and stays as it is.
+        """
+        if not self._is_table:
+            return dict(found)
+        return {name: self._read(name, cell) for name, cell in found.items() if self._is_given(name, cell)}
 
     def _read(self, name: str, cell: Any) -> Any:
-        is_text = not isinstance(cell, str) or "string" in self._types[name]
+        is_text = not isinstance(cell, str) or "string" in self._types.get(name, ())
         return cell if is_text else self._contract.read_text(name, cell)
 
     def _is_given(self, name: str, cell: Any) -> bool:
-        types = self._types[name]
+        types = self._types.get(name, set[str]())
         if cell is None:
             return "null" in types
         if not isinstance(cell, str) or "string" not in types:
@@ -91,8 +102,13 @@ class Feeding:
         return cell != "" or not self._as_text or name in self._contract.required
 
 
-def _column(name: str, columns: Sequence[str]) -> str | None:
-    """The column of an input's name; else the only one that differs in case alone, or in blanks for underscores."""
+def takes_more(contract: Contract) -> bool:
+    """Whether an input takes what it does not name."""
+    return contract.schema.get("additionalProperties", False) is not False
+
+
+def column_of(name: str, columns: Sequence[str]) -> str | None:
+    """The column of this name; else the only one that differs in case alone, or in blanks for underscores."""
     if name in columns:
         return name
     alike = [one for one in columns if _folded(one) == _folded(name)]

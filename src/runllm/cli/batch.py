@@ -12,7 +12,7 @@ import click
 
 from runllm import api
 from runllm.cli.offers import apps, files
-from runllm.cli.options import run_options, warn_of_cache, warn_of_trust
+from runllm.cli.options import map_option, run_options, warn_of_cache, warn_of_trust
 from runllm.cli.output import write
 from runllm.cli.process import stopping
 from runllm.cli.watching import watching
@@ -50,14 +50,6 @@ def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     return [] if value == "none" else [name.strip() for name in next(csv.reader([value], skipinitialspace=True))]
 
 
-def _maps(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
-    pairs = [one.partition("=") for one in value]
-    wrong = next((one for one, (name, _, column) in zip(value, pairs, strict=True) if not name or not column), None)
-    if wrong is not None:
-        raise click.BadParameter(f"`{wrong}` is not INPUT=COLUMN", param=param)
-    return {name: column for name, _, column in pairs}
-
-
 @click.command(name="batch")
 @click.argument("file", metavar="FILE", shell_complete=apps)
 @click.argument("paths", metavar="[ROWS]...", nargs=-1, shell_complete=files)
@@ -77,9 +69,7 @@ def _maps(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option("--encoding", metavar="NAME", help="Of the text of ROWS, such as cp1252.  [default: UTF-8]")
 @click.option("--delimiter", metavar="CHAR", help="Between the cells of a CSV.  [default: found out]")
 @click.option("--sheet", metavar="NAME", help="Of a workbook.  [default: the first]")
-@click.option(
-    "--map", "maps", metavar="INPUT=COLUMN", multiple=True, callback=_maps, help="The column that feeds an input."
-)
+@map_option
 @click.option(
     "--keep", metavar="COLUMNS", callback=_columns, help="Columns of ROWS that the output holds: a,b, none.  [all]"
 )

@@ -11,7 +11,7 @@ import click
 
 from runllm import api
 from runllm.cli.offers import files
-from runllm.cli.options import many_options, warn_of_trust
+from runllm.cli.options import many_options, map_option, warn_of_trust
 from runllm.cli.output import check_target, coloured, format_option, output_option, write
 from runllm.cli.test import keep_sources
 from runllm.errors import UsageError
@@ -22,6 +22,7 @@ from runllm.rendering import Paint, safe
 @click.argument("paths", metavar="FILE [FILE]", nargs=-1, required=True, shell_complete=files)
 @click.option("-m", "--model", "models", metavar="MODEL", multiple=True, help="Of one file, name two.")
 @click.option("--rows", metavar="TABLE", shell_complete=files, help="Compare by the rows of TABLE instead of tests.")
+@map_option
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N rows alone.")
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, metavar="N", help="Run each case N times.")
 @click.option("-k", "name", default="", metavar="TEXT", help="Only cases whose name holds TEXT.")
@@ -30,7 +31,13 @@ from runllm.rendering import Paint, safe
 @output_option
 @many_options
 def command(
-    paths: tuple[str, ...], rows: str | None, limit: int | None, form: str, target: str | None, **given: Any
+    paths: tuple[str, ...],
+    rows: str | None,
+    limit: int | None,
+    maps: dict[str, str],
+    form: str,
+    target: str | None,
+    **given: Any,
 ) -> None:
     """Compare two FILEs, a file at a revision (`app.rllm@HEAD~1`) and as it is, or one FILE with two models.
 
@@ -48,6 +55,8 @@ def command(
         paths = (paths[0], now)
     if rows is not None and (own["name"] or own["tags"]):
         raise UsageError("-k and --tag choose tests, and `--rows` names a table")
+    if rows is None and (maps or limit is not None):
+        raise UsageError(f"`{'--map' if maps else '--limit'}` is of the rows of a table: name it with `--rows`")
     keep_sources(target)
     labels = labels_of(paths, own["models"])
     for path in paths:
@@ -57,7 +66,7 @@ def command(
         there = [closing.enter_context(at_revision(path)) for path in paths]
         wanted = Wanted(paths=tuple(there), mode="live", **own)
         suite = closing.enter_context(Suite(wanted, given, make=partial(api.new_runtime, **pulls)))
-        found = compare(suite, there, labels, rows, limit)
+        found = compare(suite, there, labels, rows, limit=limit, maps=maps)
     for note in (*suite.notes, *suite.of_cache()):
         click.echo(f"note: {safe(note)}", err=True)
     paint = Paint(colour=target is None and coloured(sys.stdout))

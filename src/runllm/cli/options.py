@@ -140,6 +140,19 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+def _maps(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in value]
+    wrong = next((one for one, (name, _, column) in zip(value, pairs, strict=True) if not name or not column), None)
+    if wrong is not None:
+        raise click.BadParameter(f"`{wrong}` is not INPUT=COLUMN", param=param)
+    return {name: column for name, _, column in pairs}
+
+
+map_option = click.option(
+    "--map", "maps", metavar="INPUT=COLUMN", multiple=True, callback=_maps, help="The column that feeds an input."
+)
+
+
 def run_options(command: C) -> C:
     """Add to a command the options of a run."""
     return _with(command, _OPTIONS)

@@ -14,7 +14,7 @@ from runllm import api
 from runllm.cli.offers import files
 from runllm.cli.options import many_options, warn_of_trust
 from runllm.cli.output import check_target, coloured, write
-from runllm.errors import ReplayMissError, RunllmError, UsageError
+from runllm.errors import InterruptedRunError, ReplayMissError, RunllmError, UsageError
 from runllm.quantities import some
 from runllm.rendering import Paint, safe
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FAILED = 1
 """The exit status where a test failed."""
+BROKEN = 3
+"""That where a file or its tests are wrong, as of `runllm validate`."""
 
 
 @click.command(name="test")
@@ -61,7 +63,8 @@ def command(
 ) -> int:
     """Run the tests of the `.rllm` files that are named, or that are below a folder (by default this one).
 
-    Exits with 1 if a test fails. In CI (where the variable CI is set), what was recorded is replayed.
+    Exits with 1 if a test fails, with 3 if a file or its tests are wrong. In CI (where the variable CI is set), what
+    was recorded is replayed.
     """
     from runllm.evals import Suite, Wanted
 
@@ -99,7 +102,8 @@ def command(
     error = error or _missed(found)
     if error is not None:
         raise error
-    return FAILED if tests.said(found)[1] else 0
+    ended = tests.totals(found)
+    return BROKEN if ended.broken else FAILED if ended.failed else 0
 
 
 def keep_sources(target: str | None) -> None:
@@ -114,23 +118,37 @@ def keep_sources(target: str | None) -> None:
 
 
 def _run(suite: Suite) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | None]:
-    """Run all; what came until then, where a bound on all ended it."""
-    found: list[tuple[Group, list[Tried]]] = []
-    for group in suite.groups():
-        if group.mode == "replay" and suite.wanted.mode == "auto":
-            click.echo(f"note: {safe(group.path)} is replayed from {safe(str(group.cassette))}", err=True)
-        tried: list[Tried] = []
-        found.append((group, tried))
-        try:
-            for one in suite.run(group) if group.ok else ():
-                tried.append(one)
-                _show(one)
-        except RunllmError as error:
-            return found, error
-        finally:
-            if tried and sys.stderr.isatty():
-                click.echo(err=True)
-    return found, None
+    """Run all; what came until something ended it, such as a bound on all or Ctrl-C, and what that was."""
+    groups = suite.groups()
+    found: list[tuple[Group, list[Tried]]] = [(group, []) for group in groups]
+    error: RunllmError | None = None
+    try:
+        for group, tried in found:
+            if group.mode == "replay" and suite.wanted.mode == "auto":
+                click.echo(f"note: {safe(group.path)} is replayed from {safe(str(group.cassette))}", err=True)
+            _ran(suite, group, tried)
+    except KeyboardInterrupt:
+        kept = [str(group.cassette) for group, tried in found if group.mode == "record" and tried]
+        told = f"What was answered until then is kept in {', '.join(kept)}." if kept else None
+        error, why = InterruptedRunError("the tests were stopped", hint=told), "by you"
+    except RunllmError as stopped:
+        error, why = stopped, f"{stopped.code} {stopped.message}"
+    else:
+        return found, None
+    for group, tried in found:
+        tried.extend(suite.unrun(group, len(tried), why) if group.ok else ())
+    return found, error
+
+
+def _ran(suite: Suite, group: Group, tried: list[Tried]) -> None:
+    """Run the cases of a file that is right, and add what comes to `tried`."""
+    try:
+        for one in suite.run(group) if group.ok else ():
+            tried.append(one)
+            _show(one)
+    finally:
+        if tried and sys.stderr.isatty():
+            click.echo(err=True)
 
 
 def _missed(found: Found) -> ReplayMissError | None:

@@ -19,27 +19,24 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm.diagnostics import clip
 from runllm.dumping import as_yaml
+from runllm.engines.cassette_form import FORM, found_in
 from runllm.engines.recorded import answered, asked, completion_of, key_of
-from runllm.errors import FileAccessError, ParseError, ReplayMissError, RequestRefusedError, RunllmError, catalogue
+from runllm.errors import FileAccessError, ParseError, ReplayMissError, RequestRefusedError, RunllmError
 from runllm.files import read_bytes, writing
 from runllm.redaction import redact
-from runllm.results import Usage
-from runllm.schema import Contract
 
 if TYPE_CHECKING:
     from runllm.engines.base import Engine
     from runllm.results import Completion, Endpoint, Request
 
-FORM = 1
 MOST_BYTES = 64 << 20
 _HEAD = (
     "# What models were asked and what they answered: `runllm test --replay` runs the tests from it, without a model.\n"
@@ -98,28 +95,21 @@ class Cassette:
             root, problems = read(data.decode("utf-8-sig"))
             if problems:
                 raise problems[0]
-            return cls._of(root.value)
+            moment, found = found_in(root)
+            return cls(moment, [Exchange(*one) for one in found])
         except DocumentError as error:
             why = f"line {error.mark.line + 1}: {error.message}"
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            why = clip(missing, _LONGEST)
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            why = f"line {line}: it is no UTF-8 text"
         raise ParseError(
-            f"`{path}` is no cassette: {why}", hint="Delete it, and record it anew: `runllm test --record`."
+            f"`{path}` is no cassette: {clip(why, _LONGEST)}",
+            hint="Correct that line, such as after a merge; or `runllm test --record` puts it aside, and begins anew.",
         )
 
     def rewound(self) -> Cassette:
         """The same exchanges, as none of them had been asked for."""
         return Cassette(self.moment, [Exchange(one.asked, one.answers) for one in self._exchanges.values()])
-
-    @classmethod
-    def _of(cls, found: dict[str, Any]) -> Cassette:
-        if found["cassette"] != FORM:
-            raise ValueError(f"its form is {found['cassette']}, and this runllm reads {FORM}")
-        moment = datetime.fromisoformat(found["moment"])
-        schemas = found.get("schemas", {})
-        exchanges = [_exchange(one, schemas, number) for number, one in enumerate(found["exchanges"], start=1)]
-        return cls(moment if moment.tzinfo else moment.astimezone(), exchanges)
 
     def write(self, path: str | Path) -> None:
         """Write it, whole or not at all.
@@ -206,51 +196,6 @@ class Cassette:
             + "\n".join(differs),
             details={"difference": differs},
         )
-
-
-def _exchange(found: Any, schemas: dict[str, Any], number: int) -> Exchange:
-    """An exchange as it is written, with the schema that it names by its number.
-
-    Raises:
-        ValueError: it is none; a person may have edited it.
-    """
-    for problem in _form().problems(found):
-        raise ValueError(f"exchange {number}: {problem.pointer.lstrip('/')} {problem.message}".replace(":  ", ": "))
-    written = dict(found)
-    answers = written.pop("answers")
-    if isinstance(written.get("schema"), int):
-        written["schema"] = schemas[str(written["schema"])]
-    return Exchange(asked=written, answers=answers)
-
-
-@cache
-def _form() -> Contract:
-    """What an exchange is."""
-    text, texts, number = {"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "number"}
-    answer = {
-        "text": text, "model": text, "finish_reason": text, "notes": texts, "called": {"type": "boolean"},
-        "usage": {"properties": {one.name: {"type": "integer"} for one in fields(Usage)},
-                  "additionalProperties": False, "type": "object"},
-        "cost": {"type": ["number", "null"]}, "latency": number,
-    }  # fmt: skip
-    failure = {
-        "error": {"enum": [one.__name__ for one in catalogue()]}, "message": text, "retryable": {"type": "boolean"},
-        "details": {}, "hint": {"type": ["string", "null"]},
-    }  # fmt: skip
-    one_answer = {
-        "if": {"required": ["error"]},
-        "then": {"properties": failure, "additionalProperties": False, "required": ["message"]},
-        "else": {"properties": answer, "additionalProperties": False, "required": ["text"]},
-        "type": "object",
-    }
-    message = {"properties": {"role": text, "content": text}, "required": ["role", "content"], "type": "object"}
-    exchange = {
-        "model": text, "params": {"type": "object"}, "schema": {"type": ["integer", "object"]},
-        "messages": {"type": "array", "items": message, "minItems": 1},
-        "answers": {"type": "array", "items": one_answer, "minItems": 1},
-    }  # fmt: skip
-    needed = ["model", "params", "messages", "answers"]
-    return Contract({"type": "object", "properties": exchange, "required": needed, "additionalProperties": False})
 
 
 def _written(one: Exchange, schemas: list[Any]) -> dict[str, Any]:
@@ -371,11 +316,14 @@ class _Replaying(_Around):
         return self._cassette.answer(request)
 
 
-def recording(cassette: Cassette) -> Callable[[Engine], Engine]:
-    """What makes of an engine one whose calls are kept."""
-    return lambda inner: cast("Engine", _Recording(inner, cassette))
+def playing(cassette: Cassette, *, replay: bool) -> dict[str, Any]:
+    """What makes of a `Runtime` one whose calls a cassette keeps, or, in a `replay`, answers without a model.
 
+    Its runs are told the cassette's moment; what was waited for then need not be waited for again.
+    """
 
-def replaying(cassette: Cassette) -> Callable[[Engine], Engine]:
-    """What makes of an engine one for which the cassette answers."""
-    return lambda inner: cast("Engine", _Replaying(inner, cassette))
+    def around(inner: Engine) -> Engine:
+        return cast("Engine", (_Replaying if replay else _Recording)(inner, cassette))
+
+    quiet: dict[str, Any] = {"sleep": lambda _seconds: None} if replay else {}  # pyright: ignore[reportUnknownLambdaType]
+    return {"around": around, "moment": lambda: cassette.moment, **quiet}

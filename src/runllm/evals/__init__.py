@@ -2,6 +2,7 @@
 
 from runllm.evals.beside import beside, cases_of
 from runllm.evals.figures import Figures, Tried, figures
-from runllm.evals.suite import Group, Suite, Wanted
+from runllm.evals.groups import Group, Wanted
+from runllm.evals.suite import Suite
 
 __all__ = ["Figures", "Group", "Suite", "Tried", "Wanted", "beside", "cases_of", "figures"]

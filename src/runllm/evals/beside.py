@@ -1,18 +1,12 @@
-"""The tests that stand beside a file: `app.tests.yaml`, or a table of inputs and expected outputs.
-
-Each row of a table is a case: a column feeds the input of its name, or says what the output of its name must be
-(`input.NAME` and `output.NAME` where both have it; `output` alone of one that is no object). `name`, `tags`, `error`
-and `skip` may stand beside them, and an empty cell says nothing. A row of JSON Lines may be a whole case instead.
-"""
+"""The tests that stand beside a file: `app.tests.yaml`, or a table of inputs and expected outputs (`tables`)."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from runllm.diagnostics import Problem, did_you_mean, errors_in, in_order
+from runllm.diagnostics import Problem, errors_in, in_order
 from runllm.documents import DocumentError, Mark, Node, read
 from runllm.errors import RunllmError
 from runllm.files import read_bytes
@@ -22,13 +16,8 @@ from runllm.parser.definition import check_tests
 from runllm.parser.frontmatter import Frontmatter
 from runllm.program import Case, Program, Source
 from runllm.project.check import case_problems
-from runllm.schema import is_object, read_text
-
-if TYPE_CHECKING:
-    from runllm.batch.sources import Row
 
 _ENDINGS = (".yaml", ".yml", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx")
-_OWN = ("name", "tags", "error", "skip")
 _KIND = "MetadataValidationError"
 
 
@@ -67,13 +56,20 @@ def _read(path: Path, program: Program) -> tuple[Frontmatter | None, list[Proble
         return _of_yaml(path)
     source = Source(name=str(path), text="")
     try:
-        rows, problems = _of_table(path, program)
+        from runllm.evals.tables import tests_of  # 100 ms that tests without a table need not pay
+
+        rows, problems = tests_of(path, program)
     except RunllmError as error:
         return None, list(error.problems) or [Problem(message=error.message, keyword="file", kind=_KIND)]
-    nodes: dict[str | int, Node] = {index: _node(said, Mark(line - 1, 0, 1)) for index, (line, said) in enumerate(rows)}
-    header = _header(source, Node([said for _, said in rows], Mark(0, 0, 1), children=nodes))
+    header = header_of(source, rows)
     wrong = check_tests(header)
     return (None if wrong else header), [*problems, *wrong]
+
+
+def header_of(source: Source, rows: Sequence[tuple[int, dict[str, Any]]]) -> Frontmatter:
+    """Cases of a table as a frontmatter that has nothing else; each with the line of its row."""
+    nodes: dict[str | int, Node] = {index: _node(said, Mark(line - 1, 0, 1)) for index, (line, said) in enumerate(rows)}
+    return _header(source, Node([said for _, said in rows], Mark(0, 0, 1), children=nodes))
 
 
 def _node(value: Any, mark: Mark) -> Node:
@@ -117,67 +113,3 @@ def _of_yaml(path: Path) -> tuple[Frontmatter | None, list[Problem]]:
 def _header(source: Source, tests: Node) -> Frontmatter:
     mark = Mark(0, 0, 1)
     return Frontmatter(source, 1, Node({"tests": tests.value}, mark, {"tests": mark}, {"tests": tests}))
-
-
-# --- tables -------------------------------------------------------------------------------------------
-
-
-def _of_table(path: Path, program: Program) -> tuple[list[tuple[int, dict[str, Any]]], list[Problem]]:
-    """The line of each row with the case that it says, and what is wrong with its columns."""
-    from runllm.batch.opening import opened  # 100 ms that tests without a table need not pay
-    from runllm.batch.sources import Reading
-
-    found: list[tuple[int, dict[str, Any]]] = []
-    unknown: dict[str, int] = {}
-    source = opened([str(path)], Reading())
-    try:
-        for row in source.rows():
-            said = row.cells.get("input")
-            if isinstance(said, dict) and "input" not in program.input.properties:
-                found.append((row.line, dict(row.cells)))
-            elif row.cells:
-                found.append((row.line, _case(row, program, unknown)))
-    finally:
-        source.close()
-    known = [*program.input.properties, *program.output_contract.properties, "output", *_OWN]
-    place = Source(name=str(path), text="")
-    return found, [
-        place.problem(line, f"no input and no output is named `{name}`", "tests", did_you_mean(name, known), _KIND)
-        for name, line in unknown.items()
-    ]
-
-
-def _case(row: Row, program: Program, unknown: dict[str, int]) -> dict[str, Any]:
-    """A row as a case."""
-    given, expected = program.input.properties, program.output_contract.properties
-    said: dict[str, Any] = {"input": {}}
-    for column, cell in _cells(row):
-        side, _, name = column.partition(".")
-        if column in given or (side == "input" and name in given):
-            name = column if column in given else name
-            said["input"][name] = program.input.read_text(name, cell) if isinstance(cell, str) else cell
-        elif column in expected or (side == "output" and name in expected):
-            name = column if column in expected else name
-            text = isinstance(cell, str)
-            said.setdefault("partial", {})[name] = program.output_contract.read_text(name, cell) if text else cell
-        elif column == "output" and not is_object(program.output_contract.schema):
-            schema = program.output_contract.schema
-            said["output"] = read_text(cell, schema, schema) if isinstance(cell, str) else cell
-        elif column in _OWN:
-            _own(said, column, cell)
-        else:
-            unknown.setdefault(column, row.line)
-    return said
-
-
-def _own(said: dict[str, Any], column: str, cell: Any) -> None:
-    """What a column says of the case itself: tags as people separate them, and no reason to skip that says no."""
-    if column == "tags" and isinstance(cell, str):
-        said["tags"] = [tag for tag in re.split(r"[,;\s]+", cell) if tag]
-    elif column != "skip" or str(cell).strip().lower() not in ("false", "no", "0"):
-        said[column] = cell
-
-
-def _cells(row: Row) -> Iterator[tuple[str, Any]]:
-    cells: Mapping[str, Any] = row.cells
-    return ((name, cell) for name, cell in cells.items() if cell is not None and cell != "")

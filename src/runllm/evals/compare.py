@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from math import comb
 from pathlib import Path
+from types import MappingProxyType
 
+from runllm.diagnostics import steps
+from runllm.diagnostics import told as told_name
 from runllm.errors import UsageError
+from runllm.evals.beside import header_of
 from runllm.evals.figures import Figures, Tried, figures
-from runllm.evals.judge import NOTHING, differences, told
-from runllm.evals.suite import Group, Suite
-from runllm.program import Case
+from runllm.evals.groups import Group
+from runllm.evals.judge import told
+from runllm.evals.suite import Suite
+from runllm.parser.cases import cases, misfits
+from runllm.parser.conditions import NOTHING, differences
+from runllm.program import Case, Source
+from runllm.quantities import some
 from runllm.values import frozen
 
 CHANCE = 0.05
@@ -83,7 +90,13 @@ def changes(one: Tried, other: Tried) -> Iterator[str]:
 
 
 def compare(
-    suite: Suite, paths: Sequence[str], labels: Sequence[str], rows: str | None = None, limit: int | None = None
+    suite: Suite,
+    paths: Sequence[str],
+    labels: Sequence[str],
+    rows: str | None = None,
+    *,
+    limit: int | None = None,
+    maps: Mapping[str, str] = MappingProxyType({}),
 ) -> Comparison:
     """Run both sides on the same cases: those of the second file, else of the first; or rows of a table.
 
@@ -91,8 +104,9 @@ def compare(
         suite: how they are run; of its models two, or none where there are two files.
         paths: one file or two.
         labels: what the files are called.
-        rows: a table of inputs, instead of cases.
+        rows: a table of inputs, instead of cases; a column named like an output says what that must be.
         limit: the most rows.
+        maps: the column of an input, where it is not the one of its name.
 
     Raises:
         UsageError: there is nothing to compare by.
@@ -102,21 +116,21 @@ def compare(
     for group in groups:
         group.raise_problems()
     if rows is not None:
-        cases = tuple(islice(_rows(groups[-1], rows), limit))
+        chosen = _rows(suite, groups[-1], rows, limit, maps)
     else:
-        cases = next((group.cases for group in reversed(groups) if group.cases), ())
-    if not cases:
+        chosen = next((group.cases for group in reversed(groups) if group.cases), ())
+    if not chosen:
         if rows is not None:
-            raise UsageError(f"`{rows}` has no rows")
-        chosen = " of that name or tag" if suite.wanted.name or suite.wanted.tags else ""
+            raise UsageError(f"`{rows}` has no rows that fit")
+        named = " of that name or tag" if suite.wanted.name or suite.wanted.tags else ""
         hint = "Write cases (docs/testing.md), or name a table of inputs with `--rows`."
-        raise UsageError(f"`{labels[-1]}` has no tests{chosen} to compare by", hint=hint)
+        raise UsageError(f"`{labels[-1]}` has no tests{named} to compare by", hint=hint)
     if len(groups) == 1:
-        tried = list(suite.run(replace(groups[0], cases=cases)))
+        tried = list(suite.run(replace(groups[0], cases=chosen)))
         sides = [Side(label=m, tried=tuple(one for one in tried if one.model == m)) for m in suite.wanted.models]
     else:
         sides = [
-            Side(label=label, tried=tuple(suite.run(replace(group, cases=cases))))
+            Side(label=label, tried=tuple(suite.run(replace(group, cases=chosen))))
             for label, group in zip(labels, groups, strict=True)
         ]
     for one in (one for side in sides for one in side.tried):
@@ -125,21 +139,25 @@ def compare(
     return compared(*sides)
 
 
-def _rows(group: Group, path: str) -> Iterator[Case]:
-    """The rows of a table as cases that expect nothing but that the run succeeds."""
+def _rows(suite: Suite, group: Group, path: str, limit: int | None, maps: Mapping[str, str]) -> tuple[Case, ...]:
+    """The rows of a table as cases; the suite notes what they expect, and those that cannot be run."""
     from runllm import api
-    from runllm.batch.columns import Feeding
-    from runllm.batch.opening import opened
-    from runllm.batch.sources import Reading
+    from runllm.evals.tables import rows_of
 
     program = api.validate(group.path).program
-    with ExitStack() as closing:
-        source = opened([path], Reading())
-        closing.callback(source.close)
-        if program is not None:
-            feeding = Feeding(program.input, source, {})
-            for row in source.rows():
-                yield Case(name=source.place(row.line), input=feeding.given(row))
+    if program is None:
+        return ()
+    said = list(islice(rows_of(path, program, maps), limit))
+    header = header_of(Source(name=path, text=""), said)
+    found = cases(header)
+    problems = reversed(list(misfits(header, program.input, program.output_contract)))
+    wrong = {steps(one.pointer)[1]: one for one in problems}  # the first of each
+    if expected := dict.fromkeys(name for case in found for name in case.expect.get("partial", case.expect)):
+        suite.notes.append(f"{path}: {', '.join(map(told_name, expected))} of a row is what must come")
+    if wrong:
+        left_out = f"{some(len(wrong), 'row')} of {path} cannot hold, and {'is' if len(wrong) == 1 else 'are'} left out"
+        suite.notes.append(f"{left_out}: {next(reversed(wrong.values()))}")
+    return tuple(case for index, case in enumerate(found) if str(index) not in wrong)
 
 
 def labels_of(paths: Sequence[str], models: Sequence[str]) -> list[str]:
@@ -148,7 +166,7 @@ def labels_of(paths: Sequence[str], models: Sequence[str]) -> list[str]:
     Raises:
         UsageError: these are not two sides.
     """
-    if (len(paths), len(models)) not in ((1, 2), (2, 0), (2, 1)):
+    if (len(paths), len(models)) not in ((1, 2), (2, 0), (2, 1)) or (len(paths) == 1 and len(set(models)) == 1):
         raise UsageError(
             "two things are compared: two files, one file at a revision and as it is, or one file with two models",
             hint="Such as `runllm compare a.rllm b.rllm`, or `a.rllm@HEAD~1 a.rllm`, or `a.rllm -m X -m Y`.",

@@ -5,31 +5,29 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from itertools import zip_longest
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from runllm.cases import steps_to
 from runllm.diagnostics import Problem, clip
 from runllm.parser.cases import error_named
+from runllm.parser.conditions import (
+    NOTHING,
+    Difference,
+    contains,
+    differences,
+    is_near,
+    is_one_of,
+    matches,
+    several,
+)
 from runllm.program import Block, Case
 from runllm.quantities import count, dollars, seconds
 from runllm.results import RunResult
-from runllm.schema import Contract
 
 Checker = Callable[[Block, Any], Problem | None]
 """Runs the Python of a case over an output; the problem that it found."""
 _LONGEST = 300
 _MOST_LINES = 20
-NOTHING: Any = object()
-"""What stands where nothing does."""
-
-
-class Difference(NamedTuple):
-    """A place where two values differ, and what stands there."""
-
-    place: str
-    expected: Any
-    came: Any
 
 
 def misses(case: Case, result: RunResult, took: float, check: Checker) -> list[str]:
@@ -44,9 +42,11 @@ def misses(case: Case, result: RunResult, took: float, check: Checker) -> list[s
     expected = case.expect.get("error")
     if result.error is not None:
         wanted = error_named(str(expected)) if expected is not None else None
-        if wanted is not None and isinstance(result.error, wanted):
+        if wanted is not None and result.error.of_input and isinstance(result.error, wanted):
             return list(_bounds(case, result, took))
         came = f"{result.error.code} {type(result.error).__name__}: {result.error.message}"
+        if result.error.stops_all:  # what no change of the prompt helps against
+            came += f"\n{result.error.recovery_hint}"
         return [f"expected the error {expected}, and it failed with {came}" if expected else f"it failed: {came}"]
     if expected is not None:
         return [f"expected the error {expected}, and it gave {_shown(result.output)}"]
@@ -68,24 +68,23 @@ def _output(case: Case, output: Any) -> Iterator[str]:
 
 
 def _lacking(value: Any, said: Any) -> Iterator[str]:
-    for one in cast("list[Any]", said) if isinstance(said, list) else [said]:
-        if not _contains(value, one):
+    for one in several(said):
+        if not contains(value, one):
             yield f"does not contain {_shown(one)}: {_shown(value)}"
 
 
 def _unmatched(value: Any, pattern: str) -> Iterator[str]:
-    if not (isinstance(value, str) and Contract({"pattern": pattern}).accepts(value)):
+    if not matches(value, pattern):
         yield f"does not match {pattern}: {_shown(value)}"
 
 
 def _far(value: Any, said: Mapping[str, float]) -> Iterator[str]:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not abs(value - said["value"]) <= said["within"]:
+    if not is_near(value, said):
         yield f"expected {said['value']:g} ± {said['within']:g}, got {_shown(value)}"
 
 
 def _other(value: Any, choices: list[Any]) -> Iterator[str]:
-    if not any(same(one, value) for one in choices):
+    if not is_one_of(value, choices):
         yield f"expected one of {', '.join(map(_shown, choices))}, got {_shown(value)}"
 
 
@@ -123,26 +122,6 @@ def at(value: Any, place: str) -> Any:
     return value
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same: `1` and `1.0` are, `1` and `true` are not."""
-    return not any(differences(one, other))
-
-
-def differences(expected: Any, came: Any, at: str = "", *, whole: bool = True) -> Iterator[Difference]:
-    """Where two values differ; not `whole` where keys that are not expected may stand beside those that are."""
-    if isinstance(expected, dict) and isinstance(came, dict):
-        wanted, found = cast("dict[str, Any]", expected), cast("dict[str, Any]", came)
-        for key in [*wanted, *(key for key in found if whole and key not in wanted)]:
-            inner = f"{at}.{key}" if at else key
-            yield from differences(wanted.get(key, NOTHING), found.get(key, NOTHING), inner, whole=whole)
-    elif isinstance(expected, list) and isinstance(came, list):
-        pairs = zip_longest(cast("list[Any]", expected), cast("list[Any]", came), fillvalue=NOTHING)
-        for index, (one, other) in enumerate(pairs):
-            yield from differences(one, other, f"{at}[{index}]", whole=whole)
-    elif isinstance(expected, bool) is not isinstance(came, bool) or expected != came:
-        yield Difference(at, expected, came)
-
-
 def told(found: Difference, first: str = "expected", second: str = "got") -> str:
     """A difference in words; texts of several lines are compared line by line."""
     named, expected, came = _named(found.place), found.expected, found.came
@@ -151,12 +130,6 @@ def told(found: Difference, first: str = "expected", second: str = "got") -> str
         shown = [clip(line, _LONGEST) for line in list(lines)[2:] if not line.startswith("@@")][:_MOST_LINES]
         return "\n".join([f"{named}{first} (-), {second} (+):", *(f"  {line}" for line in shown)])
     return f"{named}{first} {_shown(expected)}, {second} {_shown(came)}"
-
-
-def _contains(value: Any, one: Any) -> bool:
-    if isinstance(value, str):
-        return isinstance(one, str) and one in value
-    return isinstance(value, list) and any(same(one, item) for item in cast("list[Any]", value))
 
 
 def _named(place: str) -> str:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from runllm import api
-from runllm.diagnostics import Problem, errors_in
-from runllm.engines.cassette import Cassette, cassette_of, recording, replaying
-from runllm.errors import BudgetExceededError, RunllmError, UsageError
-from runllm.evals.beside import cases_of
+from runllm.diagnostics import Problem
+from runllm.engines.cassette import Cassette, playing
+from runllm.errors import BudgetExceededError, ParseError, RunllmError, UsageError
 from runllm.evals.figures import Tried
 from runllm.evals.finding import tested_files
+from runllm.evals.groups import Group, Mode, Wanted, alone, group_of
 from runllm.evals.judge import misses
 from runllm.executor import many
 from runllm.files import check_writable
 from runllm.program import Case
 from runllm.quantities import count, some
-from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.app import App
@@ -29,81 +27,9 @@ if TYPE_CHECKING:
     from runllm.routing import Options
     from runllm.runtime import Runtime
 
-Mode = str
-"""`live`, `record` or `replay`."""
 Job = tuple[Case, str, int]
 """A case, a model and the number of the repeat."""
 DEFAULT_AT_ONCE = 8
-
-
-@frozen
-class Wanted:
-    """What is to be tested, and how.
-
-    Attributes:
-        paths: files and folders.
-        models: each case is run with each; with the file's own where there are none.
-        repeat: how often each case is run.
-        name: only cases whose name holds this, in whatever case; empty for all.
-        tags: only cases that have one of these; empty for all.
-        mode: `live`, `record`, `replay`, or `auto`: the last in CI for files that have a cassette, else the first.
-        prune: whether what is not asked for is taken out of cassettes.
-        rpm: the most calls a minute at one provider.
-        tpm: the most tokens a minute.
-    """
-
-    paths: tuple[str, ...] = (".",)
-    models: tuple[str, ...] = ()
-    repeat: int = 1
-    name: str = ""
-    tags: tuple[str, ...] = ()
-    mode: Mode = "auto"
-    prune: bool = False
-    rpm: float | None = None
-    tpm: float | None = None
-
-
-@frozen
-class Group:
-    """A file and its tests.
-
-    Attributes:
-        path: the file.
-        name: of the app.
-        mode: how it is run: `live`, `record` or `replay`.
-        cassette: the file in which is kept what models answer.
-        cases: those to be run.
-        skipped: those that say why not.
-        whole: whether all cases of the file are run.
-        problems: what is wrong with the file or its tests, so that none is run, and what to be warned of.
-    """
-
-    path: str
-    name: str = ""
-    mode: Mode = "live"
-    cassette: Path = field(default_factory=Path)
-    cases: tuple[Case, ...] = ()
-    skipped: tuple[Case, ...] = ()
-    whole: bool = True
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether its tests can be run."""
-        return not errors_in(self.problems)
-
-    def raise_problems(self) -> None:
-        """Raise what is wrong with it.
-
-        Raises:
-            RunllmError: the first error, with all problems.
-        """
-        if not self.ok:
-            raise api.failure(self.problems)
-
-
-def at_once(_seconds: float) -> None:
-    """The sleep of a replay: what was waited for then need not be waited for again."""
 
 
 class Suite:
@@ -126,6 +52,7 @@ class Suite:
         self._open = ExitStack()
         self._live: Runtime | None = None
         self._read: dict[Path, Cassette] = {}
+        self._damaged: set[Path] = set()
         self._whole: Options | None = None
         self._ended = self._cached = 0
 
@@ -140,14 +67,11 @@ class Suite:
 
         Raises:
             FileAccessError: a path that is named is not there.
-            UsageError: there are no tests.
+            UsageError: there are no tests, or there is no cassette to prune.
         """
         found = [self.group(path) for path in tested_files(self.wanted.paths)]
-        alone = any(case.only for group in found for case in group.cases)
-        if alone:
-            found = [
-                replace(group, cases=tuple(case for case in group.cases if case.only), whole=False) for group in found
-            ]
+        if (only := alone(found)) is not None:
+            found = only
             self.notes.append("only the cases that say `only` are run")
         chosen = bool(self.wanted.name or self.wanted.tags)
         if not found or not (chosen or any(group.cases or group.skipped or not group.ok for group in found)):
@@ -157,11 +81,23 @@ class Suite:
             )
         if not any(group.cases or group.skipped or not group.ok for group in found):
             raise UsageError("no test has this name or tag", hint="`runllm test` without -k and --tag runs all.")
+        if self.wanted.prune and all(group.mode == "live" for group in found):
+            raise UsageError(
+                "`--prune` takes out of cassettes what no test asks for, and none is used",
+                hint="Say `--replay` or `--record` as well.",
+            )
+        if self._options.get("cache") and not any(self._may_be_cached(group) for group in found):
+            why = "a cassette answers or keeps each call" if found[0].mode != "live" else "each repeat is a call"
+            self.notes.append(f"no answer is taken from the cache: {why}")
         return [self._with_cassette(group) for group in found]
+
+    def _may_be_cached(self, group: Group) -> bool:
+        """Whether an answer may come from the cache; else each is to be called for, or replayed."""
+        return group.mode == "live" and self.wanted.repeat == 1
 
     def _with_cassette(self, group: Group) -> Group:
         """The same, or why its cassette cannot be used: known before anything is paid for."""
-        if group.mode == "live" or not group.cases:
+        if group.mode == "live" or not group.cases or not group.ok:
             return group
         try:
             if group.mode == "record":
@@ -169,6 +105,10 @@ class Suite:
             if group.mode == "replay" or group.cassette.exists():
                 self._kept(group.cassette)
         except RunllmError as error:
+            if group.mode == "record" and isinstance(error, ParseError):
+                self.notes.append(f"{error.message}; it is put aside as {_aside(group.cassette).name}")
+                self._damaged.add(group.cassette)
+                return group
             hint, kind = error.recovery_hint or "", type(error).__name__
             problem = Problem(message=error.message, keyword="cassette", kind=kind, hint=hint)
             return replace(group, problems=(*group.problems, problem))
@@ -183,31 +123,25 @@ class Suite:
     def group(self, path: str) -> Group:
         """The tests of a file that are chosen, and how they are run."""
         trusted, whole = (bool(self._options.get(key)) for key in ("trust_python", "whole_tree"))
-        report = api.validate(path, trust_python=trusted, whole_tree=whole)
-        cassette = cassette_of(path)
-        group = Group(path=path, cassette=cassette, mode=self._mode(cassette), problems=report.problems)
-        if report.program is None:
-            return group
-        cases, problems = cases_of(report.program, trusted=trusted)
-        chosen = [case for case in cases if self._is_chosen(case)]
-        return replace(
-            group,
-            name=report.program.name,
-            cases=tuple(case for case in chosen if not case.skip),
-            skipped=tuple(case for case in chosen if case.skip),
-            whole=len(chosen) == len(cases) and not any(case.skip for case in cases),
-            problems=(*report.problems, *problems),
-        )
+        return group_of(path, self.wanted, trusted=trusted, whole_tree=whole)
 
-    def _is_chosen(self, case: Case) -> bool:
-        named = self.wanted.name.casefold() in case.name.casefold()
-        return named and (not self.wanted.tags or bool(set(self.wanted.tags) & set(case.tags)))
+    def jobs(self, group: Group) -> list[Job]:
+        """Each run of a file's cases: in the order of the file, models inside each case."""
+        models, numbers = dict.fromkeys(self.wanted.models or ("",)), range(1, self.wanted.repeat + 1)
+        return [(case, model, number) for case in group.cases for model in models for number in numbers]
 
-    def _mode(self, cassette: Path) -> Mode:
-        if self.wanted.mode != "auto":
-            return self.wanted.mode
-        in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-        return "replay" if in_ci and cassette.is_file() else "live"
+    def unrun(self, group: Group, ended: int, why: str) -> list[Tried]:
+        """The runs that were not made, since something stopped all after so many.
+
+        Args:
+            group: whose.
+            ended: how many were made.
+            why: in a few words.
+        """
+        return [
+            Tried(case=case, model=model, number=number, misses=(why,))
+            for case, model, number in self.jobs(group)[ended:]
+        ]
 
     # --- running -------------------------------------------------------------------------------
 
@@ -225,11 +159,10 @@ class Suite:
         with ExitStack() as closing:
             cassette = self._cassette(group)
             if cassette is not None and group.mode == "record":
-                closing.callback(cassette.write, group.cassette)
+                closing.callback(self._write, cassette, group.cassette)
             runtime = self._runtime(cassette, group.mode, closing)
             apps = {model: self._app(group, model, runtime) for model in self.wanted.models or ("",)}
-            numbers = range(1, self.wanted.repeat + 1)
-            jobs = [(case, model, number) for case in group.cases for model in apps for number in numbers]
+            jobs = self.jobs(group)
             workers = 1 if group.mode == "replay" else self._options.get("concurrency") or DEFAULT_AT_ONCE
 
             def one(job: Job) -> Tried:
@@ -255,9 +188,15 @@ class Suite:
         """In which a file's exchanges are, or will be; None where models are called and nothing is kept."""
         if group.mode == "live":
             return None
-        if group.mode == "replay" or group.cassette.exists():
+        if group.mode == "replay" or (group.cassette.exists() and group.cassette not in self._damaged):
             return self._kept(group.cassette)
         return Cassette(self._make().moment())
+
+    def _write(self, cassette: Cassette, path: Path) -> None:
+        if path in self._damaged:
+            self._damaged.remove(path)
+            path.replace(_aside(path))
+        cassette.write(path)
 
     def _runtime(self, cassette: Cassette | None, mode: Mode, closing: ExitStack) -> Runtime:
         """What a file's runs reach models through."""
@@ -265,9 +204,7 @@ class Suite:
             if self._live is None:
                 self._live = self._open.enter_context(self._make())
             return self._live
-        around = replaying if mode == "replay" else recording
-        quiet: dict[str, Any] = {"sleep": at_once} if mode == "replay" else {}
-        return closing.enter_context(self._make(around=around(cassette), moment=lambda: cassette.moment, **quiet))
+        return closing.enter_context(self._make(**playing(cassette, replay=mode == "replay")))
 
     def _tell_unused(self, group: Group, cassette: Cassette, *, whole: bool) -> None:
         """Say what of a cassette was not asked for in a run of all cases, to the end of each, or take it out."""
@@ -287,8 +224,7 @@ class Suite:
 
     def _app(self, group: Group, model: str, runtime: Runtime) -> tuple[App, Options]:
         """A file with one of the models, and its options: but for a replay, with the bounds of all runs together."""
-        again = group.mode != "live" or self.wanted.repeat > 1  # each of these is to be called for, or replayed
-        given = {**({"model": model} if model else {}), **({"cache": False} if again else {})}
+        given = {**({"model": model} if model else {}), **({} if self._may_be_cached(group) else {"cache": False})}
         chosen: dict[str, Any] = {**self._options, **given}
         app = api.load(group.path, runtime=runtime, **chosen)
         if group.mode == "replay":
@@ -330,3 +266,8 @@ class Suite:
             return ran if isinstance(ran, Problem) else None
 
         return check
+
+
+def _aside(path: Path) -> Path:
+    """Where a file is put that is no cassette."""
+    return path.with_name(f"{path.name}.damaged")

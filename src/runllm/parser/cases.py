@@ -9,6 +9,7 @@ from typing import Any, cast
 from runllm.cases import BY_PLACE, CONDITIONS, steps_to
 from runllm.diagnostics import Problem, did_you_mean, pointer
 from runllm.errors import InputSchemaError, RunllmError, catalogue
+from runllm.parser.conditions import always, several, worthless
 from runllm.parser.frontmatter import Frontmatter
 from runllm.program import Block, Case
 from runllm.schema import (
@@ -16,6 +17,7 @@ from runllm.schema import (
     Found,
     Schema,
     Undeclared,
+    Value,
     declared_types,
     described,
     enter,
@@ -23,6 +25,8 @@ from runllm.schema import (
     resolve,
     schema_problems,
     standalone,
+    step_from,
+    types_of,
 )
 
 _KIND = "MetadataValidationError"
@@ -93,24 +97,41 @@ class _Checker:
 
     def found(self, given: Contract) -> Iterator[Problem]:
         """All of it."""
+        if self.case.only and self.case.skip:
+            yield self.problem("a case that is skipped cannot be run alone", "/only", "Keep one of `only` and `skip`.")
         expected = error_named(str(self.case.expect["error"])) if "error" in self.case.expect else None
-        if "error" in self.case.expect and expected is None:
-            name = str(self.case.expect["error"])
-            known = [name for one in catalogue() for name in (one.code, one.__name__)]
-            yield self.problem(f"there is no error `{name}`", "/error", did_you_mean(name, known))
         if expected is None or not issubclass(InputSchemaError, expected):
             yield from self.fits("/input", given, given.with_defaults(dict(self.case.input)), "input")
+        if "error" in self.case.expect:
+            yield from self.error(str(self.case.expect["error"]), expected)
+        else:
+            yield from self.output_problems()
+
+    def error(self, name: str, expected: type[RunllmError] | None) -> Iterator[Problem]:
+        """What is wrong with the error that is expected."""
+        if expected is None:
+            known = [name for one in catalogue() for name in (one.code, one.__name__)]
+            yield self.problem(f"there is no error `{name}`", "/error", did_you_mean(name, known))
+        elif expected is not RunllmError and not expected.of_input:
+            said = f"no input makes a run end with {expected.__name__}, so no test can expect it"
+            may = ", ".join(one.__name__ for one in catalogue() if one.of_input)
+            yield self.problem(said, "/error", f"A test may expect {may}.")
         after = [key for key in CONDITIONS if key in self.case.expect and key not in ("error", "most")]
-        if "error" in self.case.expect and (after or self.case.check):
+        if after or self.case.check:
             said = f"a run that fails has no output, and `{(after or ['check'])[0]}` is about it"
             yield self.problem(said, "/error", "Keep one of them.")
-            return
-        if self.case.check is not None and not _asserts(self.case.check.code):
-            yield self.problem("`check` asserts nothing, and so can never fail", "/check", _ASSERT)
+
+    def output_problems(self) -> Iterator[Problem]:
+        """What is wrong with what is expected of the output."""
+        if self.case.check is not None and (why := _worthless(self.case.check.code)):
+            yield self.problem(f"`check` {why}, and so can never fail", "/check", _ASSERT)
         if "output" in self.case.expect:
             yield from self.fits("/output", self.output, self.case.expect["output"], "output")
         if "partial" in self.case.expect:
             yield from self.partial(self.root, self.case.expect["partial"], "/partial")
+        for whole in ("output", "partial"):
+            if whole in self.case.expect and self.is_sure(whole):
+                yield self.problem(f"`{whole}` can never fail: each output holds that", f"/{whole}", _SURE)
         for condition in BY_PLACE:
             yield from self.at_places(condition)
 
@@ -135,6 +156,8 @@ class _Checker:
 
     def at_places(self, condition: str) -> Iterator[Problem]:
         """What is wrong with the places that a condition names, or with what it says of them."""
+        if self.case.expect.get(condition) == {}:
+            yield self.problem(f"`{condition}` names no place, and so can never fail", f"/{condition}", _SURE)
         for place, said in self.case.at_places(condition).items():
             at = f"/{condition}{pointer([place]) if place else ''}"
             schema, problem = self.enter(place, f"/{condition}")
@@ -146,12 +169,41 @@ class _Checker:
                 yield self.problem(
                     f"{_named(place)} is {described(resolve(self.root, schema))}: {_USES[condition]}", at
                 )
-            elif condition == "matches":
-                yield from self.pattern(said, at)
-            elif condition == "near" and not Contract(_TOLERANCE).accepts(said):
-                yield self.problem("`near` names a number and how far off it may be", at, _NEAR)
-            elif condition == "one_of":
-                yield from self.choices(schema, said, at)
+                continue
+            problems = list(self.form(condition, schema, said, at))
+            why = worthless(condition, said, self.root, self.value(place)) if not problems else None
+            yield from problems
+            if why:
+                yield self.problem(why, at, _SURE)
+
+    def form(self, condition: str, schema: Schema, said: Any, at: str) -> Iterator[Problem]:
+        """What is wrong with what a condition says of a place, beside whether that can hold."""
+        if condition == "matches":
+            yield from self.pattern(said, at)
+        elif condition == "near" and not Contract(_TOLERANCE).accepts(said):
+            yield self.problem("`near` names a number and how far off it may be", at, _NEAR)
+        elif condition == "one_of":
+            yield from self.choices(schema, said, at)
+        elif condition == "contains" and types_of(self.root, schema) == frozenset({"array"}):
+            item = enter(self.root, schema, 0)
+            if isinstance(item, Found):
+                contract = self.contract(item.schema)
+                for one in several(said):
+                    yield from self.fits(at, contract, one, "item")
+
+    def value(self, place: str) -> Value:
+        """What may stand at a place in the output, which can be."""
+        found = Value(self.root)
+        for step in steps_to(place) or ():
+            found = step_from(self.root, found, step)
+        return found
+
+    def is_sure(self, whole: str) -> bool:
+        """Whether what `output` or `partial` says is true of each output."""
+        said = self.case.expect[whole]
+        if whole == "output" and isinstance(said, dict):
+            return False  # other keys may stand there
+        return said == {} or always(self.root, Value(self.root), said)
 
     def pattern(self, said: Any, at: str) -> Iterator[Problem]:
         """What is wrong with a regular expression."""
@@ -196,19 +248,26 @@ class _Checker:
         return Contract(standalone(self.root, schema))
 
 
-def _asserts(code: str) -> bool:
-    """Whether Python can fail on purpose; what cannot be read is told by others."""
+def _worthless(code: str) -> str | None:
+    """Why Python can never fail for what an output is; None where it can. What cannot be read is told by others."""
     import ast  # few cases have any
 
     try:
         with warnings.catch_warnings(action="ignore"):
             found = list(ast.walk(ast.parse(code)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return True
-    tuples = any(isinstance(node, ast.Assert) and isinstance(node.test, ast.Tuple) for node in found)
-    return not tuples and any(isinstance(node, ast.Assert | ast.Raise) for node in found)
+        return None
+    asserted = [node.test for node in found if isinstance(node, ast.Assert)]
+    if any(isinstance(test, ast.Tuple) for test in asserted):
+        return "asserts a tuple, which is always true"
+    plain = [test for test in asserted if not (isinstance(test, ast.Constant) and test.value)]
+    if not plain and not any(isinstance(node, ast.Raise) for node in found):
+        return "asserts nothing" + (" but a constant" if asserted else "")
+    reads = any(isinstance(node, ast.Name) and node.id == "output" for node in found)
+    return None if reads else "never looks at `output`"
 
 
+_SURE = "Say what could be otherwise, or leave it out."
 _ASSERT = 'Write `assert output["total"] == 99, "the total"`: without brackets around both.'
 _NEAR = "Write `near: {total: {value: 12.5, within: 0.1}}`."
 _TOLERANCE = object_of({"value": {"type": "number"}, "within": {"type": "number", "minimum": 0}})

@@ -44,7 +44,8 @@ def _alone(found: Comparison, paint: Paint) -> Iterator[str]:
 def _changed(found: Comparison, paint: Paint) -> Iterator[str]:
     if found.changed:
         first, second = (safe(side.label) for side in found.sides)
-        lines = [paint(f"{some(len(found.changed), 'output')} of {first} and {second} differ", "bold")]
+        verb = "differs" if len(found.changed) == 1 else "differ"
+        lines = [paint(f"{some(len(found.changed), 'output')} of {first} and {second} {verb}", "bold")]
         for one, other in found.changed[:_MOST]:
             told = [line for change in changes(one, other) for line in change.split("\n")]
             lines += [f"  {safe(_name(one))}", *(f"    {safe(redact_text(line))}" for line in told)]

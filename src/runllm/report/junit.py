@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runllm.evals.figures import Tried
-    from runllm.evals.suite import Group
+    from runllm.evals.groups import Group
 
 _UNFIT = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold: https://www.w3.org/TR/xml/#charsets"""
@@ -36,15 +36,18 @@ def _suite(root: Element, group: Group, model: str, ran: Sequence[Tried]) -> Non
     for one in ran:
         name = f"{one.case.name} [{one.number}]" if one.number > 1 else one.case.name
         case = _case(suite, group, name, one.took)
-        if not one.passed:
+        if one.result is None:
+            SubElement(case, "error", message=_fit(f"not run: {one.misses[0]}"))
+        elif not one.passed:
             SubElement(case, "failure", message=_fit(one.misses[0])).text = _fit("\n".join(one.misses))
     for skipped in group.skipped:
         SubElement(_case(suite, group, skipped.name), "skipped", message=_fit(skipped.skip))
     wrong = errors_in(group.problems)
     if wrong:
         SubElement(_case(suite, group, "validate"), "error", message=_fit(str(wrong[0])))
-    counts = {"tests": len(suite), "failures": sum(not one.passed for one in ran)}
-    counts |= {"errors": int(bool(wrong)), "skipped": len(group.skipped)}
+    unrun = sum(one.result is None for one in ran)
+    counts = {"tests": len(suite), "failures": sum(not one.passed for one in ran) - unrun}
+    counts |= {"errors": int(bool(wrong)) + unrun, "skipped": len(group.skipped)}
     for total, count in counts.items():
         suite.set(total, str(count))
     suite.set("time", f"{sum(one.took for one in ran):.3f}")

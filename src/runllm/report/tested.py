@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runllm.evals.figures import figures
-from runllm.quantities import count, some
 from runllm.redaction import redact_text
 from runllm.report.columns import shown
 from runllm.report.page import document
 from runllm.report.plots import Markup, tag
-from runllm.report.tests import FIGURES, Found, cells_of, models_of, said, state
+from runllm.report.tests import FIGURES, Found, cells_of, models_of, state, totals
 
 if TYPE_CHECKING:
     from runllm.evals.figures import Tried
-    from runllm.evals.suite import Group
+    from runllm.evals.groups import Group
 
 
 def as_page(found: Found, made: float) -> str:
@@ -25,8 +24,7 @@ def as_page(found: Found, made: float) -> str:
         found: what came of the tests.
         made: now, in Unix seconds.
     """
-    cases, failed = said(found)
-    ended = f"{some(cases - failed, 'case')} passed, {count(failed)} failed"
+    ended = str(totals(found))
     header = tag("header", tag("p", "runllm test", class_="kind"), tag("h1", ended))
     return document(f"{ended} · runllm test", header, tag("main", [_section(*one) for one in found]), made)
 
