@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # as type checkers know it; importing `typing` would take
 if TYPE_CHECKING:
     from typing import Any
 
-    from runllm.api import App, Report, load, run, validate
+    from runllm.api import App, Report, load, load_text, run, validate
     from runllm.diagnostics import Problem, Span
     from runllm.errors import (
         AuthenticationError,
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from runllm.spending import Bounds, Budget
 
 _HOMES = {
-    "api": ("App", "Report", "load", "run", "validate"),
+    "api": ("App", "Report", "load", "load_text", "run", "validate"),
     "diagnostics": ("Problem", "Span"),
     "executor": ("Preview",),
     "predict": ("Forecast",),
@@ -103,7 +103,7 @@ __all__ = [
     "ProviderConnectionError", "ProviderError", "ProviderTimeoutError", "PythonBlockExecutionError",
     "RateLimitError", "Report", "Request", "RequestRefusedError", "RetryExhaustedError", "RowResult",
     "RunResult", "RunllmError", "Runtime", "SettingsWarning", "Skipped", "Span", "StatsError", "TemplateError",
-    "Usage", "__version__", "load", "run", "validate",
+    "Usage", "__version__", "load", "load_text", "run", "validate",
 ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from runllm.schema import Contract
 from runllm.values import frozen
 
 if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
+    from importlib.resources.abc import Traversable
+
     from runllm.engines.cache import Answers
     from runllm.models.folder import Held, Model
     from runllm.models.pulling import Listener as PullListener
@@ -27,8 +29,8 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
 
 __all__ = [
     "App", "Listener", "Report", "as_error", "cached_answers", "declared_inputs", "describe", "failure", "fields",
-    "frontmatter_schema", "load", "models", "new_runtime", "process_runtime", "pull", "remove_model", "run",
-    "stats_store", "validate",
+    "frontmatter_schema", "load", "load_text", "models", "new_runtime", "process_runtime", "pull", "remove_model",
+    "run", "stats_store", "validate",
 ]  # fmt: skip
 
 
@@ -58,12 +60,12 @@ class Report:
 
 
 def validate(
-    path: str | Path, *, trust_python: bool = False, whole_tree: bool = False, publish: bool = False
+    path: str | Path | Traversable, *, trust_python: bool = False, whole_tree: bool = False, publish: bool = False
 ) -> Report:
     """Check a file, the apps it uses, and everything that can be known before they run. Calls no model.
 
     Args:
-        path: the file.
+        path: the file, or a resource of a package.
         trust_python: whether its Python blocks will run without the sandbox, in real Python.
         whole_tree: whether that holds for the apps it uses as well.
         publish: whether it must say what others need who find it: description, version, author.
@@ -76,11 +78,13 @@ def validate(
     return Report(path=str(path), problems=(*missing, *loaded.problems), plan=None if missing else loaded.plan)
 
 
-def load(path: str | Path, options: Options | None = None, *, runtime: Runtime | None = None, **given: Any) -> App:
+def load(
+    path: str | Path | Traversable, options: Options | None = None, *, runtime: Runtime | None = None, **given: Any
+) -> App:
     """Read and check a `.rllm` file, ready to run.
 
     Args:
-        path: the file.
+        path: the file, or a resource of a package: `importlib.resources.files("package") / "app.rllm"`.
         options: what holds for its runs instead of what the file and the user's settings say.
         runtime: what the app reaches models through; the process's own by default.
         given: single fields of `Options` by name, which win over `options`: `load(path, model="...", timeout=20)`.
@@ -89,16 +93,63 @@ def load(path: str | Path, options: Options | None = None, *, runtime: Runtime |
         RunllmError: the file cannot be read, or has a problem; all of them are in `problems`.
         UsageError: an option can mean nothing.
     """
+
+    def checked(asked: Options) -> Report:
+        return validate(path, trust_python=asked.trust_python, whole_tree=asked.whole_tree)
+
+    return _ready(checked, Path(path).parent if isinstance(path, (str, Path)) else None, options, given, runtime)
+
+
+def load_text(
+    text: str,
+    options: Options | None = None,
+    *,
+    name: str = "<text>",
+    folder: str | Path | None = None,
+    runtime: Runtime | None = None,
+    **given: Any,
+) -> App:
+    """As `load`, of the text of a file.
+
+    Args:
+        text: what the file would hold.
+        options: as for `load`.
+        name: what problems and records call it.
+        folder: where it would lie: where the apps that it uses are looked for, and the settings of its project. Without
+            one it uses none, and the settings are those of the current folder.
+        runtime: as for `load`.
+        given: as for `load`.
+
+    Raises:
+        RunllmError: as `load`.
+    """
+
+    def checked(asked: Options) -> Report:
+        trusted = {"trust_python": asked.trust_python, "whole_tree": asked.whole_tree}
+        loaded = project.load_text(text, name=name, folder=folder, **trusted)
+        return Report(path=name, problems=loaded.problems, plan=loaded.plan)
+
+    return _ready(checked, None if folder is None else Path(folder), options, given, runtime)
+
+
+def _ready(
+    checked: Callable[[Options], Report],
+    folder: Path | None,
+    options: Options | None,
+    given: Mapping[str, Any],
+    runtime: Runtime | None,
+) -> App:
+    """An app that was checked, under what the caller and the settings at its folder say."""
     from runllm.routing import OF_SETTINGS, Options, chosen_by, permitted
 
     chosen = chosen_by(options, given)
     asked = Options(**chosen)
-    report = validate(path, trust_python=asked.trust_python, whole_tree=asked.whole_tree)
+    report = checked(asked)
     if report.plan is None:
         raise failure(report.problems)
     from runllm.settings import load as read_settings  # a file that is only checked needs none
 
-    configuration = read_settings(Path(path).parent)
+    configuration = read_settings(folder)
     told = (*configuration.warnings, *configuration.replaced(asked.model))
     tell(told)
     of_user: dict[str, Any] = {name: getattr(configuration.settings, name) for name in OF_SETTINGS}
@@ -111,7 +162,7 @@ def load(path: str | Path, options: Options | None = None, *, runtime: Runtime |
 
 
 def run(
-    path: str | Path,
+    path: str | Path | Traversable,
     given: Mapping[str, Any] | None = None,
     options: Options | None = None,
     *,

@@ -116,6 +116,16 @@ class App:
 
         return _succeeded(executor.run(self.plan, dict(given or {}), self._with(options, changes), self.runtime))
 
+    async def acall(self, given: Mapping[str, Any] | None = None, /, **inputs: Any) -> Any:
+        """As a call, without blocking the event loop: `await app.acall(text="...")`."""
+        return (await self.arun({**(given or {}), **inputs})).output
+
+    def warm(self, runtime: Runtime | None = None) -> None:
+        """Make ready all that the first run would wait for; see `Runtime.warm`."""
+        from runllm import executor
+
+        executor.warm(self.plan, self.options, runtime or self.runtime)
+
     def result(self, given: Any, options: Options) -> RunResult:
         """As `run`, but for what fails, whose error is in the result, and for options, which are all that holds."""
         from runllm import executor

@@ -98,7 +98,7 @@ def redact_text(text: str, environment: Mapping[str, str] | None = None) -> str:
 def redact(value: Any, environment: Mapping[str, str] | None = None) -> Any:
     """A JSON value with every known secret masked, in keys and strings at any depth.
 
-    NaN and infinity, which JSON does not have, become text.
+    What JSON does not have, such as infinity or a date, becomes text.
     """
     return _redacted(value, _secrets(environment))
 
@@ -116,9 +116,9 @@ def _redacted(value: Any, secrets: tuple[str, ...]) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_redacted(item, secrets) for item in cast("list[Any]", value)]
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)
-    return value
+    if value is None or isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    return _masked(str(value), secrets)
 
 
 def _masked(text: str, secrets: tuple[str, ...]) -> str:

@@ -132,7 +132,7 @@ def error_json(error: RunllmError, *, whole: bool = False) -> str:
         for attempt in payload["details"].get("attempts", ()):
             if "text" in attempt:
                 attempt["text"] = shortened(attempt["text"])
-    return harmless(json.dumps(payload, ensure_ascii=False, default=str))
+    return harmless(json.dumps(payload, ensure_ascii=False))
 
 
 def shortened(value: Any) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from runllm.diagnostics import Problem
+from runllm.notices import problem_as_json
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -111,6 +112,10 @@ class Usage:
         """Prompt and completion together."""
         return self.prompt_tokens + self.completion_tokens
 
+    def to_dict(self) -> dict[str, int]:
+        """As JSON, with the total."""
+        return {**asdict(self), "total_tokens": self.total_tokens}
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
@@ -183,6 +188,24 @@ class Attempt:
     notes: tuple[str, ...] = ()
     error: RunllmError | None = None
 
+    def to_dict(self, *, text: bool = False) -> dict[str, Any]:
+        """As JSON, without the request: the same keys for each, and where it is wanted the `text` of the answer."""
+        came = self.completion
+        return {
+            "attempt": self.number,
+            "model": came.model if came else self.request.endpoint.model,
+            "latency": came and round(came.latency, 4),
+            "finish_reason": came and came.finish_reason,
+            "usage": (came.usage if came else Usage()).to_dict(),
+            "cost": came and came.cost,
+            "cached": bool(came and came.cached),
+            "problems": [problem_as_json(problem) for problem in self.problems],
+            "repairs": list(self.repairs),
+            "notes": list(self.notes),
+            "error": self.error and _said(self.error),
+            **({"text": came and came.text} if text else {}),
+        }
+
 
 @frozen
 class Outcome:
@@ -226,6 +249,11 @@ class ChildResult:
     index: int | None = None
     shared: bool = False
     result: RunResult
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, its run with what it is called."""
+        run = replace(self.result, attempts=(), children=()) if self.shared else self.result
+        return {"name": self.name, "index": self.index, "shared": self.shared, **run.to_dict()}
 
 
 @frozen
@@ -308,10 +336,35 @@ class RunResult:
         """Every answer, those of the children first; what was not paid for says `cached`."""
         return (attempt.completion for attempt in _made(self) if attempt.completion)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The run as JSON, always the same keys: without prompts and answers, but for what an error is about.
+
+        A child that is `shared` ran for another one, where its attempts and children stand: here it has none.
+        """
+        return {
+            "app": self.app,
+            "version": self.version,
+            "model": self.model,
+            "output": self.output,
+            "error": self.error and self.error.payload(),
+            "attempts": [attempt.to_dict() for attempt in self.attempts],
+            "children": [child.to_dict() for child in self.children],
+            "skipped": [{"name": x.name, "index": x.index, "error": _said(x.error)} for x in self.skipped],
+            "usage": self.usage.to_dict(),
+            "cost": self.cost,
+            "cached": self.cached,
+            "latency": round(self.latency, 4),
+            "warnings": list(self.warnings),
+        }
+
     @property
     def repairs(self) -> tuple[str, ...]:
         """The repairs that reading the accepted answer took."""
         return self.attempts[-1].repairs if self.attempts else ()
+
+
+def _said(error: RunllmError) -> dict[str, str]:
+    return {"error_code": error.code, "message": error.message}
 
 
 def _made(result: RunResult) -> Iterator[Attempt]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from runllm import engines, moments
 from runllm.engines.base import Engine, Setup
@@ -44,6 +44,13 @@ def _trusted() -> Runner:
     from runllm.blocks.trusted import TrustedRunner
 
     return TrustedRunner()
+
+
+class Warmable(Protocol):
+    """An app, as far as a runtime needs to know."""
+
+    def warm(self, runtime: Runtime) -> None:
+        """Make it ready for this runtime."""
 
 
 class Runtime:
@@ -143,6 +150,21 @@ class Runtime:
                 engine.ready(endpoint)
                 engine.learn(endpoint)
                 self._ready.append(endpoint)
+
+    def warm(self, *apps: Warmable) -> None:
+        """Make ready all that the first runs of these apps would wait for, when a service starts: calls no model.
+
+        Models, keys and libraries of each app and of those that it uses are looked for, weights are loaded, and the
+        sandbox is started. Of an app that names other models for when the first fails, only the first is loaded.
+
+        Args:
+            apps: they need not be the runtime's own, and are made ready for it.
+
+        Raises:
+            RunllmError: the first that a run would raise before its first call.
+        """
+        for app in apps:
+            app.warm(self)
 
     @property
     def answers(self) -> Answers | None:

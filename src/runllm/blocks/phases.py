@@ -214,6 +214,10 @@ class Runner(Protocol):
         """Raise unless blocks can be run here."""
         ...
 
+    def warm(self) -> None:
+        """Start what the first block would wait for; raises as `ready` does."""
+        ...
+
     def close(self) -> None:
         """Release processes. Safe to call twice."""
         ...

@@ -205,6 +205,18 @@ class Sandbox:
         if _FirstUse.pid not in (None, os.getpid()):
             raise EngineUnavailableError(_FORKED)
 
+    def warm(self) -> None:
+        """Start a worker, by running nothing in it.
+
+        Raises:
+            EngineUnavailableError: as `ready`, or no worker can be started.
+        """
+        self.ready()
+        try:
+            self.run("None", {}, ())
+        except BlockFailure as failure:
+            raise EngineUnavailableError(failure.message) from None
+
     def run(
         self,
         code: str,

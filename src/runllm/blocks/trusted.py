@@ -42,6 +42,9 @@ class TrustedRunner:
     def ready(self) -> None:
         """Nothing is needed but the interpreter that runs this."""
 
+    def warm(self) -> None:
+        """Nothing is kept between blocks, so there is nothing to start."""
+
     def run(
         self,
         code: str,

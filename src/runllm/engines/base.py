@@ -215,6 +215,13 @@ class Engine(Protocol):
         del endpoint
         return iter(())
 
+    def warm(self, request: Request) -> None:
+        """Do what the first such request would wait for: load weights, import a library. Sends nothing anywhere.
+
+        The endpoint is ready, and the request has yet to be given its messages.
+        """
+        del request
+
     def fit(self, request: Request) -> Fit:
         """What the model takes of the request's parameters. Asks nobody, and imports no client library."""
         return without(request, self.traits(request.endpoint).unable)

@@ -309,6 +309,9 @@ class _Replaying(_Around):
     def learn(self, endpoint: Endpoint) -> None:
         """No server is asked what it is."""
 
+    def warm(self, request: Request) -> None:
+        """No weights are loaded."""
+
     def complete(self, request: Request) -> Completion:
         return self._cassette.answer(request)
 

@@ -102,6 +102,11 @@ class DirectEngine(BlockingEngine):
         """Ask a server of the user's own what it is."""
         self._other.learn(endpoint)
 
+    def warm(self, request: Request) -> None:
+        """Import LiteLLM where such a request goes through it; work out what all of them have in common where not."""
+        if self._frame(self.sent(request)) is None:
+            self._other.warm(request)
+
     def traits(self, endpoint: Endpoint) -> Traits:
         """What the engine is for this endpoint."""
         return self._other.traits(endpoint)

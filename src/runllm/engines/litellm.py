@@ -68,6 +68,12 @@ class LiteLLMEngine(ServerEngine):
         """Ask a server of the user's own whether it is llama.cpp, once a process."""
         self.servers.learn(reach(endpoint, os.environ))
 
+    def warm(self, request: Request) -> None:
+        """Import LiteLLM, which takes seconds."""
+        del request
+        _library()
+        self._loaded = True
+
     def traits(self, endpoint: Endpoint) -> Traits:
         """Those of all that LiteLLM calls; a small model behind llama.cpp is held to its schema by a grammar."""
         found = super().traits(endpoint)

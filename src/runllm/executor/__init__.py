@@ -28,7 +28,7 @@ from runllm.values import frozen
 if TYPE_CHECKING:
     from runllm.executor.children import Job
 
-__all__ = ["Preview", "arun", "preview", "run", "settle"]
+__all__ = ["Preview", "arun", "preview", "run", "settle", "warm"]
 
 
 T = TypeVar("T")
@@ -82,6 +82,18 @@ async def arun(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Ru
     """As `run`, without blocking the event loop."""
     first = _first(plan, given, options, runtime)
     return await adrive(first.steps(given), first.tree.outside)
+
+
+def warm(plan: Plan, options: Options, runtime: Runtime) -> None:
+    """Make ready all that the first run of a plan would wait for before its first call; calls no model.
+
+    Raises:
+        RunllmError: as a run would, before its first call.
+    """
+    try:
+        _first(plan, {}, options, runtime).warm_up()
+    except RunllmError as error:
+        raise error.within(plan.program.name) if error.trail else error from None
 
 
 def preview(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Preview:

@@ -13,7 +13,7 @@ finish     the result, whether it succeeded or not
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -119,10 +119,20 @@ class Run(Context):
         self.foresee(given)
         if self.options.model is not None and self.program.output is not None and not self.options.whole_tree:
             self.warn(f"{self.program.name} calls no model itself, so the model that was given is not used")
+        self.all_of(Run.check_ready)
+
+    def warm_up(self) -> None:
+        """As `preflight`, without an input, and all that the first call and the first block would wait for."""
+        self.check_prices()
+        self.all_of(Run.check_ready)
+        self.all_of(Run.warm)
+
+    def all_of(self, do: Callable[[Run], None]) -> None:
+        """Do something with each app of the tree; an error says where it belongs."""
         for way, plan in self.plan.ways():
             one = Run(plan, self.tree, way) if way else self
             try:
-                one.check_ready()
+                do(one)
             except RunllmError as failed:
                 error = failed
                 for name in reversed(way):
@@ -141,6 +151,15 @@ class Run(Context):
         if self.plan.children:
             calls_all = kept_for(self.options) is None
             ahead.foresee(self.plan, given, outside.budget, self.tree.moment, calls_all=calls_all)
+        self.check_prices()
+
+    def check_prices(self) -> None:
+        """Refuse a run whose cost cannot be known where it is bounded.
+
+        Raises:
+            BudgetExceededError: as it says.
+        """
+        outside = self.tree.outside
         if outside.budget.bounds_cost and not self.options.allow_unpriced:
             for way, plan in self.plan.ways():
                 for endpoint in Run(plan, self.tree, way).endpoints:
@@ -159,6 +178,14 @@ class Run(Context):
             prepared = self.tree.prepared[self.plan] = self.made_ready(prepared)
         for warning in prepared.warnings or ():
             self.warn(warning)
+
+    def warm(self) -> None:
+        """Do what the first call and the first block would wait for; what is called only if that fails is left cold."""
+        if self.program.blocks:
+            self.runtime.runner(trusted=self.options.trust_python).warm()
+        if self.endpoints:
+            request, _ = self.prepared.fitted(self.prepared.request)
+            self.runtime.engine(request.endpoint).warm(request)
 
     def made_ready(self, prepared: Prepared) -> Prepared:
         """What is the same in each run, now that the models were looked for."""

@@ -18,7 +18,6 @@ from runllm.errors import (
     RetryExhaustedError,
     RunllmError,
 )
-from runllm.notices import problem_as_json
 from runllm.reading.marks import said
 from runllm.results import DEFAULT_MAX_RETRIES, Attempt, Completion, Message, Outcome, Request, Verdict
 from runllm.values import frozen
@@ -177,7 +176,7 @@ def _exhausted(made: list[Attempt], reason: str = "") -> RetryExhaustedError:
     return RetryExhaustedError(
         f"no valid answer in {count}{first_problem}{reason}",
         problems=last.problems,
-        details={"attempts": [attempt_as_json(attempt) for attempt in made]},
+        details={"attempts": [attempt.to_dict(text=True) for attempt in made]},
         expected_schema=last.request.schema,
         received=last.completion.text if last.completion else None,
         hint=_hint(last),
@@ -200,30 +199,6 @@ def _hint(last: Attempt) -> str | None:
 
 def _sentence(problem: Problem) -> str:
     return f"`{problem.pointer}`: {problem.message}" if problem.pointer else problem.message
-
-
-def attempt_as_json(attempt: Attempt) -> dict[str, Any]:
-    """An attempt without its request: what was answered, what was wrong, what it cost."""
-    completion = attempt.completion
-    found: dict[str, Any] = {
-        "attempt": attempt.number,
-        "problems": [problem_as_json(problem) for problem in attempt.problems],
-        "repairs": list(attempt.repairs),
-        "notes": list(attempt.notes),
-    }
-    if completion is not None:
-        found |= {
-            "text": completion.text,
-            "model": completion.model,
-            "finish_reason": completion.finish_reason,
-            "prompt_tokens": completion.usage.prompt_tokens,
-            "completion_tokens": completion.usage.completion_tokens,
-            "cost": completion.cost,
-            "latency": round(completion.latency, 4),
-        }
-    if attempt.error is not None:
-        found["error"] = {"error_code": attempt.error.code, "message": attempt.error.message}
-    return found
 
 
 def window_exceeded(prompt: int, answer: int, window: int, limit: str) -> ContextWindowExceededError:

@@ -6,6 +6,6 @@ them, and `build` makes it when they run.
 """
 
 from runllm.project.check import unpublished
-from runllm.project.loading import Loaded, load, project_root
+from runllm.project.loading import Loaded, load, load_text, project_root
 
-__all__ = ["Loaded", "load", "project_root", "unpublished"]
+__all__ = ["Loaded", "load", "load_text", "project_root", "unpublished"]

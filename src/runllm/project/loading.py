@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runllm import parser
 from runllm.diagnostics import Problem, Severity, did_you_mean, errors_in, in_order
@@ -15,14 +16,19 @@ from runllm.notices import tell
 from runllm.ownership import doubt
 from runllm.program import Dependency, Plan, Program
 from runllm.project.check import analyse, refusals
+from runllm.project.places import MARKERS, Disk, Resources
 from runllm.project.unanswerable import unanswerable
 from runllm.values import frozen
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    from runllm.parser import Parsed
 
 MAX_DEPTH = 32
 MAX_FILES = 1000
 MAX_TOLD = 20
 """Problems of a dependency that are told at one entry: each app could tell those of all below it twice."""
-MARKERS = ("runllm.toml", "pyproject.toml", ".git")
 
 
 @frozen
@@ -38,18 +44,31 @@ class Loaded:
     problems: tuple[Problem, ...]
 
 
-def load(path: str | Path, *, trust_python: bool = False, whole_tree: bool = False) -> Loaded:
+def load(path: str | Path | Traversable, *, trust_python: bool = False, whole_tree: bool = False) -> Loaded:
     """Read a file and all that it uses.
 
     Args:
-        path: the file.
+        path: the file, or a resource of a package.
         trust_python: whether its Python blocks will run without the sandbox.
         whole_tree: whether that holds for the apps it uses as well.
 
     Raises:
         FileAccessError: the file itself cannot be read.
     """
-    return _Loader(trust_python, whole_tree).load(str(path), _resolved(path))
+    if isinstance(path, (str, Path)):
+        return _Loader(Disk(), trust_python, whole_tree).load(str(path), _resolved(path))
+    found = Resources(path)
+    return _Loader(found, trust_python, whole_tree, found.root).load(str(path), found.path)
+
+
+def load_text(
+    text: str, *, name: str, folder: str | Path | None = None, trust_python: bool = False, whole_tree: bool = False
+) -> Loaded:
+    """As `load`, of a text as if it were saved in `folder` as `name`; without a folder it can use no other."""
+    path = None if folder is None else Path(folder) / name
+    files = Disk("" if path else "this app was read from a text without a `folder`")
+    parsed = parser.parse(text, name=name, path=path)
+    return _Loader(files, trust_python, whole_tree).load(name, path and path.resolve(), parsed)
 
 
 def project_root(folder: Path) -> Path:
@@ -106,22 +125,24 @@ class _RefusedError(Exception):
 class _Loader:
     """One loading of one file. Files are known by their real path, which is what is checked and what is read."""
 
-    def __init__(self, trust_python: bool, whole_tree: bool) -> None:
+    def __init__(self, files: Disk, trust_python: bool, whole_tree: bool, root: Path | None = None) -> None:
+        self.files = files
         self.trust_python = trust_python
         self.whole_tree = whole_tree
-        self.root = Path()
+        self.fixed = root
+        self.root = root or Path()
         self.loaded: dict[Path, Loaded] = {}
         self.chain: list[tuple[Path, str]] = []
 
-    def load(self, name: str, real: Path | None) -> Loaded:
-        """Read and check one file; `name` is what it is reported under."""
-        parsed = parser.load(name, resolved=real)
+    def load(self, name: str, real: Path | None, parsed: Parsed | None = None) -> Loaded:
+        """Read and check one file, or what was parsed of it; `name` is what it is reported under."""
+        parsed = parsed or self.files.parse(name, real)
         found: list[Problem] = []
         plans: dict[str, Plan] = {}
         programs: dict[str, Program | None] = {}
         if parsed.program is not None and parsed.program.uses:
             real = real or Path(name).resolve()
-            self.root = self.root if self.chain else project_root(real.parent)
+            self.root = self.root if self.chain else self.fixed or project_root(real.parent)
             self.chain.append((real, name))
             for dependency in parsed.program.uses:
                 child, problems = self.child(dependency, name, real.parent)
@@ -133,11 +154,11 @@ class _Loader:
         trusted = self.trust_python and (self.whole_tree or not self.chain)
         if parsed.program is not None:
             program = parsed.program
-            if _weights(program):
-                project = self.root if self.chain else project_root((real or Path(name).resolve()).parent)
-                program = replace(program, project=project)
+            folder = (real or Path(name).resolve()).parent
+            if _weights(program) and self.files.on_disk:
+                program = replace(program, project=self.root if self.chain else project_root(folder))
                 parsed = replace(parsed, program=program)
-            outside = list(_weights_problems(program, name))
+            outside = list(_weights_problems(program, folder))
             found += outside or [*refusals(program), *unanswerable(program)]
         problems = in_order([*analyse(parsed, programs, trust_python=trusted), *found])
         if parsed.program is None or errors_in(problems):
@@ -170,8 +191,11 @@ class _Loader:
         path = dependency.path
         if not path.endswith(".rllm"):
             raise _RefusedError(f"`{path}` is not a `.rllm` file")
+        if self.files.alone:
+            said = f"`{path}` cannot be looked for: {self.files.alone}"
+            raise _RefusedError(said, "Load it from a file, or as a text with its `folder`.")
         try:
-            real = (folder / path).resolve()
+            real = self.files.resolve(folder / path)
         except (OSError, RuntimeError, ValueError) as error:
             raise _RefusedError(f"`{path}` leads nowhere: {error}") from None
         if not real.is_relative_to(self.root):
@@ -186,11 +210,19 @@ class _Loader:
                 raise _RefusedError(f"apps cannot use each other in a circle: {circle}", "Take one of them out.")
         if len(self.chain) > MAX_DEPTH or len(self.loaded) >= MAX_FILES:
             raise _RefusedError(f"more than {MAX_DEPTH} apps use one another, or more than {MAX_FILES} are used")
-        if os.path.isdir(real):  # noqa: PTH112 - `Path` raises for some names
+        if self.files.is_folder(real):
             raise _RefusedError(f"`{path}` is a folder")
-        if not os.path.isfile(real):  # noqa: PTH113 - as above
-            raise _RefusedError(f"there is no file `{path}`", _near(real, path))
+        if not self.files.is_file(real):
+            raise _RefusedError(f"there is no file `{path}`", self.near(real, path))
         return real
+
+    def near(self, real: Path, path: str) -> str:
+        """A hint at a file of a similar name in the same folder."""
+        try:
+            names = sorted(name for name in self.files.names(real.parent) if name.endswith(".rllm"))
+        except OSError:
+            return f"There is no folder `{os.path.dirname(path)}` beside this file."  # noqa: PTH120 - as it is written
+        return did_you_mean(real.name, names) or "Paths are relative to the file that names them."
 
 
 def _weights(program: Program) -> dict[str, str]:
@@ -199,11 +231,11 @@ def _weights(program: Program) -> dict[str, str]:
     return {place: path for place, model in models.items() if (path := file_named(model))}
 
 
-def _weights_problems(program: Program, name: str) -> Iterator[Problem]:
+def _weights_problems(program: Program, folder: Path) -> Iterator[Problem]:
     """Files of weights that a file names outside its project; where else they are, only a user may say."""
     for place, path in _weights(program).items():
         try:
-            real = (Path(name).resolve().parent / Path(path).expanduser()).resolve()
+            real = (folder / Path(path).expanduser()).resolve()
             inside = program.project is not None and real.is_relative_to(program.project)
         except (OSError, RuntimeError, ValueError):
             inside = False
@@ -215,15 +247,6 @@ def _weights_problems(program: Program, name: str) -> Iterator[Problem]:
                 span=program.model.spans[place] if program.model else None,
                 hint="Move the file of weights into the project, or name it with `--model` or in your own settings.",
             )
-
-
-def _near(real: Path, path: str) -> str:
-    """A hint at a file of a similar name in the same folder."""
-    try:
-        names = sorted(entry.name for entry in real.parent.iterdir() if entry.suffix == ".rllm" and entry.is_file())
-    except OSError:
-        return f"There is no folder `{os.path.dirname(path)}` beside this file."  # noqa: PTH120 - as it is written
-    return did_you_mean(real.name, names) or "Paths are relative to the file that names them."
 
 
 def _shown(path: str, parent: str, real: Path) -> str:

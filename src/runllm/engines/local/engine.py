@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import threading
 import time
@@ -64,6 +65,7 @@ _RANGES = {  # llama.cpp ends the process over a window or a batch of one token
     "threads": (1, MOST_THREADS),
     "n_gpu_layers": (-(2**31), 2**31 - 1),
 }
+_USUAL_PROMPT = 512  # tokens
 _OWNED = {"grammar", "json_schema", "response_format", "stream", "stream_options", "messages", "model", "prompt"}
 _SENT = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"}
 
@@ -89,6 +91,20 @@ class LocalEngine(Engine):
             )
         self._fetch(endpoint)
         _load_options(endpoint)
+
+    def warm(self, request: Request) -> None:
+        """Load the weights, with room for an answer to a usual prompt."""
+        model, window = self._model(request.endpoint)
+        longest = request.params.get("max_tokens")
+        if request.schema is not None and not is_free_text(request.schema):
+            longest = constraint(plan(request, window), longest, again=False)["max_tokens"]
+        longest = min(longest or DEFAULT_ANSWER, window)
+        call = Call(deadline=math.inf, window=window, longest=longest, prompt_tokens=_USUAL_PROMPT)
+        try:
+            model.load(call)
+        except Exception as failure:
+            call.failure = failure
+            _raise_for(call, request)
 
     def sent(self, request: Request) -> Request:
         """The request itself, once it is known that an answer can fit."""

@@ -141,6 +141,11 @@ class LoadedModel:
                 self._line.remove(place)
                 self._moved.notify_all()
 
+    def load(self, call: Call) -> None:
+        """Load the model with room for such a call, unless that is there; nothing is generated."""
+        with self._slot(call):
+            pass
+
     def generate(self, body: dict[str, Any], call: Call) -> None:
         """Run one generation in a thread of its own and wait for it, at most to the deadline.
 
@@ -251,8 +256,10 @@ class LoadedModel:
         if "n_gpu_layers" in self._options:
             params.n_gpu_layers = self._options["n_gpu_layers"]
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._options.get("threads") or threads
+        params.endpoint_metrics = True
         try:
             self._server = xllamacpp.Server(params)
+            self._server.handle_metrics()  # answered once its loop runs; closed before that, it would wait for ever
         except RuntimeError:  # it never says why
             raise ModelNotFoundError(
                 f"llama.cpp cannot load {self._path}",
