@@ -18,6 +18,7 @@ REQUIREMENTS = {
     "local": "xllamacpp>=2026.1",
     "python": "pydantic-monty>=1.4,<2",
     "parquet": "pyarrow>=18",
+    "serve": "prometheus-client>=0.21 python-multipart>=0.0.20 starlette>=0.45 uvicorn>=0.34",
     "scale": "daft>=0.7.26,<0.8",
     "xlsx": "python-calamine>=0.4",
 }
@@ -28,7 +29,7 @@ def adding(requirement: str, extra: str = "") -> str:
     """The sentence that says how to install a library where this runllm finds it.
 
     Args:
-        requirement: the library, as installers take it.
+        requirement: the library, as installers take it; several with blanks between them.
         extra: the extra of runllm's that it belongs to.
     """
     if getattr(sys, "frozen", False):
@@ -40,20 +41,21 @@ def adding(requirement: str, extra: str = "") -> str:
 
 
 def _command(requirement: str, extra: str) -> str:
+    wanted = " ".join(map(quote, requirement.split()))
     prefix, package = Path(sys.prefix), Path(__file__).resolve().parents[1]
     if (prefix / "uv-receipt.toml").is_file():  # of `uv tool`, which makes the environment anew for each change
         source = _source()
         if source and extra:
             return f"uv tool install {quote(f'runllm[{extra}] @ {source}')}"
-        return f"uv pip install --python {quote(str(prefix))} {quote(requirement)}"
+        return f"uv pip install --python {quote(str(prefix))} {wanted}"
     if (prefix / "pipx_metadata.json").is_file():
-        return f"pipx inject {quote(prefix.name)} {quote(requirement)}"
+        return f"pipx inject {quote(prefix.name)} {wanted}"
     if not package.is_relative_to(prefix.resolve()) and not _of_user(package):
-        return f"pip install --target {quote(str(package))} {quote(requirement)}"
+        return f"pip install --target {quote(str(package))} {wanted}"
     with suppress(OSError):
         if "\nuv = " in f"\n{(prefix / 'pyvenv.cfg').read_text(encoding='utf-8')}":  # it has no pip of its own
-            return f"uv pip install --python {quote(str(prefix))} {quote(requirement)}"
-    return f"pip install {quote(requirement)}"
+            return f"uv pip install --python {quote(str(prefix))} {wanted}"
+    return f"pip install {wanted}"
 
 
 def _of_user(package: Path) -> bool:

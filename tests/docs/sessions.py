@@ -38,6 +38,32 @@ _TOOLS = {
     "uv": '[ "$1" = run ] || { echo "uv $*: not in a test" >&2; exit 9; }\nshift\nexec "$@"\n',
     "pip": 'echo "pip $*: not in a test" >&2; exit 9\n',
 }
+# What stands for `curl` where there is none, as far as the pages use it.
+_CURL = """#!/usr/bin/env python3
+import sys, time, urllib.error, urllib.request
+words, headers, body = sys.argv[1:], {}, None
+while words:
+    word = words.pop(0)
+    if word == "--json":
+        headers["Content-Type"], body = "application/json", words.pop(0).encode()
+    elif word == "-H":
+        name, _, value = words.pop(0).partition(": ")
+        headers[name] = value
+    elif word in ("--retry", "--retry-delay"):
+        words.pop(0)
+    elif not word.startswith("-"):
+        url = word if "://" in word else f"http://{word}"
+for _ in range(60):
+    try:
+        found = urllib.request.urlopen(urllib.request.Request(url, body, headers))
+    except urllib.error.HTTPError as error:
+        found = error
+    except urllib.error.URLError:
+        time.sleep(1)
+        continue
+    sys.stdout.write(found.read().decode())
+    break
+"""
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PYTHON = """
 import contextlib, io, json, sys, traceback
@@ -132,6 +158,9 @@ def session(folder: Path) -> Iterator[Session]:
         (tools / name).write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
         (tools / name).chmod(0o755)
     kept = {name: os.environ[name] for name in ("LANG", "TMPDIR", "PYTHONPATH") if name in os.environ}
+    if shutil.which("curl") is None:
+        (tools / "curl").write_text(_CURL, encoding="utf-8")
+        (tools / "curl").chmod(0o755)
     models = {"llama3.2": Model(answer='{"subject": "A late parcel"}')}
     with Provider(_OBLIGING) as provider, OllamaServer(models) as ollama:
         environment = {

@@ -29,6 +29,7 @@ COMMANDS = {
     "batch": "Run FILE on every row of a table, a folder of texts or a pipe.",
     "test": "Run the tests of apps, with models or from what was recorded.",
     "compare": "Run two files, revisions or models on the same cases, side by side.",
+    "serve": "Serve apps over HTTP, each with a form.",
     "new": "Write a small app to FILE, ready to run and to change.",
     "validate": "Check FILES without calling a model.",
     "inspect": "Show what FILE says.",

@@ -21,12 +21,13 @@ UNSANDBOXED = (
 )
 
 
-class _Duration(click.ParamType[float]):
+class Duration(click.ParamType[float]):
     """A length of time: a number of seconds, or hours, minutes and seconds with their letters."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
         total = time_of(str(value))
         if not total:
             self.fail(f"{value!r} is not a length of time above 0 such as 90, 10m, 1h30m or 7d", param, ctx)
@@ -74,7 +75,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--max-calls", type=click.IntRange(1), metavar="N", help="The most calls of all.  [default: 1000 a run]"
     ),
     click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="The most that all calls may cost."),
-    click.option("--max-time", type=_Duration(), metavar="TIME", help="The most that all may take: 90, 10m, 1h30m."),
+    click.option("--max-time", type=Duration(), metavar="TIME", help="The most that all may take: 90, 10m, 1h30m."),
     click.option(
         "--allow-unpriced",
         is_flag=True,
@@ -85,7 +86,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--concurrency",
         type=click.IntRange(1),
         metavar="N",
-        help="The most calls at a time.  [default: 8; of a batch 32]",
+        help="The most calls at a time.  [default: 8; of many runs 32]",
     ),
     click.option(
         "--block-timeout",
@@ -121,7 +122,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option(
         "--cache-for",
-        type=_Duration(),
+        type=Duration(),
         is_eager=True,
         expose_value=False,
         callback=_cached_for,

@@ -20,6 +20,7 @@ EXTRAS = {
     "python": "runs the Python blocks of a file",
     "local": "runs `local/...` models",
     "parquet": "reads and writes Parquet files with `runllm batch`",
+    "serve": "serves apps over HTTP",
     "scale": "runs the shards of `runllm batch --shards-on daft`",
     "xlsx": "reads workbooks with `runllm batch`",
 }

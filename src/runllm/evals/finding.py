@@ -25,7 +25,7 @@ def tested_files(paths: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 - `Path` raises for some names
-            found |= dict.fromkeys(one for one in _below(path) if has_tests(one))
+            found |= dict.fromkeys(one for one in apps_below(path) if has_tests(one))
         elif os.path.isfile(path):  # noqa: PTH113 - as above
             found[path] = None
         else:
@@ -33,7 +33,8 @@ def tested_files(paths: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _below(folder: str) -> Iterator[str]:
+def apps_below(folder: str) -> Iterator[str]:
+    """The `.rllm` files below a folder, by name; see `tested_files` for what is left out."""
     ignored = _ignored(folder)
     for at, folders, files in os.walk(folder):
         folders[:] = sorted(

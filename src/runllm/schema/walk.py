@@ -190,11 +190,11 @@ def standalone(root: Schema, schema: Any, name: str = "root") -> Schema:
     """
     if not isinstance(schema, Mapping):
         return {"not": {}} if schema is False else {}
-    moved = _moved(cast("Schema", schema), f"#/$defs/{name}")
-    kept = {key: item for key, item in moved.items() if key not in ("$defs", "definitions", "$id", "$schema")}
+    part = moved(cast("Schema", schema), f"#/$defs/{name}")
+    kept = {key: item for key, item in part.items() if key not in ("$defs", "definitions", "$id", "$schema")}
     if not any("$ref" in place for place, _ in places(kept)):
         return kept
-    return {**kept, "$defs": {name: _moved(root, f"#/$defs/{name}")}}
+    return {**kept, "$defs": {name: moved(root, f"#/$defs/{name}")}}
 
 
 def side_by_side(schemas: Iterable[Schema]) -> tuple[list[Schema], dict[str, Any]]:
@@ -217,19 +217,19 @@ def object_of(properties: Mapping[str, Schema | None]) -> Schema:
     }  # fmt: skip
 
 
-def _moved(schema: Any, place: str) -> Any:
+def moved(schema: Any, place: str) -> Any:
     """A schema whose root now stands at `place`: every reference from the root begins there."""
     if isinstance(schema, list):
-        return [_moved(item, place) for item in cast("list[Any]", schema)]
+        return [moved(item, place) for item in cast("list[Any]", schema)]
     if not isinstance(schema, Mapping):
         return schema
-    moved: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, item in cast("Schema", schema).items():
         if key in _SCHEMA_MAPS and isinstance(item, Mapping):
-            moved[key] = {name: _moved(sub, place) for name, sub in cast("Schema", item).items()}
+            found[key] = {name: moved(sub, place) for name, sub in cast("Schema", item).items()}
         else:
-            moved[key] = item if key in _VALUES else _moved(item, place)
-    target = moved.get("$ref")
+            found[key] = item if key in _VALUES else moved(item, place)
+    target = found.get("$ref")
     if isinstance(target, str) and (target == "#" or target.startswith("#/")):
-        moved["$ref"] = place + target[1:].rstrip("/")
-    return moved
+        found["$ref"] = place + target[1:].rstrip("/")
+    return found

@@ -1,0 +1,119 @@
+"""What a client is told when it gets no output: `application/problem+json` (RFC 9457), and never what is ours.
+
+What is wrong with the client's own input is told in full. Of any other error only its kind is: a message may hold a
+path, the words of a provider, or a piece of the prompt. It stands in the log of the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from runllm.errors import (
+    BudgetExceededError,
+    ContextWindowExceededError,
+    InputSchemaError,
+    InternalError,
+    InterruptedRunError,
+    OutputSchemaError,
+    ProviderError,
+    ProviderTimeoutError,
+    PythonBlockExecutionError,
+    RateLimitError,
+    RetryExhaustedError,
+    RunllmError,
+    TemplateError,
+)
+from runllm.redaction import redact
+from runllm.serve.day import Daily, seconds_left
+
+_STATUSES: tuple[tuple[type[RunllmError], HTTPStatus], ...] = (
+    (InputSchemaError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (ContextWindowExceededError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (BudgetExceededError, HTTPStatus.TOO_MANY_REQUESTS),
+    (ProviderTimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
+    (RateLimitError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ProviderError, HTTPStatus.BAD_GATEWAY),
+    (OutputSchemaError, HTTPStatus.BAD_GATEWAY),
+    (RetryExhaustedError, HTTPStatus.BAD_GATEWAY),
+    (PythonBlockExecutionError, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (TemplateError, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (InternalError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+"""The first that fits counts; what is none of these is a service that is not set up, or not yet."""
+_OF_THE_CLIENT = (InputSchemaError, ContextWindowExceededError)
+_WAIT = 10  # seconds, where only the provider knows better
+_LATER = "The service's own log says more; whoever runs it can see it."
+
+
+class Refusal(Exception):  # noqa: N818 - it is no error of the service
+    """A request that is answered without a run.
+
+    Attributes:
+        status: of the answer.
+        message: what is wrong, in one sentence.
+        hint: what to do.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, message: str, hint: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.hint, self.headers = status, message, hint, dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """The problem as JSON."""
+        return _problem(self.status, f"http_{self.status}", self.status.phrase, self.message, self.hint)
+
+    def answer(self) -> JSONResponse:
+        """The answer that says it."""
+        return as_answer(self.body(), self.headers)
+
+
+def is_of_the_client(error: RunllmError) -> bool:
+    """Whether it says what is wrong with what the client gave, and not with what an app made of it for another."""
+    return isinstance(error, _OF_THE_CLIENT) and not error.trail
+
+
+def body_of(error: RunllmError) -> dict[str, Any]:
+    """An error of a run as JSON: its kind, and of the client's own mistakes all there is to say."""
+    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.SERVICE_UNAVAILABLE)
+    if isinstance(error, _OF_THE_CLIENT) and error.trail:
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+    if isinstance(error, InterruptedRunError):
+        return _problem(status, error.code, type(error).__name__, "The service is stopping.", "Ask again in a moment.")
+    if not is_of_the_client(error):
+        return _problem(status, error.code, type(error).__name__, str(type(error).__doc__), _LATER)
+    found = _problem(status, error.code, type(error).__name__, error.message, error.recovery_hint)
+    problems = [{"pointer": one.pointer, "message": one.message} for one in error.problems]
+    return redact({**found, "problems": problems} if problems else found)
+
+
+def answer_of(error: RunllmError) -> JSONResponse:
+    """The answer to a run that failed."""
+    body = body_of(error)
+    if isinstance(error, BudgetExceededError) and isinstance(error.budget, Daily):
+        return as_answer(body, {"Retry-After": str(seconds_left())})
+    waits = body["status"] == HTTPStatus.SERVICE_UNAVAILABLE
+    return as_answer(body, {"Retry-After": str(_WAIT)} if waits else {})
+
+
+def as_answer(body: Mapping[str, Any], headers: Mapping[str, str]) -> JSONResponse:
+    """A problem as the answer that holds it."""
+    return JSONResponse(body, body["status"], dict(headers), "application/problem+json")
+
+
+def _problem(status: HTTPStatus, code: str, title: str, message: str, hint: str) -> dict[str, Any]:
+    return {
+        "type": f"urn:runllm:{code.lower()}",
+        "title": title,
+        "status": int(status),
+        "detail": message,
+        "code": code,
+        "message": message,
+        **({"hint": hint} if hint else {}),
+    }
