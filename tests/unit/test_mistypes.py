@@ -130,6 +130,7 @@ def test_a_type_of_another_language_says_what_to_write(kind: str, hint: str) -> 
         ("{ type: number, exclusiveMinimum: true }", "Write the bound itself, as `exclusiveMinimum: 0`"),
         ("{ type: object, properties: [b] }", "Write a name and its schema on each line below it"),
         ("{ description: 5 }", 'Quote it: `"5"`.'),
+        ("{ oneOf: [calm] }", "Values to choose from stand under `enum`: `enum: [calm, ...]`."),
     ],
 )
 def test_what_is_refused_where_it_stands_says_what_to_write(written: str, hint: str) -> None:
@@ -787,6 +788,20 @@ def of_front(text: str) -> list[tuple[str, str, str]]:
         ("tags: a, b", "a, b", "Write a list: `[a, b]`."),
         ("tags: one", "one", "Write a list: `[one]`."),
         ("examples: {input: {text: a}, output: {out: b}}", "examples", "Write each pair as an entry of a list"),
+        ("llm_params: {max_tokens: 2k}", "2k", "Write the number alone: 2000."),
+        ("max_context_window: 8,5k", "8,5k", "Write the number alone: 8500."),
+        ("max_cost: $0.10", "$0.10", "Write the number alone: 0.1."),
+        ("max_cost: 10 cents", "10 cents", "Write the number alone: 0.1."),
+        ("examples: [{input: hi, output: {out: a}}]", "hi", "Write it with its name: `{text: hi}`."),
+        ("examples: [{text: hi, out: a}]", "text", "Put it under `input`: `input: {text: ...}`."),
+        ("examples: [{text: hi, out: a}]", "out", "Put it under `output`: `output: {out: ...}`."),
+        ("tests: [{input: {text: a}, expect: {out: b}}]", "expect", "Did you mean `output`?"),
+        ("system: Be brief.", "system", "under a line `<<<SYSTEM>>>`"),
+        ("prompt: Be brief.", "prompt", "The prompt stands below the second `---` line."),
+        ("outputs: {out: text}", "outputs", "What the model answers is described under `returns`."),
+        ("depends_on: [a.rllm]", "depends_on", "under `uses`"),
+        ("\u00a0\u00a0tags: [a]", "\u00a0\u00a0tags", "It holds a no-break space (U+00A0)"),
+        ("ta\u200bgs: [a]", "ta\u200bgs", "It holds a space of no width (U+200B)"),
     ],
 )
 def test_a_value_of_another_type_says_what_to_write(written: str, mark: str, hint: str) -> None:
@@ -810,6 +825,29 @@ def test_what_stands_behind_a_type_says_where_it_belongs(written: str, hint: str
 
 
 CONTRACT = "input: {text: text}\nreturns: {out: text}"
+
+
+@pytest.mark.parametrize(
+    ("front", "hints"),
+    [
+        ("Name: x\nInput: {text: text}\nReturns: text", ["`name`", "`input`", "`returns`"]),
+        ("name: x\ninputs: {text: text}\nreturn: text", ["`input`", "`returns`"]),
+        (
+            "name: x\ninput: {text: text}\noutput: {out: calm | upset}",
+            ["What a model is to answer is called `returns`."],
+        ),
+    ],
+)
+def test_a_key_that_is_spelt_otherwise_is_told_once(front: str, hints: list[str]) -> None:
+    told = [hint for _, severity, hint in of_front(front) if severity == "error"]
+    assert len(told) == len(hints)
+    assert all(hint in said for hint, said in zip(hints, told, strict=True)), told
+
+
+@pytest.mark.parametrize("written", ["a {type: string}", "a:{type: string}"])
+def test_a_schema_that_stands_right_behind_its_name_says_what_is_missing(written: str) -> None:
+    front = f"name: x\ninput: {{text: text}}\noutput_schema:\n  type: object\n  properties:\n    {written}"
+    assert "Behind the name stand a colon and a blank: `a: {type: string}`." in [hint for *_, hint in of_front(front)]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from tests.chances import examples
 
 from runllm.diagnostics import errors_in
 from runllm.documents import DocumentError, Mark, read
+from runllm.parser.mistakes import in_yaml
 from runllm.parser.short import MAX_FAULTS, Expanded, Fault, expand
-from runllm.parser.slips import in_yaml
 from runllm.parser.words import TYPES
 from runllm.schema import Contract, schema_problems
 
@@ -198,7 +198,21 @@ SLIPS = [
     ("a: string«[2..4]»", "cannot stand after `string`", "`string[] 2..4`"),
     ("a: string «..60[]»", "cannot stand after `string`", "`[string ..60]`"),
     ("a: number «a..b»", "cannot stand after `number`", "`number 1..60`"),
-    ("a: number «1...2»", "cannot stand after `number`", "`number 1..60`"),
+    ("a: number «1...2»", "cannot stand after `number`", "Write `number 1..2`."),
+    ("a: number «0-10»", "cannot stand after `number`", "Write `number 0..10`."),
+    ("a: integer «1 to 5 stars»", "cannot stand after `integer`", "Write `integer 1..5, in stars`."),
+    ("a: number «between -1 and 1»", "cannot stand after `number`", "Write `number -1..1`."),
+    ("a: number «0..100%»", "cannot stand after `number`", "Write `number 0..100, in %`."),
+    ("a: text «(max 60 characters)»", "cannot stand after `text`", "Write `text ..60`."),
+    ("a: text «(max. 60 words)»", "cannot stand after `text`", "`text 1..60`"),
+    ("a: text «at least 3 chars»", "cannot stand after `text`", "Write `text 3..`."),
+    ("a: text«*»", "cannot stand after `text`", "A list is written `text[]`."),
+    ("a: integer «(optional)»", "cannot stand after `integer`", "Write `a?: integer`"),
+    ("a: «optional integer»", "not a type", "Write `a?: integer`: an optional property may be absent."),
+    ("a: «b:text»", "behind the colon stands no blank", "Write `b: text`"),
+    ("a: «b:\u00a0calm | upset»", "behind the colon stands no blank", "Write `b: calm | upset`"),
+    ("a: «“calm”» | “upset”", "cannot stand in a word", "without quotes: `calm`"),
+    ("a: «„ruhig“» | „erregt“", "cannot stand in a word", "without quotes: `ruhig`"),
     ("a: number «..»", "cannot stand after `number`", "`number 1..`"),
     ("a: integer «1..5 = 3»", "cannot stand after `integer`", "A default is written in `output_schema`."),
     # bounds
@@ -280,7 +294,13 @@ NAMES = [
     ("input: {«$defs»: {}, a: string}", "this is JSON Schema", "`input_schema`"),
     ("input: {«type»: [string, 'null'], description: x}", "this is JSON Schema", "`input_schema`"),
     ("input: {a: {«type»: string, description: The text.}}", "this is JSON Schema", "Write `a: string, The text.`."),
-    ("input: {a: {«type»: string, maxLength: 60}}", "this is JSON Schema", "as in `a: string`, or the whole contract"),
+    ("input: {a: {«type»: string, maxLength: 60}}", "this is JSON Schema", "Write `a: string ..60`."),
+    ("input: {a: {«type»: string, pattern: '^x?$'}}", "this is JSON Schema", "as in `a: string`, or the whole contract"),
+    ("input: {a: {«type»: text, required: true}}", "this is JSON Schema", "Write `a: text`."),
+    ("input: {a: {«type»: int, min: 1, max: 5, optional: true}}", "this is JSON Schema", "Write `a?: integer 1..5`."),
+    ("input: {a: {«choices»: [calm, upset], description: The mood}}", "JSON Schema", "Write `a: calm | upset, The mood`."),
+    ("input: {a: {«type»: text, options: [calm, upset]}}", "this is JSON Schema", "Write `a: calm | upset`."),
+    ("input: {a: {«description»: The mood, example: calm}}", "this is JSON Schema", "Write `a: string, The mood`."),
     ("input: {a: {«type»: array, items: {type: string}}}", "this is JSON Schema", "the whole contract as `input_schema`"),
     ("input: «string»", "`input` must be a map", "Write `text: string`"),
     ("input: «[»string]", "`input` must be a map", "Write `text: string`"),
@@ -320,6 +340,15 @@ def test_properties_may_be_called_as_the_words_of_json_schema_are() -> None:
     assert list(found.schema["properties"]) == ["type", "description", "items", "enum"]
 
 
+@pytest.mark.parametrize(
+    "types",
+    ["{a: {type: text, description: text}}", "{a: {min: number, max: number}}", "size:s | size:l", "don’t know | it’s ok",
+     "{a: {options: [text], values: 'number[]'}}", "10:30 | 11:30"],
+)  # fmt: skip
+def test_what_is_like_another_language_and_right_is_left_alone(types: str) -> None:
+    assert expanded(f"returns: {types}").faults == ()
+
+
 def test_all_faults_are_found_in_the_order_of_the_text() -> None:
     found = expanded("returns:\n  a: strng\n  b: {c: int, d: string}\n  e: [bool]\n  the f: string\n")
     assert [fault.mark.line for fault in found.faults] == [1, 2, 3, 4]
@@ -334,8 +363,22 @@ NO_YAML = [
     ("returns:\n  a: string, the text: all of it", "quote a type whose description contains `: `"),
     ('returns: "calm" | "upset"', "An enum is written without quotes"),
     ("input:\n  tags: []string", "A list is written `string[]`"),
-    ("input:\n  a string\n  b: string", ""),
+    ("input:\n  a string\n  b: string", "In the line before, the colon is missing: `a: string`."),
+    ("name = x\ninput: {a: text}", "In the line before, the colon is missing: `name: x`."),
+    ("name\uff1a x\ninput: {a: text}", "In the line before, the colon is missing: `name: x`."),
+    ("a: x\n\tb: y", ""),
+    ("input:\n\ta: text", "indented with a tab"),
+    ("d: {a: 'The customer's mood'}", 'put the other quotes around all of it, `"The customer\'s mood"`'),
+    ('d: {p: "^\\d+$"}', "put single quotes around the text"),
+    ("d: {a: @b}", "starts with `@`"),
+    ("d: {a: >-\n  b}", "does not stand in braces"),
+    ("d: {{type: string}}", "A mapping has one brace on each side: `{type: string}`."),
+    ("d: 'calm' | 'upset'", "`enum: [a, b]`"),
+    ("d: {a: b\nc: d", "the `{` is not closed"),
+    ("d: [a, b\nc: d", "the `[` is not closed"),
+    ("d: {a: see #12}\nc: d", "begins a comment"),
     ("input: {a: {b: string}", ""),
+    ("x:\n  a b: c\n d: e", ""),
     ("input: {a: string}\ntags: [a[]]", ""),
     ("tags: [a[]]", ""),
 ]

@@ -125,7 +125,7 @@ class _Parser:
         try:
             root, found = read(text)
         except DocumentError as error:
-            from runllm.parser.slips import in_yaml  # only needed once something is wrong
+            from runllm.parser.mistakes import in_yaml  # only needed once something is wrong
 
             error.hint = in_yaml(text, error) or error.hint
             root, found = None, [error]
@@ -156,7 +156,7 @@ class _Parser:
             )
 
     def _cut(self, first_line: int, root: Node, text: str) -> Iterator[Problem]:
-        from runllm.parser.slips import cut  # only for a file with comments
+        from runllm.parser.mistakes import cut  # only for a file with comments
 
         for mark, hint in cut(root, text.split("\n")):
             yield Problem(

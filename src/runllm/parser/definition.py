@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runllm._version import __version__
-from runllm.diagnostics import Problem, Span, did_you_mean, errors_in, pointer, steps
+from runllm.diagnostics import Problem, Span, errors_in, nearest, pointer, steps
 from runllm.documents import Mark
 from runllm.parser.frontmatter import Frontmatter
 from runllm.redaction import looks_secret
@@ -159,6 +159,8 @@ class _Checker:
                 self._unknown_keys(problem.pointer)
             elif problem.keyword == "required":
                 name = problem.message.split("`")[1]
+                if self._mistyped(problem.pointer, (name,)):
+                    continue  # told as an unknown key
                 hint = f"Add `{name}`. {self._describe(f'{problem.pointer}/{name}')}".strip()
                 self.report(problem.message, problem.pointer, keyword="required", hint=hint)
             else:
@@ -174,9 +176,11 @@ class _Checker:
         elif problem.keyword == "type" and isinstance(value, int | float) and problem.message.endswith('"string"'):
             hint = f'Quote it: "{json.dumps(value)}". {hint}'
         elif problem.keyword == "type" and not problem.pointer.startswith("/uses"):
-            from runllm.parser.slips import other_type  # only needed once something is wrong
+            from runllm.parser import mistakes  # only needed once something is wrong
 
-            hint = f"{other_type(value, problem.message.rpartition(' ')[2].strip(chr(34)))} {hint}".strip()
+            wanted = problem.message.rpartition(" ")[2].strip('"')
+            write = mistakes.of_example(problem.pointer, value, self._names("input"))
+            hint = f"{write or mistakes.other_type(value, wanted)} {hint}".strip()
         self.report(message, problem.pointer, keyword=problem.keyword, hint=hint)
 
     def _used(self, path: str) -> str:
@@ -202,20 +206,25 @@ class _Checker:
                 message, hint = f"`{key}` is not set here: {owned[key]['message']}", owned[key].get("use", "")
                 self.report(message, path, key=key, keyword="owned", hint=hint)
                 continue
-            hint = did_you_mean(key, known)
-            if key.isdecimal():  # `{temperature: 0,2}`
-                hint = f"Inside braces a comma ends a value: a number has a point, as `0.{key}`."
-            elif path == "/llm" and key in _parameters()["properties"]:
-                hint = "It is a model parameter: put it under `llm_params`."
-            elif path == "/llm_params":
-                hint = hint or "What only one provider knows goes under `llm.provider_params`."
-            elif path == "":
-                inside = (("llm", self._definition("/llm")), ("llm_params", _parameters()))
-                place = next((name for name, part in inside if key in part["properties"]), "")
-                hint = (
-                    f"Put it under `{place}`." if place else f"{hint} Data of your own goes under `metadata`.".strip()
-                )
+            from runllm.parser.mistakes import unknown  # only needed once something is wrong
+
+            inside = {"llm": self._definition("/llm")["properties"], "llm_params": _parameters()["properties"]}
+            names = {"input": self._names("input"), "output": self._names("returns")}
+            hint = unknown(key, path, known, inside, names)
             self.report(f"unknown {noun} `{key}`", path, key=key, keyword="additionalProperties", hint=hint)
+
+    def _names(self, side: str) -> list[str]:
+        """The names of the properties of a side of the contract, in whichever form it is written."""
+        found: Any = self._value(f"/{side}") or self._value(f"/{SIDES[side]}/properties")
+        names = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        return [name.removesuffix("?") for name in names]
+
+    def _mistyped(self, path: str, names: tuple[str, ...]) -> bool:
+        """Whether one of these keys is missing at a path since it is spelt otherwise there."""
+        definition = self._definition(path)
+        known = list(declared_properties(definition, definition))
+        given: Any = self._value(path)
+        return any(nearest(key, known) in names for key in cast("dict[str, Any]", given) if key not in known)
 
     def _check_provider_params(self) -> None:
         llm = self.values.get("llm")
@@ -301,12 +310,11 @@ class _Checker:
                 self._check_words(short, long)
             elif written and isinstance(self.values[long], dict):
                 self._check_schema(long, self.values[long])
-            elif not written and self.header.format != FORMATS[0]:
-                message, hint = (
-                    f"neither `{short}` nor `{long}` is there",
-                    f"{_WAYS[short]}; or JSON Schema as `{long}`.",
-                )
-                self.report(message, "", keyword="required", hint=hint)
+            elif not written and self.header.format != FORMATS[0] and not self._mistyped("", (short, long)):
+                hint = f"{_WAYS[short]}; or JSON Schema as `{long}`."
+                if short == "returns" and "output" in self.values:
+                    hint = "`output` builds the answer without a model. What a model is to answer is called `returns`."
+                self.report(f"neither `{short}` nor `{long}` is there", "", keyword="required", hint=hint)
 
     def _check_words(self, short: str, long: str) -> None:
         from runllm.parser.short import expand  # 4 ms that a file with JSON Schema need not pay

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from runllm.diagnostics import clip, nearest
-from runllm.documents import DocumentError, Mark, Node
+from runllm.documents import Node
+from runllm.parser.mistakes import unseen
 
 _LOOKED_AT = 200  # characters of a type: enough to see what it was meant to be
 _SHOWN = 60
@@ -34,7 +35,14 @@ _ENUM_FORM = "An enum is written `a | b | c`."
 _WRAPPED = r"(?s)([\w-]+) ?[\[<({](.*)"
 _LIST_OF = r"([\w-]+) of ([\w-]+)"
 _TAIL = r"(?:\[\])*(?: [-.0-9]+)?"
-_COMPARED = r"(>=|<=|max|min) ?(-?[0-9]+(?:\.[0-9]+)?)"
+_NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?)"
+_LEAST = r">=|min(?:imum|\.)?|at least|from"
+_MOST = r"<=|max(?:imum|\.)?|at most|up to|no more than|until"
+_COMPARED = rf"\(?({_LEAST}|{_MOST})[ :]*{_NUMBER}{{}}\)?"
+_FROM_TO = rf"\(?(?:between |from )?{_NUMBER} ?(?:-|\u2013|\u2014|\u2026|\.\.\.|to|and) ?{_NUMBER}{{}}\)?"
+_UNIT = r"(?: ?(?!words?\b)([^\W\d]+|%))?"
+_LENGTH = ("character", "characters", "chars", "char", "letters", "items", "entries")
+_MAY_BE = frozenset({"optional", "nullable", "not required", "if any"})
 _THEN_WORDS = r"(-?[\d.]*\.\.-?[\d.]*)[ ;:(-]+([^\W\d].*)"
 _OR_NOTHING = frozenset(f"or {word}" for word in NOTHING)
 _SEPARATOR = r"[|,;/]| or "
@@ -70,6 +78,8 @@ def unknown(text: str, types: Sequence[str], spot: Spot) -> str:
             f"{spot.optional}: {_NAMES[kind]}" if tail == "?" else _NAMES[kind] + (re.fullmatch(_TAIL, tail) or [""])[0]
         )
         return f"Write `{here}`."
+    if kind in _MAY_BE and tail[:1] == " ":
+        return f"Write `{spot.optional}: {_item(tail, types)}`: an optional property may be absent."
     if hint := _wrapped(text, types, spot) or _bare(kind, spot):
         return hint
     if head.startswith(("[", "{")):
@@ -128,7 +138,7 @@ def _listed(types: Sequence[str]) -> str:
 def after(kind: str, rest: str, spot: Spot) -> str:
     """A hint for what stands after a type and is no bounds."""
     rest = clip(rest, _LOOKED_AT)
-    if rest.startswith("?") or rest.lower() in _OR_NOTHING:
+    if rest.startswith("?") or rest.lower() in _OR_NOTHING or rest.strip("() ").lower() in _MAY_BE:
         return f"Write `{spot.optional}: {kind}`: the `?` stands after the name."
     if rest.startswith("["):
         return f"A list is written `{kind}[]`, with its count of items `{kind}[] 2..4`."
@@ -138,10 +148,16 @@ def after(kind: str, rest: str, spot: Spot) -> str:
         return f"Write a space before the bounds: `{kind} {rest}`."
     if found := re.fullmatch(_THEN_WORDS, rest):
         return f"A comma comes before the description: `{clip(f'{kind} {found[1]}, {found[2]}', _SHOWN)}`."
-    if found := re.fullmatch(_COMPARED, rest):
-        return f"Write `{kind} {found[2]}..`." if found[1] in (">=", "min") else f"Write `{kind} ..{found[2]}`."
+    bounds = _bounds(rest)
+    if bounds or rest in ("*", "+", "s"):
+        return f"Write `{clip(f'{kind} {bounds}', _SHOWN)}`." if bounds else f"A list is written `{kind}[]`."
     if "=" in rest or rest.lstrip("([").lower().startswith("default"):
         return f"A default is written in `{spot.long}`."
+    return _of_size(kind, rest)
+
+
+def _of_size(kind: str, rest: str) -> str:
+    """A hint for what stands where bounds do, and is nothing that is known."""
     if rest.isdecimal():
         return f"Write `{kind} ..{rest}` for at most, `{rest}..` for at least, `{rest}..{rest}` for exactly."
     if rest[:1].isalpha() and ".." not in rest and not any(sign.isdecimal() for sign in rest):
@@ -149,11 +165,26 @@ def after(kind: str, rest: str, spot: Spot) -> str:
     return f"Bounds are written `{kind} 1..60`, `{kind} 1..` or `{kind} ..60`."
 
 
+def _bounds(rest: str) -> str:
+    """Bounds that are written as one speaks, `0-10`, `max 60 characters`, in the form that there is; else empty."""
+    both = re.fullmatch(_FROM_TO.format(_UNIT), rest, re.IGNORECASE)
+    one = re.fullmatch(_COMPARED.format(_UNIT), rest, re.IGNORECASE)
+    dotted = re.fullmatch(rf"{_NUMBER}\.\.{_NUMBER}{_UNIT}", rest)
+    if found := both or dotted:
+        bounds = f"{found[1]}..{found[2]}"
+    elif one:
+        bounds = f"{one[2]}.." if re.fullmatch(_LEAST, one[1], re.IGNORECASE) else f"..{one[2]}"
+    else:
+        return ""
+    unit = (both or dotted or one or {3: ""})[3]
+    return bounds if not unit or unit.lower() in _LENGTH else f"{bounds}, in {unit}"
+
+
 def in_word(word: str, spot: Spot) -> str:
     """A hint for a sign that is in no word of an enum."""
     if word.endswith("?"):
         return f"Write `{spot.optional}` for what may be absent: the `?` stands after the name."
-    plain = word.strip("\"'`")
+    plain = word.strip("\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb ")
     if plain != word:
         return f"Write the words without quotes: `{clip(plain, _SHOWN)}`."
     if ".." in word:
@@ -177,6 +208,8 @@ def several(items: Sequence[Any], spot: Spot, is_type: Callable[[str], bool]) ->
 
 def named(key: str) -> str:
     """A hint for a key that is no name."""
+    if hint := unseen(key):
+        return hint
     bare = clip(key, _SHOWN).strip().removesuffix("?")
     found = re.sub(r"\W+", "_", bare).strip("_")
     name = found if found.isidentifier() else f"n{found}" if found else "name"
@@ -196,42 +229,26 @@ BESIDE: Mapping[str, str] = {
 """Words of JSON Schema that stand among the names, where their value is no TYPE: hints."""
 
 
-# --- values of another type -----------------------------------------------------------------------
-
-
-def other_type(value: Any, wanted: str) -> str:
-    """What to write where the frontmatter takes a value of the type `wanted` and has another; empty for what is far."""
-    if wanted in ("number", "integer") and isinstance(value, str):
-        pointed = value.strip().replace(",", ".", 1)
-        if re.fullmatch(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", pointed):
-            return f"Write it without quotes: {pointed}." if "," not in value else f"Write it with a point: {pointed}."
-    if wanted == "array" and isinstance(value, str) and value.strip():
-        items = [item.strip() for item in clip(value, _LOOKED_AT).split(",")]
-        return f"Write a list: `[{clip(', '.join(filter(None, items)), _SHOWN)}]`."
-    if wanted == "array" and isinstance(value, dict) and {"input", "output"} & value.keys():
-        return "Write each pair as an entry of a list: `- {input: ..., output: ...}`."
-    if wanted == "boolean" and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false"):
-        return f"Write `{'true' if value.lower() in ('yes', 'on', 'true') else 'false'}`, without quotes."
-    return ""
-
-
 # --- JSON Schema where a short contract should stand ---------------------------------------------
 
 _SCHEMA_TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 _NO_WORDS = frozenset({"object", "array", "null"})
 _MARKERS = ("$schema", "$ref", "$defs", "$id")
+_CHOICES = ("enum", "choices", "options", "values", "allowed", "oneOf", "one_of")
+_SAID = ("description", "desc", "help", "title")
+_LOWEST, _HIGHEST = ("minimum", "min", "minLength", "minItems"), ("maximum", "max", "maxLength", "maxItems")
 _KEYWORDS = (
-    "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "oneOf", "allOf",
-    "description", "title", "default", "examples", "format", "pattern", "minLength", "maxLength", "minimum", "maximum",
-    "minItems", "maxItems", "exclusiveMinimum", "exclusiveMaximum", "uniqueItems", "multipleOf",
+    "properties", "required", "additionalProperties", "items", "const", "anyOf", "allOf", "default", "examples",
+    "format", "pattern", "exclusiveMinimum", "exclusiveMaximum", "uniqueItems", "multipleOf", "example", "optional",
+    "nullable", "regex", *_CHOICES, *_SAID, *_LOWEST, *_HIGHEST,
 )  # fmt: skip
 
 
 def schema_key(node: Node, is_type: Callable[[str], bool]) -> str | None:
-    """The key that shows a map to be JSON Schema; None for one that may be a short contract.
+    """The key that shows a map to be JSON Schema, or like it; None for one that may be a short contract.
 
     A contract may well have a property that is called `type`. What gives JSON Schema away is a `type` that is none
-    here, or a keyword beside it whose value is none.
+    here, or a keyword beside it whose value is none; or words to choose from, and nothing but keywords.
     """
     mapping = node.mapping or {}
     for key in _MARKERS:
@@ -239,12 +256,19 @@ def schema_key(node: Node, is_type: Callable[[str], bool]) -> str | None:
             return key
     if isinstance(mapping.get("properties"), dict) and isinstance(mapping.get("required"), list):
         return "properties"
+    of_none = [key for key in mapping if key in _KEYWORDS and not _may_be_type(mapping[key], is_type)]
     kinds: Any = mapping.get("type")
     kinds = cast("list[Any]", kinds if isinstance(kinds, list) else [kinds])
-    if not kinds or not all(isinstance(kind, str) and kind in _SCHEMA_TYPES for kind in kinds):
+    telling = [key for key in of_none if key == "description" or (key in _CHOICES and isinstance(mapping[key], list))]
+    if kinds == [None] and telling and set(_KEYWORDS).issuperset(mapping):
+        return of_none[0]
+    if not kinds or not all(isinstance(kind, str) and _is_kind(kind, is_type) for kind in kinds):
         return None
-    given = any(key in mapping and not _may_be_type(mapping[key], is_type) for key in _KEYWORDS)
-    return "type" if given or not _NO_WORDS.isdisjoint(kinds) else None
+    return "type" if of_none or not _NO_WORDS.isdisjoint(kinds) else None
+
+
+def _is_kind(kind: str, is_type: Callable[[str], bool]) -> bool:
+    return kind in _SCHEMA_TYPES or kind in FOREIGN or kind in _ENUMS or is_type(kind[:_LOOKED_AT])
 
 
 def _may_be_type(value: Any, is_type: Callable[[str], bool]) -> bool:
@@ -272,66 +296,28 @@ def from_schema(node: Node, name: str, long: str) -> str:
     """A hint for a map that is JSON Schema: the whole contract, or the property of that name."""
     if not name:
         return f"Call the key `{long}`."
-    kind, said = node.value.get("type"), node.value.get("description")
-    if isinstance(kind, str) and kind not in _NO_WORDS and set(node.value) == {"type", "description"}:
-        return f"Write `{name}: {clip(f'{kind}, {said}', _SHOWN)}`."
-    return f"Write the type in words, as in `{name}: string`, or the whole contract as `{long}`."
+    said = _in_words(node.mapping or {})
+    if not said:
+        return f"Write the type in words, as in `{name}: string`, or the whole contract as `{long}`."
+    mark = "?" if node.value.get("optional") is True or node.value.get("required") is False else ""
+    return f"Write `{name}{mark}: {clip(said, _SHOWN)}`."
 
 
-# --- what YAML cuts ----------------------------------------------------------------------------------
-
-_CUT = re.compile(r"[ \t]+#(?=\w)(?![\w-]+:(?:\s|$))(.*)")
-
-
-def cut(root: Node, lines: Sequence[str]) -> Iterator[tuple[Mark, str]]:
-    """Texts that a ` #` cuts and that were probably meant whole: where the sign stands, and a hint.
-
-    A comment begins with a blank behind its sign, or says what a key would: `#temperature: 0`.
-    """
-    for _, node in root.walk():
-        mark, text = node.mark, node.value if isinstance(node.value, str) else ""
-        line = lines[mark.line] if mark.line < len(lines) else ""
-        if not line.startswith(text, mark.column) or not (text or node.value is None):
-            continue  # in quotes, over several lines, or no text at all
-        end = mark.column + len(text)
-        found = _CUT.fullmatch(line, end)
-        if found and (" " in text or found[1][:1].isdigit()):
-            start = line.index("#", end)
-            whole = f"{text}{line[end:]}".strip()
-            if re.search(r"[{\[]", line[: mark.column]):  # what follows in the braces is cut as well
-                whole = re.split(r"[,}\]]", whole)[0]
-            yield Mark(mark.line, start, len(line) - start), f"Quote it: `{_quoted(clip(whole, _SHOWN))}`."
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if '"' not in text and "\\" not in text else "'" + text.replace("'", "''") + "'"
-
-
-# --- what is no YAML -----------------------------------------------------------------------------
-
-_CONTRACT = r"(?:input|returns)\s*:"
-_QUOTED = re.compile(r'(?<!\\)"([^"\n]{0,200}\{[{%][^"}\n]{0,200}[\[(|= ]"[^"}\n]{0,200}"[^"\n]{0,40})')
-"""A template in double quotes that quotes something itself."""
-_LAST_WORD = r"[\w-]{1,40}\Z"
-
-
-def in_yaml(text: str, error: DocumentError) -> str:
-    """A hint for a short contract that is no YAML; empty for another place of the text."""
-    lines = text.split("\n")[: error.mark.line + 1]
-    if quoted := next(filter(None, map(_QUOTED.search, reversed(lines[-2:]))), None):
-        return f"Inside double quotes a `\"` ends the text: put single ones around it, `'{clip(quoted[1], _SHOWN)}'`."
-    key = next((line for line in reversed(lines) if line[:1] not in ("", " ", "\t", "#", "}", "]")), "")
-    if not lines or not re.match(_CONTRACT, key):
+def _in_words(said: Mapping[str, Any]) -> str:
+    """A map of keywords as one TYPE; empty where it says more than one can."""
+    choices = next((said[key] for key in _CHOICES if isinstance(said.get(key), list)), ())
+    words = [word for word in choices if isinstance(word, str) and re.fullmatch(r"[^|,:\"']+", word)]
+    low, high = (next((said[key] for key in keys if isinstance(said.get(key), int | float)), None)
+                 for keys in (_LOWEST, _HIGHEST))  # fmt: skip
+    kind = said.get("type", "string")
+    told = {"type", "optional", "required", "nullable", *_CHOICES, *_SAID, *_LOWEST, *_HIGHEST, "example", "examples"}
+    if not told.issuperset(said) or len(words) < len(choices) or not isinstance(kind, str):
         return ""
-    before, rest = lines[-1][: error.mark.column], lines[-1][error.mark.column :]
-    if "',' or '" in error.message and rest.startswith("["):
-        found = re.search(_LAST_WORD, before[-_SHOWN:])
-        item = found[0] if found and found[0].lower() not in _LISTS else "string"
-        return f'Inside braces and brackets a `[` begins a list: quote the type, `"{item}[]"`.'
-    if rest.startswith(":") and re.search(r"[(\[]\s*default\Z", before, re.IGNORECASE):
-        return "A default is written in `input_schema`; a description stands after a comma."
-    if rest.startswith(":") and ": " in before:
-        return "The description of a type stands after a comma; quote a type whose description contains `: `."
-    if "block scalar" in error.message:
-        return "An enum is written without quotes: `calm | upset`."
-    return "A list is written `string[]`, the brackets behind." if before.endswith("[]") else ""
+    if words:
+        kind = " | ".join(words)
+    elif (kind := _NAMES.get(kind, kind)) in _NO_WORDS | _LISTS | _MAPS | _ENUMS:
+        return ""
+    elif low is not None or high is not None:
+        kind += f" {'' if low is None else low}..{'' if high is None else high}"
+    description = next((said[key] for key in _SAID if isinstance(said.get(key), str)), "")
+    return f"{kind}, {description}" if description else kind

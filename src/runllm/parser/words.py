@@ -37,7 +37,8 @@ _FORM = re.compile(r"((?:[^\W\d][\w-]*)?)((?:\[\])*)(\s*)(.*)", re.DOTALL)  # NA
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
 _BOUNDS = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
 _OPEN = r"[\[({<]"  # as in `enum(a, b)`, whose comma begins no description
-_NO_WORD = re.compile(r"[\[\](){}<>?=\"`]|\.\.|^'|'$")
+_NO_WORD = re.compile("[\\[\\](){}<>?=\"`\u201c-\u201f\u00ab\u00bb]|\\.\\.|^['\u2018-\u201b]|['\u2018-\u201b]$")
+_COLON = re.compile(r"([^\W\d]\w*\??)\s*[:\uff1a]\s*(?=\S)")
 
 
 @dataclass(eq=False, repr=False)
@@ -60,8 +61,20 @@ def read_type(text: str, spot: Spot) -> dict[str, Any]:
     words, start = head.strip(), len(head) - len(head.lstrip())
     if not words:
         raise NoTypeError("the type is missing before the comma", start, 1, "Write `string, the text of the letter`.")
+    if named := _COLON.match(words):
+        _no_blank(words, named, start)
     schema = _enum(words, start, spot) if "|" in words else _one(words, start, text, spot)
     return {**schema, "description": said.strip()} if said.strip() else schema
+
+
+def _no_blank(words: str, named: re.Match[str], start: int) -> None:
+    """Refuse a name and a type that YAML takes for one text: behind the colon stands no blank, or none of YAML's."""
+    others = words[named.end() :].split("|")[1:]
+    if others and all(_COLON.match(other.strip()) for other in others):
+        return  # words of an enum that are written so, `size:s | size:l`
+    hint = f"Write `{named[1]}: {clip(words[named.end() :], _SHOWN)}`, with an ordinary blank behind the colon."
+    message = f"`{clip(words, _SHOWN)}` is one text: behind the colon stands no blank"
+    raise NoTypeError(message, start, len(words), hint)
 
 
 def is_type(text: str) -> bool:

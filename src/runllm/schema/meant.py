@@ -282,11 +282,19 @@ def fault(path: Sequence[str | int], given: Any) -> str:
             name = path[-2] if len(path) > 1 else "name"
             return f"Take it out, and name the property beside `properties`: `required: [{name}]`."
         return f"Write a list: `required: [{clip(given, _SHOWN)}]`." if isinstance(given, str) else ""
+    if path[-2:-1] in (["oneOf"], ["anyOf"]) and isinstance(given, str) and not _name(given.lower()):
+        return f"Values to choose from stand under `enum`: `enum: [{clip(given, _SHOWN)}, ...]`."
     return _setting(str(last), given)
+
+
+_BRACED = re.compile(r"([\w-]+) ?:? ?\{ ?(\w+)\Z")
+"""A name whose colon or blank is missing before its schema: `mood {type` is the key then."""
 
 
 def _property(name: str, given: Any) -> str:
     """For a name below `properties` that has no schema."""
+    if braced := _BRACED.match(name):
+        return f"Behind the name stand a colon and a blank: `{braced[1]}: {{{braced[2]}: {clip(str(given), _SHOWN)}`."
     if isinstance(given, str) and (name not in KEYWORDS or (name in ("type", "format") and given != "object")):
         one = _one(given.lower()) or "type: string"
         return f"Write `{clip(name, _SHOWN)}: {{{one}}}`."
