@@ -210,8 +210,10 @@ class App:
             RunllmError: the input is refused, or the statistics cannot be read.
         """
         from runllm.predict import forecast
+        from runllm.scalars import plain
 
         options = self._with(None, {"model": model})
+        given = None if given is None else plain(given)
         return forecast(self.plan, given, options, self.runtime, self.runtime.store or stats_store())
 
     def read_input(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from runllm.engines.cache import Answers
     from runllm.models.pulling import Progress
     from runllm.stats.store import Store
+    from runllm.watching import Watcher
 
 
 def _pull(name: str, listener: Callable[[Progress], None] | None) -> object:
@@ -64,6 +65,7 @@ class Runtime:
         moment: what day and time it is, as apps are told.
         store: where runs are recorded; None for nowhere.
         calls: the calls in flight of all runs.
+        watcher: told when runs and calls begin and end; None for nobody.
         prepared: what is the same in each run of an app, as `executor.prepared` keeps it.
     """
 
@@ -83,6 +85,7 @@ class Runtime:
         jitter: Callable[[], float] = random.random,
         wall: Callable[[], float] = time.time,
         moment: Callable[[], datetime] = moments.now,
+        watcher: Watcher | None = None,
     ) -> None:
         """Prepare a runtime; nothing is loaded yet.
 
@@ -102,7 +105,9 @@ class Runtime:
             jitter: where randomness comes from.
             wall: the time of day, in Unix seconds.
             moment: the same for people: with its zone.
+            watcher: told when runs and calls begin and end, such as `runllm.telemetry.OpenTelemetry`.
         """
+        self.watcher = watcher
         self.store = store
         self.wall = wall
         self.moment = moment

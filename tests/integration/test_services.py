@@ -15,7 +15,7 @@ import pytest
 from tests.apps import leaf
 
 import runllm
-from runllm.engines.cassette import Cassette, replaying
+from runllm.engines.cassette import Cassette, playing
 from runllm.moments import now
 from runllm.results import Endpoint, Request
 from runllm.testing import ScriptedEngine
@@ -141,7 +141,7 @@ def test_what_was_loaded_and_never_called_is_closed_at_once() -> None:
 
 def test_what_replays_a_cassette_loads_no_weights() -> None:
     app = runllm.load_text(INNER.replace("openai/m", "local/smollm2-135m"))
-    with runllm.Runtime(around=replaying(Cassette(now()))) as runtime:
+    with runllm.Runtime(**playing(Cassette(now()), replay=True)) as runtime:
         runtime.warm(app)
         assert not runtime.engine(Endpoint(model="local/smollm2-135m"))._inner._models  # type: ignore[attr-defined]
 

@@ -19,6 +19,7 @@ _COMPROMISED = {"litellm": ("1.82.7", "1.82.8", "1.107.0")}
 EXTRAS = {
     "python": "runs the Python blocks of a file",
     "local": "runs `local/...` models",
+    "otel": "tells OpenTelemetry of runs and calls",
     "parquet": "reads and writes Parquet files with `runllm batch`",
     "serve": "serves apps over HTTP",
     "scale": "runs the shards of `runllm batch --shards-on daft`",

@@ -14,7 +14,7 @@ from runllm.errors import ModelNotFoundError, RunllmError
 from runllm.executor.ahead import key
 from runllm.executor.context import Tree
 from runllm.executor.core import Run
-from runllm.executor.driver import adrive, drive, drive_tree
+from runllm.executor.driver import adrive, drive, drive_tree, watched
 from runllm.executor.effects import Effect
 from runllm.executor.recovery import window_exceeded
 from runllm.executor.talk import Conversation
@@ -22,6 +22,7 @@ from runllm.program import Plan
 from runllm.results import Endpoint, Request, RunResult, Skipped, Usage
 from runllm.routing import Options
 from runllm.runtime import Runtime
+from runllm.scalars import plain
 from runllm.tokens import Room
 from runllm.values import frozen
 
@@ -74,14 +75,22 @@ class Preview:
 
 def run(plan: Plan, given: Any, options: Options, runtime: Runtime) -> RunResult:
     """Run a plan and wait. Every failure of the run is in the result; nothing is raised for it."""
+    given = plain(given)
     first = _first(plan, given, options, runtime)
-    return (drive_tree if plan.children else drive)(first.steps(given), first.tree.outside)
+    with watched(runtime, plan.program.name) as ended:
+        result = (drive_tree if plan.children else drive)(first.steps(given), first.tree.outside)
+        ended(result)
+    return result
 
 
 async def arun(plan: Plan, given: Any, options: Options, runtime: Runtime) -> RunResult:
     """As `run`, without blocking the event loop."""
+    given = plain(given)
     first = _first(plan, given, options, runtime)
-    return await adrive(first.steps(given), first.tree.outside)
+    with watched(runtime, plan.program.name) as ended:
+        result = await adrive(first.steps(given), first.tree.outside)
+        ended(result)
+    return result
 
 
 def warm(plan: Plan, options: Options, runtime: Runtime) -> None:
@@ -104,6 +113,7 @@ def preview(plan: Plan, given: Any, options: Options, runtime: Runtime) -> Previ
     Raises:
         RunllmError: an input is refused, a block fails, or a template cannot be rendered.
     """
+    given = plain(given)
     try:
         first = _first(plan, given, options, runtime)
         first.foresee(given)

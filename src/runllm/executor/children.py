@@ -158,7 +158,7 @@ class Children:
         if index is None or not self._dependencies[name].outlives(error):
             return False
         self.skipped.append(Skipped(name=name, index=index, error=error))
-        self._run.tell("skipped", f"{name}[{index}]: {error.message}")
+        self._run.tell("skipped", f"{name}[{index}]: {error.message}", logged=f"{name}[{index}]: {error.code}")
         return True
 
     def finished(self) -> list[str]:

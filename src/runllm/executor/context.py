@@ -18,6 +18,7 @@ from runllm.results import ChildResult, Endpoint, Event, Skipped
 from runllm.routing import Limits, Options
 from runllm.runtime import Runtime
 from runllm.values import frozen
+from runllm.watching import DEBUG, INFO, logger
 
 if TYPE_CHECKING:
     from runllm.program import Block, Phase
@@ -34,6 +35,7 @@ class Tree:
         started: when the first began, by the clock that never goes back.
         moment: the same as apps are told: what `run` holds.
         below: the options of the apps that the first uses.
+        name: of the first app.
         prepared: of each app, what is the same in each of its runs.
     """
 
@@ -43,6 +45,7 @@ class Tree:
     started: float
     moment: Mapping[str, str]
     below: Options
+    name: str
     prepared: dict[Plan, Prepared] = field(default_factory=dict[Plan, Prepared])
 
     @classmethod
@@ -55,7 +58,10 @@ class Tree:
         outside = Outside(runtime, ahead.budget(plan, given, options, runtime), options.concurrency, options.pace)
         moment = moments.spelt(runtime.moment())
         below = _of_a_child(options) if plan.children and not options.whole_tree else options
-        return cls(options=options, runtime=runtime, outside=outside, started=runtime.now(), moment=moment, below=below)
+        name, started = plan.program.name, runtime.now()
+        return cls(
+            options=options, runtime=runtime, outside=outside, started=started, moment=moment, below=below, name=name
+        )
 
 
 class Context:
@@ -109,7 +115,7 @@ class Context:
         self.tell("python", f"{block.phase} block `{block.name}`")
         ran = yield Work(do=lambda: phases.run(block, scope, self.program.source, runner, ceiling))
         for line in getattr(ran, "printed", "").splitlines():
-            self.tell("print", line)
+            self.tell("print", line, logged="")
         return ran
 
     def checks(self, value: Any) -> Generator[Effect, Any, tuple[Problem, ...]]:
@@ -131,15 +137,19 @@ class Context:
     def warn(self, message: str) -> None:
         """Keep a warning for the result, and tell the listener."""
         self.warnings.append(message)
-        self.tell("warning", message)
+        self.tell("warning", message, logged="")
 
     @property
     def is_heard(self) -> bool:
-        """Whether there is a listener, for who would have to make the words first."""
-        return self.options.listener is not None
+        """Whether somebody listens or reads the log, for who would have to make the words first."""
+        return self.options.listener is not None or logger(INFO) is not None
 
-    def tell(self, step: str, message: str) -> None:
-        """Tell the listener, if there is one."""
+    def tell(self, step: str, message: str, logged: str | None = None) -> None:
+        """Tell the listener and the log, if there is one; the log the same, or what has no content of the run's."""
+        level = INFO if step in ("done", "failed") and not self.trail else DEBUG
+        if (log := logger(level)) is not None:
+            said = message if logged is None else logged
+            log.log(level, "%s: %s", " > ".join((self.tree.name, *self.trail)), f"{step}: {said}" if said else step)
         if self.options.listener is not None:
             elapsed = self.runtime.now() - self.tree.started
             self.options.listener(Event(step=step, message=message, elapsed=elapsed, trail=self.trail))

@@ -287,7 +287,8 @@ class Run(Context):
             if outcome.error.trail and not self.trail:
                 outcome.error.trail = (self.program.name, *outcome.error.trail)
             outcome.error.result = result
-            self.tell("failed", f"{outcome.error.code} {type(outcome.error).__name__}: {outcome.error.message}")
+            named = f"{outcome.error.code} {type(outcome.error).__name__}"
+            self.tell("failed", f"{named}: {outcome.error.message}", logged=named)
         elif self.is_heard:
             self.tell("done", _summary(result))
         return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,7 @@ from runllm.results import DEFAULT_CONCURRENCY, ChildResult, Completion, Request
 from runllm.runtime import Runtime
 from runllm.spending import Budget
 from runllm.threads import in_thread
+from runllm.watching import UNWATCHED
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,7 +70,10 @@ class Outside:
         with self.runtime.calls.place(self.most):
             sent = self.counted(request)
             try:
-                return self.paid(sent, self.runtime.engine(sent.endpoint).complete(sent))
+                with self.watched(sent) as answered:
+                    completion = self.runtime.engine(sent.endpoint).complete(sent)
+                    answered(completion)
+                return self.paid(sent, completion)
             except ProviderTimeoutError as error:
                 raise self.late() or error from None
 
@@ -76,9 +81,16 @@ class Outside:
         async with self.runtime.calls.aplace(self.most):
             sent = self.counted(request)
             try:
-                return self.paid(sent, await self.runtime.engine(sent.endpoint).acomplete(sent))
+                with self.watched(sent) as answered:
+                    completion = await self.runtime.engine(sent.endpoint).acomplete(sent)
+                    answered(completion)
+                return self.paid(sent, completion)
             except ProviderTimeoutError as error:
                 raise self.late() or error from None
+
+    def watched(self, request: Request) -> AbstractContextManager[Callable[[Completion], None]]:
+        """What is told of a call as it begins and ends."""
+        return UNWATCHED if (watcher := self.runtime.watcher) is None else watcher.call(request)
 
     def counted(self, request: Request) -> Request:
         """The request, counted, and cut to the time that is left.
@@ -114,6 +126,11 @@ class Outside:
         """How long to wait, when so many seconds are asked for: no longer than there is time."""
         left = self.budget.seconds_left
         return seconds if left is None else min(seconds, left)
+
+
+def watched(runtime: Runtime, name: str) -> AbstractContextManager[Callable[[RunResult], None]]:
+    """What is told of a run of this name as it begins and ends."""
+    return UNWATCHED if runtime.watcher is None else runtime.watcher.run(name)
 
 
 async def _through(
@@ -225,6 +242,13 @@ class _Driver:
 
         return await _through(steps, partial(self.perform, _Children(self)), asyncio.CancelledError)
 
+    async def child(self, start: Start) -> RunResult:
+        """Go through a run that another has started."""
+        with watched(self.outside.runtime, start.name) as ended:
+            result = await self.drive(start.steps)
+            ended(result)
+        return result
+
     async def perform(self, children: _Children, effect: Effect) -> Any:
         """Perform an effect of one run; one that is stopped by another of its tree is told so by an error."""
         import asyncio
@@ -270,7 +294,7 @@ class _Children:
         task = self.driver.runs.get(effect.key)
         shared = task is not None
         if task is None:
-            task = self.driver.runs[effect.key] = self.driver.group.create_task(self.driver.drive(effect.steps))
+            task = self.driver.runs[effect.key] = self.driver.group.create_task(self.driver.child(effect))
             self.count(1)
             task.add_done_callback(lambda _: self.count(-1))
         child = _Child(start=effect, shared=shared, task=task)

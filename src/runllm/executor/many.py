@@ -23,6 +23,7 @@ from runllm.program import Plan
 from runllm.results import Endpoint, RowResult, RunResult
 from runllm.routing import Options
 from runllm.runtime import Runtime
+from runllm.scalars import is_missing
 from runllm.spending import Bounds, Budget
 
 OnError = Literal["stop", "skip", "keep"]
@@ -303,4 +304,4 @@ def rows_of(rows: Any) -> Iterator[Any]:
 
 
 def _present(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: cell for name, cell in row.items() if cell is not None and cell == cell}  # noqa: PLR0124 - NaN, NaT
+    return {name: cell for name, cell in row.items() if cell is not None and not is_missing(cell)}

@@ -203,7 +203,8 @@ class Conversation:
     def refuse(self, completion: Completion, problems: tuple[Problem, ...], repairs: tuple[str, ...] = ()) -> Verdict:
         """The verdict on an answer that does not fit."""
         for problem in problems:
-            self.run.tell("problem", f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message)
+            said = f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message
+            self.run.tell("problem", said, logged=problem.keyword)
         return Verdict(completion=completion, problems=problems, repairs=repairs)
 
     def cut_off(self, request: Request, completion: Completion) -> Problem:
@@ -247,7 +248,7 @@ class Conversation:
             f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens" if usage.total_tokens else "not counted"
         )
         for note in completion.notes:
-            self.run.tell("cached" if completion.cached else "call", note)
+            self.run.tell("cached" if completion.cached else "call", note, logged="")
         if completion.cached:
             return
         self.run.tell(
