@@ -16,7 +16,6 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runllm.app import App
     from runllm.evals import Group, Suite
     from runllm.program import Case
     from runllm.runtime import Runtime
@@ -174,9 +173,14 @@ def runllm_replay(request: pytest.FixtureRequest) -> Iterator[Callable[..., Runt
     """
     with ExitStack() as closing:
 
-        def replayed(cassette: str | Path | App, *apps: App) -> Runtime:
+        def replayed(*given: Any) -> Runtime:
             __tracebackhide__ = True
             from runllm import testing
+            from runllm.errors import UsageError
+
+            if not given:
+                raise UsageError("runllm_replay needs a cassette or an app", hint="Such as `runllm_replay(app)`.")
+            cassette, *apps = given
 
             if isinstance(cassette, str | Path):
                 beside = request.path.parent / cassette
@@ -184,7 +188,10 @@ def runllm_replay(request: pytest.FixtureRequest) -> Iterator[Callable[..., Runt
             if not request.config.getoption("runllm_record"):
                 return closing.enter_context(testing.replay(cassette, *apps))
             if hasattr(request.config, "workerinput"):
-                pytest.fail("tests side by side would write one cassette: record with `-n 0`", pytrace=False)
+                pytest.fail(
+                    "tests side by side would write one cassette: record without pytest-xdist's `-n`",
+                    pytrace=False,
+                )
             return closing.enter_context(testing.record(cassette, *apps))
 
         yield replayed
@@ -195,7 +202,8 @@ def runllm_script() -> Iterator[Callable[..., ScriptedEngine]]:
     """`runllm.testing.scripted` until the end of the test: `runllm_script(app, answers)` gives the engine."""
     with ExitStack() as closing:
 
-        def scripted(app: App, answers: Any, **given: Any) -> ScriptedEngine:
+        def scripted(app: Any = None, answers: Any = None, **given: Any) -> ScriptedEngine:
+            __tracebackhide__ = True
             from runllm import testing
 
             return closing.enter_context(testing.scripted(app, answers, **given))

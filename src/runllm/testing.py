@@ -12,21 +12,26 @@ with replay("app.cassette.yaml", app):      # kept by `record`, or by `runllm te
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 from runllm import moments
 from runllm.app import App
 from runllm.engines.base import FREE, Engine, Price
 from runllm.engines.cassette import Cassette, cassette_of, playing
-from runllm.errors import ProviderError, RunllmError
+from runllm.errors import ProviderError, RunllmError, UsageError
+from runllm.quantities import some
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.runtime import Runtime
 
-Answer = str | Completion | RunllmError
+Answer = str | Mapping[str, Any] | list[Any] | Completion | RunllmError
+Script = Answer | Iterable[Answer] | Callable[[Request], Answer]
+_TAKEN = "An answer is a text, a dict or a list (answered as JSON), a `Completion`, or an error to raise."
 
 
 class ScriptedEngine(Engine):
@@ -38,17 +43,20 @@ class ScriptedEngine(Engine):
         requests: every request that was made, in order.
     """
 
-    def __init__(self, answers: Iterable[Answer] | Callable[[Request], Answer], *, window: int | None = None) -> None:
+    def __init__(self, answers: Script, *, window: int | None = None) -> None:
         """Write the script.
 
         Args:
-            answers: in order, or a function of the request, for apps that run side by side; a text becomes a
-                completion, an error is raised.
+            answers: in order; a single one; or a function of the request, for apps that run side by side. A text
+                becomes a completion, a dict or a list one of its JSON; an error is raised.
             window: the context window every model is said to have.
+
+        Raises:
+            UsageError: that is no answer.
         """
         self.requests: list[Request] = []
         self._answer = answers if callable(answers) else None
-        self._answers = [] if callable(answers) else list(answers)
+        self._answers = [] if callable(answers) else [_sound(one) for one in _several(answers)]
         self._window = window
         self._lock = threading.Lock()
 
@@ -65,24 +73,31 @@ class ScriptedEngine(Engine):
         del endpoint
         return FREE
 
+    @property
+    def left(self) -> int:
+        """How many answers nothing has asked for yet."""
+        return len(self._answers)
+
     def complete(self, request: Request) -> Completion:
         """The next answer.
 
         Raises:
             ProviderError: the script is at its end.
+            UsageError: the function gave no answer.
         """
         with self._lock:
             self.requests.append(request)
             if self._answer is None and not self._answers:
                 raise ProviderError("the script has no more answers")
-            answer = self._answer(request) if self._answer else self._answers.pop(0)
+            answer = _sound(self._answer(request)) if self._answer else self._answers.pop(0)
         if isinstance(answer, RunllmError):
             raise answer
         if isinstance(answer, Completion):
             return answer
+        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
         prompt = sum(len(message.content) for message in request.messages) // 4
-        usage = Usage(prompt_tokens=prompt, completion_tokens=len(answer) // 4)
-        return Completion(text=answer, usage=usage, model=request.endpoint.model, cost=0.0)
+        usage = Usage(prompt_tokens=prompt, completion_tokens=len(text) // 4)
+        return Completion(text=text, usage=usage, model=request.endpoint.model, cost=0.0)
 
     async def acomplete(self, request: Request) -> Completion:
         """As `complete`."""
@@ -92,9 +107,31 @@ class ScriptedEngine(Engine):
         """Nothing is held."""
 
 
+def _several(answers: Any) -> Iterable[Any]:
+    """The answers of a script; one that stands alone is a script of one."""
+    if isinstance(answers, str | bytes | Mapping | Completion | RunllmError):
+        return [answers]
+    if not isinstance(answers, Iterable):
+        raise UsageError(f"a script is no {type(answers).__name__}", hint=f"Give a list of answers. {_TAKEN}")
+    return cast("Iterable[Any]", answers)
+
+
+def _sound(answer: Any) -> Answer:
+    """An answer, once it is known to be one."""
+    if isinstance(answer, str | Completion | RunllmError):
+        return answer
+    try:
+        if isinstance(answer, Mapping | list):
+            json.dumps(answer, allow_nan=False)
+            return cast("Answer", dict(answer) if isinstance(answer, Mapping) else answer)  # pyright: ignore[reportUnknownArgumentType]
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"an answer of the script is no JSON: {error}", hint=_TAKEN) from None
+    raise UsageError(f"a {type(answer).__name__} is no answer of a script", hint=_TAKEN)
+
+
 @contextmanager
 def scripted(
-    app: App, answers: Iterable[Answer] | Callable[[Request], Answer], *, window: int | None = None
+    app: App, answers: Script, *, window: int | None = None, strict: bool = False
 ) -> Generator[ScriptedEngine]:
     """Let an app that is loaded already, and the apps it uses, be answered from a script while this lasts.
 
@@ -102,10 +139,26 @@ def scripted(
         app: which, whatever runtime it was loaded with.
         answers: as `ScriptedEngine` takes them.
         window: the context window every model is said to have.
+        strict: whether answers that nothing has asked for at the end are a failure.
+
+    Raises:
+        UsageError: that is no app, or no script.
+        AssertionError: answers are left, and it is `strict`.
     """
     engine = ScriptedEngine(answers, window=window)
-    with App.under(Runtime(engine=engine), app):
+    with App.under(Runtime(engine=engine), *_apps((app,))):
         yield engine
+    if strict and engine.left:
+        raise AssertionError(f"nothing has asked for {some(engine.left, 'answer')} of the script")
+
+
+def _apps(given: tuple[Any, ...]) -> tuple[App, ...]:
+    """What is given, once it is known to be apps."""
+    wrong = next((one for one in given if not isinstance(one, App)), None)
+    if wrong is not None:
+        said = f"an app is expected, and this is a {type(wrong).__name__}"
+        raise UsageError(said, hint='Load it: `app = runllm.load("mail.rllm")`.')
+    return given
 
 
 @contextmanager
@@ -152,11 +205,14 @@ def record(cassette: str | Path | App, *apps: App) -> Generator[Runtime]:
         kept.write(path)
 
 
-def _named(cassette: str | Path | App, apps: tuple[App, ...]) -> tuple[Path, tuple[App, ...]]:
+def _named(cassette: Any, apps: tuple[Any, ...]) -> tuple[Path, tuple[App, ...]]:
     """The file of a cassette and the apps under which it is put."""
     if isinstance(cassette, App):
-        return cassette_of(cassette.program.location), (cassette, *apps)
-    return Path(cassette), apps
+        return cassette_of(cassette.program.location), (cassette, *_apps(apps))
+    if not isinstance(cassette, str | Path):
+        said = f"a cassette is the path of a file, or an app; this is a {type(cassette).__name__}"
+        raise UsageError(said, hint='Such as `replay("mail.cassette.yaml", app)`, or `replay(app)`.')
+    return Path(cassette), _apps(apps)
 
 
 class FakeClock:

@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 
 import runllm
+from runllm.cli import invoke
 from runllm.errors import (
     AuthenticationError,
     ModelNotFoundError,
     ProviderTimeoutError,
     RequestRefusedError,
     RunllmError,
+    UsageError,
     catalogue,
 )
 from runllm.evals import Suite, Tried, Wanted, cases_of
+from runllm.evals.compare import Comparison, compare
 from runllm.parser.conditions import worthless
 from runllm.runtime import Runtime
 from runllm.schema import Value
@@ -268,3 +271,93 @@ def test_what_a_batch_wrote_is_a_table_of_tests(tmp_path: Path) -> None:
     rows = '{"text": "x", "label": "a"}\n{"text": "y", "_key": 2, "_error_code": "RLLM_015", "_error": "down"}\n'
     (one,) = read(tmp_path, rows, "jsonl")
     assert "app.tests.jsonl:2:1: no input makes a run end with ProviderConnectionError" in one["wrong"]
+
+
+# --- rows to compare by ---------------------------------------------------------------------------------
+
+
+def compared_by(folder: Path, table: str, maps: dict[str, str] | None = None) -> tuple[Comparison, list[str]]:
+    (folder / "app.rllm").write_text(APP, encoding="utf-8")
+    (folder / "rows.csv").write_text(table, encoding="utf-8")
+
+    def answer(request: Any) -> dict[str, Any]:
+        right = request.messages[-1].content.strip() == "a" or request.endpoint.model == "openai/x"
+        return {"label": "good" if right else "bad", "name": "n"}
+
+    def make(**members: Any) -> Runtime:
+        return Runtime(engine=ScriptedEngine(answer), **members)
+
+    path = str(folder / "app.rllm")
+    with Suite(Wanted(paths=(path,), models=("openai/x", "openai/y"), mode="live"), {}, make=make) as suite:
+        found = compare(suite, [path], ["app.rllm"], str(folder / "rows.csv"), maps=maps or {})
+    return found, suite.notes
+
+
+def test_a_column_named_like_an_output_is_what_a_row_expects(tmp_path: Path) -> None:
+    found, notes = compared_by(tmp_path, "text,Label,id\na,good,1\nb,good,2\nc,bad,3\nd,,4\n")
+    assert [side.figures.passed for side in found.sides] == [3, 3]
+    assert [one.case.input["text"] for one in found.only_first] == ["b"]
+    assert [one.case.input["text"] for one in found.only_second] == ["c"]
+    assert notes == [f"{tmp_path / 'rows.csv'}: `label` of a row is what must come"]
+
+
+def test_rows_are_mapped_and_those_that_cannot_hold_are_left_out_and_told(tmp_path: Path) -> None:
+    found, notes = compared_by(tmp_path, "body,n\na,1\nb,much\n", {"text": "body"})
+    assert [len(side.tried) for side in found.sides] == [1, 1]
+    assert notes[0].startswith(f"1 row of {tmp_path / 'rows.csv'} cannot hold, and is left out: ")
+    assert "rows.csv:3:1" in notes[0]
+    with pytest.raises(UsageError, match=r"no column .* feeds `text`"):
+        compared_by(tmp_path, "body,n\na,1\n")
+    with pytest.raises(UsageError, match="no rows that fit"):
+        compared_by(tmp_path, "text,n\na,much\n")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("-m", "openai/x", "-m", "openai/x"), "two things are compared"),
+        (("-m", "a/b", "-m", "a/c", "--map", "text=body"), "`--map` is of the rows of a table"),
+        (("-m", "a/b", "-m", "a/c", "--limit", "2"), "`--limit` is of the rows of a table"),
+    ],
+)
+def test_what_compares_nothing_is_refused(
+    tmp_path: Path, more: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "app.rllm").write_text(APP, encoding="utf-8")
+    assert invoke(["compare", str(tmp_path / "app.rllm"), *more]) == 2
+    assert said in capsys.readouterr().err
+
+
+# --- Python that fails otherwise ------------------------------------------------------------------------
+
+RAISED = {
+    "SystemExit(0)": "an exception takes one text here",
+    "SystemExit": "SystemExit",
+    "SystemExit('x')": "SystemExit: x",
+    "KeyboardInterrupt": "KeyboardInterrupt",
+    "BaseException('z')": "BaseException: z",
+    "ValueError('a', 1)": "an exception takes one text here",
+    "KeyError(3)": "an exception takes one text here",
+    "AssertionError('why')": "why",
+    "AssertionError(5)": "an exception takes one text here",
+    "StopIteration": "StopIteration",
+}
+
+
+def test_no_exception_in_a_check_passes_or_shows_what_is_inside_the_sandbox(tmp_path: Path) -> None:
+    path = tmp_path / "app.rllm"
+    cases = "".join(
+        f"  - {{name: c{n}, input: {{text: x}}, check: {json.dumps(f'if output: raise {one}')}}}\n"
+        for n, one in enumerate(RAISED)
+    )
+    path.write_text(APP.replace("llm:", f"tests:\n{cases}llm:"), encoding="utf-8")
+
+    def make(**members: Any) -> Runtime:
+        return Runtime(engine=ScriptedEngine(lambda _: {"label": "a", "name": "b"}), **members)
+
+    with Suite(Wanted(paths=(str(path),), mode="live"), {}, make=make) as suite:
+        tried = list(suite.run(suite.groups()[0]))
+    assert [one.misses[0].startswith(f"check: {said}") for one, said in zip(tried, RAISED.values(), strict=True)] == [
+        True
+    ] * len(RAISED), [one.misses for one in tried]
+    assert not any(one.passed for one in tried)

@@ -8,15 +8,16 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.apps import at, leaf
 from tests.integration.provider import Provider, Received, Reply, answer
 
 import runllm
-from runllm.errors import FileAccessError, ParseError, ReplayMissError
-from runllm.testing import record, replay, scripted
+from runllm.errors import FileAccessError, ParseError, ReplayMissError, UsageError
+from runllm.results import Completion, Endpoint, Message, Request
+from runllm.testing import ScriptedEngine, record, replay, scripted
 
 
 @pytest.fixture
@@ -224,3 +225,58 @@ def test_a_script_is_put_under_an_app_and_taken_away(app: runllm.App, provider: 
     assert provider.chats == []
     assert app(text="a")
     assert len(provider.chats) == 1
+
+
+# --- what people give by mistake --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answers", "texts"),
+    [
+        ("whole", ["whole"]),
+        ({"a": 1}, ['{"a": 1}']),
+        ([{"a": "é"}, ["b"], "c"], ['{"a": "é"}', '["b"]', "c"]),
+        (Completion(text="x", model="m"), ["x"]),
+        (iter(["a", "b"]), ["a", "b"]),
+        (lambda _: {"a": None}, ['{"a": null}']),
+    ],
+)
+def test_a_script_is_answers_and_one_alone_is_no_letters(answers: Any, texts: list[str]) -> None:
+    engine = ScriptedEngine(answers)
+    request = Request(endpoint=Endpoint(model="m"), messages=(Message(role="user", content="a"),), params={})
+    assert [engine.complete(request).text for _ in texts] == texts
+    assert engine.left == 0
+
+
+@pytest.mark.parametrize("answers", [5, None, [5], [None], b"x", [b"x"], [{"a": {1}}], [float("nan")], [("a",)]])
+def test_what_is_no_script_is_refused_with_what_one_is(answers: Any) -> None:
+    with pytest.raises(UsageError) as raised:
+        ScriptedEngine(answers)
+    assert "An answer is a text, a dict or a list" in raised.value.recovery_hint
+
+
+def test_a_function_that_gives_no_answer_is_told_when_it_does() -> None:
+    request = Request(endpoint=Endpoint(model="m"), messages=(Message(role="user", content="a"),), params={})
+    with pytest.raises(UsageError, match="NoneType is no answer"):
+        ScriptedEngine(lambda _: cast("Any", None)).complete(request)
+
+
+def test_answers_that_are_left_fail_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "one.rllm"
+    path.write_text(
+        "---\nname: one\ninput: {t: text}\nreturns: text\nllm: openai/m\n---\n{{ input.t }}\n", encoding="utf-8"
+    )
+    app = runllm.load(path)
+    with scripted(app, ["a", "b"]):
+        assert app(t="x") == "a"
+    with pytest.raises(AssertionError, match="nothing has asked for 1 answer"), scripted(app, ["a", "b"], strict=True):
+        app(t="x")
+    with pytest.raises(ValueError, match="mine"), scripted(app, ["a", "b"], strict=True):
+        raise ValueError("mine")
+    for wrong in (
+        lambda: scripted(cast("Any", path), ["a"]),
+        lambda: replay(cast("Any", 5)),
+        lambda: replay(path, cast("Any", "x")),
+    ):
+        with pytest.raises(UsageError), wrong():
+            pass

@@ -405,3 +405,15 @@ def test_several_tables_are_read_by_daft_as_one_is_without_it(served, tmp_path, 
     words = [RUNLLM, "batch", "one.rllm", f"one.{form}", "-o", "alone.jsonl"]
     assert subprocess.run(words, cwd=tmp_path, capture_output=True, timeout=100).returncode == 0
     assert (tmp_path / "several.jsonl").read_text() == (tmp_path / "alone.jsonl").read_text()
+
+
+def test_shards_take_from_the_cache_and_keep_in_it(served, batch, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("RUNLLM_CACHE_FOLDER", str(tmp_path / "kept"))
+    provider = served(rows=12)
+    assert batch(cache=True)[0] is None
+    assert len(provider.chats) == 12
+    error, _, one = batch(cache=True, out="again.csv")
+    assert error is None
+    assert len(provider.chats) == 12
+    assert one.summary(1.0).cached == 12
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "again.csv").read_bytes()

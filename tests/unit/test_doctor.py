@@ -252,3 +252,23 @@ def test_without_a_home_there_are_notes_and_no_failure(environment, monkeypatch)
 def test_statistics_that_are_off_say_what_turned_them_off(environment):
     (check,) = found({**environment, "RUNLLM_STATS": "off"}, "statistics")
     assert (check.status, check.said) == ("ok", "not recorded, as RUNLLM_STATS says")
+
+
+def test_the_cache_is_told_with_its_place_its_size_and_its_bound(environment, tmp_path):
+    from runllm.engines.cache import Answers, key_of
+    from runllm.results import Completion, Endpoint, Message, Request
+
+    environment["RUNLLM_CACHE_FOLDER"] = str(tmp_path / "kept")
+    (check,) = found(environment, "cache")
+    path = tmp_path / "kept" / "answers.db"
+    assert (check.status, str(path) in check.said, "at most 268 MB" in check.said) == ("ok", True, True)
+    assert not path.parent.exists()
+    request = Request(endpoint=Endpoint(model="m"), messages=(Message(role="user", content="a"),), params={})
+    answers = Answers(path)
+    answers.keep(key_of(request, ""), Completion(text="b" * 5000, model="m"), 1.0)
+    answers.close()
+    (check,) = found(environment, "cache")
+    assert (check.status, "1 answer, 5." in check.said, " at most " in check.said) == ("ok", True, True), check.said
+    path.write_bytes(b"no database at all, but long enough to be looked at as one" * 20)
+    (check,) = found(environment, "cache")
+    assert (check.status, check.fix) == ("wrong", "`runllm cache clear` begins anew.")

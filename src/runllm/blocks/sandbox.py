@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _QUEUE = 600.0  # seconds to wait for a free worker
 _SUSPENSIONS = 32  # an undefined name is one; none at all would make a NameError a limit
+_INTERNAL = "Internal error in monty: "
 UNSUPPORTED = "The monty syntax parser does not yet support "
 
 # The clock stands still and randomness is seeded, so that a run repeats.
@@ -371,6 +372,11 @@ def _failure(error: MontyRuntimeError | MontySyntaxError, code: str, limits: Lim
     if isinstance(inner, RuntimeError) and str(inner).startswith("suspension limit"):
         message = f"it used undefined names or reached outside the sandbox more than {_SUSPENSIONS} times"
         return BlockFailure("limit", message, line=line, printed=printed)
+    internal = error.display("msg").partition(_INTERNAL)[2]
+    if "one string argument" in internal:
+        message = 'an exception takes one text here, or nothing: `raise ValueError("why")`'
+    elif internal:
+        message = f"the sandbox does not support this: {internal}"
     return BlockFailure("exception", message, line=line, printed=printed)
 
 

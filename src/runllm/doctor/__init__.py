@@ -43,6 +43,7 @@ def examine(environment: Mapping[str, str] = os.environ, folder: Path | None = N
         ("local models", lambda: user.local_models(environment)),
         ("models folder", lambda: user.folder_of_models(environment)),
         ("statistics", lambda: user.statistics(configuration)),
+        ("cache", lambda: user.cache(environment)),
         ("home folder", user.home),
         ("terminal", terminal),
     )

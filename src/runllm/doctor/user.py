@@ -190,6 +190,28 @@ def _store(path: Path) -> Check:
     return ok(name, f"{path}, {some(runs, 'run')}, {in_bytes(size)}, version {version}{older}")
 
 
+def cache(environment: Mapping[str, str]) -> Iterator[Check]:
+    """Where answers are kept for the next time, how large that is, and how large it may be."""
+    from contextlib import closing
+
+    from runllm.engines.cache import MOST_BYTES, Answers, answers_file
+    from runllm.errors import FileAccessError
+
+    name, bound = "cache", f"at most {in_bytes(MOST_BYTES)}"
+    try:
+        path = answers_file(environment)
+        if path.exists():
+            with closing(Answers(path)) as answers:
+                held = answers.held()
+            yield ok(name, f"{path}, {some(held.answers, 'answer')}, {in_bytes(held.size)}, {bound}")
+        elif reason := _unwritable(path.parent):
+            yield note(name, f"{path} cannot be made: {reason}", "Name another folder in RUNLLM_CACHE_FOLDER.")
+        else:
+            yield ok(name, f"{path}, made with the first run under `--cache`, {bound}")
+    except FileAccessError as error:
+        yield (wrong if error.details else note)(name, error.message, error.recovery_hint)  # without: there is no home
+
+
 def home() -> Iterator[Check]:
     """Whether the folder of the user's own settings can be written."""
     from runllm.settings.files import user_folder
