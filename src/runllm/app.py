@@ -132,6 +132,12 @@ class App:
 
         return executor.run(self.plan, given, options, self.runtime)
 
+    async def aresult(self, given: Any, options: Options) -> RunResult:
+        """As `result`, without blocking the event loop."""
+        from runllm import executor
+
+        return await executor.arun(self.plan, given, options, self.runtime)
+
     async def arun(
         self, given: Mapping[str, Any] | None = None, options: Options | None = None, **changes: Any
     ) -> RunResult:

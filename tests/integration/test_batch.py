@@ -164,9 +164,11 @@ def test_killed_at_any_moment_and_started_again_each_row_stands_once(served, tmp
     assert sum(provider.echo.asked.values()) <= rows + kills * at_once
 
 
-def test_ctrl_c_once_finishes_what_is_in_flight_and_the_same_command_goes_on(served, tmp_path):
+@pytest.mark.parametrize("engine", ["direct", "litellm"])  # rows in threads, and as tasks of an event loop
+def test_ctrl_c_once_finishes_what_is_in_flight_and_the_same_command_goes_on(served, tmp_path, engine):
     provider = served(Echo(delay=0.1), rows=40)
     words = [RUNLLM, "batch", "one.rllm", "in.csv", "-o", "out.csv", "--concurrency", "4"]
+    words += ["--engine", "litellm"] if engine == "litellm" else []
     environment = {**os.environ, "OPENAI_API_KEY": "k"}
     going = subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
     while len(provider.chats) < 6:

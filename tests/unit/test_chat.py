@@ -14,6 +14,7 @@ from runllm.engines.memory import Memory
 from runllm.results import Endpoint, Message, Request
 
 ACCESS = Access(provider="openai", api_base=None, api_key=None)
+FORM = {"response_format": {"type": "json_schema", "json_schema": {"name": "output", "schema": {}}}}
 N = {"n": {"type": "integer"}}
 
 
@@ -71,17 +72,17 @@ def test_nothing_the_caller_holds_is_shared():
         messages=(Message(role="user", content="x"),),
         params=params,
     )
-    before = copy.deepcopy((params, native))
-    made = arguments(asked, ACCESS)
-    made["logit_bias"]["1"] = made["options"]["a"] = None
-    assert (params, native) == before
+    before = copy.deepcopy((params, native, FORM))
+    made = arguments(asked, ACCESS, FORM)
+    made["logit_bias"]["1"] = made["options"]["a"] = made["response_format"]["json_schema"]["name"] = None
+    assert (params, native, FORM) == before
 
 
 def test_retries_are_switched_off_where_they_can_be_named():
     """LiteLLM refuses the parameter for one provider, and sends nothing again by itself there."""
     asked = Request(endpoint=Endpoint(model="m"), messages=())
-    assert arguments(asked, ACCESS)["max_retries"] == 0
-    assert "max_retries" not in arguments(asked, Access(provider="gradient_ai", api_base=None, api_key=None))
+    assert arguments(asked, ACCESS, FORM)["max_retries"] == 0
+    assert "max_retries" not in arguments(asked, Access(provider="gradient_ai", api_base=None, api_key=None), FORM)
 
 
 def test_the_runtime_has_the_last_word():
@@ -94,7 +95,7 @@ def test_the_runtime_has_the_last_word():
         "stream": True,
         "timeout": 1e9,
     }
-    made = arguments(Request(endpoint=Endpoint(model="m", provider_params=sly), messages=(), timeout=5.0), ACCESS)
+    made = arguments(Request(endpoint=Endpoint(model="m", provider_params=sly), messages=(), timeout=5.0), ACCESS, FORM)
     assert {name: made[name] for name in sly} == {
         "model": "m", "messages": [], "api_base": None, "max_retries": 0, "stream": False, "timeout": 5.0,
     }  # fmt: skip

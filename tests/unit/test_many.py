@@ -12,6 +12,7 @@ import pytest
 from tests.apps import leaf
 
 import runllm
+from runllm.engines.background import Background
 from runllm.errors import AuthenticationError, BudgetExceededError, ProviderError, UsageError
 from runllm.executor import many
 from runllm.results import Completion, Request, Usage
@@ -45,15 +46,20 @@ class Counting(ScriptedEngine):
         return await asyncio.to_thread(self.complete, request)
 
 
-@pytest.fixture
-def app(tmp_path):
+@pytest.fixture(params=["threads", "tasks"])
+def app(request, tmp_path):
+    """Makes an app of an engine, which is asked in threads, or in an event loop of its own."""
     file = tmp_path / "one.rllm"
     file.write_text(leaf("one"))
+    background = Background()
 
     def make(engine, **options):
+        if request.param == "tasks":
+            engine.loop = lambda _: background
         return runllm.load(file, runtime=runllm.Runtime(engine=engine), **options)
 
-    return make
+    yield make
+    background.close()
 
 
 def rows(number):
@@ -65,6 +71,13 @@ def test_results_come_in_the_order_of_the_rows_with_their_rows(app):
     assert [(one.index, one.row, one.output) for one in found] == [
         (n, {"text": str(n)}, {"out": str(n)}) for n in range(100)
     ]
+
+
+def test_rows_run_where_the_engine_makes_its_calls(app, request):
+    engine, places = Counting(), set[str]()
+    whole = app(engine, listener=lambda _: places.add(threading.current_thread().name))
+    assert len(list(whole.map(rows(20), concurrency=4))) == 20
+    assert places == {"runllm-row" if request.node.callspec.params["app"] == "threads" else "runllm-calls"}
 
 
 def test_unordered_results_are_the_same_ones(app):

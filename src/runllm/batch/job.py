@@ -231,8 +231,14 @@ class Batch:
         """
         ordered = journal is None and self.wanted.ordered
         workers = self.options.concurrency or many.DEFAULT_ROWS
+        loop = many.loop_of(self.app.plan, self.options, self.app.runtime)
         ending = many.each(
-            self._end, self._left(journal, checked), workers=workers, ordered=ordered, stopped=self._stopped.is_set
+            self._end,
+            self._left(journal, checked),
+            workers=workers,
+            within=(self._aend, loop) if loop else None,
+            ordered=ordered,
+            stopped=self._stopped.is_set,
         )
         stopped: RunllmError | None = None
         if self._too_many(checked):
@@ -273,12 +279,25 @@ class Batch:
 
     def _end(self, job: tuple[int, Row]) -> tuple[Row, Ended, RunllmError | None]:
         """Run one row, in a thread; beside how it ended, the error that would end every other row as well."""
-        (index, row), answered = job, self.counts.good
+        answered = self.counts.good
         try:
-            result = self.app.result(self.feeding.given(row), self.options)
+            result = self.app.result(self.feeding.given(job[1]), self.options)
         except Exception as error:  # a bug ends a row, not the thousands beside it
-            result = RunResult(output=None, error=as_error(error))
-        error = result.error
+            result = _broken(error)
+        return self._judged(job, result, answered)
+
+    async def _aend(self, job: tuple[int, Row]) -> tuple[Row, Ended, RunllmError | None]:
+        """As `_end`, in an event loop."""
+        answered = self.counts.good
+        try:
+            result = await self.app.aresult(self.feeding.given(job[1]), self.options)
+        except Exception as error:  # as above
+            result = _broken(error)
+        return self._judged(job, result, answered)
+
+    def _judged(self, job: tuple[int, Row], result: RunResult, answered: int) -> tuple[Row, Ended, RunllmError | None]:
+        """What `_end` gives; `answered` is how many rows had an output when this one began."""
+        (index, row), error = job, result.error
         # A provider that answered nobody for as long as this row waited for it: the others wait for a better day.
         gone = error is not None and is_pressure(error) and self.counts.good == answered
         ends_all = error if error is not None and (gone or many.concerns_all(error, self.options)) else None
@@ -335,6 +354,10 @@ class Batch:
 
 
 _CHANGED = {"apps": "the app or one that it uses", "models": "the model, its address or its parameters"}
+
+
+def _broken(error: Exception) -> RunResult:
+    return RunResult(output=None, error=as_error(error))
 
 
 def _ended(index: int, row: Row, result: RunResult) -> Ended:

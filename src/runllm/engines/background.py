@@ -38,6 +38,9 @@ class Background:
     def run(self, work: Work[T]) -> T:
         """Run `work` and wait for its result; an exception in this thread cancels it."""
         future = self.start(work)
+        # The waiting thread cannot run before the loop's lets go of the interpreter, and the library has more
+        # to do first: without this, an answer is half a millisecond late.
+        future.add_done_callback(lambda _: time.sleep(_YIELD))
         try:
             while not future.done():
                 with suppress(TimeoutError):
@@ -61,11 +64,12 @@ class Background:
     def start(self, work: Work[T]) -> Future[T]:
         """Begin `work`; cancelling the future cancels it."""
         with self._lock:  # what is begun before the loop ends is ended with it, never forgotten
-            future = self._started().portal.start_task_soon(_answered, work)
-        # The waiting thread cannot run before the loop's lets go of the interpreter, and the library has more
-        # to do first: without this, an answer is half a millisecond late.
-        future.add_done_callback(lambda _: time.sleep(_YIELD))
-        return future
+            return self._started().portal.start_task_soon(_answered, work)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its loop is the one that runs in this thread."""
+        return self._loop is not None and self._loop.thread is threading.current_thread()
 
     def _started(self) -> _Loop:
         if self._loop is None or not self._loop.thread.is_alive():  # a fork has no threads

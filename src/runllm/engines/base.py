@@ -263,6 +263,11 @@ class Engine(Protocol):
         """As `complete`, without blocking the event loop; cancellation ends the call."""
         ...
 
+    def loop(self, endpoint: Endpoint) -> Background | None:
+        """The event loop in which it makes its calls, if it has one: many runs side by side cost least in there."""
+        del endpoint
+        return None
+
     def close(self) -> None:
         """Release what is held: connections, a loaded model, threads. Safe to call twice."""
         ...
@@ -284,18 +289,24 @@ class ServerEngine(Engine):
 
     def complete(self, request: Request) -> Completion:
         """Call the model once and wait."""
-        return self._calls().run(lambda: self._answer(request))
+        return self._own_loop().run(lambda: self._answer(request))
 
     async def acomplete(self, request: Request) -> Completion:
         """As `complete`, without blocking the event loop; cancellation ends the call."""
-        return await self._calls().arun(lambda: self._answer(request))
+        loop = self._own_loop()
+        return await (self._answer(request) if loop.is_here else loop.arun(lambda: self._answer(request)))
+
+    def loop(self, endpoint: Endpoint) -> Background:
+        """The loop of its own, for all endpoints."""
+        del endpoint
+        return self._own_loop()
 
     def close(self) -> None:
         """Cancel the calls under way, close the connections, end the loop. Safe to call twice."""
         if self._background is not None:
             self._background.close(self._close)
 
-    def _calls(self) -> Background:
+    def _own_loop(self) -> Background:
         from runllm.engines.background import Background  # concurrent.futures is 10 ms: not for a key that is missing
 
         with self._lock:

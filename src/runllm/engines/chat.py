@@ -25,7 +25,7 @@ _TELL_COST = frozenset({"openrouter", "perplexity", "vercel_ai_gateway", "xai"})
 _DEPLOYED = frozenset({"azure", "azure_ai"})  # a model's name may be the user's own; the answer tells the real one
 
 
-def arguments(request: Request, access: Access) -> dict[str, Any]:
+def arguments(request: Request, access: Access, form: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword arguments of the call; LiteLLM changes what it is given, so it is given copies."""
     return {
         **copy.deepcopy(sent_params(request.endpoint, request.params)),
@@ -38,6 +38,7 @@ def arguments(request: Request, access: Access) -> dict[str, Any]:
         **({} if access.provider in _NO_RETRIES else {"max_retries": 0}),
         "num_retries": None,
         "stream": False,
+        **copy.deepcopy(dict(form)),
     }
 
 

@@ -29,6 +29,7 @@ from runllm.values import frozen
 
 if TYPE_CHECKING:
     from runllm.engines.asking import Sent
+    from runllm.engines.background import Background
     from runllm.engines.base import Fit, Price
     from runllm.engines.catalogue import Traits
     from runllm.engines.exchanges import Steps
@@ -146,6 +147,10 @@ class DirectEngine(BlockingEngine):
         if frame is None:
             return replace(await self._other.acomplete(request), engine="litellm")
         return await self._athrough(self._call(asked, frame))
+
+    def loop(self, endpoint: Endpoint) -> Background | None:
+        """That of LiteLLM, for what always goes through it."""
+        return self._other.loop(endpoint) if row(provider_of(endpoint.model)) is None else None
 
     def close(self) -> None:
         """End the calls under way, and close the connections. Safe to call twice."""

@@ -15,7 +15,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from runllm.engines.access import Access, reach, refusals, stopped
 from runllm.engines.base import Fit, Price, ServerEngine, Setup
 from runllm.engines.catalogue import Traits
 from runllm.engines.memory import Memory
+from runllm.engines.once import Once
 from runllm.engines.servers import SMALL, Servers
 from runllm.errors import EngineUnavailableError, RunllmError
 from runllm.installation import adding
@@ -59,10 +59,11 @@ class LiteLLMEngine(ServerEngine):
         self.servers = Servers(self._kept)
         self._forms: Forms | None = None
         self._loaded = False
+        self._accesses = Once(os.environ, reach)
 
     def ready(self, endpoint: Endpoint) -> None:
         """Raise unless LiteLLM is installed and the endpoint has a provider, an address and a key."""
-        _reach(endpoint)
+        self._reach(endpoint)
 
     def learn(self, endpoint: Endpoint) -> None:
         """Ask a server of the user's own whether it is llama.cpp, once a process."""
@@ -110,7 +111,7 @@ class LiteLLMEngine(ServerEngine):
         """One call. What goes wrong is raised where nothing of the library can become its context."""
         import asyncio
 
-        asked, access = self.sent(request), _reach(request.endpoint)
+        asked, access = self.sent(request), self._reach(request.endpoint)
         # Two seconds: in a thread of the loop, which would hear nothing else meanwhile.
         library = _library() if self._loaded else await asyncio.to_thread(_library)
         self._loaded = True
@@ -157,22 +158,21 @@ class LiteLLMEngine(ServerEngine):
         except StopIteration as end:
             return end.value
 
+    def _reach(self, endpoint: Endpoint) -> Access:
+        if providers.folder() is None:
+            raise EngineUnavailableError(
+                f"`{endpoint.model}` runs through LiteLLM, which is not installed",
+                details={"model": endpoint.model},
+                hint=f"{adding('litellm')} Or choose a local model with `--model local/smollm2-135m`.",
+            )
+        return self._accesses.of(endpoint)
+
     def forms(self) -> Forms:
         """How answers are held to their schemas, and what providers have refused of that."""
         from runllm.engines.forms import Forms
 
         self._forms = self._forms or Forms(self._kept)
         return self._forms
-
-
-def _reach(endpoint: Endpoint) -> Access:
-    if providers.folder() is None:
-        raise EngineUnavailableError(
-            f"`{endpoint.model}` runs through LiteLLM, which is not installed",
-            details={"model": endpoint.model},
-            hint=f"{adding('litellm')} Or choose a local model with `--model local/smollm2-135m`.",
-        )
-    return reach(endpoint, os.environ)
 
 
 # --- the library ------------------------------------------------------------------------------------
@@ -230,11 +230,10 @@ async def _insist(
     """
     from runllm.engines import chat, parameters
 
-    arguments = {**chat.arguments(request, access), **form}
-    reply, failure = await _complete(library, deepcopy(arguments), access)
+    reply, failure = await _complete(library, chat.arguments(request, access, form), access)
     if failure is None or "UnsupportedParamsError" not in failure.kinds or parameters.is_known(request.endpoint.model):
         return reply, failure
-    for insisting in chat.insisting(arguments, request, failure.words):
+    for insisting in chat.insisting(chat.arguments(request, access, form), request, failure.words):
         reply, failure = await _complete(library, insisting, access)
         if failure is None or "UnsupportedParamsError" not in failure.kinds:
             break

@@ -1,19 +1,21 @@
 """Do the same for many rows: so many at a time, read as they are needed, given as they end.
 
 Rows run in threads that live as long as the whole: a run that uses no other app needs no event loop, and threads begin
-it soonest. Neither the rows nor what came of them are ever held as a whole.
+it soonest. Where an engine makes its calls in a loop of its own, rows are tasks in there: threads would only wait for
+it. Neither the rows nor what came of them are ever held as a whole.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from runllm import executor
 from runllm.errors import BudgetExceededError, RateLimitError, RunllmError, UsageError
@@ -21,10 +23,13 @@ from runllm.executor.context import Context, Tree
 from runllm.pace import Pace
 from runllm.program import Plan
 from runllm.results import Endpoint, RowResult, RunResult
-from runllm.routing import Options
+from runllm.routing import Options, endpoints
 from runllm.runtime import Runtime
 from runllm.scalars import is_missing
 from runllm.spending import Bounds, Budget
+
+if TYPE_CHECKING:
+    from runllm.engines.background import Background
 
 OnError = Literal["stop", "skip", "keep"]
 T = TypeVar("T")
@@ -58,23 +63,21 @@ class _InTurn(Generic[R]):
             yield self._next - 1, self._early.pop(self._next - 1)
 
 
-class _Workers(Generic[T, R]):
-    """Threads that do the same with what they are given; each is begun when all others are busy."""
+class _UnderWay(Generic[T, R]):
+    """Jobs that are done beside each other, each of which ends.
 
-    def __init__(self, do: Callable[[T], R]) -> None:
-        self._do = do
-        self._given: SimpleQueue[tuple[int, T] | None] = SimpleQueue()
-        self._ended: SimpleQueue[tuple[int, Callable[[], R]]] = SimpleQueue()
-        self._begun: int = 0
+    Attributes:
+        busy: how many they are.
+    """
+
+    def __init__(self) -> None:
         self.busy: int = 0
+        self._ended: SimpleQueue[tuple[int, Callable[[], R]]] = SimpleQueue()
 
     def give(self, job: tuple[int, T]) -> None:
-        """Have a thread do it."""
-        if self.busy == self._begun:
-            threading.Thread(target=self._work, name="runllm-row", daemon=True).start()
-            self._begun += 1
+        """Have one more done."""
         self.busy += 1
-        self._given.put(job)
+        self._begin(job)
 
     def next(self) -> tuple[int, R]:
         """What ends next; an exception is raised here."""
@@ -84,10 +87,32 @@ class _Workers(Generic[T, R]):
                 self.busy -= 1
                 return index, found()
 
+    @abstractmethod
+    def _begin(self, job: tuple[int, T]) -> None: ...
+
+    def close(self) -> None:
+        """Leave those that are under way to themselves."""
+
+
+class _Threads(_UnderWay[T, R]):
+    """In threads, each of which is begun when all others are busy."""
+
+    def __init__(self, do: Callable[[T], R]) -> None:
+        super().__init__()
+        self._do = do
+        self._given: SimpleQueue[tuple[int, T] | None] = SimpleQueue()
+        self._begun: int = 0
+
     def close(self) -> None:
         """End the threads that have nothing to do; the others as soon as they have not."""
         for _ in range(self._begun):
             self._given.put(None)
+
+    def _begin(self, job: tuple[int, T]) -> None:
+        if self.busy > self._begun:
+            threading.Thread(target=self._work, name="runllm-row", daemon=True).start()
+            self._begun += 1
+        self._given.put(job)
 
     def _work(self) -> None:
         while (job := self._given.get()) is not None:
@@ -96,6 +121,18 @@ class _Workers(Generic[T, R]):
             except BaseException as error:
                 found = partial(_raise, error)
             self._ended.put((job[0], found))
+
+
+class _Tasks(_UnderWay[T, R]):
+    """As tasks of an event loop that runs in another thread."""
+
+    def __init__(self, do: Callable[[T], Coroutine[Any, Any, R]], loop: Background) -> None:
+        super().__init__()
+        self._do, self._loop = do, loop
+
+    def _begin(self, job: tuple[int, T]) -> None:
+        begun = self._loop.start(partial(self._do, job[1]))
+        begun.add_done_callback(lambda ended: self._ended.put((job[0], ended.result)))
 
 
 def _same(found: R) -> R:
@@ -111,34 +148,37 @@ def each(
     rows: Iterable[T],
     *,
     workers: int,
+    within: tuple[Callable[[T], Coroutine[Any, Any, R]], Background] | None = None,
     ordered: bool = True,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, R]]:
-    """Do the same with every row, in threads.
+    """Do the same with every row, in threads or in an event loop.
 
     Args:
         do: what; it raises nothing that the others should outlive.
         rows: read by the thread that asks for results, one by one.
         workers: how many rows are under way at most.
+        within: the same as a coroutine, and the loop to do it in; None for threads.
         ordered: whether results come in the order of the rows, or as they end.
         stopped: whether no row is begun any more; those under way are waited for.
 
     Returns:
         The place of each row, counted from 0, and what came of it.
     """
-    turn, threads, coming = _InTurn[R](ordered=ordered), _Workers(do), enumerate(rows)
+    turn, coming = _InTurn[R](ordered=ordered), enumerate(rows)
+    under_way = _Tasks(*within) if within else _Threads(do)
     try:
         while True:
-            while threads.busy < workers and len(turn) < AHEAD * workers and not stopped():
+            while under_way.busy < workers and len(turn) < AHEAD * workers and not stopped():
                 job = next(coming, None)
                 if job is None:
                     break
-                threads.give(job)
-            if not threads.busy:
+                under_way.give(job)
+            if not under_way.busy:
                 return
-            yield from turn.take(*threads.next())
+            yield from turn.take(*under_way.next())
     finally:
-        threads.close()
+        under_way.close()
 
 
 async def aeach(
@@ -188,6 +228,16 @@ def shared(options: Options, runtime: Runtime, *, rpm: float | None = None, tpm:
         max_cost=None,
         max_time=None,
     )
+
+
+def loop_of(plan: Plan, options: Options, runtime: Runtime) -> Background | None:
+    """The event loop in which the first model of a plan is called, where it is one of another thread."""
+    if plan.program.output is not None:
+        return None
+    with suppress(RunllmError):  # there is no model: each run says so
+        endpoint = endpoints(plan.program, options)[0]
+        return runtime.engine(endpoint).loop(endpoint)
+    return None
 
 
 def identity(plan: Plan, options: Options) -> dict[str, Any]:
@@ -246,10 +296,15 @@ def runs(
     def one(row: Any) -> tuple[Any, RunResult]:
         return row, executor.run(plan, row, options, runtime)
 
+    async def a_task(row: Any) -> tuple[Any, RunResult]:
+        return row, await executor.arun(plan, row, options, runtime)
+
     def found() -> Iterator[RowResult]:
-        workers = options.concurrency or DEFAULT_ROWS
+        workers, loop = options.concurrency or DEFAULT_ROWS, loop_of(plan, options, runtime)
+        within = (a_task, loop) if loop else None
+        ending = each(one, rows_of(rows), workers=workers, within=within, ordered=ordered, stopped=stopped)
         try:
-            for index, (row, result) in each(one, rows_of(rows), workers=workers, ordered=ordered, stopped=stopped):
+            for index, (row, result) in ending:
                 if _is_given(result, options, on_error):
                     yield RowResult(index=index, row=row, result=result)
         finally:
