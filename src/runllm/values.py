@@ -22,7 +22,18 @@ def frozen(cls: type[T]) -> type[T]:
     A method that the class defines itself is kept. A value is no base of another.
     """
     made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
-    for name, method in {**_METHODS, "__init__": _initialiser(made)}.items():
+    return _given(made, cls, {**_METHODS, "__init__": _initialiser(made)})
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def often(cls: type[T]) -> type[T]:
+    """As `frozen`, for values that are made by the million: `__init__` is compiled, and takes a third of the time."""
+    return _given(dataclass(slots=True, kw_only=True, frozen=True, repr=False, eq=False)(cls), cls, _METHODS)
+
+
+def _given(made: type[T], cls: type[T], methods: dict[str, Any]) -> type[T]:
+    """The class with the methods that it does not define itself."""
+    for name, method in methods.items():
         if name not in cls.__dict__:
             setattr(made, name, method)
     return made

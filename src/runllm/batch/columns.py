@@ -197,9 +197,10 @@ class Shape:
         found = {self._prefix + name: value for name, value in named.items()}
         if self._flatten and self._is_named:
             found = _flat(found, self._own)
-        own = {name: value for name, value in found.items() if name in self._own}
         more = {name: value for name, value in found.items() if name not in self._own}
-        return {**self._kept(row), **own, **({MORE: more} if more else {})}
+        if more:
+            found = {**{name: value for name, value in found.items() if name in self._own}, MORE: more}
+        return {**self._kept(row), **found}
 
     def failed(self, row: Row, code: str, message: str) -> dict[str, Any]:
         """The row of a failure."""

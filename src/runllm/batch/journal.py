@@ -22,7 +22,7 @@ from typing import IO, Any
 from zlib import crc32
 
 from runllm.errors import FileAccessError
-from runllm.values import frozen
+from runllm.values import often
 
 SYNCED = 1.0
 """Seconds between two times that the journal is forced to the disk."""
@@ -33,7 +33,7 @@ _NEAR = (1 << 32) - 1
 _FAR = 1 << 40
 
 
-@frozen
+@often
 class Ended:
     """How a row ended.
 
@@ -69,6 +69,7 @@ class Ended:
         return bool(self.code)
 
 
+_DECODED = json.JSONDecoder().raw_decode
 _DEFAULTS = {one.name: one.default for one in fields(Ended) if one.name not in ("index", "line", "output")}
 
 
@@ -258,7 +259,7 @@ def _ended(said: dict[str, Any]) -> Ended:
 
 
 def _said(line: bytes) -> dict[str, Any]:
-    return json.loads(line[9:].decode())
+    return _DECODED(line[9:].decode())[0]
 
 
 def _is_whole(line: bytes) -> bool:

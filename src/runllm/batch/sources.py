@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from runllm.diagnostics import Problem, Span, clip
 from runllm.errors import InputSchemaError
-from runllm.values import frozen
+from runllm.values import frozen, often
 
 Form = Literal["csv", "tsv", "jsonl", "json", "parquet", "xlsx", "text"]
 TEXT = "text"
@@ -25,7 +25,7 @@ _LINE_END = re.compile(r"\s*[\r\n]\s*")
 _MOST_SHOWN = 40  # characters of a cell
 
 
-@frozen
+@often
 class Row:
     """One row.
 
