@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from runllm.diagnostics import Problem, Severity, Span
-from runllm.schema import Contract, Schema, object_of
+from runllm.schema import Contract
 from runllm.values import frozen
 
 if TYPE_CHECKING:
@@ -144,14 +144,6 @@ def local_of(path: str) -> str:
     """The local that a path is bound to: its last name, each sign that no name has as `_`."""
     name = re.sub(r"[^\w]", "_", steps_of(path)[-1])
     return f"_{name}" if name[:1].isdecimal() else name
-
-
-def vars_schema(blocks: Iterable[Block]) -> Schema | None:
-    """The schema of `vars` after these blocks: their `pre` outputs; None where one does not declare them."""
-    before = [block for block in blocks if block.phase == "pre"]
-    if any(block.outputs is None and block.inputs is None for block in before):
-        return None
-    return object_of({name: {} for block in before for name in block.outputs or ()})
 
 
 @frozen

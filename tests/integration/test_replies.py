@@ -64,6 +64,11 @@ def call(arguments: str) -> dict[str, Any]:
     ("reply", "model", "words"),
     [
         (says({"content": None, "refusal": "I cannot count that."}), "openai/m", "I cannot count that"),
+        (
+            says({"content": None, "refusal": "I can&#39;t count &quot;that&quot;."}),
+            "openai/m",
+            'I can\'t count "that".',
+        ),
         (says({"content": "", "refusal": "I cannot count that."}), "openai/m", "I cannot count that"),
         (says({"content": None}, "content_filter"), "openai/m", "content filter"),
         (says({"content": "I cannot help with"}, "content_filter"), "openai/m", "I cannot help with"),
@@ -942,6 +947,8 @@ FINAL = (
     (403, "Your newly created team doesn't have any credits yet.", "Add credit"), (400, "Budget has been exceeded!", "Add credit"),
     (429, "Budget has been exceeded! Current cost: 1", "Add credit"), (400, "Arrearage: Access denied", "Add credit"),
     (429, "you have used up your daily free allocation of 10,000 neurons", "tomorrow"),
+    (413, "Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 8000", "Shorten the input"),
+    (429, "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 40000", "raise the limit"),
     (429, "Rate limit exceeded: free-models-per-day", "tomorrow"), (429, "Rate limit reached on requests per day (RPD)", "tomorrow"),
     (500, "model requires more system memory (9 GiB) than is available (4 GiB)", "smaller model"),
     (500, "raise_exception('System role not supported')", "one turn"), (200, "Not authenticated", ""),

@@ -50,6 +50,9 @@ def test_a_text_is_the_answer_as_it_is(answer, value, repairs):
     [
         ("calm", MOOD, "calm", ()),
         (" Calm\n", MOOD, "calm", ("enum-spelling",)),
+        ("**Calm**", MOOD, "calm", ("enum-spelling",)),
+        ("calm.", MOOD, "calm", ("enum-spelling",)),
+        ("True", {"type": "boolean"}, True, ("python-literal", "unwrapped")),
         ('"upset"', MOOD, "upset", ("quotes",)),
         ('"Upset"', MOOD, "upset", ("quotes", "enum-spelling")),
         ('"2026-11-30"', {"type": "string", "format": "date"}, "2026-11-30", ("quotes",)),
@@ -65,6 +68,10 @@ def test_a_text_with_rules_is_read_in_the_way_that_fits_them(answer, schema, val
     ("answer", "schema", "reason", "keyword"),
     [
         ("sad", MOOD, "stop", "enum"),
+        ("not calm.", MOOD, "stop", "enum"),
+        ("a**", {"type": "string", "enum": ["a", "a*"]}, "stop", "enum"),
+        ("None", {"type": ["string", "null"]}, "stop", "syntax"),
+        ("5 EUR", {"type": "number"}, "stop", "syntax"),
         ("calm, upset", MOOD, "stop", "enum"),
         ("too long", {"type": "string", "maxLength": 3}, "stop", "maxLength"),
         ("Fine.", TEXT, "length", "truncated"),

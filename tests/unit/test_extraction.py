@@ -176,6 +176,9 @@ def test_an_escape_that_may_be_meant_is_one(written: str) -> None:
         ({"type": "boolean"}, "True", True, ("boolean-from-string at /x",)),
         ({"enum": ["Positive", "Negative"]}, " positive\n", "Positive", ("enum-spelling at /x",)),
         ({"const": "Yes"}, "YES", "Yes", ("enum-spelling at /x",)),
+        ({"enum": ["Positive", "Negative"]}, "**positive**", "Positive", ("enum-spelling at /x",)),
+        ({"enum": ["Positive", "Negative"]}, "`Positive`", "Positive", ("enum-spelling at /x",)),
+        ({"enum": ["Positive", "Negative"]}, "Positive.", "Positive", ("enum-spelling at /x",)),
         ({"type": "integer"}, 3.0, 3, ("integer-from-float at /x",)),
         ({"type": "number"}, 3.0, 3.0, ()),
         ({"type": "array", "items": {"type": "integer"}}, ["1", 2, "3"], [1, 2, 3], ("number-from-string at /x/*",)),
@@ -444,3 +447,20 @@ def test_alternatives_inside_alternatives_do_not_multiply() -> None:
     began = time.perf_counter()
     refused(json.dumps(value), schema)
     assert time.perf_counter() - began < 60
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        '{"type": "tool_use", "id": "toolu_1", "name": "output", "input": {"x": 1}}',
+        '{"tool": "output", "args": {"x": 1}}',
+        '{"action": "output", "action_input": {"x": 1}}',
+        '{"function": "output", "arguments": {"x": 1}}',
+        '{"tool_calls": [{"id": "c", "type": "function", "function": {"name": "output", "arguments": "{\\"x\\": 1}"}}]}',
+    ],
+)
+def test_a_call_that_is_written_as_text_is_read_in_every_form(call):
+    found = tried(call, Contract({"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"],
+                                  "additionalProperties": False}))  # fmt: skip
+    assert found
+    assert (found.value, found.repairs[0]) == ({"x": 1}, "tool-call")

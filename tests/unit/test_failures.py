@@ -51,6 +51,7 @@ def test_rules(facts, expected):
         ('litellm.InternalServerError: AnthropicException - {"error": "x"}. Handle with `litellm.InternalServerError`.', "x"),
         ("litellm.APIConnectionError: broken\nTraceback (most recent call last):\n  File /home/me/x.py", "broken"),
         ("plain words {not json}", "plain words {not json}"),
+        ('{"error": {"message": "bad &quot;x&quot; &amp; &#39;y&#39; &#27;[1m"}}', "bad \"x\" & 'y' [1m"),
         ("x" * 900, "x" * (LONGEST_WORDS - 1) + "…"),
     ],
 )  # fmt: skip
@@ -61,6 +62,7 @@ def test_the_words_are_the_providers(text, words):
 
 def test_a_secret_is_masked_before_the_words_are_cut():
     """Else its first half would be left at the end."""
+    assert "a&b" not in observe(RuntimeError("key plain-a&amp;b-key refused"), ["plain-a&b-key"]).words
     secret = "zq-" + "plain" * 20
     words = observe(RuntimeError("x" * (LONGEST_WORDS - 20) + secret), [secret]).words
     assert "zq-" not in words

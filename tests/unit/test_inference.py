@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 from tests.chances import examples
 
+from runllm.blocks.made import vars_schema
 from runllm.errors import TemplateError
+from runllm.program import Block
 from runllm.schema import Contract, resolve, schema_problems
 from runllm.template.rendering import evaluate_here
 from runllm.template.types import infer
@@ -370,3 +372,26 @@ def test_an_endless_schema_is_left_soon() -> None:
         "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}] * 9}},
     }
     assert infer("{{ input" + ".a" * 200 + " }}", {"input": root}).schema == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "schema"),
+    [
+        ("n = 5", {"type": ["integer"]}),
+        ("if text:\n    n = 'a'\nelse:\n    n = None", {"type": ["null", "string"]}),
+        ("n = [1]\nn.append('a')", {"type": ["array"]}),
+        ("n = {'a': 1}", {"type": ["object"]}),
+        ("n = f'{text}!'", {"type": ["string"]}),
+        ("n = len(text)", {}),
+        ("n = 0\nfor n in [1]:\n    pass", {}),
+        ("n = 0\nn += 1.5", {}),
+        ("n = m = 1", {}),
+        ("n = 1\ndef n():\n    pass", {}),
+        ("n = (", {}),
+    ],
+)
+def test_what_a_pre_block_gives_has_the_type_of_its_literals(code: str, schema: dict[str, list[str]]) -> None:
+    block = Block(phase="pre", name="a", inputs=("input.text",), outputs=("n",), code=code, line=1)
+    assert (vars_schema([block]) or {})["properties"] == {"n": schema}
+    own = Block(phase="pre", name="a", inputs=("input.n",), outputs=("n",), code=code, line=1)
+    assert (vars_schema([own]) or {})["properties"] == {"n": {}}

@@ -317,6 +317,7 @@ def test_a_line_of_text_is_left_alone(line: str) -> None:
     [
         "[SYSTEM]", "### System:", "<system>", "System:", "SYSTEM", "**System:**", "System prompt:", "# System message", "--- system ---",
         "=== SYSTEM ===", "role: system", "- role: system", "<System>:", "<system_prompt>", "[[SYSTEM]]", "@system",
+        "SYSTEM: You are brief.", "**SYSTEM:** You are brief.", "# SYSTEM PROMPT: be kind",
     ],
 )  # fmt: skip
 def test_a_prompt_that_begins_with_the_name_of_a_role_is_told_how_a_section_begins(line: str) -> None:
@@ -482,6 +483,28 @@ def test_a_hostile_prompt_takes_no_time(piece: str) -> None:
 
 
 JINJA = [
+    ("{% if input.n => 5 %}a{% endif %}", "=", "Write `>=`."),
+    ("{% if input.n =< 5 %}a{% endif %}", "=", "Write `<=`."),
+    ("{% if input.x == calm %}a{% endif %}", "calm", 'A text stands in quotes: `"calm"`.'),
+    ("{% if input.x is calm %}a{% endif %}", "calm", 'a text stands in quotes: `x == "calm"`'),
+    ("{% if (input.n > 5 %}a{% endif %}", "}", "such as a `)`"),
+    ("{% for x in input.l %}{{ x }}{% endfor }", "}", "Close it with `%}`."),
+    ("{{% for x in input.l %}}{% endfor %}", "%", "one brace on each side"),
+    ("{% for i in 1..5 %}{{ i }}{% endfor %}", "1.", "`range(1, 6)`"),
+    ("{% set x == 1 %}", "==", "Write one `=`"),
+    ("{% set input.x = 1 %}", "input", "Write a name of your own"),
+    ("{{ input.x:.2f }}", ":", "Write `'%.2f' | format(x)`."),
+    ('{{ input.n.format("0.00") }}', "format", "Write `'%.2f' | format(x)`."),
+    ('{{ input.l | map("name") }}', '"name"', 'Write `map(attribute="name")`.'),
+    ('{{ input.x | strftime("%Y") }}', "strftime", "A date is a text"),
+    ("{{ input.x.year }}", "year", "A date is a text"),
+    ("{{ input.x | wordcount }}", "wordcount", "Write `x | split | length`."),
+    ("{{ input.x | b64encode }}", "b64encode", "a `pre` block can make it"),
+    ('{{ input.b | yesno("a,b") }}', "yesno", 'Write `"a" if x else "b"`.'),
+    ("{{ params.x }}", "params", "Did you mean `input.x`?"),
+    ("{{ this.x }}", "this", "Did you mean `input.x`?"),
+    ("{{ self.x }}", "self", "Did you mean `input.x`?"),
+    ('{{ input.get("xx") }}', '"xx"', ""),
     ("{% if input.x && input.y %}a{% endif %}", "&&", "Write `and`."),
     ("{% if input.x || input.y %}a{% endif %}", "|", "Write `or`"),
     ("{% if !input.x %}a{% endif %}", "!", "Write `not x`."),
@@ -612,6 +635,8 @@ def test_what_a_template_means_is_left_alone(line: str) -> None:
 
 
 COMPARED = [
+    ('{% if input.n > "5" %}a{% endif %}', 'input.n > "5"', "Write it without quotes: `5`."),
+    ("{% if '5' <= input.n %}a{% endif %}", "'5' <= input.n", "Write it without quotes: `5`."),
     ('{% if input.n == "3" %}a{% endif %}', 'input.n == "3"', "Write it without quotes: `3`."),
     ('{% if input.n != "-3.5" %}a{% endif %}', 'input.n != "-3.5"', "Write it without quotes: `-3.5`."),
     ('{{ "b" if "3" == input.n }}', '"3" == input.n', "Write it without quotes: `3`."),

@@ -14,10 +14,11 @@ from typing import Any, cast
 
 from runllm import template
 from runllm.blocks import checker, differs, lacks
+from runllm.blocks.made import vars_schema
 from runllm.blocks.phases import returned
 from runllm.blocks.stubs import is_name, module
 from runllm.diagnostics import Problem, Severity, clip, did_you_mean
-from runllm.program import Block, Program, vars_schema
+from runllm.program import Block, Program
 from runllm.schema import Scope, described, is_object, object_of, schema_at
 from runllm.values import frozen
 

@@ -15,7 +15,7 @@ from runllm.diagnostics import clip
 from runllm.engines import providers
 from runllm.engines.access import Access
 from runllm.engines.endings import REWORD, WINDOW, ending, told
-from runllm.engines.failures import LONGEST_WORDS
+from runllm.engines.failures import LONGEST_WORDS, readable
 from runllm.errors import OutputSchemaError, ProviderError, RequestRefusedError
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.schema import is_text
@@ -171,7 +171,7 @@ def _refusal(message: Any) -> str:
     fields: Any = getattr(message, "provider_specific_fields", None)
     inside: Any = cast("Mapping[str, Any]", fields).get("refusal") if isinstance(fields, Mapping) else None
     found = getattr(message, "refusal", None) or inside
-    return found if isinstance(found, str) else ""
+    return readable(found) if isinstance(found, str) else ""
 
 
 _NATIVE = "native_finish_reason"

@@ -215,8 +215,17 @@ def said(messages: Sequence[str], secrets: Iterable[str] = ()) -> str:
     words = _bare(messages[0])
     if words in ("", "Connection error."):
         words = next((text for message in reversed(messages) if (text := _bare(message))), words)
-    words = _without(secrets, words[:_LONGEST_READ])
+    words = _without(secrets, readable(words[:_LONGEST_READ]))
     return clip(words, LONGEST_WORDS)
+
+
+def readable(words: str) -> str:
+    """Words with the characters that HTML spells otherwise: some servers write `&quot;` in an error or a refusal."""
+    if "&" not in words:
+        return words
+    from html import unescape  # few errors hold any
+
+    return " ".join(unescape(words).split())
 
 
 def _bare(text: str) -> str:

@@ -15,6 +15,7 @@ from runllm.engines.endings import REWORD, WINDOW
 from runllm.engines.failures import Failure
 from runllm.engines.providers import facts
 from runllm.engines.wordings import (
+    AT_ONCE,
     BAD_KEY,
     BY_PLACE,
     FILTERED,
@@ -109,10 +110,18 @@ _MISREAD = (
 _ELSEWHERE = "or name another model with `--model` or `llm.fallbacks`."
 _NOT_TAKEN = (400, 401, 402, 403, 404, 422, 451)
 
+_AT_ONCE = _Rule(
+    RequestRefusedError, "`{model}` refused the call: it alone is more than is allowed in a minute", words=AT_ONCE,
+    among=(400, 413, 429), hint=f"Shorten the input, lower `max_tokens`, raise the limit at the provider, {_ELSEWHERE}",
+)  # fmt: skip
+_TOO_LONG = _Rule(
+    ContextWindowExceededError, "the prompt does not fit the context window of `{model}`", (413,),
+    kinds="ContextWindowExceededError", words=TOO_LONG,
+)  # fmt: skip
 # The first rule that holds decides.
 _RULES = (
-    _Rule(ContextWindowExceededError, "the prompt does not fit the context window of `{model}`", (413,),
-          kinds="ContextWindowExceededError", words=TOO_LONG),
+    _AT_ONCE,
+    _TOO_LONG,
     _Rule(ContextWindowExceededError, "the answer of `{model}` was cut off where its context window ended",
           kinds="WindowFilledError", hint=WINDOW),
     _Rule(EngineUnavailableError, "`{model}` needs a Python package that is not installed",
@@ -298,7 +307,7 @@ def _other_value(name: str, request: Request) -> str:
 
 def is_too_long(failure: Failure) -> bool:
     """Whether the prompt did not fit the window."""
-    return _RULES[0].holds(failure)
+    return _TOO_LONG.holds(failure) and not _AT_ONCE.holds(failure)
 
 
 def is_loading(failure: Failure) -> bool:

@@ -32,6 +32,8 @@ PLAN = (
     r"|\b(?:your|current|paid|free|pro|higher|enterprise) (?:plan|tier)|\b(?:plan|tier)s?\b.{0,40}(?:not|only|requir)"
     r"|account .{0,30}(?:suspended|deactivated|overdue|arrears)"
 )
+# One request that is larger than what is allowed in a minute: no later one is answered either.
+AT_ONCE = r"(?i)request too large\b.{0,200}(?:\bper[ _-]?min|\bTPM\b)"
 TOO_MANY = r"(?i)rate[ _-]?limit|too many requests"
 FILTERED = (
     r"(?i)content[ _]management policy|content[ _-]?(?:filter|policy|moderation)|(?:was|were|been|is|are|as) flagged"

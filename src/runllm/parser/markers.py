@@ -24,6 +24,8 @@ _ROLE = re.compile(
     r"(?:[ _-]?(?:prompt|message|role|instructions?))?\W?\s?[^\w\s]{0,6}",
     re.IGNORECASE,
 )
+_SPOKEN = re.compile(r"[#* ]{0,4}SYSTEM(?: ?(?:PROMPT|MESSAGE))?\*{0,2}:\*{0,2} +\S")
+_AS_SECTION = "Write `<<<SYSTEM>>>` instead, and `<<<USER>>>` on a line of its own where the user's message begins."
 _SIGNS = "im_start|im_end|start_header_id|end_header_id|eot_id|begin_of_text|endoftext|end|assistant|tool"
 _OF_A_MODEL = re.compile(
     rf"\s*(?:</?s>\s*)?(?:\[/?INST\]|<\|(?:{_SIGNS})\|>|<(?:start|end)_of_turn>|<\|(?:START|END)_OF_TURN_TOKEN\|>)"
@@ -57,14 +59,17 @@ def meant(line: str) -> str:
 
 def beginning(line: str) -> str:
     """What to write where the first line of a prompt without sections names a role; empty where it names none."""
+    begun = _SPOKEN.match(line)
     found = _ROLE.fullmatch(line.strip()) if len(line) <= _LONGEST else None
+    if begun:
+        return _AS_SECTION
     if found is None:
         return ""
     if found["name"].lower() in ("user", "human"):
         if ":" not in line and "[" not in line:  # a heading, or the tag of a document
             return ""
         return "Take it out: a prompt without sections is the user's message."
-    return "Write `<<<SYSTEM>>>` instead, and `<<<USER>>>` on a line of its own where the user's message begins."
+    return _AS_SECTION
 
 
 def of_a_model(line: str) -> str:

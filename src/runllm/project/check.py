@@ -17,10 +17,10 @@ from runllm.models.known import KNOWN, bare
 from runllm.notices import tell
 from runllm.parser import Parsed
 from runllm.parser.definition import FORMATS, TO_FORMAT_02
-from runllm.program import NO_VERSION, ModelSettings, Program, Source, vars_schema
+from runllm.program import NO_VERSION, ModelSettings, Program, Source
 from runllm.project.unread import unread_problems
 from runllm.results import Endpoint, Request
-from runllm.schema import Scope, object_of
+from runllm.schema import Schema, Scope, object_of
 
 if TYPE_CHECKING:
     from runllm.program import Case
@@ -56,7 +56,12 @@ def analyse(
         uses = uses_scope(program.uses, children)
     is_old = parsed.format == FORMATS[0]
     moment: Scope = {} if is_old else {"run": moments.SCHEMA}
-    scope: Scope = {"input": parsed.input_schema, **uses, "vars": vars_schema(parsed.blocks), **moment}
+    made: Schema | None = object_of({})
+    if parsed.blocks:
+        from runllm.blocks.made import vars_schema  # likewise
+
+        made = vars_schema(parsed.blocks)
+    scope: Scope = {"input": parsed.input_schema, **uses, "vars": made, **moment}
     found = [*parsed.problems, *_template_problems(parsed, scope)]
     if program is not None:
         found += [*_window_problems(program), *_unsent_problems(program)]

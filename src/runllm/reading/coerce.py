@@ -2,7 +2,7 @@
 
     number-from-string     "3" for an integer, "2.5" for a number, as JSON would write them
     boolean-from-string    "true", "false", "True", "False" for a boolean
-    enum-spelling          " positive" for `Positive`: white space around and case, one match
+    enum-spelling          " positive", "**positive**", "Positive." for `Positive`: what stands around, and case
     json-from-string       "[1, 2]" for a list or an object, where no text is allowed
     unicode-form           an enum value or a key that is written with other code points for the same letters
     null-dropped           null for an optional property that cannot be null
@@ -38,6 +38,7 @@ from runllm.values import frozen
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_MARKS = "*_`'.\u201c\u201d\u201e"
 _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 _EXACT = 2**53  # beyond it, a float no longer tells neighbouring integers apart
 
@@ -185,7 +186,7 @@ class Coercer:
     # --- scalars -------------------------------------------------------------------------------
 
     def _text(self, text: str, shape: Shape, path: Path) -> Any:
-        near = shape.spellings.get(_fold(text), ())
+        near = shape.spellings.get(_fold(text)) or self._marked(text, shape)
         if shape.free_text or text in near:
             return text
         if len(near) == 1:
@@ -205,6 +206,12 @@ class Coercer:
             self._change("json-from-string", path, value)
             return self._container(value, shape, path) if isinstance(value, dict | list) else value
         return text
+
+    def _marked(self, text: str, shape: Shape) -> tuple[str, ...]:
+        """The listed strings that a text is but for Markdown, quotes or a full stop, where no listed one has such."""
+        plain = _fold(text).strip(_MARKS).strip()
+        is_plain = plain and plain != _fold(text) and all(known.strip(_MARKS) == known for known in shape.spellings)
+        return shape.spellings.get(plain, ()) if is_plain else ()
 
     def _float(self, value: float, shape: Shape, path: Path) -> Any:
         if "integer" not in shape.types or "number" in shape.types or not value.is_integer():

@@ -20,7 +20,9 @@ _MAX_REPAIRS = 50
 _COMPARED = 8
 _ENCODED = "double-encoded"
 _CALLED = "tool-call"
-_OF_A_CALL = frozenset({"name", "arguments", "parameters", "id", "type", "index", "function", "tool_name", "call_id"})
+_NAME_IT = ("name", "tool", "tool_name", "function", "action", "recipient_name")
+_HOLD_IT = ("arguments", "parameters", "args", "input", "action_input", "tool_input")
+_OF_A_CALL = frozenset({*_NAME_IT, *_HOLD_IT, "id", "type", "index", "call_id"})
 _LONGEST_RECEIVED = 4_000
 
 TOKEN_LIMIT = Problem(message="the answer was cut off at the token limit", keyword="truncated")
@@ -94,12 +96,11 @@ class Reading:
     def _scalar(self, scan: Scan) -> list[Candidate]:
         """The number, string or other scalar that is the whole text but for reasoning and unusual space."""
         rest = self._text[scan.start :].strip().strip("\ufeff\u200b\u2060").strip()
-        try:
-            value, _ = strict.whole(rest)
-        except ValueError:
-            return []
+        found = candidates.value_at(rest, 0) if rest else Candidate(start=0, end=-1)
+        if found.fault or found.end != len(rest) or (found.syntax and self._contract.accepts(rest)):
+            return []  # `None` may be a text as well
         start = self._text.index(rest, scan.start)
-        return [Candidate(start=start, end=start + len(rest), value=value)]
+        return [replace(found, start=start, end=start + len(rest))]
 
     def _judge_all(self, scan: Scan, found: Sequence[Candidate]) -> list[Coerced]:
         """Each different value, judged; once two that differ fit, the rest does not matter."""
@@ -174,6 +175,8 @@ def _whole(text: str) -> Candidate | None:
 
 def _arguments(value: Any) -> Any:
     """The arguments of the one call of a tool that a value is, as models write it that were taught to; else None."""
+    if isinstance(value, dict) and len(cast("dict[str, Any]", value)) == 1:
+        value = cast("dict[str, Any]", value).get("tool_calls", value)
     calls = cast("list[Any]", value) if isinstance(value, list) else [value]
     only: Any = calls[0] if len(calls) == 1 else None
     if not isinstance(only, dict) or not _OF_A_CALL.issuperset(cast("dict[str, Any]", only)):
@@ -182,7 +185,8 @@ def _arguments(value: Any) -> Any:
     inner: Any = call.get("function")
     if isinstance(inner, dict):
         call = cast("dict[str, Any]", inner)
-    return call.get("arguments", call.get("parameters")) if isinstance(call.get("name", inner), str) else None
+    is_named = any(isinstance(call.get(name), str) for name in _NAME_IT)
+    return next((call[name] for name in _HOLD_IT if name in call), None) if is_named else None
 
 
 # --- what is wrong with an answer, in words that its writer can act on -----------------------------------

@@ -9,7 +9,8 @@ from runllm.template.foreign import explained
 from runllm.template.signatures import Finding
 
 _CALCULATES = re.compile(
-    r"\{[{%](?:(?![%}]\})[^{])*(?:[-+*/%] ?(?![-+%}]|\}\})|[=!]=|\bin ?\[)|\{%[-+]?\s*for\s+\w+\s*,\s*\w+\s+in\b"
+    r"\{[{%](?:(?![%}]\})[^{])*(?:[-+*/%] ?(?![-+%}]|\}\})|[=!]=|[<>]=? ?[\"']|[\"'] ?[<>]|\bin ?\[)"
+    r"|\{%[-+]?\s*for\s+\w+\s*,\s*\w+\s+in\b"
 )
 """A tag that has a sign between two values, a list that one may be in, or a loop with two names."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from runllm.diagnostics import did_you_mean, nearest
+from runllm.diagnostics import clip, did_you_mean, nearest
 from runllm.errors import TemplateError
 from runllm.schema import (
     Found,
@@ -149,6 +150,8 @@ class _Check:
             elif node.kind == "pipe":
                 for value, use in zip(node.parts, node.parts[1:], strict=False):
                     yield from misused(use, value, self.source)
+            elif node.kind == "set":
+                yield from self.of_set(node.parts[0])
             elif node.kind == "chain" and node.parts[0].kind in ("constant", "array", "object"):
                 yield from self.of_literal(node)
         yield from self.loops_outside()
@@ -170,11 +173,20 @@ class _Check:
                     hint = "Write it between `{% for x in xs %}` and `{% endfor %}`."
                     yield finding(node, "`loop` is there within a loop alone", hint)
 
+    def of_set(self, bind: Node) -> Iterator[Finding]:
+        """A `set` of a part of what is given, which no template changes."""
+        for owner in bind.parts[1:] if not bind.names else ():
+            if owner.kind == "name" and owner.text in self.roots() and owner.text not in self.reading.assigned:
+                said = f"a template does not change `{owner.text}`"
+                yield finding(owner, said, "Write a name of your own: `{% set x = 1 %}`.")
+
     def of_literal(self, chain: Node) -> Iterator[Finding]:
         """What is wrong with a call of a literal, or of its method."""
         literal, key, *others = chain.parts
         if key.kind == "call":
             yield finding(literal, "this is no function")
+        elif key.kind == "key" and literal.text in ("integer", "number") and not (others and others[0].kind == "call"):
+            yield finding(literal, "this is a number, and has no parts", "Numbers in a row are `range(1, 6)`.")
         elif key.kind == "key" and others and others[0].kind == "call":
             yield from self.method("this", {literal.text or literal.kind}, key, others[0].parts)
 
@@ -198,8 +210,12 @@ class _Check:
     def chain(self, chain: Chain) -> Iterator[Finding]:
         if isinstance(chain.bound, Node) and chain.bound.kind == "for" and chain.marks[0].text == "loop":
             yield from self.of_loop(chain)
-        elif chain.marks[0].text == "self" and len(chain.marks) == 1 and chain.method is not None:
-            yield from unknown("block", _named(chain.method), self.blocks())
+        elif chain.marks[0].text == "self" and not chain.bound and "self" not in self.roots():
+            if chain.method is not None:
+                yield from unknown("block", _named(chain.method), self.blocks())
+            else:
+                after = re.match(r"\.(\w+)", self.source[chain.marks[0].end :])
+                yield finding(chain.marks[0], "there is no `self` here", self.where_else(after[1]) if after else "")
         elif chain.marks[0].text in FUNCTIONS and chain.bound is None:
             for step in map(_named, chain.marks[1:2]):
                 yield finding(step, f"`{chain.marks[0].text}` is a function: it has no `{step.text}`")
@@ -213,7 +229,23 @@ class _Check:
             yield reached
         elif reached is not None and chain.method is not None:
             types = declared_types(*reached) - {"null"}
+            yield from self.of_property(chain, chain.method, reached)
             yield from self.method(f"`{_spelt(chain.path)}`", types, chain.method, chain.arguments)
+
+    def of_property(self, chain: Chain, key: Node, owner: tuple[Mapping[str, Any], Any]) -> Iterator[Finding]:
+        """What is wrong with a method of an object in view of its properties: one has its name, or `get` finds none."""
+        named, names = _named(key), declared_properties(*owner)
+        if named.text in names and named.text in METHODS["object"]:
+            spelt = _spelt([*chain.path, named.text])
+            said = f"`{spelt}()` is the method: there is a property of this name, too"
+            yield replace(finding(named, said, f"The property is read as `{spelt}`."), severity="warning")
+            return
+        given = chain.arguments[0].parts[0] if named.text == "get" and chain.arguments else None
+        if given is None or given.text != "string" or not isinstance(given.value, str):
+            return
+        if isinstance(missing := enter(*owner, given.value), Undeclared):
+            said = f"`{_spelt(chain.path)}` has no property `{clip(given.value, 40)}`"
+            yield finding(given, said, did_you_mean(given.value, missing.names))
 
     def split_name(self, chain: Chain) -> Finding | None:
         """What is wrong with a chain whose last name goes on behind a hyphen, as that of a property does."""
@@ -303,10 +335,14 @@ class _Check:
             known = ", ".join(f"`{name}`" for name in roots)
             message = f"there is no `{step}` here" + (f": a template reads {known}" if known else "")
             near = nearest(step, [root for root in roots if self.scope.get(root) != _NOTHING])
-            hint = self.where_else(step) or (f"Did you mean `{near}`?" if near else "")
+            hint = self.where_else(step) or (f"Did you mean `{near}`?" if near else self.elsewhere(chain.path))
             return replace(finding(chain.marks[0], message, hint), unread=not hint)
         names = [key.split(".")[1] for key in self.scope if key.startswith(f"{chain.path[0]}.")]
         return finding(chain.marks[at - inherited], f"`{chain.path[0]}` has no `{step}`", did_you_mean(step, names))
+
+    def elsewhere(self, path: Sequence[Step]) -> str:
+        """A hint for a property that is read under a root that there is not: `params.text`."""
+        return self.where_else(path[1]) if len(path) > 1 and isinstance(path[1], str) else ""
 
     def where_else(self, name: str) -> str:
         """A hint for a property that is read without the root it stands under."""

@@ -48,6 +48,8 @@ def _operated(node: Node, types: Types, source: str) -> Iterator[Finding]:
             yield from _calculated(sign, left, right, types)
         elif sign in ("==", "!="):
             yield from _compared(sign, left, right, types, source)
+        elif sign in ("<", "<=", ">", ">="):
+            yield from _ordered(left, right, types, source)
         elif sign in ("in", "not in") and right.kind == "array":
             for one in right.parts:
                 yield from _unlisted(left, one, one, "this is never so", types, source)
@@ -89,6 +91,17 @@ def _compared(sign: str, left: Node, right: Node, types: Types, source: str) -> 
         yield finding(place, said, _hint(kinds, constant, written), severity="warning")
     else:
         yield from _unlisted(other, constant, place, f"this is {always} true", types, source)
+
+
+def _ordered(left: Node, right: Node, types: Types, source: str) -> Iterator[Finding]:
+    """A number and a text, of which one is always the smaller, whatever they are."""
+    before, after = (frozenset(map(_kind, types.kinds(side))) - {"null"} for side in (left, right))
+    if before | after == frozenset({"number", "string"}) and before and after and not before & after:
+        other, constant = (right, left) if left.kind == "constant" else (left, right)
+        hint = _hint(types.kinds(other) - {"null"}, constant, source[other.at : other.end])
+        said = "a number is compared with a text: this does not depend on their values"
+        place = Node(kind="operation", at=left.at, end=right.end)
+        yield finding(place, said, hint or "Read a number in a text with `| int` or `| float`.", severity="warning")
 
 
 def _unlisted(other: Node, constant: Node, place: Node, said: str, types: Types, source: str) -> Iterator[Finding]:

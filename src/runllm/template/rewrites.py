@@ -22,6 +22,7 @@ _STATEMENTS = (
     r"set|if|elif|else|for|macro|call|with|block|filter|endif|endfor|endset|endmacro|endwith|endblock|endfilter"
 )
 
+_FORM = "Write `'%.2f' | format(x)`."
 _ABSENT = "What may be absent is nothing in a text."
 _CONDITION = '`"a" if x else "b"`'
 _BEGINS: Mapping[str, str] = {
@@ -35,6 +36,7 @@ _BEGINS: Mapping[str, str] = {
     r"\{%[-+]?\s*set\s+\w+\s*[-+*/.~]=": "Write `{% set n = n + 1 %}`.",
     r"\{%[-+]?\s*(?:print|echo|write|puts|output|return)\b|\{%[-+]?=": "A value is written between `{{` and `}}`: `{{ input.text }}`.",
     r"\{%[-+]?\s*(?:IF|ELSE|ELIF|FOR|SET|END\w+|If|Else|Elif|For|Set|End\w+)\b": "Statements are written in small letters: `{% if x %}`.",
+    r"\{\{%": "A statement has one brace on each side: `{% for x in xs %}`.",
     r"\{%[-+]?\s*for\s*\(": "Write it without brackets: `{% for x in xs %}`.",
     r"\{%[-+]?\s*for\s+\w+\s+(?:of|from|:|->|=)\s*": "Write `{% for x in xs %}`; numbers are `range(1, 4)`.",
 }  # fmt: skip
@@ -48,6 +50,8 @@ _SIGNS: Mapping[str, str] = {
     r"===": "Write `==`.",
     r"<>": "Write `!=`.",
     r"=~|!~": 'A part of a text is asked for with `"part" in x`; patterns are for a Python block.',
+    r"=>(?=\s*-?\d)": "Write `>=`.",
+    r"=<": "Write `<=`.",
     r"=>|\blambda\b": "There are no functions to write here: use a filter, `xs | map(attribute='name')`, or a `for`.",
     r"!(?!=)": "Write `not x`.",
     r"\?\?|\?:": f'Write `x | default("none")`. {_ABSENT}',
@@ -67,12 +71,15 @@ _SIGNS: Mapping[str, str] = {
     r"\|\s*\w+\s+(?=[\"'\d])": 'What a filter is given stands in brackets: `xs | join(", ")`.',
     r"\[.*\bfor\s.*|\(.*\bfor\s.*": "Lists are not built so: use `xs | map(attribute='name')`, `xs | select(...)` or a `{% for %}`.",
     r":\s*[-+]?%\}": "Take the `:` out.",
+    r":\s*[-+,_ 0<>^]?\d*\.?\d*[dfegs%]?\s*\}\}": _FORM,
     r"\{\s*[-+]?%\}": "Take the `{` out: a block ends with `{% endif %}` or `{% endfor %}`.",
     r"(?<![=!<>])=(?!=)": "Values are compared with `==`; `=` is for `{% set x = 1 %}`.",
     r",": "One tag writes one value: `{{ a }} {{ b }}`, or `{{ a ~ b }}`.",
 }  # fmt: skip
 """Signs that the engine stops at, in this order, and what to write."""
 
+_DATE = "A date is a text, as `2026-11-30`: its year is `x[:4]`, its month `x[5:7]`, its day `x[8:10]`."
+_IN_BLOCK = "There is none here: a `pre` block can make it."
 _NOTHING = "Nothing is `none`: `x is none`, or `x is not defined` for what is absent; `{% if x %}` asks for both."
 _EMPTY = "Write `{% if x %}`, or `{% if not x %}` for one that is empty or absent."
 _NAMES: Mapping[str, str] = {
@@ -107,7 +114,14 @@ _INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(("push", "append", "add", "concat", "extend"), "A list is not changed: write `xs + [x]`."),
     **dict.fromkeys(("entries", "iteritems", "each"), "Write `{% for name, value in x.items() %}`."),
     **dict.fromkeys(("substring", "substr"), "Write `x[:100]`."),
-    **dict.fromkeys(("number_format", "toFixed", "currency"), "Write `'%.2f' | format(x)`."),
+    **dict.fromkeys(("number_format", "toFixed", "currency", "toLocaleString"), _FORM),
+    **dict.fromkeys(("date", "strftime", "date_format", "year", "month", "day", "isoformat"), _DATE),
+    **dict.fromkeys(
+        ("md5", "sha256", "hash", "b64encode", "b64decode", "base64", "regex_replace", "markdown"), _IN_BLOCK
+    ),
+    **dict.fromkeys(("nl2br", "newline_to_br"), "Line ends stay as they are: take it out."),
+    **dict.fromkeys(("wordcount", "word_count", "number_of_words"), "Write `x | split | length`."),
+    **dict.fromkeys(("yesno", "ternary", "iif"), f"Write {_CONDITION}."),
 }
 """Methods and filters of other languages that are no filter here, and what to write."""
 _TESTS: Mapping[str, str] = {
@@ -126,6 +140,9 @@ _STOPPED: Mapping[str, str] = {
         f"unexpected {what}, expected end of variable block": _TWO
         for what in ("identifier", "string", "integer", "float")
     },
+    "unexpected `}`": "Something is missing before it, such as a `)`.",
+    "unexpected `}`, expected end of block": "Close it with `%}`.",
+    "unexpected `==`, expected assignment operator": "Write one `=`: `{% set x = 1 %}`.",
     "unexpected `}`, expected `]`": "Close the `[` with `]`.",
     "unexpected `}`, expected `)`": "Close the `(` with `)`.",
     "unexpected `}`, expected `,`": "Close the `(` with `)`, and the `[` with `]`.",
@@ -150,7 +167,9 @@ def rewrite(source: str, finding: Finding) -> str:
     """What to write instead of what a finding marks, if another language writes it so; else empty."""
     word = source[finding.offset : finding.offset + finding.length]
     if finding.message.startswith("there is no test "):
-        return _TESTS.get(word, "")
+        return _TESTS.get(
+            word, f'Values are compared with `==`; a text stands in quotes: `x == "{clip(word, _SHOWN)}"`.'
+        )
     if finding.message.startswith("there is no ") or " has no " in finding.message:
         return _name(source, finding.offset, word) or (_whole_tag(source, finding.offset) if finding.unread else "")
     if finding.unread and not finding.hint:
@@ -162,9 +181,17 @@ def _name(source: str, offset: int, word: str) -> str:
     """What to write for a name that is none here: a filter for what is a property, method or function elsewhere."""
     before, after = source[max(0, offset - _LOOKED_AT) : offset], source[offset + len(word) :][:_LOOKED_AT]
     name = _FILTER_OF.get(word, word)
+    if word[:1] in "\"'" and re.search(r"\bmap\(\s*$", before):
+        return f"Write `map(attribute={clip(word, _SHOWN)})`."
+    if word == "format" and before.endswith("."):
+        return _FORM
     if name not in FILTERS:
         is_used = before.endswith(".") or before.rstrip().endswith("|")
-        return _INSTEAD.get(word, "") if is_used else _NAMES.get(word, "")
+        if is_used:
+            return _INSTEAD.get(word, "")
+        is_compared = re.search(r"[=!]=\s*$", before) or re.match(r"\s*[=!]=", after)
+        quoted = f'A text stands in quotes: `"{clip(word, _SHOWN)}"`.' if is_compared and word.isidentifier() else ""
+        return _NAMES.get(word, quoted)
     if before.rstrip().endswith("|"):
         return f"Write `| {name}`."
     given = "(...)" if name in ("join", "replace", "select", "map", "split") else ""
