@@ -54,6 +54,7 @@ class Recorder(gen_providers.Probe):
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[tuple[str, Mapping[str, str], bytes]] = []
+        self.bare: dict[tuple[str, str], tuple[str, Mapping[str, str], Body] | None] = {}
         self._answer_at_once()
         for name in (*self.keys, *self.bases):
             os.environ.pop(name, None)
@@ -157,7 +158,9 @@ class Recorder(gen_providers.Probe):
 
     async def outcome(self, provider: str, model: str, name: str, value: Any) -> str:
         """`same`, `left out`, `refused`, `changed`, or the name under which a parameter is sent."""
-        plain = await self.asked(f"{provider}/{model}", api_base=HERE)
+        if (provider, model) not in self.bare:  # asked for each parameter, it would be half of all the time
+            self.bare[provider, model] = await self.asked(f"{provider}/{model}", api_base=HERE)
+        plain = self.bare[provider, model]
         found = await self.asked(f"{provider}/{model}", api_base=HERE, **{name: value})
         if plain is None or found is None:
             return "refused"

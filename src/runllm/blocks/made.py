@@ -45,12 +45,10 @@ def _is_only(targets: Sequence[object], name: str) -> bool:
 
 def _kind(value: object) -> str:
     """The JSON type of a literal of Python; empty for another expression. What is in a list or a dict may change."""
-    form = type(value).__name__
-    if form == "Constant":
-        held = getattr(value, "value", None)
-        return _CONSTANTS.get(type(held), "")
-    return _DISPLAYS.get(form, "")
+    if isinstance(value, ast.Constant):
+        return _CONSTANTS.get(type(value.value).__name__, "")
+    return _DISPLAYS.get(type(value).__name__, "")
 
 
-_CONSTANTS = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+_CONSTANTS = {"str": "string", "bool": "boolean", "int": "integer", "float": "number", "NoneType": "null"}
 _DISPLAYS = {"JoinedStr": "string", "List": "array", "ListComp": "array", "Dict": "object", "DictComp": "object"}

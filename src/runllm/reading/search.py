@@ -175,9 +175,9 @@ def _whole(text: str) -> Candidate | None:
 
 def _arguments(value: Any) -> Any:
     """The arguments of the one call of a tool that a value is, as models write it that were taught to; else None."""
-    if isinstance(value, dict) and len(cast("dict[str, Any]", value)) == 1:
-        value = cast("dict[str, Any]", value).get("tool_calls", value)
-    calls = cast("list[Any]", value) if isinstance(value, list) else [value]
+    whole: dict[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    found: Any = whole.get("tool_calls", value) if len(whole) == 1 else value
+    calls = cast("list[Any]", found if isinstance(found, list) else [found])
     only: Any = calls[0] if len(calls) == 1 else None
     if not isinstance(only, dict) or not _OF_A_CALL.issuperset(cast("dict[str, Any]", only)):
         return None
