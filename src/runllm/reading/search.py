@@ -176,8 +176,8 @@ def _whole(text: str) -> Candidate | None:
 def _arguments(value: Any) -> Any:
     """The arguments of the one call of a tool that a value is, as models write it that were taught to; else None."""
     whole: dict[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    found: Any = whole.get("tool_calls", value) if len(whole) == 1 else value
-    calls = cast("list[Any]", found if isinstance(found, list) else [found])
+    listed: Any = whole["tool_calls"] if set(whole) == {"tool_calls"} else cast("Any", value)
+    calls = cast("list[Any]", listed if isinstance(listed, list) else [listed])
     only: Any = calls[0] if len(calls) == 1 else None
     if not isinstance(only, dict) or not _OF_A_CALL.issuperset(cast("dict[str, Any]", only)):
         return None
