@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 
 from runllm import tokens
 from runllm.errors import InterruptedRunError, ProviderConnectionError, RateLimitError, RunllmError
@@ -77,6 +78,12 @@ class Pace:
     def stop(self) -> None:
         """Let no call begin any more: who waits for one is interrupted."""
         self._stopped.set()
+
+    def apart(self) -> Pace:
+        """The same pace, for some of the runs, which are stopped without the others."""
+        part = copy(self)
+        part._stopped = threading.Event()  # noqa: SLF001 - its own
+        return part
 
     def patience(self, request: Request, error: RunllmError) -> int:
         """How often a call is sent again after a failure: often where the provider is busy, or has just been there."""

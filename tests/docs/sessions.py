@@ -49,6 +49,11 @@ while words:
     elif word == "-H":
         name, _, value = words.pop(0).partition(": ")
         headers[name] = value
+    elif word == "-F":
+        name, _, path = words.pop(0).partition("=@")
+        headers["Content-Type"] = "multipart/form-data; boundary=edge"
+        head = f'--edge\\r\\nContent-Disposition: form-data; name="{name}"; filename="{path}"\\r\\n\\r\\n'
+        body = head.encode() + open(path, "rb").read() + b"\\r\\n--edge--\\r\\n"
     elif word in ("--retry", "--retry-delay"):
         words.pop(0)
     elif not word.startswith("-"):

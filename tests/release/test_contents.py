@@ -16,7 +16,7 @@ from tests.release.conftest import ROOT, Built
 import runllm
 
 VERSION = runllm.__version__
-KINDS = {".py", ".json", ".css", ".bash", ".zsh", ".fish", ".powershell", ".rllm", ".txt", ".typed"}
+KINDS = {".py", ".json", ".css", ".js", ".svg", ".bash", ".zsh", ".fish", ".powershell", ".rllm", ".txt", ".typed"}
 MOST_BYTES = 1 << 20
 
 
@@ -40,7 +40,7 @@ def test_the_metadata_says_what_a_package_index_shows(built: Built) -> None:
     said = email.message_from_bytes(contents(built.wheel)[f"runllm-{VERSION}.dist-info/METADATA"])
     assert (said["Name"], said["Version"], said["License-Expression"]) == ("runllm", VERSION, "MIT")
     assert said["Requires-Python"] == ">=3.11"
-    assert set(said.get_all("Provides-Extra")) == {"local", "parquet", "python", "scale", "serve", "xlsx"}
+    assert set(said.get_all("Provides-Extra")) == {"local", "otel", "parquet", "python", "scale", "serve", "xlsx"}
     assert said["Description-Content-Type"] == "text/markdown"
     assert "# runllm" in said.get_payload()
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from runllm.quantities import count, dollars, percent, seconds, some
 from runllm.report.columns import error_names, shown
+from runllm.report.markup import Markup, tag
 from runllm.report.page import document, ranking, tiles_of
-from runllm.report.plots import Markup, tag
 
 if TYPE_CHECKING:
     from runllm.batch import Summary

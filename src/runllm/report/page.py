@@ -11,7 +11,8 @@ from runllm._version import __version__
 from runllm.quantities import count, dollars, percent, seconds, some
 from runllm.report import columns, plots
 from runllm.report.columns import COLUMNS, best, error_names, moment, shown
-from runllm.report.plots import Markup, Series, Times, raw, tag
+from runllm.report.markup import Markup, raw, tag
+from runllm.report.plots import Series, Times
 from runllm.stats.summary import Bucket, Figures, Summary
 
 _DAY = 86_400.0

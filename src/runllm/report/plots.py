@@ -1,4 +1,4 @@
-"""HTML and SVG as text that cannot be broken, and plots made of it, without a script.
+"""Plots in SVG, without a script.
 
 A plot has no view box: places along it are percentages and its height is fixed, so that it fills any
 width while its words keep their size. Only the lines are stretched, in a picture within the picture.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from html import escape
+from collections.abc import Callable, Sequence
 
 from runllm.report.columns import moment
+from runllm.report.markup import Markup, tag
 from runllm.values import frozen
 
 HEIGHT = 170.0
-_VOID = ("meta",)
 _FEWEST = 12  # places for buckets on the time axis, so that a few bars are not broad ones
 _ZEROS = re.compile(r"\.0+(?!\d)")
 _STRETCHED = 1000.0
@@ -23,44 +22,6 @@ _STEPS = 4
 _LEAST = 1e-9  # what is less is drawn as nothing
 _POINT = 2.75
 _PAIR, _THICK, _APART = 20.0, 8.0, 11.0  # of a pair of bars: its height, each one's, and from one to the next
-
-
-class Markup(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
-
-
-def tag(name: str, /, *children: str | Iterable[Markup], **attributes: str | float | None) -> Markup:
-    """An element.
-
-    Args:
-        name: of the element.
-        children: a plain text is escaped; markup, and markup in a row, is kept.
-        attributes: by name, with `_` for `-`, and `_` after a Python word; None leaves one out.
-    """
-    given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_written(value))}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    inner = "".join(_inner(child) for child in children)
-    return Markup(f"<{name}{given}>" if name in _VOID else f"<{name}{given}>{inner}</{name}>")
-
-
-def raw(*parts: str) -> Markup:
-    """Our own text as markup, unescaped. Never for words of a user or a model."""
-    return Markup("".join(parts))
-
-
-def _inner(child: str | Iterable[Markup]) -> str:
-    if isinstance(child, Markup):
-        return child
-    return escape(child) if isinstance(child, str) else "".join(child)
-
-
-def _written(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 @frozen

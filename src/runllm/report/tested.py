@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from runllm.evals.figures import figures
 from runllm.redaction import redact_text
 from runllm.report.columns import shown
+from runllm.report.markup import Markup, tag
 from runllm.report.page import document
-from runllm.report.plots import Markup, tag
 from runllm.report.tests import FIGURES, Found, cells_of, models_of, state, totals
 
 if TYPE_CHECKING:

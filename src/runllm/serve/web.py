@@ -20,13 +20,15 @@ from starlette.routing import Route
 from runllm.api import as_error
 from runllm.app import App
 from runllm.results import Event, RunResult
-from runllm.serve import metrics, openapi, refusals
+from runllm.serve import metrics, openapi, pages, refusals
 from runllm.serve.access import Access
+from runllm.serve.batches import Batches
 from runllm.serve.bodies import Bounded, given
 from runllm.serve.catalog import Served
 from runllm.serve.guard import Guard
 from runllm.serve.house import House
 from runllm.serve.refusals import Refusal
+from runllm.serve.uploads import Uploads
 
 T = TypeVar("T")
 _GONE = Response(status_code=499)  # nobody reads it
@@ -43,7 +45,7 @@ def application(
         follow: whether files are read again when they change.
         log: told of each request; None for no one.
     """
-    web = Web(house, access)
+    web, batches = Web(house, access), Batches(house)
     routes = [
         Route("/apps", web.apps),
         Route("/apps/{name}", web.run, methods=["POST"]),
@@ -51,6 +53,8 @@ def application(
         Route("/healthz", web.healthz),
         Route("/readyz", web.readyz),
         Route("/metrics", web.metrics),
+        *pages.routes(house.catalog, _card, has_token=access.token is not None),
+        *Uploads(house.catalog, batches).routes(),
     ]
     middleware = [Middleware(Guard, access=access, log=log)]
     if access.origins:
@@ -64,6 +68,7 @@ def application(
     async def alive(_: Starlette) -> AsyncGenerator[None]:
         tasks = [asyncio.create_task(house.get_ready()), *([asyncio.create_task(house.follow())] if follow else [])]
         yield
+        await batches.close()
         for task in tasks:
             task.cancel()
 
