@@ -92,6 +92,14 @@ CONTENDERS = (
         files=("pydantic_ai_app.py",),
     ),
     Contender(
+        name="any-llm",
+        requires=("any-llm-sdk[openai]==1.40.2", "openai==3.57.0", "pydantic==2.14.4"),
+        app="any_llm_app",
+        command=("python", "any_llm_app.py"),
+        statement="import any_llm",
+        files=("any_llm_app.py",),
+    ),
+    Contender(
         name="llm",
         requires=("llm==0.36", "openai==3.57.0", "pydantic==2.14.4"),
         app="llm_app",

@@ -159,7 +159,7 @@ def _is_read(text: str, request: Request) -> bool:
 
 def _of(holder: Any, name: str) -> Any:
     """A part of a reply, of LiteLLM's or of JSON."""
-    return cast("Mapping[str, Any]", holder).get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+    return cast("dict[str, Any]", holder).get(name) if isinstance(holder, dict) else getattr(holder, name, None)
 
 
 def _listed(found: Any) -> list[Any]:

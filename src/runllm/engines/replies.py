@@ -65,26 +65,32 @@ def checked(body: bytes) -> bytes:
     Raises:
         UnreadableError: it is no answer, or one that is not to be read.
     """
+    whole, changed = _read(body, None)
+    return json.dumps(whole).encode() if changed else body
+
+
+def _read(body: bytes, hook: Any) -> tuple[Any, bool]:
+    """What the body says, each object of it made by `hook`; and whether it says so in other words."""
+    changed = False
     try:
-        whole: Any = json.loads(body)
+        whole: Any = json.loads(body, object_hook=hook)
     except (ValueError, RecursionError):
-        whole = joined(body)
+        whole, changed = joined(body), True
         if whole is None:
             kind = NotJsonError if _NEAR_JSON.match(body) else NoCompletionError
             raise kind(_looks(body)) from None
-        body = json.dumps(whole).encode()
     if len(body) > LONGEST_REFUSAL:
         _hold_values(whole)
     if isinstance(whole, list) and not _mappings(whole):
         raise NoCompletionError(_looks(body))
     reply: dict[str, Any] = cast("dict[str, Any]", whole) if isinstance(whole, dict) else _NONE
     if is_piece(reply):  # a stream of one
-        reply = joined(body) or reply
-        body = json.dumps(reply).encode()
+        whole = reply = joined(body) or reply
+        changed = True
     failed = failure_inside(reply or next(iter(_mappings(whole)), _NONE))
     if failed is not None:
         raise failed
-    return _usual(reply, body)
+    return whole, _make_usual(reply) or changed
 
 
 def completion(body: bytes, hook: Any = None) -> dict[str, Any]:
@@ -93,10 +99,12 @@ def completion(body: bytes, hook: Any = None) -> dict[str, Any]:
     Raises:
         UnreadableError: it is none.
     """
-    try:
-        found: Any = json.loads(checked(body), object_hook=hook)
-    except RecursionError:
-        raise NotJsonError(_looks(body)) from None
+    found, changed = _read(body, hook)
+    if changed and hook is not None:  # what came instead was not made by it
+        try:
+            found = json.loads(json.dumps(found), object_hook=hook)
+        except RecursionError:
+            raise NotJsonError(_looks(body)) from None
     choices: Any = cast("dict[str, Any]", found).get("choices", 0) if isinstance(found, dict) else 0
     if choices is None or isinstance(choices, list):
         return cast("dict[str, Any]", found)
@@ -169,8 +177,8 @@ def _hold_values(whole: Any) -> None:
             rest.extend(cast("list[Any]", value))
 
 
-def _usual(reply: dict[str, Any], body: bytes) -> bytes:
-    """A completion as OpenAI writes it: the content as one text, the tokens as whole numbers."""
+def _make_usual(reply: dict[str, Any]) -> bool:
+    """Make a completion one as OpenAI writes it, its content one text, its tokens whole numbers; whether it was not."""
     stopped: Any = reply.get("stop_reason") or reply.get("stopReason")
     if stopped == "pause_turn":
         raise PausedError("its turn is paused")
@@ -185,9 +193,9 @@ def _usual(reply: dict[str, Any], body: bytes) -> bytes:
             changed = _plain(message) or changed
     if "choices" in reply and "usage" in reply:
         counted = _counted(reply["usage"])
-        changed = changed or repr(counted) != repr(reply["usage"])
-        reply["usage"] = counted
-    return json.dumps(reply).encode() if changed else body
+        if repr(counted) != repr(reply["usage"]):
+            reply["usage"], changed = counted, True
+    return changed
 
 
 def _plain(message: dict[str, Any]) -> bool:
