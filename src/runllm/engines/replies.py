@@ -90,7 +90,7 @@ def _read(body: bytes, hook: Any) -> tuple[Any, bool]:
     failed = failure_inside(reply or next(iter(_mappings(whole)), _NONE))
     if failed is not None:
         raise failed
-    return whole, _make_usual(reply) or changed
+    return cast("Any", whole), _make_usual(reply) or changed
 
 
 def completion(body: bytes, hook: Any = None) -> dict[str, Any]:
