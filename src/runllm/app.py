@@ -229,6 +229,7 @@ class App:
         path: str | None = None,
         arguments: tuple[str, ...] = (),
         literal: tuple[tuple[str, str], ...] = (),
+        bare: str | None = None,
         listener: Listener = lambda _: None,
     ) -> dict[str, Any]:
         """The input that a command line means; `arguments` and `literal` win over `text` or `path`.
@@ -238,12 +239,20 @@ class App:
             path: of a file, read by its ending.
             arguments: `key=value` or `key=@file`.
             literal: pairs of a key and its text, which never names a file. See `runllm.inputs`.
+            bare: a text for the one input that takes one.
             listener: told how it was read, and what to be warned of.
         """
         from runllm.inputs import given_input
 
-        contract = self.program.input
-        return given_input(contract, text=text, path=path, arguments=arguments, literal=literal, listener=listener)
+        return given_input(
+            self.program.input,
+            text=text,
+            path=path,
+            arguments=arguments,
+            literal=literal,
+            bare=bare,
+            listener=listener,
+        )
 
     def _with(self, options: Options | None, changes: Mapping[str, Any]) -> Options:
         """What holds for a run: what the app was loaded with, but for what the caller asks for now."""

@@ -8,6 +8,7 @@ The rules, in one place:
   else is one text.
 - One text feeds the one text that is still required (or the only text there is), without the line end of its last line.
 - A plain word of YAML that is read for a text is that text: `007` and `true`.
+- A text after `--` feeds the one text in the same way, whatever it looks like.
 - `--arg key value` is read as the type declared for `key`, strictly; whatever the value, it names no file.
 - `key=value` is read the same way, but `key=@file` takes the text of a file, and `key=@@x` is the text `@x`.
 """
@@ -23,7 +24,7 @@ from shlex import quote
 from typing import Any, Literal, cast
 
 from runllm import literals
-from runllm.diagnostics import Problem, Span, did_you_mean, nearest, told
+from runllm.diagnostics import Problem, Span, clip, did_you_mean, nearest, told
 from runllm.documents import DocumentError, Mark, Node, read, says_more
 from runllm.errors import FileAccessError, InputSchemaError, UsageError
 from runllm.files import read_bytes, read_standard_input
@@ -39,6 +40,7 @@ _TABLES = frozenset({".csv", ".tsv"})
 _SPREADSHEETS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
 _MOST_COMPARED = 100  # keys of an object, each with every name
 _MOST_NAMED = 5
+_MOST_SHOWN = 60  # characters
 # A document of other names is no mistyped input: `title` is near `times` by 0.6, `txet` near `text` by 0.75.
 _CLOSE = 0.75
 _FIRST_KEY = re.compile(r'\s*\{\s*("(?:[^"\\]|\\.)*+")\s*:')
@@ -60,6 +62,7 @@ def given_input(
     path: str | None = None,
     arguments: Sequence[str] = (),
     literal: Sequence[tuple[str, str]] = (),
+    bare: str | None = None,
     listener: Listener = _unheard,
 ) -> dict[str, Any]:
     """The input that a command line means: what `arguments` and `literal` give wins over `text` or `path`.
@@ -74,6 +77,8 @@ def given_input(
     if [path, *(argument.partition("=@")[2] for argument in arguments)].count("-") > 1:
         raise UsageError("standard input is named twice, and can be read once", hint="Name a file for the other.")
     named = from_arguments(arguments, contract, literal, listener)
+    if bare is not None:
+        named |= from_text(bare, contract, form="text", name="the text", fed=named, listener=listener)
     name, form = "the input", "guess"
     if path is not None:
         name, form = "standard input" if path == "-" else path, form_of(path)
@@ -330,6 +335,10 @@ def from_arguments(
         FileAccessError: a named file cannot be read.
     """
     found: dict[str, Any] = {}
+    if len(arguments) > 1 and not any("=" in one for one in arguments) and _text_input(contract, ()):
+        said = " ".join(arguments)
+        hint = f"Put the text in quotes, after `--`: `-- {quote(clip(said, _MOST_SHOWN))}`."
+        raise UsageError(f"{told(said)} is not understood: these are several words, and no input", hint=hint)
     for key, text in literal:
         _check_key(key, f"--arg {key}", found, contract)
         found[key] = _value(contract, key, text, listener)

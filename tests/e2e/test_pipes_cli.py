@@ -196,3 +196,28 @@ def test_a_pipe_that_is_not_wanted_is_not_waited_for(folder: Path) -> None:
     with started(folder, "text=x") as process:
         assert process.wait(timeout=60) == 0
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    "text", ["text=x", "@one.rllm", "@@x", "--help", "-", '{"text": "y"}', "- a\n- b", "x=@-", "--"]
+)
+def test_the_one_word_after_two_dashes_is_the_text_whatever_it_looks_like(folder: Path, text: str) -> None:
+    done = piped(folder, "one.rllm", "", "times=2", "--", text)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["messages"][-1]["content"] == f"Say {text}"
+
+
+@pytest.mark.parametrize(
+    ("app", "words", "said"),
+    [
+        ("one.rllm", ["--", "text=a", "times=2"], ""),  # several words after them are as ever
+        ("one.rllm", ["Where", "is", "it?"], "`-- 'Where is it?'`"),
+        ("one.rllm", ["--", "Where", "is", "it?"], "`-- 'Where is it?'`"),
+        ("two.rllm", ["--", "a"], "does not say which input it is"),
+        ("two.rllm", ["language=German", "--", "a"], ""),
+    ],
+)
+def test_words_that_are_no_one_text_are_told_how_to_be_one(folder: Path, app: str, words: list[str], said: str) -> None:
+    done = piped(folder, app, "", *words)
+    assert (done.returncode == 0) is (not said), done.stderr
+    assert said in json.loads(done.stderr or "{}").get("recovery_hint", "") + done.stderr.decode()

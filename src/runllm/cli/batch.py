@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
+from runllm.cli.helping import Grouped
 from runllm.cli.offers import apps, files
 from runllm.cli.options import map_option, run_options, warn_of_cache, warn_of_trust
 from runllm.cli.output import write
@@ -50,7 +51,7 @@ def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     return [] if value == "none" else [name.strip() for name in next(csv.reader([value], skipinitialspace=True))]
 
 
-@click.command(name="batch")
+@click.command(name="batch", cls=Grouped)
 @click.argument("file", metavar="FILE", shell_complete=apps)
 @click.argument("paths", metavar="[ROWS]...", nargs=-1, shell_complete=files)
 @click.option("-o", "--output", "target", metavar="PATH", shell_complete=files, help="Write to this file.")

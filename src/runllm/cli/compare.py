@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from runllm import api
+from runllm.cli.helping import Grouped
 from runllm.cli.offers import files
 from runllm.cli.options import many_options, map_option, warn_of_trust
 from runllm.cli.output import check_target, coloured, format_option, output_option, write
@@ -18,7 +19,7 @@ from runllm.errors import UsageError
 from runllm.rendering import Paint, safe
 
 
-@click.command(name="compare")
+@click.command(name="compare", cls=Grouped)
 @click.argument("paths", metavar="FILE [FILE]", nargs=-1, required=True, shell_complete=files)
 @click.option("-m", "--model", "models", metavar="MODEL", multiple=True, help="Of one file, name two.")
 @click.option("--rows", metavar="TABLE", shell_complete=files, help="Compare by the rows of TABLE instead of tests.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
-from runllm.cli.inputs import given_input, input_options, model_option
+from runllm.cli.inputs import InputCommand, bare, given_input, input_options, model_option
 from runllm.cli.offers import apps
 from runllm.cli.output import coloured, format_option
 from runllm.quantities import count, dollars, seconds, some
@@ -25,7 +25,7 @@ _BASIS = {
 }
 
 
-@click.command(name="exectime")
+@click.command(name="exectime", cls=InputCommand)
 @click.argument("file", metavar="FILE", shell_complete=apps)
 @input_options
 @model_option
@@ -47,7 +47,7 @@ def command(
     The first figure is what half of the runs stay below, the second what nine in ten stay below.
     """
     app = api.load(file, model=model, whole_tree=whole_tree)
-    is_given = text is not None or path is not None or arguments or literal
+    is_given = text is not None or path is not None or arguments or literal or bare() is not None
     given = given_input(app, text, path, arguments, literal) if is_given else None
     found = app.forecast(given)
     if form == "json":

@@ -92,6 +92,7 @@ _SYNONYMS = {
     "config": "settings configure set setup options env key keys auth login alias",
     "doctor": "diagnose status debug health ping",
     "schema": "export convert types json-schema",
+    "serve": "server api http web",
     "completion": "completions complete autocomplete shell",
     "--version": "version ver about",
     "--help": "usage-help commands man",
@@ -104,7 +105,7 @@ _WITHIN = {
     "uninstall": "models rm",
     "set": "config set",
 }
-_NONE = frozenset({"serve", "server", "mcp", "api", "deploy", "publish", "upload", "push", "update", "upgrade"})
+_NONE = frozenset({"deploy", "publish", "upload", "push", "update", "upgrade"})
 
 
 def command_meant(arguments: list[str], commands: Iterable[str]) -> str | None:

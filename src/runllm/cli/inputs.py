@@ -10,11 +10,24 @@ import click
 
 from runllm import api
 from runllm.cli import offers
+from runllm.cli.helping import Grouped
 from runllm.errors import UsageError
 from runllm.rendering import one_line
 from runllm.results import Event
 
 C = TypeVar("C", bound=Callable[..., Any])
+_BARE = "runllm.bare"
+
+
+class InputCommand(Grouped):
+    """A command that takes an input, which may be a text as the one word after `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As any command, but for that text: it is never read as `KEY=VALUE`."""
+        *before, last = args or [""]
+        if before[-1:] == ["--"] and self.make_parser(ctx).parse_args(before[:-1])[0].get("file"):
+            ctx.meta[_BARE], args = last, before[:-1]
+        return super().parse_args(ctx, args)
 
 
 model_option = click.option(
@@ -49,6 +62,11 @@ def input_options(command: C) -> C:
     return command
 
 
+def bare() -> str | None:
+    """The text after `--`, where there is one."""
+    return click.get_current_context().meta.get(_BARE)
+
+
 def warn(event: Event) -> None:
     """Say what even whoever asks for no trace must know."""
     if event.step == "warning":
@@ -66,9 +84,9 @@ def given_input(
     """The input; a pipe is read only when the arguments leave a required input unfed."""
     if text is not None and path is not None:
         raise UsageError("`--input` and `--input-file` cannot be given together")
-    if text is None and path is None and sys.stdin is not None and not sys.stdin.isatty():
+    if text is None and path is None and bare() is None and sys.stdin is not None and not sys.stdin.isatty():
         given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
         fed = given.keys() | {name for name, _ in literal}
         if not fed.issuperset(app.program.input.required) and "@-" not in given.values():
             path = "-"
-    return app.read_input(text=text, path=path, arguments=arguments, literal=literal, listener=listener)
+    return app.read_input(text=text, path=path, arguments=arguments, literal=literal, bare=bare(), listener=listener)

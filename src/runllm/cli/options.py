@@ -59,12 +59,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="N",
         help="Attempts after a wrong answer.  [default: 2]",
     ),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(0, min_open=True),
-        metavar="SECONDS",
-        help="The most that one call may take.",
-    ),
+    click.option("--timeout", type=Duration(), metavar="TIME", help="The most that one call may take: 20, 90s, 5m."),
     click.option("--trust-python", is_flag=True, help="Run FILE's Python blocks WITHOUT a sandbox, as your own code."),
     click.option(
         "--whole-tree",
@@ -90,8 +85,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option(
         "--block-timeout",
-        type=click.FloatRange(0, min_open=True),
-        metavar="SECONDS",
+        type=Duration(),
+        metavar="TIME",
         help="The most that one Python block may take.  [default: 1]",
     ),
     click.option(

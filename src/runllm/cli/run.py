@@ -12,7 +12,7 @@ import click
 
 from runllm import api
 from runllm.cli.failing import in_full
-from runllm.cli.inputs import given_input, input_options, warn
+from runllm.cli.inputs import InputCommand, given_input, input_options, warn
 from runllm.cli.offers import apps
 from runllm.cli.options import run_options, warn_of_trust
 from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, output_option, write
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
     from runllm import Preview
 
 
-class _RunCommand(click.Command):
+class _RunCommand(InputCommand):
     """A command whose help lists the inputs of the file that is named with it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta["runllm.file"] = self.make_parser(ctx).parse_args(list(args))[0].get("file")
         return super().parse_args(ctx, args)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         named = ctx.meta.get("runllm.file")
         if isinstance(named, str) and os.path.isfile(named):  # noqa: PTH113 - `Path` raises for some names
             _format_inputs(named, formatter)
+        super().format_options(ctx, formatter)
 
 
 def _format_inputs(path: str, formatter: click.HelpFormatter) -> None:
@@ -82,7 +83,8 @@ def command(
     """Run FILE on an input and print its output.
 
     The input is given by --arg, KEY=VALUE arguments, --input, --input-file or a pipe. The text of --arg and
-    KEY=VALUE is read as the type that FILE declares. `runllm run FILE --help` lists what FILE takes.
+    KEY=VALUE is read as the type that FILE declares; a text after `--` is the one text that FILE takes.
+    `runllm run FILE --help` lists what FILE takes.
     """
     if verbose:
         in_full()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
+from runllm.cli.helping import Grouped
 from runllm.cli.offers import files
 from runllm.cli.options import Duration, run_options, warn_of_trust
 from runllm.errors import EngineUnavailableError, UsageError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from runllm.serve import Access, House
 
 
-@click.command(name="serve")
+@click.command(name="serve", cls=Grouped)
 @click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=files)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")

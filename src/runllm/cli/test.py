@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runllm import api
+from runllm.cli.helping import Grouped
 from runllm.cli.offers import files
 from runllm.cli.options import many_options, warn_of_trust
 from runllm.cli.output import check_target, coloured, write
@@ -28,7 +29,7 @@ BROKEN = 3
 """That where a file or its tests are wrong, as of `runllm validate`."""
 
 
-@click.command(name="test")
+@click.command(name="test", cls=Grouped)
 @click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=files)
 @click.option("-m", "--model", "models", metavar="MODEL", multiple=True, help="Run each case with it; may be repeated.")
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, metavar="N", help="Run each case N times.")
