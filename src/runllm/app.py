@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from runllm.diagnostics import Problem
 from runllm.errors import StatsError
@@ -25,13 +25,25 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
     from runllm.settings import Settings
     from runllm.stats.store import Store
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # whose defaults Python has from 3.13 on
+
+    In = TypeVar("In", default=Mapping[str, Any])
+    Out = TypeVar("Out", default=Any)
+else:
+    from typing import TypeVar
+
+    In, Out = TypeVar("In"), TypeVar("Out")
+
 Listener = Callable[["Event"], None]
 _instead_of_the_process: list[Runtime] = []
 """What apps without a runtime of their own use for now instead of the process's; the last one counts."""
 
 
-class App:
+class App(Generic[In, Out]):
     """A checked `.rllm` file as a function from its input to its output. Safe to share between threads.
+
+    `App[In, Out]` names the types of its input and output, as a module that `runllm types` makes does.
 
     Call it (`app(text="...")`) for the output alone, or use `run` and `arun` for all there is to know.
     """
@@ -76,7 +88,7 @@ class App:
 
     @staticmethod
     @contextmanager
-    def under(runtime: Runtime, *apps: App) -> Generator[Runtime]:
+    def under(runtime: Runtime, *apps: App[Any, Any]) -> Generator[Runtime]:
         """Let apps that are loaded already reach models through this runtime while it lasts, in all threads.
 
         Args:
@@ -93,15 +105,15 @@ class App:
                 for place in places:
                     place.remove(runtime)
 
-    def __call__(self, given: Mapping[str, Any] | None = None, /, **inputs: Any) -> Any:
+    def __call__(self, given: In | None = None, /, **inputs: Any) -> Out:
         """Run the app on these inputs and return its output.
 
         Raises:
             RunllmError: as `run`.
         """
-        return self.run({**(given or {}), **inputs}).output
+        return self.run(_both(given, inputs)).output
 
-    def run(self, given: Mapping[str, Any] | None = None, options: Options | None = None, **changes: Any) -> RunResult:
+    def run(self, given: In | None = None, options: Options | None = None, **changes: Any) -> RunResult:
         """Run the app and wait.
 
         Args:
@@ -114,11 +126,11 @@ class App:
         """
         from runllm import executor
 
-        return _succeeded(executor.run(self.plan, dict(given or {}), self._with(options, changes), self.runtime))
+        return _succeeded(executor.run(self.plan, _both(given, {}), self._with(options, changes), self.runtime))
 
-    async def acall(self, given: Mapping[str, Any] | None = None, /, **inputs: Any) -> Any:
+    async def acall(self, given: In | None = None, /, **inputs: Any) -> Out:
         """As a call, without blocking the event loop: `await app.acall(text="...")`."""
-        return (await self.arun({**(given or {}), **inputs})).output
+        return (await self.arun(_both(given, inputs))).output
 
     def warm(self, runtime: Runtime | None = None) -> None:
         """Make ready all that the first run would wait for; see `Runtime.warm`."""
@@ -138,13 +150,11 @@ class App:
 
         return await executor.arun(self.plan, given, options, self.runtime)
 
-    async def arun(
-        self, given: Mapping[str, Any] | None = None, options: Options | None = None, **changes: Any
-    ) -> RunResult:
+    async def arun(self, given: In | None = None, options: Options | None = None, **changes: Any) -> RunResult:
         """As `run`, without blocking the event loop."""
         from runllm import executor
 
-        return _succeeded(await executor.arun(self.plan, dict(given or {}), self._with(options, changes), self.runtime))
+        return _succeeded(await executor.arun(self.plan, _both(given, {}), self._with(options, changes), self.runtime))
 
     def map(
         self,
@@ -336,6 +346,11 @@ def _store_at(path: Path) -> Store:
     from runllm.stats.store import Store
 
     return Store(path)
+
+
+def _both(given: Any, inputs: Mapping[str, Any]) -> Any:
+    """The input that is given as a mapping and by name."""
+    return {**cast("Mapping[str, Any]", given or {}), **inputs}
 
 
 def _succeeded(result: RunResult) -> RunResult:

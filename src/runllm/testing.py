@@ -208,7 +208,8 @@ def record(cassette: str | Path | App, *apps: App) -> Generator[Runtime]:
 def _named(cassette: Any, apps: tuple[Any, ...]) -> tuple[Path, tuple[App, ...]]:
     """The file of a cassette and the apps under which it is put."""
     if isinstance(cassette, App):
-        return cassette_of(cassette.program.location), (cassette, *_apps(apps))
+        app = cast("App", cassette)
+        return cassette_of(app.program.location), (app, *_apps(apps))
     if not isinstance(cassette, str | Path):
         said = f"a cassette is the path of a file, or an app; this is a {type(cassette).__name__}"
         raise UsageError(said, hint='Such as `replay("mail.cassette.yaml", app)`, or `replay(app)`.')

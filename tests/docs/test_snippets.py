@@ -134,6 +134,14 @@ class _Trial:
         if status:
             self._fault(block, f"exit status {status}\n{printed}")
 
+    def _ts(self, block: Block) -> None:
+        """What is imported from a module that was made before stands in it; the compiler has a test of its own."""
+        for names, module in re.findall(r'import \{ (.+?) \} from "\./(\w+)"', block.text):
+            made = (self.place.folder / f"{module}.ts").read_text(encoding="utf-8")
+            for name in names.split(", "):
+                if not re.search(rf"export (?:async function|class|interface) {name}\b", made):
+                    self._fault(block, f"{module}.ts has no `{name}`")
+
     def _console(self, block: Block) -> None:
         typed = [step for step in steps(block) if without_comment(step.command) not in NOT_RUN]
         if not typed:

@@ -33,6 +33,7 @@ COMMANDS = {
     "new": "Write a small app to FILE, ready to run and to change.",
     "validate": "Check FILES without calling a model.",
     "inspect": "Show what FILE says.",
+    "types": "Print the types of FILE for Python or TypeScript.",
     "stats": "Show what the recorded runs say.",
     "exectime": "Predict the time and cost of running FILE.",
     "models": "List the models that can be named; `models rm` removes one.",
