@@ -112,8 +112,7 @@ def _form(card: Mapping[str, Any]) -> tuple[Markup, ...]:
     data = json.dumps(card, ensure_ascii=False).replace("<", "\\u003c")
     return (
         tag("div", title, described, stale, class_="title"),
-        columns,
-        raw(_TABLE),
+        tag("div", columns, raw(_TABLE), id="page", hidden=""),
         tag("noscript", tag("p", "The form needs JavaScript; /docs shows how to call the app without it.")),
         tag("script", raw(data), type="application/json", id="app"),
         tag("script", type="module", src="/page/run.js"),
@@ -127,7 +126,7 @@ _INPUT = """<section aria-labelledby="input-title"><h2 id="input-title">Input</h
 <button id="clear" type="button" class="quiet">Clear</button>
 <span class="soft keys">Ctrl + Enter runs</span></div></form></section>"""
 _OUTCOME = """<section aria-labelledby="outcome-title"><h2 id="outcome-title">Result</h2>
-<div id="outcome" class="card" role="group" aria-labelledby="outcome-title" tabindex="0">
+<div id="outcome" class="card">
 <p class="state"><span id="status" role="status">Nothing has been run yet.</span>
 <span id="clock" class="soft" aria-hidden="true"></span></p>
 <div id="problem" role="alert"></div><div id="result" aria-live="polite"></div><div id="facts"></div>

@@ -1,6 +1,6 @@
 // A table that the app runs on, row by row: checked as a whole first, then run, then downloaded.
 
-import { el } from "./fields.js";
+import { el } from "./dom.js";
 import { words } from "./form.js";
 import { count, dollars, problemOf, seconds, some, trouble } from "./view.js";
 

@@ -1,5 +1,6 @@
 // Fields as controls of the page: each is labelled, can be filled, gives its value, and shows what is wrong with it.
 
+import { el, fault, newId, noteOf, takeFiles } from "./dom.js";
 import { absent, branchOf, fieldOf, isObject, read, write } from "./form.js";
 
 /**
@@ -13,40 +14,6 @@ import { absent, branchOf, fieldOf, isObject, read, write } from "./form.js";
  */
 
 const MOST_AT_FIRST = 20; // items that a new list has, however many it needs
-const LARGEST_FILE = 20 << 20;
-let ids = 0;
-
-/**
- * An element. A text among its children stays a text.
- * @param {string} name
- * @param {Record<string, any>} [attributes]  a function is called on the event of its name
- * @param {...(Node | string | null | undefined | false)} children
- */
-export function el(name, attributes = {}, ...children) {
-  const node = /** @type {any} */ (document.createElement(name));
-  for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node.addEventListener(key, value);
-    else if (value !== undefined && value !== null && value !== false) node.setAttribute(key, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child));
-  return node;
-}
-
-/**
- * Say what is wrong with a field; nothing takes it back.
- * @param {HTMLElement} node  of a control
- * @param {string} message
- */
-export function fault(node, message) {
-  const place = /** @type {HTMLElement | null} */ (node.querySelector(":scope > .fault"));
-  if (!place) return;
-  place.textContent = message;
-  place.hidden = !message;
-  node.classList.toggle("wrong", Boolean(message));
-  const input = node.querySelector(":scope > :is(input, select, textarea), :scope > label > input");
-  if (message) input?.setAttribute("aria-invalid", "true");
-  else input?.removeAttribute("aria-invalid");
-}
 
 /** The control for a field, filled with its default. @param {Field} field @returns {Control} */
 export function control(field) {
@@ -72,11 +39,11 @@ function fixed(value) {
 
 /** @param {Field} field @returns {Control} */
 function scalar(field) {
-  const id = `f${++ids}`;
+  const id = newId();
   const ticked = field.kind === "boolean" && (field.required || typeof field.initial === "boolean") && !field.nullable;
   const input = ticked ? el("input", { type: "checkbox" }) : field.kind === "choice" || field.kind === "boolean" ? choice(field) : written(field);
   const help = field.help && el("p", { class: "help", id: `${id}-help` }, field.help);
-  const note = el("p", { class: "fault", id: `${id}-fault`, hidden: true });
+  const note = noteOf();
   input.id = id;
   input.setAttribute("aria-describedby", [help && help.id, note.id].filter(Boolean).join(" "));
   const name = el("span", {}, field.label);
@@ -98,7 +65,7 @@ function scalar(field) {
 }
 
 /** @param {Field} field */
-const hint = (field) => !field.required && (field.initial ?? null) === null && el("span", { class: "soft" }, "optional");
+const hint = (field) => !field.required && (field.initial ?? null) === null && el("span", { class: "soft" }, " optional");
 
 /** @param {Field} field */
 function choice(field) {
@@ -116,7 +83,7 @@ function written(field) {
   const needed = field.required && !field.nullable;
   if (field.kind === "json" || field.type === "area") {
     const rows = field.kind === "json" ? 3 : needed ? 4 : 2;
-    return el("textarea", { rows, required: needed && schema.minLength !== 0, spellcheck: field.kind !== "json", input: (/** @type {any} */ event) => grow(event.target) });
+    return el("textarea", { rows, required: needed && schema.minLength !== 0, spellcheck: String(field.kind !== "json"), input: (/** @type {any} */ event) => grow(event.target) });
   }
   if (field.kind === "number") {
     const step = schema.multipleOf ?? (schema.type === "integer" ? 1 : "any");
@@ -153,36 +120,15 @@ function checkJson(field, input) {
   input.setCustomValidity(said);
 }
 
-/** Take the text of a file that is chosen, or dropped on the area. @param {HTMLElement} node @param {any} area @param {string} label */
-function takeFiles(node, area, label) {
-  const take = async (/** @type {File | undefined} */ file) => {
-    if (!file) return;
-    fault(node, "");
-    try {
-      if (file.size > LARGEST_FILE) throw new Error("large");
-      area.value = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-      area.dispatchEvent(new Event("input", { bubbles: true }));
-    } catch {
-      fault(node, file.size > LARGEST_FILE ? `${file.name} is larger than 20 MiB.` : `${file.name} is no UTF-8 text.`);
-    }
-  };
-  const picker = el("input", { type: "file", class: "hidden", "aria-label": `${label}: the text of a file`, change: () => take(picker.files[0]).then(() => (picker.value = "")) });
-  node.querySelector("label")?.after(el("label", { class: "link pick" }, picker, "from a file"));
-  area.addEventListener("dragover", (/** @type {any} */ event) => event.preventDefault());
-  area.addEventListener("drop", (/** @type {any} */ event) => {
-    if (!event.dataTransfer?.files.length) return;
-    event.preventDefault();
-    take(event.dataTransfer.files[0]);
-  });
-}
-
 // --- many values ---
 
 /** @param {Field} field @param {...(Node | string | null | undefined | false)} inner */
 function group(field, ...inner) {
   const legend = el("legend", {}, el("span", {}, field.label), field.label && hint(field));
   const help = field.help && el("p", { class: "help" }, field.help);
-  return el("fieldset", { class: `group ${field.kind === "object" && !field.fields?.().length ? "maps" : field.kind}` }, field.label && legend, help, ...inner, el("p", { class: "fault", hidden: true }));
+  const note = noteOf();
+  const kind = field.kind === "object" && !field.fields?.().length ? "maps" : field.kind;
+  return el("fieldset", { class: `group ${kind}`, "aria-describedby": note.id }, field.label && legend, help, ...inner, note);
 }
 
 /** @param {HTMLElement} node */
@@ -285,7 +231,7 @@ function pairs(each, taken) {
   function add(name, value) {
     const inner = control(each());
     if (value !== undefined) inner.fill(value);
-    const id = `f${++ids}`;
+    const id = newId();
     const key = el("input", { id, required: true, autocomplete: "off" });
     key.value = name;
     const drop = () => {
@@ -293,7 +239,7 @@ function pairs(each, taken) {
       row.node.remove();
       node.querySelector(":scope > button")?.focus();
     };
-    const label = el("div", { class: "field" }, el("label", { for: id }, "Name"), key, el("p", { class: "fault", hidden: true }));
+    const label = el("div", { class: "field" }, el("label", { for: id }, "Name"), key, noteOf());
     const row = { key, control: inner, node: el("li", { class: "pair" }, label, inner.node, el("span", { class: "tools" }, button("×", "Remove this entry", drop))) };
     rows.push(row);
     items.append(row.node);
@@ -315,10 +261,10 @@ function pairs(each, taken) {
 function optional(field) {
   /** @type {Control | undefined} */
   let inner;
-  const box = el("input", { type: "checkbox", change: () => show(box.checked) });
+  const note = noteOf();
+  const box = el("input", { type: "checkbox", "aria-describedby": note.id, change: () => show(box.checked) });
   const name = el("span", {}, field.label);
   const place = el("div");
-  const note = el("p", { class: "fault", hidden: true });
   const node = el("div", { class: "field tick" }, el("label", {}, box, name, hint(field)), field.help && el("p", { class: "help" }, field.help), place, note);
   /** @param {boolean} shown */
   function show(shown) {
@@ -342,13 +288,13 @@ function optional(field) {
 function union(field) {
   const branches = field.branches?.() ?? [];
   const open = field.required && !field.nullable;
-  const id = `f${++ids}`;
+  const id = newId();
   /** @type {Control | undefined} */
   let inner;
-  const select = el("select", { id, change: () => show(Number(select.value)) },
+  const note = noteOf();
+  const select = el("select", { id, "aria-describedby": note.id, change: () => show(Number(select.value)) },
     !open && el("option", { value: "-1" }, "–"), ...branches.map((one, index) => el("option", { value: index }, one.label)));
   const place = el("div");
-  const note = el("p", { class: "fault", hidden: true });
   const name = el("span", {}, field.label || "Kind");
   const node = el("div", { class: "field union" }, el("label", { for: id }, name, hint(field)), field.help && el("p", { class: "help" }, field.help), select, place, note);
   /** @param {number} index */
@@ -371,7 +317,7 @@ function union(field) {
 }
 
 /** @param {HTMLElement} node */
-const focusIn = (node) => /** @type {HTMLElement | null} */ (node.querySelector("input, select, textarea, button"))?.focus();
+const focusIn = (node) => /** @type {HTMLElement | null} */ (node.querySelector("input:not(.hidden), select, textarea, button"))?.focus();
 
 /**
  * The form of an app.

@@ -1,7 +1,8 @@
 // The page of an app: runs it on what the form holds, shows what comes of it, and remembers the last runs.
 
 import { batches } from "./batch.js";
-import { el, formOf } from "./fields.js";
+import { el } from "./dom.js";
+import { formOf } from "./fields.js";
 import { parse } from "./form.js";
 import { copy, facts, problemOf, seconds, shown, trouble, written } from "./view.js";
 
@@ -66,7 +67,7 @@ function again(one) {
   clear();
   if (one.output) show(parse(one.output), one.run);
   else say("This run failed.");
-  place.querySelector("input, select, textarea")?.focus();
+  place.querySelector("input:not(.hidden), select, textarea")?.focus();
 }
 
 /** @param {string} message */
@@ -185,3 +186,4 @@ by("clear").addEventListener("click", begin);
 begin();
 showPast();
 batches(app, by("batch"));
+by("page").hidden = false; // all of it at once, so that nothing moves

@@ -1,7 +1,7 @@
 // Values, figures and problems, to be read.
 
 import { isObject, isRaw, resolve, words } from "./form.js";
-import { el } from "./fields.js";
+import { el } from "./dom.js";
 
 const DEEPEST = 6; // what lies deeper is shown as JSON
 const MOST_ITEMS = 200;
