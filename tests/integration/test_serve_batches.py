@@ -14,6 +14,7 @@ import pytest
 from tests.integration.serving import PLAIN, Service, until
 
 from runllm.errors import ProviderError
+from runllm.pace import Pace
 from runllm.results import Completion, Request
 from runllm.serve import Limits, batches, uploads
 from runllm.spending import Bounds, Budget
@@ -220,7 +221,7 @@ def test_a_failure_says_no_more_than_its_kind(app: Path) -> None:
 
 def test_what_is_stopped_keeps_its_rows_and_stops_nothing_else(app: Path) -> None:
     engine = Held()
-    with Service(app, engine=engine, limits=Limits(running=2), concurrency=2) as service:
+    with Service(app, engine=engine, limits=Limits(running=2), concurrency=2, pace=Pace(2)) as service:
         url = send(service, "text\n" + "ab\n" * 50).json()["url"]
         until(lambda: len(engine.requests) == 2)
         stopping = ask("DELETE", f"{service.url}{url}")

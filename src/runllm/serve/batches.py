@@ -127,7 +127,9 @@ class Job:
             ) from None
         except RunllmError as error:
             said = refusals.body_of(error)
-            raise Refusal(HTTPStatus(said["status"]), self._own(said["message"], table), _hint(error)) from None
+            raise Refusal(
+                HTTPStatus(said["status"]), self._own(said["message"], table), refusals.hint_of(error)
+            ) from None
 
     def _own(self, message: str, table: Path) -> str:
         """A message that calls the table as its owner does."""
@@ -200,11 +202,6 @@ class Job:
             return []
         kinds = self.batch.summary(0).kinds
         return [{**asdict(one), "message": one.example} for one in kinds]
-
-
-def _hint(error: RunllmError) -> str:
-    """The hint of an error, unless it is for a command line."""
-    return "" if " --" in f" {error.recovery_hint.replace('`', ' ')}" else error.recovery_hint
 
 
 class Batches:

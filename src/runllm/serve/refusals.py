@@ -79,6 +79,11 @@ def is_of_the_client(error: RunllmError) -> bool:
     return isinstance(error, _OF_THE_CLIENT) and not error.trail
 
 
+def hint_of(error: RunllmError) -> str:
+    """What to do, unless that is meant for a command line."""
+    return "" if " --" in f" {error.recovery_hint.replace('`', ' ')}" else error.recovery_hint
+
+
 def body_of(error: RunllmError) -> dict[str, Any]:
     """An error of a run as JSON: its kind, and of the client's own mistakes all there is to say."""
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.SERVICE_UNAVAILABLE)
@@ -88,7 +93,7 @@ def body_of(error: RunllmError) -> dict[str, Any]:
         return _problem(status, error.code, type(error).__name__, "The service is stopping.", "Ask again in a moment.")
     if not is_of_the_client(error):
         return _problem(status, error.code, type(error).__name__, str(type(error).__doc__), _LATER)
-    found = _problem(status, error.code, type(error).__name__, error.message, error.recovery_hint)
+    found = _problem(status, error.code, type(error).__name__, error.message, hint_of(error))
     problems = [{"pointer": one.pointer, "message": one.message} for one in error.problems]
     return redact({**found, "problems": problems} if problems else found)
 
