@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import runllm
 from runllm.cli import cli
 from runllm.errors import FileAccessError, UsageError
 from runllm.export import types
+from runllm.export.shapes import Names, Shapes
 from runllm.program import Program
 from runllm.testing import ScriptedEngine
 
@@ -331,3 +333,24 @@ def test_the_same_file_gives_the_same_text_and_an_output_that_is_no_object_has_a
     assert types(app, "ts") == types(
         program("a", {"type": "object"}, {"type": "array", "items": {"enum": ["x", "y"]}}), "ts"
     )
+
+
+@pytest.mark.parametrize("name", ['a"b.rllm', "a\nb.rllm", "a{b}.rllm", "größe\u2028.rllm", "a\\b.rllm", "'.rllm"])
+def test_a_module_finds_its_file_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    app = program("found_name", {"type": "object"})
+    (tmp_path / name).write_text(app.source.text)
+    module = tmp_path / "module.py"
+    module.write_text(types(replace(app, path=tmp_path / name), "py", target=str(module)))
+    assert imported(module).load().name == "found_name"
+    text = types(app, "ts")
+    assert "input: FoundNameInput" in text
+    assert '/apps/${"found_name"}' in text
+
+
+def test_alternatives_in_alternatives_are_made_in_a_bounded_time() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(8):
+        inner = {"type": "object", "properties": {"x": schema}}
+        schema = {**inner, "anyOf": [{"properties": {f"k{at}": {"type": "integer"}}} for at in range(8)]}
+    found = Shapes(schema, "Deep", Names(()), defaults=False)
+    assert len(found.declared) < 20_001

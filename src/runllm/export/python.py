@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 from collections.abc import Iterator, Sequence
@@ -176,7 +177,7 @@ def module(
     """
     types = declarations(declared, pydantic=pydantic)
     body = _MODELS if pydantic else _DICTS
-    code = body.format(given=given, found=found, path=_in_quotes(path))
+    code = body.format(given=given, found=found, path=json.dumps(path) if path.isascii() else repr(path))
     doc = lines_of(description)
     said = doc[0].replace("\\", "\\\\").replace('"', '\\"') if doc else app
     head = [
@@ -198,13 +199,13 @@ def module(
 _DICTS = '''\
 def load(**options: typing.Any) -> runllm.App[{given}, {found}]:
     """Read and check the file; see `runllm.load` for what the options may be."""
-    path = Path(__file__).parent / "{path}"
+    path = Path(__file__).parent / {path}
     return typing.cast("runllm.App[{given}, {found}]", runllm.load(path, **options))
 '''
 _MODELS = '''\
 def load(**options: typing.Any) -> runllm.App[dict[str, typing.Any], typing.Any]:
     """Read and check the file; see `runllm.load` for what the options may be."""
-    path = Path(__file__).parent / "{path}"
+    path = Path(__file__).parent / {path}
     return typing.cast("runllm.App[dict[str, typing.Any], typing.Any]", runllm.load(path, **options))
 
 

@@ -21,6 +21,7 @@ _OBJECT = ("properties", "required", "additionalProperties", "patternProperties"
 _ARRAY = ("items", "prefixItems", "contains", "minItems", "maxItems", "uniqueItems")
 _MOST_MERGED = 8
 _DEEPEST = 40
+_MOST_STEPS = 20_000  # alternatives in alternatives multiply: what comes later may be anything
 _NONE: list[Any] = []
 
 
@@ -147,6 +148,7 @@ class Shapes:
         self.declared: list[Declared] = []
         self._root, self._names, self._defaults = root, names, defaults
         self._known: dict[int, Named] = {}
+        self._steps = 0
         self._kept: list[Any] = []  # so that no identity is given twice
         self.root = self._of_root(name)
 
@@ -167,7 +169,8 @@ class Shapes:
             named: the name that it has already.
             depth: how far it is inside.
         """
-        if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        self._steps += 1
+        if not isinstance(schema, Mapping) or depth > _DEEPEST or self._steps > _MOST_STEPS:
             return NEVER if schema is False else ANY
         node = cast("Schema", schema)
         if named is None and isinstance(node.get("$ref"), str) and _BESIDE.issuperset(node.keys() - {"$ref"}):

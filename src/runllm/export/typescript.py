@@ -81,7 +81,8 @@ def module(app: str, description: str, path: str, given: str, found: str, declar
     """A whole module; `given` and `found` are the names of the types of input and output."""
     types = "\n\n".join(map(_declaration, declared))
     doc = "\n".join(_comment(f"{description or app}\n\nMade by `runllm types`: change {path} instead."))
-    client = _CLIENT.replace("GIVEN", given).replace("FOUND", found).replace("NAME", json.dumps(quote(app, safe="")))
+    parts = {"GIVEN": given, "FOUND": found, "NAME": json.dumps(quote(app, safe=""))}
+    client = re.sub("GIVEN|FOUND|NAME", lambda part: parts[part[0]], _CLIENT)  # all at once: a name may hold another
     return f"{doc}\n\n{types}\n\n{client}"
 
 
