@@ -123,13 +123,15 @@ def _run(suite: Suite) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | N
     groups = suite.groups()
     found: list[tuple[Group, list[Tried]]] = [(group, []) for group in groups]
     error: RunllmError | None = None
+    begun: list[Group] = []
     try:
         for group, tried in found:
+            begun.append(group)
             if group.mode == "replay" and suite.wanted.mode == "auto":
                 click.echo(f"note: {safe(group.path)} is replayed from {safe(str(group.cassette))}", err=True)
             _ran(suite, group, tried)
     except KeyboardInterrupt:
-        kept = [str(group.cassette) for group, tried in found if group.mode == "record" and tried]
+        kept = [str(group.cassette) for group in begun if group.mode == "record" and group.cassette.exists()]
         told = f"What was answered until then is kept in {', '.join(kept)}." if kept else None
         error, why = InterruptedRunError("the tests were stopped", hint=told), "by you"
     except RunllmError as stopped:
