@@ -77,7 +77,9 @@ def given_input(
     if [path, *(argument.partition("=@")[2] for argument in arguments)].count("-") > 1:
         raise UsageError("standard input is named twice, and can be read once", hint="Name a file for the other.")
     named = from_arguments(arguments, contract, literal, listener)
-    if bare is not None:
+    if bare is not None and _text_input(contract, ()) in named:  # it can be no other text: an argument like the others
+        named = from_arguments((*arguments, bare), contract, literal, listener)
+    elif bare is not None:
         named |= from_text(bare, contract, form="text", name="the text", fed=named, listener=listener)
     name, form = "the input", "guess"
     if path is not None:

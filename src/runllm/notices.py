@@ -97,4 +97,14 @@ def _tell(problem: Problem) -> None:
     from runllm.redaction import redact_text
 
     said = redact_text(f"{problem.message}. {problem.hint}".rstrip())
-    warnings.warn(SettingsWarning(said, problem), stacklevel=4)
+    warnings.warn(SettingsWarning(said, problem), stacklevel=_of_the_caller())
+
+
+def _of_the_caller() -> int:
+    """How far above whoever asks this the code stands that is not ours."""
+    from inspect import currentframe  # few are warned
+
+    frame, level, ours = currentframe(), 0, __file__.rpartition("notices")[0]
+    while frame is not None and frame.f_code.co_filename.startswith(ours):
+        frame, level = frame.f_back, level + 1
+    return level

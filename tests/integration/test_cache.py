@@ -362,6 +362,9 @@ def test_what_was_not_used_for_the_longest_goes_first(tmp_path: Path) -> None:
     with sqlite3.connect(answers.path) as db:
         (size,) = db.execute("SELECT sum(length(answer) + 200) FROM answers").fetchone()
     assert (held.answers, held.size) == (len(there), size)
+    answers.keep(b"s" * 32, Completion(text="x" * 30_000, model="m"), 1.5e6)  # as large as most of it
+    assert answers.held().size <= 40_000
+    held = answers.held()
     answers.keep(b"l" * 32, Completion(text="x" * 40_000, model="m"), 2e6)  # larger than all of it
     assert answers.held() == held
 

@@ -15,7 +15,8 @@ from tests.apps import at, leaf
 from tests.integration.provider import Provider, Received, Reply, answer
 
 import runllm
-from runllm.errors import FileAccessError, ParseError, ReplayMissError, UsageError
+from runllm.engines.recorded import answered, completion_of
+from runllm.errors import FileAccessError, ParseError, ProviderError, ReplayMissError, UsageError
 from runllm.results import Completion, Endpoint, Message, Request
 from runllm.testing import ScriptedEngine, record, replay, scripted
 
@@ -280,3 +281,14 @@ def test_answers_that_are_left_fail_where_that_is_asked_for(tmp_path: Path) -> N
     ):
         with pytest.raises(UsageError), wrong():
             pass
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_a_failure_that_was_kept_comes_back_as_it_was(retryable: bool) -> None:
+    error = ProviderError("it failed", details={"status": 500}, hint="Do this.")
+    error.retryable = retryable
+    with pytest.raises(ProviderError) as caught:
+        completion_of(answered(error))
+    came = caught.value
+    assert (came.message, came.details, came.recovery_hint) == ("it failed", {"status": 500}, "Do this.")
+    assert came.retryable is retryable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
@@ -25,8 +26,10 @@ class InputCommand(Grouped):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As any command, but for that text: it is never read as `KEY=VALUE`."""
         *before, last = args or [""]
-        if before[-1:] == ["--"] and self.make_parser(ctx).parse_args(before[:-1])[0].get("file"):
-            ctx.meta[_BARE], args = last, before[:-1]
+        if before[-1:] == ["--"]:
+            with suppress(click.UsageError):  # else the dashes are what an option is given
+                if self.make_parser(ctx).parse_args(before[:-1])[0].get("file"):
+                    ctx.meta[_BARE], args = last, before[:-1]
         return super().parse_args(ctx, args)
 
 

@@ -153,12 +153,13 @@ class _Loader:
             self.chain.pop()
         trusted = self.trust_python and (self.whole_tree or not self.chain)
         if parsed.program is not None:
-            program = parsed.program
-            folder = (real or Path(name).resolve()).parent
-            if _weights(program) and self.files.on_disk:
-                program = replace(program, project=self.root if self.chain else project_root(folder))
-                parsed = replace(parsed, program=program)
-            outside = list(_weights_problems(program, folder))
+            program, outside = parsed.program, list[Problem]()
+            if _weights(program):  # else the folder may be gone
+                folder = (real or Path(name).resolve()).parent
+                if self.files.on_disk:
+                    program = replace(program, project=self.root if self.chain else project_root(folder))
+                    parsed = replace(parsed, program=program)
+                outside = list(_weights_problems(program, folder))
             found += outside or [*refusals(program), *unanswerable(program)]
         problems = in_order([*analyse(parsed, programs, trust_python=trusted), *found])
         if parsed.program is None or errors_in(problems):
