@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-RUN := uv run
+RUN := uv run --group dev
 
 help: ## print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -32,7 +32,7 @@ NOT_RUN = {
     "pip install -r uv.txt && uv run tools/pin.py && uv run runllm run examples/summary.rllm --input-file examples/summary.input.yaml": (
         f"{INDEX}; .ci/run does it in a fresh environment"
     ),
-    "pip install -r uv.txt && uv run tools/pin.py && uv run pytest": f"{INDEX}; it would run this test, too",
+    "pip install -r uv.txt && uv run tools/pin.py && uv run --group dev pytest": f"{INDEX}; it would run this test, too",
     'pip install ".[local,python]"': INSTALLS,
     'pip install ".[serve]"': INSTALLS,
     "uv sync --extra parquet --extra xlsx": INSTALLS,
