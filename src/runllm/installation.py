@@ -18,6 +18,7 @@ REQUIREMENTS = {
     "local": "xllamacpp>=2026.1",
     "python": "pydantic-monty>=1.4,<2",
     "otel": "opentelemetry-api>=1.30,<2",
+    "mcp": "mcp>=2.3,<3",
     "parquet": "pyarrow>=18",
     "serve": "prometheus-client>=0.21 python-multipart>=0.0.20 starlette>=0.45 uvicorn>=0.34",
     "scale": "daft>=0.7.26,<0.8",

@@ -19,6 +19,10 @@ _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff
 # What runllm itself writes: its colours, and a line of progress that is written anew.
 _OURS = r"\r\x1b\[K|\x1b\[(?:0|(?:[12]|3[136])(?:;(?:[12]|3[136]))*)m"
 _ON_ITS_WAY = rf"({_OURS})|{_CONTROL}"
+# What no reader sees: by its category, letters that are blank, and selectors but those of emoji. Joiners stay, as above.
+_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs"})
+_BLANK = r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U000e0000-\U000e0fff]"
+_KEPT = frozenset("\n\t\u200c\u200d")
 _ASCII = 0x7F
 _DESCRIPTORS = (0, 1, 2)
 _ESCAPING = "runllm.escaping"
@@ -35,6 +39,15 @@ def harmless(text: str) -> str:
 def _written(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < _ASCII else f"\\u{code:04x}"
+
+
+def visible(text: str, most: int = 2_000) -> str:
+    """`text` for another model: without characters that a reader does not see, and no longer than `most`."""
+    if not (text.isascii() and text.isprintable()):
+        from unicodedata import category  # most texts are plain
+
+        text = re.sub(_BLANK, "", "".join(one for one in text if one in _KEPT or category(one) not in _UNSEEN))
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 class _Guarded(io.TextIOWrapper):

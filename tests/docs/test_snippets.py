@@ -34,6 +34,7 @@ NOT_RUN = {
     ),
     "pip install -r uv.txt && uv run tools/pin.py && uv run --group dev pytest": f"{INDEX}; it would run this test, too",
     'pip install ".[local,python]"': INSTALLS,
+    'pip install ".[mcp]"': INSTALLS,
     'pip install ".[serve]"': INSTALLS,
     "uv sync --extra parquet --extra xlsx": INSTALLS,
     "runllm batch mail.rllm 's3://bucket/mails/*.parquet' -o out.parquet --shards-on daft --concurrency 64 --max-cost 20": (

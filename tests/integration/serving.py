@@ -16,6 +16,7 @@ from runllm import Runtime, load
 from runllm.results import Completion, Request
 from runllm.serve import Access, House, Limits
 from runllm.serve.catalog import Catalog
+from runllm.serve.listening import Graceful
 from runllm.serve.server import Server, address_of, listen
 from runllm.testing import ScriptedEngine
 
@@ -61,7 +62,7 @@ class Service:
     """
 
     url: str
-    server: Server
+    server: Graceful
     loop: asyncio.AbstractEventLoop
 
     def __init__(
@@ -86,7 +87,7 @@ class Service:
         begun = threading.Event()
 
         async def run() -> None:
-            self.server = Server(self.house, self._access, follow=self._follow, log=self.logged.append)
+            self.server = self.made()
             serving = asyncio.ensure_future(self.server.serve([listening]))
             while not self.server.started:  # noqa: ASYNC110 - it says so by a flag alone
                 await asyncio.sleep(0.01)
@@ -106,6 +107,10 @@ class Service:
         assert not self.thread.is_alive()
         self.house.close()
         self._closing.close()
+
+    def made(self) -> Graceful:
+        """What is served."""
+        return Server(self.house, self._access, follow=self._follow, log=self.logged.append)
 
     def post(self, name: str, given: Any = None, **more: Any) -> httpx.Response:
         """Run an app."""

@@ -40,7 +40,16 @@ def test_the_metadata_says_what_a_package_index_shows(built: Built) -> None:
     said = email.message_from_bytes(contents(built.wheel)[f"runllm-{VERSION}.dist-info/METADATA"])
     assert (said["Name"], said["Version"], said["License-Expression"]) == ("runllm", VERSION, "MIT")
     assert said["Requires-Python"] == ">=3.11"
-    assert set(said.get_all("Provides-Extra")) == {"local", "otel", "parquet", "python", "scale", "serve", "xlsx"}
+    assert set(said.get_all("Provides-Extra")) == {
+        "local",
+        "mcp",
+        "otel",
+        "parquet",
+        "python",
+        "scale",
+        "serve",
+        "xlsx",
+    }
     assert said["Description-Content-Type"] == "text/markdown"
     assert "# runllm" in said.get_payload()
 

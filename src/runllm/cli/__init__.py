@@ -30,6 +30,7 @@ COMMANDS = {
     "test": "Run the tests of apps, with models or from what was recorded.",
     "compare": "Run two files, revisions or models on the same cases, side by side.",
     "serve": "Serve apps over HTTP, each with a form.",
+    "mcp": "Offer apps as tools to other models (MCP).",
     "new": "Write a small app to FILE, ready to run and to change.",
     "validate": "Check FILES without calling a model.",
     "inspect": "Show what FILE says.",

@@ -21,6 +21,7 @@ EXTRAS = {
     "local": "runs `local/...` models",
     "otel": "tells OpenTelemetry of runs and calls",
     "parquet": "reads and writes Parquet files with `runllm batch`",
+    "mcp": "offers apps as tools to other models",
     "serve": "serves apps over HTTP",
     "scale": "runs the shards of `runllm batch --shards-on daft`",
     "xlsx": "reads workbooks with `runllm batch`",

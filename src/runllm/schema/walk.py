@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from runllm.diagnostics import steps
@@ -20,6 +20,7 @@ _SCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _SCHEMA_MAPS = ("$defs", "definitions", "dependentSchemas", "patternProperties", "properties")
 _VALUES = frozenset({"const", "enum", "default", "examples"})
 _NAMES = frozenset({"$id", "$anchor", "$dynamicAnchor", "$dynamicRef"})
+_MEANT = _VALUES | _NAMES | {"$ref", "$schema", "dependentRequired", "pattern", "required"}
 
 
 # --- one node ----------------------------------------------------------------------------------
@@ -232,4 +233,21 @@ def moved(schema: Any, place: str) -> Any:
     target = found.get("$ref")
     if isinstance(target, str) and (target == "#" or target.startswith("#/")):
         found["$ref"] = place + target[1:].rstrip("/")
+    return found
+
+
+def reworded(schema: Any, change: Callable[[str], str]) -> Any:
+    """A schema with every text changed that says nothing of values: descriptions, and words that nobody knows."""
+    if isinstance(schema, str):
+        return change(schema)
+    if isinstance(schema, list):
+        return [reworded(item, change) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, Mapping):
+        return schema
+    found: dict[str, Any] = {}
+    for key, item in cast("Schema", schema).items():
+        if key in _SCHEMA_MAPS and isinstance(item, Mapping):
+            found[key] = {name: reworded(sub, change) for name, sub in cast("Schema", item).items()}
+        else:
+            found[change(key)] = item if key in _MEANT else reworded(item, change)
     return found

@@ -18,7 +18,7 @@ from runllm.errors import InputSchemaError, InterruptedRunError, RunllmError
 from runllm.results import Event, RunResult
 from runllm.runtime import Runtime
 from runllm.serve.catalog import Catalog, Served
-from runllm.serve.metrics import Metrics
+from runllm.serve.figures import Figures
 from runllm.serve.refusals import Refusal
 from runllm.values import frozen
 
@@ -55,9 +55,25 @@ class House:
         is_ready: whether all models and what runs blocks are there.
     """
 
-    def __init__(self, catalog: Catalog, runtime: Runtime, limits: Limits, log: Log = lambda _: None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        runtime: Runtime,
+        limits: Limits,
+        log: Log = lambda _: None,
+        figures: Figures | None = None,
+    ) -> None:
+        """Open it.
+
+        Args:
+            catalog: the apps.
+            runtime: what they reach models through; closed at the end.
+            limits: what it takes.
+            log: told what an operator should know.
+            figures: what counts; None for those that Prometheus reads.
+        """
         self.catalog, self.limits, self.log = catalog, limits, log
-        self.metrics = Metrics()
+        self.metrics = figures or _prometheus()
         self.is_ready = False
         self._runtime = runtime
         self._places = asyncio.Semaphore(limits.running)
@@ -103,17 +119,17 @@ class House:
             self.metrics.refused()
             raise self._busy()
         self._waiting += 1
-        self.metrics.waiting.set(self._waiting)
+        self.metrics.waiting(self._waiting)
         try:
             await self._places.acquire()
         finally:
             self._waiting -= 1
-            self.metrics.waiting.set(self._waiting)
-        self.metrics.in_flight.inc()
+            self.metrics.waiting(self._waiting)
+        self.metrics.under_way(1)
         try:
             yield
         finally:
-            self.metrics.in_flight.dec()
+            self.metrics.under_way(-1)
             self._places.release()
 
     def _busy(self) -> Refusal:
@@ -166,6 +182,12 @@ class House:
         self._stopped |= self._under_way
         for task in filter(None, self._under_way):
             task.cancel()
+
+
+def _prometheus() -> Figures:
+    from runllm.serve.metrics import Metrics  # a library that only who reads figures has
+
+    return Metrics()
 
 
 async def _result(app: App, given: Any, listener: Callable[[Event], None] | None) -> RunResult:

@@ -6,12 +6,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from runllm.results import RunResult
+from runllm.serve.figures import Figures
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 KIND = CONTENT_TYPE_LATEST
 
 
-class Metrics:
+class Metrics(Figures):
     """The figures since the service began."""
 
     def __init__(self) -> None:
@@ -24,8 +25,8 @@ class Metrics:
         self._cost = Counter("runllm_cost_usd", "US dollars, where the price is known.", ["app"], registry=all_of)
         self._attempts = Counter("runllm_attempts", "Calls of the app's own model.", ["app"], registry=all_of)
         self._refused = Counter("runllm_refused", "Requests that found the queue full.", registry=all_of)
-        self.in_flight = Gauge("runllm_in_flight", "Runs under way.", registry=all_of)
-        self.waiting = Gauge("runllm_waiting", "Runs that wait for a place.", registry=all_of)
+        self._under_way = Gauge("runllm_in_flight", "Runs under way.", registry=all_of)
+        self._waiting = Gauge("runllm_waiting", "Runs that wait for a place.", registry=all_of)
 
     def ran(self, app: str, result: RunResult) -> None:
         """Count a run."""
@@ -40,6 +41,14 @@ class Metrics:
     def refused(self) -> None:
         """Count a request that found the queue full."""
         self._refused.inc()
+
+    def under_way(self, change: int) -> None:
+        """Count a run that begins (1) or ends (-1)."""
+        self._under_way.inc(change)
+
+    def waiting(self, runs: int) -> None:
+        """Keep how many runs wait for a place now."""
+        self._waiting.set(runs)
 
     def text(self) -> bytes:
         """All of them."""

@@ -1,41 +1,20 @@
-"""From the first connection to the last: uvicorn, told how to begin and how to end."""
+"""The service as it is started: what answers, and what it listens at."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import socket
 from collections.abc import Callable
-from types import FrameType
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from runllm.errors import UsageError
 from runllm.serve.access import Access
 from runllm.serve.house import House
+from runllm.serve.listening import Graceful, address_of, listen, run
 from runllm.serve.web import application
 
-_FIRST_REQUEST = 30.0  # seconds in which a new connection must have sent its headers
-_BACKLOG = 2048  # connections that wait to be taken
-_ANSWER = 3  # seconds beyond the grace in which clients are still told that the service stops
+__all__ = ["Server", "address_of", "listen", "serve"]
 
 
-class _Prompt(H11Protocol):
-    """As uvicorn's, but a connection that never sends its headers is closed."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the headers."""
-        super().connection_made(transport)
-        self.loop.call_later(_FIRST_REQUEST, self._close_if_silent)
-
-    def _close_if_silent(self) -> None:
-        if self.scope is None and not self.transport.is_closing():  # pyright: ignore[reportUnnecessaryComparison] - until the headers are here
-            self.transport.close()
-
-
-class Server(uvicorn.Server):
-    """As uvicorn's, but what runs has its grace, and then is told why it ends."""
+class Server(Graceful):
+    """The service of `runllm serve`."""
 
     def __init__(
         self, house: House, access: Access, *, follow: bool = False, log: Callable[[str], None] | None = None
@@ -48,65 +27,7 @@ class Server(uvicorn.Server):
             follow: whether files are read again when they change.
             log: told of each request; None for no one.
         """
-        config = uvicorn.Config(
-            application(house, access, follow=follow, log=log),
-            http=_Prompt,
-            ws="none",
-            log_config=None,
-            log_level="critical",  # what goes wrong is told by the house, without tracebacks
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=int(house.limits.grace) + _ANSWER,
-        )
-        super().__init__(config)
-        self._house = house
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until it is told to end."""
-        self._loop = asyncio.get_running_loop()
-        await super().serve(sockets)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take no more connections; told a second time, end what runs at once."""
-        again = self.should_exit
-        super().handle_exit(sig, frame)
-        self._captured_signals.clear()  # the service ends as it was told to, with status 0
-        self._loop.call_soon_threadsafe(
-            self._loop.call_later, 0 if again else self._house.limits.grace, self._house.stop
-        )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Raises:
-        UsageError: the address cannot be had.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # Of a socket that does not say that it is of TCP, asyncio leaves the small last part of an answer waiting for
-        # the client's acknowledgement: 40 ms. `socket.create_server` makes such.
-        found = socket.socket(family, kind, protocol)
-        if os.name == "posix":  # elsewhere it would let two services have one port
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.listen(_BACKLOG)
-    except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"the service cannot listen at {host}, port {port}: {reason}",
-            hint="Name another with `--host` and `--port`.",
-        ) from None
-    return found
-
-
-def address_of(listening: socket.socket) -> str:
-    """The URL under which a browser on this machine finds it."""
-    host, port = listening.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 - as above
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        super().__init__(application(house, access, follow=follow, log=log), house)
 
 
 def serve(
@@ -118,7 +39,4 @@ def serve(
     log: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until a signal ends it; see `Server`."""
-    try:
-        asyncio.run(Server(house, access, follow=follow, log=log).serve([listening]))
-    finally:
-        house.close()
+    run(Server(house, access, follow=follow, log=log), house, listening)

@@ -18,7 +18,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from runllm.api import as_error
-from runllm.app import App
 from runllm.results import Event, RunResult
 from runllm.serve import metrics, openapi, pages, refusals
 from runllm.serve.access import Access
@@ -28,6 +27,7 @@ from runllm.serve.catalog import Served
 from runllm.serve.guard import Guard
 from runllm.serve.house import House
 from runllm.serve.refusals import Refusal
+from runllm.serve.steps import SHOWN, step
 from runllm.serve.uploads import Uploads
 
 T = TypeVar("T")
@@ -159,8 +159,8 @@ class Web:
         run.add_done_callback(lambda _: coming.put_nowait(None))
         try:
             while (event := await coming.get()) is not None:
-                if event.step in _SHOWN:
-                    yield _event("step", _step(event, served.app))
+                if event.step in SHOWN:
+                    yield _event("step", step(event, served.app))
             try:
                 result = run.result()
             except Refusal as refusal:
@@ -174,26 +174,6 @@ class Web:
             run.cancel()
             with suppress(asyncio.CancelledError, Refusal):
                 await run
-
-
-_SHOWN = {
-    "input": "the input fits",
-    "python": "a Python block runs",
-    "render": "the prompt is written",
-    "cached": "looked for in the cache",
-    "call": "the model is asked",
-    "answer": "an answer is here",
-    "repair": "the answer was repaired",
-    "problem": "the answer does not fit",
-    "retry": "the model is asked again",
-    "skipped": "an item failed and is left out",
-}
-"""The steps that are told, each in words of ours: those of the run may hold a piece of a prompt or an answer."""
-
-
-def _step(event: Event, app: App) -> dict[str, Any]:
-    of = [app.name, *event.trail][-1]
-    return {"step": event.step, "message": _SHOWN[event.step], "app": of, "seconds": round(event.elapsed, 3)}
 
 
 def _event(name: str, data: Any) -> bytes:

@@ -1,0 +1,114 @@
+"""From the first connection to the last: uvicorn, told how to begin and how to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from runllm.errors import UsageError
+from runllm.serve.house import House
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+_FIRST_REQUEST = 30.0  # seconds in which a new connection must have sent its headers
+_BACKLOG = 2048  # connections that wait to be taken
+_ANSWER = 3  # seconds beyond the grace in which clients are still told that the service stops
+
+
+class _Prompt(H11Protocol):
+    """As uvicorn's, but a connection that never sends its headers is closed."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the headers."""
+        super().connection_made(transport)
+        self.loop.call_later(_FIRST_REQUEST, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self.scope is None and not self.transport.is_closing():  # pyright: ignore[reportUnnecessaryComparison] - until the headers are here
+            self.transport.close()
+
+
+class Graceful(uvicorn.Server):
+    """As uvicorn's, but what runs has its grace, and then is told why it ends."""
+
+    def __init__(self, application: ASGIApp, house: House) -> None:
+        """Prepare it; nothing listens yet.
+
+        Args:
+            application: what answers.
+            house: what it runs apps in.
+        """
+        config = uvicorn.Config(
+            application,
+            http=_Prompt,
+            ws="none",
+            log_config=None,
+            log_level="critical",  # what goes wrong is told by the house, without tracebacks
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=int(house.limits.grace) + _ANSWER,
+        )
+        super().__init__(config)
+        self._house = house
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until it is told to end."""
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no more connections; told a second time, end what runs at once."""
+        again = self.should_exit
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()  # the service ends as it was told to, with status 0
+        self._loop.call_soon_threadsafe(
+            self._loop.call_later, 0 if again else self._house.limits.grace, self._house.stop
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        UsageError: the address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # Of a socket that does not say that it is of TCP, asyncio leaves the small last part of an answer waiting for
+        # the client's acknowledgement: 40 ms. `socket.create_server` makes such.
+        found = socket.socket(family, kind, protocol)
+        if os.name == "posix":  # elsewhere it would let two services have one port
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(_BACKLOG)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"the service cannot listen at {host}, port {port}: {reason}",
+            hint="Name another with `--host` and `--port`.",
+        ) from None
+    return found
+
+
+def address_of(listening: socket.socket) -> str:
+    """The URL under which a browser on this machine finds it."""
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 - as above
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def run(server: Graceful, house: House, listening: socket.socket) -> None:
+    """Serve until a signal ends it."""
+    try:
+        asyncio.run(server.serve([listening]))
+    finally:
+        house.close()
