@@ -19,7 +19,7 @@ _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff
 # What runllm itself writes: its colours, and a line of progress that is written anew.
 _OURS = r"\r\x1b\[K|\x1b\[(?:0|(?:[12]|3[136])(?:;(?:[12]|3[136]))*)m"
 _ON_ITS_WAY = rf"({_OURS})|{_CONTROL}"
-# What no reader sees: by its category, letters that are blank, and selectors but those of emoji. Joiners stay, as above.
+# What no reader sees: by its category, letters that are blank, selectors but those of emoji. Joiners stay, as above.
 _UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs"})
 _BLANK = r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U000e0000-\U000e0fff]"
 _KEPT = frozenset("\n\t\u200c\u200d")

@@ -155,7 +155,7 @@ def test_it_ends_at_once_and_stops_what_runs(tmp_path: Path, how: str) -> None:
         (("--http", "[::]:0", "app.rllm"), "others would reach the service"),
         (("--http", "0.0.0.0:0", "app.rllm", "--no-auth", "--trust-python"), "is for this machine alone"),
         (("--http", "app.rllm", "--max-body", "0"), "--max-body"),
-        (("--http", "wrong.rllm"), "nowhere"),
+        (("--http", "127.0.0.1:0", "wrong.rllm"), "nowhere"),
     ],
 )
 def test_what_is_unsafe_or_cannot_be_is_refused_at_the_start(
