@@ -98,9 +98,17 @@ def error_report(error: RunllmError, paint: Paint, *, whole: bool = False) -> st
     parts += [_attempt_report(attempt, paint, whole=whole) for attempt in attempts]
     parts += [f"  · {safe(call)}" for call in cast("list[str]", error.details.get("calls", []))]
     parts += [f"  at {safe(place)}" for place in cast("list[str]", error.details.get("where", []))]
-    parts.append(f"{paint('What to do:', 'cyan')} {safe(error.recovery_hint)}")
+    parts.append(f"{paint('What to do:', 'cyan')} {safe(error.recovery_hint if attempts else _what_to_do(error))}")
     parts.append(paint(f"More: docs/errors.md#{error.code.lower()}", "dim"))
     return "\n".join(parts)
+
+
+def _what_to_do(error: RunllmError) -> str:
+    """The hint, without those that stand at their problems."""
+    left = error.recovery_hint
+    for problem in error.problems:
+        left = left.replace(problem.hint, "") if problem.hint else left
+    return left.strip() or type(error).hint
 
 
 def _headline(error: RunllmError) -> str:
