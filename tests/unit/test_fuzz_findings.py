@@ -160,8 +160,10 @@ llm_params: {}
         ("", "<<<" + " " * 100_000 + "x"),
         ("", "```rllm-python pre " + " " * 100_000 + "x\npass\n```\nx"),
         ("", "{% set a = input.x %}" + "{% set a = a.x %}" * 5_000),
-        ("", "".join(f"{{% set a{n} = input.x %}}{{{{ a{n} }}}}" for n in range(20_000))),
-        (", ".join(f"a{n}: {{}}" for n in range(10_000)), "".join(f"{{{{ input.b{n} }}}}" for n in range(10_000))),
+        pytest.param(
+            "", "".join(f"{{% set a{n} = input.x %}}{{{{ a{n} }}}}" for n in range(20_000)), marks=pytest.mark.soak
+        ),
+        (", ".join(f"a{n}: {{}}" for n in range(5_000)), "".join(f"{{{{ input.b{n} }}}}" for n in range(5_000))),
     ],
     ids=["marker", "fence", "a name made of itself", "names", "near names"],
 )  # fmt: skip
