@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from tests.integration.serving import Service
 
-from runllm.schema import Contract
+from runllm.schema import Contract, sample_of
 from runllm.serve import Access
-from runllm.serve.reference import sample_of
 from runllm.testing import ScriptedEngine
 
 PAGE = Path(__file__).parents[2] / "src/runllm/serve/page"

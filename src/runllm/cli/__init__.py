@@ -35,6 +35,7 @@ COMMANDS = {
     "validate": "Check FILES without calling a model.",
     "inspect": "Show what FILE says.",
     "types": "Print the types of FILE for Python or TypeScript.",
+    "skill": "Write a folder that lets an agent run FILE.",
     "stats": "Show what the recorded runs say.",
     "exectime": "Predict the time and cost of running FILE.",
     "models": "List the models that can be named; `models rm` removes one.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from shlex import quote
 from typing import Any
 
@@ -11,12 +11,10 @@ from runllm.app import App
 from runllm.descriptions import fields
 from runllm.diagnostics import clip
 from runllm.report.markup import Markup, raw, tag
-from runllm.schema import Contract, declared_types, listed, resolve
-from runllm.schema.words import LIKE
+from runllm.schema import Contract, sample_of
 from runllm.serve import openapi
 from runllm.serve.catalog import Catalog
 
-_DEEPEST = 4
 _LONGEST = 200  # characters of a default
 
 
@@ -107,36 +105,3 @@ def _failures(responses: Mapping[str, Any]) -> Markup:
     head = tag("thead", tag("tr", tag("th", "Status", scope="col"), tag("th", "Meaning", scope="col")))
     table = tag("table", head, tag("tbody", rows))
     return tag("section", tag("h2", "Errors"), raw(_PROBLEM), table, class_="card reference")
-
-
-def sample_of(contract: Contract) -> dict[str, Any]:
-    """An input to try an app with: what is required, each of the right type."""
-    return {name: _sample(contract.schema, contract.properties.get(name, {})) for name in contract.required}
-
-
-def _sample(root: Mapping[str, Any], schema: Any, depth: int = 0) -> Any:
-    node = resolve(root, schema)
-    for found in _said(node):
-        return found
-    if depth > _DEEPEST:
-        return None
-    kind = next(iter(sorted(declared_types(root, node) - {"null"}, reverse=True)), "")
-    match kind:
-        case "object":
-            properties = node.get("properties", {})
-            return {name: _sample(root, properties.get(name, {}), depth + 1) for name in node.get("required", ())}
-        case "array":
-            return [_sample(root, node["items"], depth + 1)] if "items" in node else []
-        case "integer" | "number":
-            return node.get("minimum", 1)
-        case "boolean":
-            return True
-        case _:
-            return LIKE.get(node.get("format", ""), "...")
-
-
-def _said(node: Mapping[str, Any]) -> Iterable[Any]:
-    """Values that the schema names itself, the best first."""
-    yield from node.get("examples", [])[:1]
-    yield from [node["default"]] if "default" in node else []
-    yield from (listed(node) or [])[:1]
