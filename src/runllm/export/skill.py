@@ -64,10 +64,9 @@ def _files(plan: Plan, name: str) -> tuple[str, dict[str, str]]:
             raise UsageError(said, hint="Let `path` name the file itself, not a link to it.")
     common = Path(os.path.commonpath([place.parent for place in found]))
     texts = {place.relative_to(common).as_posix(): program.source.text for place, program in found.items()}
-    mark = (
-        {} if common == first.parent else {"runllm.toml": ""}
-    )  # else what lies beside its folder is another project's
-    return first.relative_to(common).as_posix(), texts | mark
+    if common != first.parent:
+        texts["runllm.toml"] = ""  # a project, so that one of its folders may use another
+    return first.relative_to(common).as_posix(), texts
 
 
 def _places(plan: Plan, place: Path) -> Iterator[tuple[Path, Program]]:
