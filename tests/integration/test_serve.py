@@ -181,6 +181,21 @@ def test_paths_that_are_none_and_methods_that_are_none_are_problems(service: Ser
     ):
         assert answer.status_code == status
         _is_problem(answer)
+    assert answer.headers["allow"] == "GET, HEAD, POST"
+
+
+def test_the_openapi_document_names_every_path_and_method_but_pages(app: Path) -> None:
+    with Service(app, engine=answers()) as service:
+        paths = service.get("/openapi.json").json()["paths"]
+        routes: Any = service.server.config.app.routes  # type: ignore[union-attr]
+    found = {
+        (path.replace("/count", "/{name}"), method.upper())
+        for path, said in paths.items()
+        for method in said.keys() - {"parameters"}
+    }
+    wanted = {(route.path.replace("{key}", "{id}"), one) for route in routes for one in route.methods - {"HEAD"}}
+    assert wanted - found == {(page, "GET") for page in ("/", "/docs", "/page/{name}", "/openapi.json")}
+    assert found <= wanted
 
 
 SECRET = "/home/me/private/app.rllm"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 from tests.integration.serving import PLAIN, Service, until
 
@@ -116,6 +117,17 @@ def test_a_table_is_checked_then_run_then_fetched_then_dropped(service: Service)
     assert ask("DELETE", f"{service.url}{told['url']}").status_code == 204
     assert service.get(told["url"]).status_code == 404
     assert b'runllm_runs_total{app="shout",ended="ok"} 2.0' in service.get("/metrics").content
+
+
+def test_a_table_is_told_as_the_openapi_document_says(service: Service) -> None:
+    document = service.get("/openapi.json").json()
+    assert "multipart/form-data" in document["paths"]["/apps/shout/batches"]["post"]["requestBody"]["content"]
+    validator = jsonschema_rs.validator_for({**document, "$ref": "#/components/schemas/Batch"})
+    checked = send(service, TABLE + "x,3,short\n", start="no").json()
+    ask("POST", f"{service.url}{checked['url']}")
+    for told in (checked, ended(service, checked["url"])):
+        validator.validate(told)
+        assert told.keys() <= document["components"]["schemas"]["Batch"]["properties"].keys()
 
 
 def test_rows_are_run_at_once_where_nothing_else_is_asked_for(service: Service) -> None:

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from runllm.api import as_error
 from runllm.results import Event, RunResult
@@ -90,8 +90,14 @@ def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     status = HTTPStatus(error.status_code)
     hint = "`GET /apps` lists the apps." if status is HTTPStatus.NOT_FOUND else ""
-    del request
-    return Refusal(status, f"{status.phrase.lower()}", hint, error.headers).answer()
+    headers = {"Allow": _methods(request)} if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return Refusal(status, f"{status.phrase.lower()}", hint, headers).answer()
+
+
+def _methods(request: Request) -> str:
+    """What a path takes; Starlette itself names only what its first route there does."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 class Web:
