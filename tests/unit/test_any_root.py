@@ -143,12 +143,12 @@ def test_the_words_of_the_prompt_ask_for_that_form():
     assert "calm, upset" in instruction(MOOD, constrained=False)
     assert '"maxLength":5' in instruction({"type": "string", "maxLength": 5}, constrained=False)
     assert '"value"' in instruction(TAGS, constrained=False)
-    assert "- value: list of text" in instruction(TAGS, constrained=True)
-    assert "a string of 3 to 60 characters" in instruction(
+    assert "- value: list of at most 3 items, each text" in instruction(TAGS, constrained=True)
+    assert "text of 3 to 60 characters" in instruction(
         {"type": "string", "minLength": 3, "maxLength": 60}, constrained=True
     )
     dated = {"type": "object", "properties": {"d": {"type": "string", "format": "date"}}}
-    assert "- d: text (date)" in instruction(dated, constrained=True)
+    assert "- d: text (date, YYYY-MM-DD)" in instruction(dated, constrained=True)
     assert "JSON Schema" in instruction({"type": "object"}, constrained=True)  # it has no keys to list
 
 

@@ -86,7 +86,7 @@ def test_a_model_that_is_held_to_the_schema_gets_an_outline_of_it_in_words(go) -
     go(app(engine, llm="{model: local/smollm2-135m}"), {"text": "hi"})
     go(app(engine, llm="{model: local/smollm2-135m, fallbacks: [openai/m]}"), {"text": "hi"})
     outline, schema = (request.messages[0].content for request in engine.requests)
-    assert outline.endswith("Its keys:\n- answer: text")
+    assert outline.endswith("Its keys:\n- answer: text of at most 10 characters")
     assert '"maxLength":10' in schema
 
 

@@ -377,7 +377,7 @@ def test_no_text_is_guessed_for_another_pattern(pattern: str) -> None:
         (arr({"enum": ["a", "b"]}), 'a list, each item one of "a", "b"'),
         (arr(), "a list"),
         (arr(False), "a list"),
-        (arr(minItems=1), "a list of at least 1 items"),
+        (arr(minItems=1), "a list of at least 1 item"),
         (arr(False, prefixItems=[STRING, INTEGER], minItems=2, maxItems=2), "a list of 2 items"),
         (arr(minItems=1, maxItems=3), "a list of 1 to 3 items"),
         (arr(arr(minItems=2, maxItems=2)), "a list of lists of 2 items"),

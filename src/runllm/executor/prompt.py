@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from runllm import template
 from runllm.errors import TemplateError
+from runllm.executor.outline import in_words, outline
 from runllm.executor.recovery import DEFAULT_TEMPLATE, ENDINGS
 from runllm.program import Program, Section
 from runllm.results import Message
-from runllm.schema import (
-    ANNOTATIONS,
-    Schema,
-    asked_as,
-    declared_types,
-    described,
-    given_as,
-    is_text,
-    listed,
-    resolve,
-)
+from runllm.schema import ANNOTATIONS, Schema, asked_as, given_as, is_text, listed, resolve
 
 SCHEMA_INSTRUCTION = """\
 Answer with one JSON object and nothing else: no explanation, no code fence. It must satisfy this JSON Schema:
@@ -38,16 +28,6 @@ OUTLINE_INSTRUCTION = """\
 Answer with one JSON object and nothing else. Its keys:
 {outline}\
 """
-
-_WORDS = {
-    "string": "text",
-    "integer": "whole number",
-    "boolean": "true or false",
-    "object": "object",
-    "array": "list",
-}
-_DEEPEST = 4
-_MOST_LINES = 500
 
 
 def messages(program: Program, names: Names, told: str) -> tuple[Message, ...]:
@@ -88,10 +68,8 @@ def instruction(schema: Schema, *, constrained: bool) -> str:
     if is_text(schema):
         return TEXT_INSTRUCTION + "".join(_rules_of_text(resolve(schema, schema), constrained=constrained))
     asked = asked_as(schema)
-    if constrained:
-        lines = list(islice(_outline(asked, asked, 0, frozenset({"#"})), _MOST_LINES))
-        if lines:  # none where no property has a name
-            return OUTLINE_INSTRUCTION.format(outline="\n".join(lines))
+    if constrained and (lines := outline(asked)):  # none where no property has a name
+        return OUTLINE_INSTRUCTION.format(outline=lines)
     compact = json.dumps(asked, ensure_ascii=False, separators=(",", ":"))
     return SCHEMA_INSTRUCTION.format(schema=compact)
 
@@ -108,46 +86,11 @@ def _rules_of_text(node: Schema, *, constrained: bool) -> Iterator[str]:
     if values := listed(node):
         yield f"\nIt is one of: {', '.join(map(str, values))}"
     elif constrained:
-        yield f"\nIt is {said}." if (said := described(node)) != "a string" else ""
+        yield f"\nIt is {said}." if (said := in_words(node, node)) != "text" else ""
     elif not (ANNOTATIONS | {"type"}).issuperset(node):
         rules = {key: item for key, item in node.items() if key not in ANNOTATIONS}
         yield "\nAs a JSON string it must satisfy this JSON Schema: "
         yield json.dumps(rules, ensure_ascii=False, separators=(",", ":"))
-
-
-def _outline(root: Schema, schema: Schema, depth: int, around: frozenset[str]) -> Iterator[str]:
-    """A line for each property of an object, and of the objects inside it.
-
-    Args:
-        root: the schema that references are followed in.
-        schema: of the object.
-        depth: how many objects are around this one.
-        around: the references that led here: an object inside its like is named, and not listed again.
-    """
-    for name, sub in resolve(root, schema).get("properties", {}).items():
-        node = resolve(root, sub)
-        said = f". {node['description']}" if node.get("description") else ""
-        yield f"{'  ' * depth}- {name}: {_in_words(root, node)}{said}"
-        inner = node.get("items", node)
-        followed = {reference for part in (sub, inner) if (reference := _reference(part))}
-        if depth < _DEEPEST and not followed & around:
-            yield from _outline(root, inner, depth + 1, around | followed)
-
-
-def _reference(schema: Any) -> str:
-    return str(cast("Schema", schema).get("$ref", "")) if isinstance(schema, Mapping) else ""
-
-
-def _in_words(root: Schema, node: Schema, depth: int = 0) -> str:
-    if "enum" in node:
-        return "one of " + ", ".join(json.dumps(value, ensure_ascii=False) for value in node["enum"])
-    if "const" in node:
-        return json.dumps(node["const"], ensure_ascii=False)
-    if node.get("type") == "array" and isinstance(node.get("items"), Mapping) and depth < _DEEPEST:
-        return f"list of {_in_words(root, resolve(root, node['items']), depth + 1)}"
-    if node.get("type") == "string" and isinstance(node.get("format"), str):
-        return f"text ({node['format']})"
-    return " or ".join(_WORDS.get(kind, kind) for kind in sorted(declared_types(root, node))) or "any value"
 
 
 def recovery_message(program: Program, names: Names, facts: Names) -> str:

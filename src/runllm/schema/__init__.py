@@ -50,7 +50,7 @@ from runllm.schema.walk import (
     together,
     type_of,
 )
-from runllm.schema.words import described
+from runllm.schema.words import bounds, described
 
 __all__ = [
     "ANNOTATIONS",
@@ -67,6 +67,7 @@ __all__ = [
     "Unwritten",
     "Value",
     "asked_as",
+    "bounds",
     "branches",
     "declared_properties",
     "declared_types",

@@ -118,11 +118,35 @@ def _text(node: Schema) -> str:
         return f"a string with the format `{clip(str(node['format']), 20)}`"
     if "pattern" in node:
         return f"a string that matches `{clip(str(node['pattern']), 40)}`"
-    least, most = node.get("minLength", 0), node.get("maxLength")
-    if least == 1 and most is None:
+    said = bounds("string", node)
+    if not said and node.get("minLength"):
         return "a non-empty string"
+    return f"a string {said}" if said else "a string"
+
+
+def bounds(kind: str, node: Schema) -> str:
+    """Within what a value stays, such as `from 0 to 1`, `of at most 60 characters`, `of 2 to 4 different items`.
+
+    Args:
+        kind: a JSON type.
+        node: a schema of such values.
+    """
+    if kind in ("integer", "number"):
+        return _range(node)
+    if kind == "string":
+        most = node.get("maxLength")
+        least = node.get("minLength", 0)
+        return _so_many(least if least > 1 or most is not None else 0, most, "character")
+    if kind == "array":
+        thing = "different item" if node.get("uniqueItems") else "item"
+        found = _so_many(node.get("minItems", 0), node.get("maxItems"), thing)
+        return found or ("of different items" if node.get("uniqueItems") else "")
+    return ""
+
+
+def _so_many(least: int, most: int | None, thing: str) -> str:
     said = _between(least or None, most).replace("from", "of")
-    return f"a string {said} characters" if said else "a string"
+    return f"{said} {thing}{'' if said.endswith(' 1') else 's'}" if said else ""
 
 
 def _range(node: Schema) -> str:
@@ -143,8 +167,7 @@ def _between(low: Any, high: Any) -> str:
 
 def _list_of(item: str, node: Schema) -> str:
     if item in ("anything", "nothing"):
-        said = _between(node.get("minItems") or None, node.get("maxItems")).replace("from", "of")
-        return f"a list {said} items" if said else "a list"
+        return f"a list {said}" if (said := bounds("array", node)) else "a list"
     article, _, rest = item.partition(" ")
     kind = next((word for word in _KINDS if word in rest.split()), "")
     if not kind or article not in ("a", "an") or " or " in item:
