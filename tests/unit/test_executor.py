@@ -117,6 +117,25 @@ def test_a_wrong_answer_is_recovered_and_both_are_paid_for(go) -> None:
     assert result.usage.prompt_tokens == sum(a.completion.usage.prompt_tokens for a in result.attempts)
 
 
+@pytest.mark.parametrize("body", ["", "<<<SYSTEM>>>\nBe brief."])
+def test_a_correction_is_no_further_question_to_a_local_model_that_was_shown_examples(go, body) -> None:
+    """It wrote a subject line for the error message; a model that is asked by its makers' service reads turns rightly."""
+    wrong = '{"answer": "much too long for it"}'
+    more = "examples: [{input: {text: a}, output: {answer: b}}]"
+    for model, roles in (("local/smollm2-135m", ["system", "user", "assistant", "user"]), ("openai/m", None)):
+        engine = ScriptedEngine([wrong, '{"answer": "ok"}'])
+        off = ", schema_instruction: off" if not body else ""
+        go(app(engine, llm=f"{{model: {model}{off}}}", more=more, body=body), {"text": "hi"})
+        first, again = (request.messages for request in engine.requests)
+        if roles is None:
+            assert again[: len(first)] == first
+            continue
+        assert [message.role for message in again] == roles
+        assert again[-1] == first[-1]
+        assert f"Your last answer to the last message was:\n{wrong}\n\nYour answer cannot be used" in again[0].content
+        assert "/answer: " in again[0].content
+
+
 def test_the_authors_recovery_template_sees_its_names(go) -> None:
     engine = ScriptedEngine(['{"answer": 1}', '{"answer": "ok"}'])
     body = "<<<RECOVERY>>>\n{% for e in errors %}{{ e.path }}{% endfor %}|{{ previous_output }}|{{ attempt }}|{{ output_schema.type }}|{{ input.text }}"

@@ -39,6 +39,26 @@ _CUT = " … [shortened]"
 _SHORTEST_QUOTE = 64
 
 
+Conversation = tuple[Message, ...]
+
+
+def in_turns(asked: Conversation, answer: str, told: str) -> Conversation:
+    """What was asked, the answer to it, and what is wrong with that as a further turn."""
+    return (*asked, Message(role="assistant", content=answer or "(no answer)"), Message(role="user", content=told))
+
+
+def beforehand(asked: Conversation, answer: str, told: str) -> Conversation:
+    """What was asked, with the answer and what is wrong with it told before: the question remains the last turn.
+
+    For a small model that was shown examples: every turn of the user's is a question to it, and so it would write a
+    subject line for the error message.
+    """
+    said = f"Your last answer to the last message was:\n{answer or '(no answer)'}\n\n{told}"
+    if asked[0].role != "system":
+        return (Message(role="system", content=said), *asked)
+    return (replace(asked[0], content=f"{asked[0].content}\n\n{said}"), *asked[1:])
+
+
 @frozen
 class Policy:
     """How to go on after an answer that does not fit.
@@ -49,6 +69,7 @@ class Policy:
         max_retries: how many more attempts follow the first.
         deterministic: whether the same request gives the same answer, so that asking it again is useless.
         longer: gives a request more room for its answer after one that was cut off, where that can be done.
+        again: makes a conversation of what was asked first, the last answer and the recovery message.
     """
 
     recover: Callable[[dict[str, Any]], str]
@@ -56,6 +77,7 @@ class Policy:
     max_retries: int = DEFAULT_MAX_RETRIES
     deterministic: bool = False
     longer: Callable[[Request, Completion], Request] = lambda request, _: request
+    again: Callable[[Conversation, str, str], Conversation] = in_turns
 
 
 def attempts(first: Request, policy: Policy) -> Generator[Request, Verdict, Outcome]:
@@ -133,11 +155,7 @@ def _next_request(first: Request, made: list[Attempt], policy: Policy) -> tuple[
             "output_schema": first.schema or {},
         }
         text = policy.recover(names) + closing
-        turns = (
-            Message(role="assistant", content=quote or "(no answer)"),
-            Message(role="user", content=text),
-        )
-        candidate = replace(request, messages=first.messages + turns)
+        candidate = replace(request, messages=policy.again(first.messages, quote, text))
         if policy.fits(candidate):
             cut = () if quote == answer else ("the previous answer was shortened to fit the window",)
             return candidate, notes + cut

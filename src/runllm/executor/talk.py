@@ -20,7 +20,7 @@ from runllm.executor import prompt
 from runllm.executor.context import Context
 from runllm.executor.delivery import deliver, impatient
 from runllm.executor.effects import Effect
-from runllm.executor.recovery import CUT_OFF, Policy, attempts, window_exceeded
+from runllm.executor.recovery import CUT_OFF, Policy, attempts, beforehand, in_turns, window_exceeded
 from runllm.quantities import dollars
 from runllm.reading import read_answer
 from runllm.results import Completion, Endpoint, Outcome, Request, Verdict
@@ -137,6 +137,7 @@ class Conversation:
             max_retries=self.prepared.limits.max_retries,
             deterministic=self.is_deterministic(first),
             longer=self.longer,
+            again=beforehand if self.prepared.constrained and self.program.examples else in_turns,
         )
 
     def is_deterministic(self, first: Request) -> bool:
