@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from tests.integration.provider import Provider, answer
 from tests.integration.serving import until
 from tests.integration.test_mcp import HELLO, request, text_of
 from tests.warm import RUNLLM
+
+from runllm.serve.day import Ledger
 
 READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 PING = request("ping", 99)
@@ -35,10 +37,12 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
 
 
 @contextmanager
-def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    folder: Path, *words: str, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     command = [RUNLLM, "mcp", *(words or ("app.rllm",))]
     pipe = subprocess.PIPE
-    environment = {**os.environ, **ENVIRONMENT}
+    environment = {**os.environ, **ENVIRONMENT, **(environment or {})}
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
             yield process
@@ -167,6 +171,28 @@ def test_what_is_unsafe_or_cannot_be_is_refused_at_the_start(
     assert (found, status != 0) == ([], True)
     assert said in log
     assert "Traceback" not in log
+
+
+def test_the_money_of_a_day_is_bounded_and_shared_with_other_services(tmp_path: Path, provider: Provider) -> None:
+    priced = at(provider.base).replace("openai/m", "openai/gpt-4o-mini")
+    (tmp_path / "app.rllm").write_text(leaf("app", llm=priced, params="{max_tokens: 10}"), encoding="utf-8")
+    kept = tmp_path / "kept" / "served.db"
+    ledger = Ledger(kept)
+    ledger.add(4.99)
+    environment = {"RUNLLM_STATS_DB": str(kept.with_name("stats.db"))}
+    with started(tmp_path, "app.rllm", "--max-cost-per-day", "5", environment=environment) as process:
+        say(process, HELLO, READY, CALL)
+        assert (hear(process)["id"], hear(process)["result"]["isError"]) == (0, False)
+        assert 4.99 < ledger.today() < 5
+        ledger.add(1.0)
+        say(process, CALL)
+        refused = hear(process)["result"]
+        _, log = process.communicate(timeout=60)
+    ledger.close()
+    assert refused["isError"]
+    assert refused["content"][0]["text"].startswith("RLLM_028")
+    assert len(provider.chats) == 1
+    assert b"Traceback" not in log
 
 
 def test_it_speaks_over_http_until_it_is_told_to_end(tmp_path: Path, provider: Provider) -> None:

@@ -19,7 +19,7 @@ import pytest
 from tests.integration.serving import Service, Waiting, until
 
 from runllm.errors import InternalError, RunllmError, UsageError, catalogue
-from runllm.serve import Access, Limits, bodies
+from runllm.serve import Access, Limits
 from runllm.serve.catalog import Catalog
 from runllm.serve.day import Daily, Ledger
 from runllm.serve.refusals import answer_of
@@ -141,13 +141,6 @@ def test_each_fault_of_an_input_is_told_at_its_place(service: Service) -> None:
     found = {one["pointer"]: one["message"] for one in answer.json()["problems"]}
     assert {"/text", "/often"} <= set(found)
     assert answer.json()["code"] == "RLLM_004"
-
-
-def test_a_slow_body_is_not_waited_for(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "_SECONDS", 0.2)
-    with Service(app, engine=answers()) as service, _raw(service) as client:
-        client.sendall(_head("Content-Type: application/json", "Content-Length: 50"))
-        assert _status(client) == 408
 
 
 def test_a_request_of_two_lengths_is_refused(service: Service) -> None:

@@ -17,21 +17,42 @@ from runllm.serve.house import House
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_FIRST_REQUEST = 30.0  # seconds in which a new connection must have sent its headers
+_PATIENCE = 30.0  # seconds in which a connection on which nothing is answered must have sent the headers of a request
 _BACKLOG = 2048  # connections that wait to be taken
 _ANSWER = 3  # seconds beyond the grace in which clients are still told that the service stops
 
 
 class _Prompt(H11Protocol):
-    """As uvicorn's, but a connection that never sends its headers is closed."""
+    """As uvicorn's, but a connection is closed on which something comes, or nothing, and never a whole request.
+
+    The body of one has its time where it is read; what comes of it after the answer counts as any other beginning.
+    """
+
+    _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the headers."""
         super().connection_made(transport)
-        self.loop.call_later(_FIRST_REQUEST, self._close_if_silent)
+        self._wait()
 
-    def _close_if_silent(self) -> None:
-        if self.scope is None and not self.transport.is_closing():  # pyright: ignore[reportUnnecessaryComparison] - until the headers are here
+    def data_received(self, data: bytes) -> None:
+        """Wait for the headers of the next request, or no longer."""
+        super().data_received(data)
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._late is not None and self._answers():
+            self._late.cancel()
+            self._late = None
+        elif self._late is None and not self._answers():
+            self._late = self.loop.call_later(_PATIENCE, self._close)
+
+    def _answers(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison] - before the first
+
+    def _close(self) -> None:
+        self._late = None
+        if not self._answers() and not self.transport.is_closing():
             self.transport.close()
 
 

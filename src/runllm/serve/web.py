@@ -58,9 +58,12 @@ def application(
     ]
     middleware = [Middleware(Guard, access=access, log=log)]
     if access.origins:
-        headers = ["Authorization", "Content-Type"]
         allowed = Middleware(
-            CORSMiddleware, allow_origins=access.origins, allow_methods=["GET", "POST"], allow_headers=headers
+            CORSMiddleware,
+            allow_origins=access.origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Location", "Retry-After"],
         )
         middleware.insert(0, allowed)
 
