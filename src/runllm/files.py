@@ -14,7 +14,7 @@ import select
 import stat
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO, TypeAlias
@@ -242,6 +242,39 @@ def replacing(path: str, *, private: bool = False, mode: int = 0o666) -> Generat
         finally:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=folder)
+
+
+def create(texts: Mapping[str, str]) -> None:
+    """Write new files, all of them or none, in their order; none that is there already, be it a link to nowhere.
+
+    Raises:
+        FileAccessError: one is there, or cannot be written; nothing is left.
+    """
+    refuse_existing(texts)
+    made: list[str] = []
+    try:
+        for path, text in texts.items():
+            with _catalogued(path):
+                descriptor = os.open(path, _NEW, 0o666)
+                made.append(path)
+                with _text(descriptor) as file:
+                    file.write(text)
+    except BaseException:
+        for path in made:
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108 - text is all that is needed
+        raise
+
+
+def refuse_existing(paths: Iterable[str]) -> None:
+    """Refuse files that are there already, before the work whose result they are to hold.
+
+    Raises:
+        FileAccessError: one is.
+    """
+    there = next((path for path in paths if os.path.lexists(path)), None)
+    if there is not None:
+        raise FileAccessError(f"`{there}` is there already", hint="Give another name; nothing was written.")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.test_cli import command
 
 import runllm
-from runllm.cli.new import slug, starter
+from runllm.making.gallery import slug, starter
 
 
 def test_a_new_app_is_valid_and_says_what_to_do_next(tmp_path: Path) -> None:

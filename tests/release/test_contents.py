@@ -16,7 +16,21 @@ from tests.release.conftest import ROOT, Built
 import runllm
 
 VERSION = runllm.__version__
-KINDS = {".py", ".json", ".css", ".js", ".svg", ".bash", ".zsh", ".fish", ".powershell", ".rllm", ".txt", ".typed"}
+KINDS = {
+    ".py",
+    ".json",
+    ".css",
+    ".js",
+    ".svg",
+    ".bash",
+    ".zsh",
+    ".fish",
+    ".powershell",
+    ".rllm",
+    ".yaml",
+    ".txt",
+    ".typed",
+}
 MOST_BYTES = 1 << 20
 
 

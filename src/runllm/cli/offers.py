@@ -108,6 +108,13 @@ def models(_ctx: click.Context, _param: click.Parameter, current: str) -> list[C
     return _items(current, [*settings.load().settings.aliases.items(), *known])
 
 
+def gallery(_ctx: click.Context, _param: click.Parameter, current: str) -> list[CompletionItem]:
+    """The apps to begin with."""
+    from runllm.making.gallery import NAMES
+
+    return _items(current, NAMES.items())
+
+
 def pullable(_ctx: click.Context, _param: click.Parameter, current: str) -> list[CompletionItem]:
     """The models that can be fetched."""
     return _models_in(("catalogue", "unfinished"), current)

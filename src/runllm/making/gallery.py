@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
 
-from runllm.engines.parameters import fit
-from runllm.results import Endpoint, Request
-
 MODEL = "local/smollm2-135m"
 """The model that all of them name, and that answered what they have recorded."""
 NAMES: Mapping[str, str] = {
@@ -83,5 +80,9 @@ def _path(stem: str, found: re.Match[str]) -> str:
 
 
 def _takes_temperature(model: str) -> bool:
-    request = Request(endpoint=Endpoint(model=model), messages=(), params={"temperature": 0})
-    return model.startswith("local/") or not fit(request).misfits
+    if model.startswith("local/"):
+        return True
+    from runllm.engines.parameters import fit  # few name another model
+    from runllm.results import Endpoint, Request
+
+    return not fit(Request(endpoint=Endpoint(model=model), messages=(), params={"temperature": 0})).misfits
