@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 from tests.warm import asking
 
@@ -39,12 +40,16 @@ def prepare() -> None:
     """Import what a command may need. What an import reads of the environment is the same in every test."""
     import click
 
+    from runllm import mcp, serve
     from runllm.cli import COMMANDS, cli
     from runllm.engines import litellm
 
     for name in COMMANDS:
         cli.get_command(click.Context(cli), name)
     litellm._library()
+    for door in (mcp, serve):
+        for module in walk_packages(door.__path__, f"{door.__name__}."):
+            import_module(module.name)
     for name in _imported_by_a_run():
         with suppress(Exception):  # what it made itself is no file
             import_module(name)
