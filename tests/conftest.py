@@ -13,6 +13,11 @@ os.environ["RUNLLM_CONFIG"] = os.devnull  # the developer's own settings must ch
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: about a quarter of the time of a test is waiting for another process."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def _no_keys_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key in the developer's own environment must change no result."""

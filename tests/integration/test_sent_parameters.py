@@ -71,14 +71,14 @@ def expected(model: str, kind: str) -> dict[str, Any]:
 def test_the_table_says_what_litellm_does():
     """For models of all providers, each parameter and value tried; `make soak` tries every model."""
     done = subprocess.run(
-        [sys.executable, str(GENERATOR), "--sample", "40"],
+        [sys.executable, str(GENERATOR), "--sample", "15"],
         capture_output=True,
         text=True,
         timeout=280,
         check=True,
     )
     found: dict[str, dict[str, Any]] = json.loads(done.stdout)
-    assert len(found) >= 12
+    assert len(found) >= 4
     for model, rules in found.items():
         refused = {rule: effect for rule, effect in rules.items() if str(effect).startswith("refused")}
         said = {

@@ -34,6 +34,7 @@ def test_every_parameter_that_litellm_takes_has_its_place(generator):
     assert sorted(taken - set(SCHEMA["properties"]) - set(SCHEMA["x-owned"])) == []
 
 
+@pytest.mark.soak  # its source is read; `test_the_committed_file_is_what_the_generator_writes` holds the version
 def test_every_name_that_steers_litellm_is_forbidden(generator):
     """What LiteLLM reads for itself cannot be passed as a provider's parameter."""
     steering = generator.steering()
