@@ -29,5 +29,5 @@ def some(cases: Sequence[Any], count: int) -> list[Any]:
     return [pytest.param(*part, marks=() if number in kept else pytest.mark.soak) for number, part in enumerate(parts)]
 
 
-settings.register_profile("tests", examples(1000 if SOAK else 100))
+settings.register_profile("tests", examples(1000 if SOAK else 60))
 settings.load_profile("tests")

@@ -143,7 +143,7 @@ uses:
     assert [one["out"] for one in first["all"]] == ["<text 0 1>", "<text 0 2>", "<text 0 3>"]
 
 
-@pytest.mark.parametrize("seed", some(range(50), 3))
+@pytest.mark.parametrize("seed", some(range(50), 2))
 def test_killed_at_any_moment_and_started_again_each_row_stands_once(served, tmp_path, seed):
     chance, rows, at_once = random.Random(seed), 60, 8  # noqa: S311 - no secret
     provider = served(Echo(delay=0.02), rows=rows)
@@ -164,8 +164,9 @@ def test_killed_at_any_moment_and_started_again_each_row_stands_once(served, tmp
     assert sum(provider.echo.asked.values()) <= rows + kills * at_once
 
 
-@pytest.mark.parametrize("engine", ["direct", "litellm"])  # rows in threads, and as tasks of an event loop
+@pytest.mark.parametrize("engine", ["direct", pytest.param("litellm", marks=pytest.mark.soak)])
 def test_ctrl_c_once_finishes_what_is_in_flight_and_the_same_command_goes_on(served, tmp_path, engine):
+    """Rows in threads, and as tasks of an event loop."""
     provider = served(Echo(delay=0.1), rows=40)
     words = [RUNLLM, "batch", "one.rllm", "in.csv", "-o", "out.csv", "--concurrency", "4"]
     words += ["--engine", "litellm"] if engine == "litellm" else []

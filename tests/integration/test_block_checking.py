@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from tests.chances import some
 
 pytest.importorskip("pydantic_monty")
 
@@ -498,9 +499,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("code", HOSTILE.values(), ids=HOSTILE.keys())
-def test_strange_code_is_answered_in_time(code: str, capfd: pytest.CaptureFixture[str]) -> None:
-    start = time.monotonic()
+@pytest.mark.parametrize("name", some(list(HOSTILE), len(HOSTILE) // 3))
+def test_strange_code_is_answered_in_time(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    start, code = time.monotonic(), HOSTILE[name]
     for finding in checked(code, "number"):
         lines = code.replace("\r", "\n").split("\n")
         assert 1 <= finding.line <= len(lines)

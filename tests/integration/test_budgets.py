@@ -247,7 +247,7 @@ def test_runs_of_one_runtime_share_the_calls_in_flight(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("after", [1.5, 6])
+@pytest.mark.parametrize("after", [1.5, pytest.param(6, marks=pytest.mark.soak)])
 def test_a_signal_is_noticed_at_any_moment(tmp_path: Path, after: float) -> None:
     """While the project is looked at ahead, and while its runs begin: neither waits for what is under way."""
     path = levels(tmp_path, 32, output=True)

@@ -240,7 +240,7 @@ BOMBS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", some(list(BOMBS), 14))
+@pytest.mark.parametrize("name", some(list(BOMBS), 8))
 def test_a_bomb_ends_in_time_and_memory(tmp_path: Path, name: str) -> None:
     text, answer, given, suffix = BOMBS[name]
     (tmp_path / "bomb.rllm").write_text(text, encoding="utf-8")

@@ -541,7 +541,7 @@ CALLS = """
 """
 
 
-@pytest.mark.parametrize("close", [True, False])
+@pytest.mark.parametrize("close", [pytest.param(True, marks=pytest.mark.soak), False])
 def test_a_process_that_calls_is_silent_and_keeps_to_itself(tmp_path, close):
     """Good and bad calls print nothing, reach nothing else, load no `.env`; not even a warning at exit."""
     (tmp_path / ".env").write_text("FROM_DOTENV=1\n")

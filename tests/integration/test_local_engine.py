@@ -131,7 +131,7 @@ def test_max_tokens_too_small_for_any_object_names_the_size_needed(engine):
     assert Contract(schema).accepts(json.loads(answer.text))
 
 
-@pytest.mark.parametrize("prompt", ["Write a very long story.", "word " * 7000])
+@pytest.mark.parametrize("prompt", ["Write a very long story.", "word " * 4000])
 def test_the_deadline_ends_the_call_also_while_the_prompt_is_read(engine, prompt):
     started = time.monotonic()
     with pytest.raises(ProviderTimeoutError):
@@ -244,10 +244,10 @@ def test_waiting_for_a_turn_takes_nothing_from_the_time_of_a_call(engine):
     """With many calls at once the last would otherwise never begin; those that wait are served in their order."""
 
     engine.complete(ask("Say yes.", max_tokens=1))
-    enough = engine.complete(ask("Tell a long story.", max_tokens=100)).latency / 2
+    enough = engine.complete(ask("Tell a long story.", max_tokens=40)).latency / 2
 
     async def both():
-        long = asyncio.create_task(engine.acomplete(ask("Tell a long story.", max_tokens=200)))
+        long = asyncio.create_task(engine.acomplete(ask("Tell a long story.", max_tokens=80)))
         await asyncio.sleep(0.05)
         yes = ask("Say yes.", max_tokens=3, timeout=enough)
         short = [asyncio.create_task(engine.acomplete(yes)) for _ in range(3)]
@@ -273,7 +273,7 @@ def test_strings_that_reach_their_bound_end_there(engine):
         "additionalProperties": False,
     }
     loose = Endpoint(model="local/smollm2-135m", provider_params={"dry_multiplier": 0, "repeat_penalty": 1.0})
-    for prompt in ("Describe a lighthouse at length.", "Write about rust in iron bridges.", "List three facts on tea."):
+    for prompt in ("Describe a lighthouse at length.", "List three facts on tea."):
         answer = engine.complete(ask(prompt, schema, loose, max_tokens=300))
         assert Contract(schema).problems(json.loads(answer.text)) == ()
         assert answer.notes == ()

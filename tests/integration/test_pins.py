@@ -223,6 +223,7 @@ def test_a_file_that_is_not_what_its_hash_says_is_refused(place: Place) -> None:
     assert "Hash mismatch" in done.stderr
 
 
+@pytest.mark.soak
 def test_a_raise_is_kept_where_the_tests_hold(place: Place) -> None:
     """Of three, one breaks the tests: it is found and stays as it was, the others are raised."""
     for name in ("ash", "birch", "cedar"):

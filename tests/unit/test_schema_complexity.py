@@ -139,13 +139,15 @@ def exhaust_each() -> None:
             exhaust(name)
             os._exit(0)
         if status := os.waitpid(pid, 0)[1]:
-            print(name, os.waitstatus_to_exitcode(status))
+            sys.stdout.write(f"{name}: {os.waitstatus_to_exitcode(status)}\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each is tried in a fork")
 def test_a_hostile_schema_is_refused_or_takes_bounded_work() -> None:
     """Each takes a second at most on an idle machine, and 50 MB; the bound is against hangs, the exit against crashes."""
-    program = "import sys; sys.path.insert(0, '.'); from tests.unit.test_schema_complexity import exhaust_each as it; it()"
+    program = (
+        "import sys; sys.path.insert(0, '.'); from tests.unit.test_schema_complexity import exhaust_each as it; it()"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("", 0), done.stderr[-2000:]
 
