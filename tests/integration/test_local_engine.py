@@ -244,10 +244,10 @@ def test_waiting_for_a_turn_takes_nothing_from_the_time_of_a_call(engine):
     """With many calls at once the last would otherwise never begin; those that wait are served in their order."""
 
     engine.complete(ask("Say yes.", max_tokens=1))
-    enough = engine.complete(ask("Tell a long story.", max_tokens=40)).latency / 2
+    enough = engine.complete(ask("Tell a long story.", max_tokens=100)).latency / 2
 
     async def both():
-        long = asyncio.create_task(engine.acomplete(ask("Tell a long story.", max_tokens=80)))
+        long = asyncio.create_task(engine.acomplete(ask("Tell a long story.", max_tokens=200)))
         await asyncio.sleep(0.05)
         yes = ask("Say yes.", max_tokens=3, timeout=enough)
         short = [asyncio.create_task(engine.acomplete(yes)) for _ in range(3)]

@@ -426,11 +426,10 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-@pytest.mark.parametrize(
-    "ways", [pytest.param(1, marks=pytest.mark.soak), pytest.param(len(MODELS), marks=pytest.mark.soak)]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("ways", [1, len(MODELS)])
 def test_all_of_it_takes_a_process_less_than_100_mib_more(ways: int) -> None:
-    """The providers take turns; each meets each of them in `make soak`."""
+    """The providers take turns, and each meets each of them."""
     faults = [*TOO_LARGE.values(), faulty.large("500 Oops"), faulty.gzip_bomb("503 Oops"), faulty.endless_error]
     faulty.bomb(4096)
     servers = [FaultyServer(fault) for fault in faults for _ in range(ways)]
