@@ -7,6 +7,7 @@ says that it is busy or is not there, and then nobody calls until the pause that
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -25,6 +26,8 @@ _SLOWER = 2.0  # times the latency it had at its best: more calls would only wai
 _BUSY = frozenset({502, 503, 529})
 _PAUSE, _LONGEST = 0.5, 30.0
 _SLICE = 0.25  # seconds after which who waits looks whether all is to stop
+_BEARABLE = 60.0  # seconds of a pause that somebody who waits for one answer bears
+_LOOK_AGAIN = 600.0  # seconds after which those ask again all the same: a pause of days may be a slip
 
 
 def is_pressure(error: BaseException) -> bool:
@@ -47,17 +50,20 @@ class Pace:
         *,
         rpm: float | None = None,
         tpm: float | None = None,
+        patient: bool = True,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Begin; nothing is in flight.
 
         Args:
             most: the most calls in flight at one provider.
+            patient: whether all can wait, as the rows of a table can. Where somebody waits for each answer, a busy
+                provider is called no more often than by a single run, and one that asks for a long pause not at all.
             rpm: the most calls a minute, evenly spread.
             tpm: the most tokens a minute, of prompts and answers.
             now: the clock.
         """
-        self.most = most
+        self.most, self._patient = most, patient
         self._between = 60 / rpm if rpm else 0.0
         self._a_token = 60 / tpm if tpm else 0.0
         self._now = now
@@ -80,14 +86,14 @@ class Pace:
         self._stopped.set()
 
     def apart(self) -> Pace:
-        """The same pace, for some of the runs, which are stopped without the others."""
+        """The same pace, for some of the runs that can wait, and are stopped without the others."""
         part = copy(self)
-        part._stopped = threading.Event()  # noqa: SLF001 - its own
+        part._stopped, part._patient = threading.Event(), True  # noqa: SLF001 - its own
         return part
 
     def patience(self, request: Request, error: RunllmError) -> int:
         """How often a call is sent again after a failure: often where the provider is busy, or has just been there."""
-        if not is_pressure(error):
+        if not self._patient or not is_pressure(error):
             return 0
         never = isinstance(error, ProviderConnectionError) and not self._lane(request).has_answered
         return 0 if never else PATIENCE
@@ -98,6 +104,7 @@ class Pace:
 
         Raises:
             InterruptedRunError: all was stopped meanwhile.
+            RateLimitError: the provider asked for a pause that is too long for who cannot wait.
         """
         turn = Turn(self._lane(request), self._needed(request))
         with turn.lane.limiter.place(turn.lane.width):
@@ -126,7 +133,8 @@ class Pace:
         key = request.endpoint.model.partition("/")[0], request.endpoint.api_base
         with self._lock:
             if key not in self._lanes:
-                self._lanes[key] = Lane(self.most, self._between, self._a_token, self._now)
+                longest = math.inf if self._patient else _LOOK_AGAIN
+                self._lanes[key] = Lane(self.most, self._between, self._a_token, self._now, longest)
             return self._lanes[key]
 
     def _waits(self, turn: Turn) -> Generator[float]:
@@ -135,6 +143,10 @@ class Pace:
         while True:
             if self._stopped.is_set():
                 raise InterruptedRunError("stopped before the call was made")
+            paused = turn.lane.paused - self._now()
+            if paused > _BEARABLE and not self._patient:
+                said = f"the provider asked to be left alone, for another {paused:.0f} s"
+                raise RateLimitError(said, details={"retry_after": paused})
             left = max(at, turn.lane.paused) - self._now()
             if left <= 0:
                 return
@@ -150,7 +162,10 @@ class Lane:
         has_answered: whether it ever has.
     """
 
-    def __init__(self, most: int, between: float, a_token: float, now: Callable[[], float]) -> None:
+    def __init__(
+        self, most: int, between: float, a_token: float, now: Callable[[], float], longest: float = math.inf
+    ) -> None:
+        self._longest = longest
         self.limiter = Limiter()
         self.paused = 0.0
         self.has_answered = False
@@ -192,7 +207,7 @@ class Lane:
                 self._wide, self._grows_fast, self._cut = max(1.0, self._wide / 2), False, self.now()
                 self._failures += 1
             wait = float(asked) if isinstance(asked, int | float) else min(_LONGEST, _PAUSE * 2**self._failures)
-            self.paused = max(self.paused, self.now() + wait)
+            self.paused = max(self.paused, self.now() + min(wait, self._longest))
 
 
 class Turn:

@@ -18,7 +18,8 @@ import jsonschema_rs
 import pytest
 from tests.integration.serving import Service, Waiting, until
 
-from runllm.errors import InternalError, RunllmError, UsageError, catalogue
+from runllm.errors import InternalError, RateLimitError, RunllmError, UsageError, catalogue
+from runllm.pace import Pace
 from runllm.serve import Access, Limits
 from runllm.serve.catalog import Catalog
 from runllm.serve.day import Daily, Ledger
@@ -210,7 +211,7 @@ def test_of_an_error_that_is_not_the_clients_only_its_kind_is_told(kind: type[Ru
     ("error", "status"),
     [
         ("ProviderTimeoutError", 504), ("RateLimitError", 503), ("ProviderConnectionError", 502), ("RequestRefusedError", 502),
-        ("MissingCredentialError", 503), ("ModelNotFoundError", 503), ("BudgetExceededError", 429), ("InternalError", 500),
+        ("MissingCredentialError", 503), ("ModelNotFoundError", 503), ("BudgetExceededError", 503), ("InternalError", 500),
     ],
 )  # fmt: skip
 def test_an_error_of_a_run_has_its_status_and_is_in_the_log(app: Path, error: str, status: int) -> None:
@@ -222,6 +223,15 @@ def test_an_error_of_a_run_has_its_status_and_is_in_the_log(app: Path, error: st
         assert (answer.status_code, answer.json()["code"]) == (status, kind.code)
         assert SECRET not in answer.text
         assert any(SECRET in line for line in service.logged)
+
+
+def test_a_provider_that_asks_for_a_long_pause_keeps_nobody_waiting(app: Path) -> None:
+    engine = ScriptedEngine(lambda _: RateLimitError("busy", details={"retry_after": 90.5}))
+    with Service(app, engine=engine, pace=Pace(4, patient=False)) as service:
+        found = [service.post("count", {"text": "a"}) for _ in range(2)]
+    assert [one.status_code for one in found] == [503, 503]
+    assert [80 <= int(one.headers["retry-after"]) <= 91 for one in found] == [True, True]
+    assert len(engine.requests) == 1  # the second was not even sent
 
 
 def test_answers_that_do_not_fit_are_a_bad_gateway(app: Path) -> None:
@@ -498,6 +508,7 @@ def test_the_money_of_a_day_holds_over_restarts_and_the_next_day_begins_anew(tmp
             for one in found:
                 if one.status_code == 429:
                     assert 1 <= int(one.headers["retry-after"]) <= 86_400
+                    assert "in a day" in one.json()["message"]
             return [one.status_code for one in found]
 
     assert statuses(1) == [200]

@@ -153,6 +153,22 @@ def test_tokens_a_minute_count_answers_too():
     assert (first, lane.moment(10)) == (100, 111)
 
 
+def test_who_cannot_wait_is_told_at_once_of_a_long_pause_and_bears_a_short_one():
+    clock = Clock()
+    pace = Pace(8, patient=False, now=clock)
+    busy = RateLimitError("429", details={"retry_after": 90})
+    assert (pace.patience(request(), busy), pace.apart().patience(request(), busy)) == (0, 8)
+    call(pace, error=busy)
+    with pytest.raises(RateLimitError) as told, pace.turn(request()):
+        pass
+    assert told.value.details["retry_after"] == 90
+    clock.time += 31
+    assert next(pace._waits(Turn(pace._lane(request()), 0))) == 59
+    clock.time += 60
+    call(pace, error=RateLimitError("429", details={"retry_after": 1e9}))
+    assert pace.waiting == 600  # then it is asked again all the same
+
+
 def test_who_waits_is_interrupted_when_all_is_stopped():
     pace = Pace(1)
     call(pace, error=RateLimitError("429", details={"retry_after": 600}))

@@ -106,7 +106,7 @@ def opened(paths: tuple[str, ...], given: dict[str, Any], figures: Figures | Non
         from runllm.serve.day import Daily, Ledger  # its file
 
         budget = Daily(own["max_cost_per_day"], Ledger(api.stats_store().path.with_name("served.db")))
-    shared = {"concurrency": limits.running, "pace": Pace(limits.running), "budget": budget}
+    shared = {"concurrency": limits.running, "pace": Pace(limits.running, patient=False), "budget": budget}
     catalog = Catalog(paths or (".",), partial(api.load, runtime=runtime, **shared, **given))
     return House(catalog, runtime, limits, say, figures)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
@@ -27,7 +25,7 @@ from runllm.results import Event, RunResult
 from runllm.serve.catalog import Served
 from runllm.serve.house import House
 from runllm.serve.refusals import Refusal, body_of
-from runllm.serve.steps import SHOWN, step
+from runllm.serve.steps import heard, step
 from runllm.terminal import visible
 
 Context = ServerRequestContext[Any, Any]
@@ -87,30 +85,17 @@ class _Desk:
 
     async def _run(self, context: Context, served: Served, given: dict[str, Any]) -> RunResult:
         """Run an app and tell its steps to who asked for them; one whose client leaves is stopped."""
-        coming: asyncio.Queue[Event | None] = asyncio.Queue()
-        run = asyncio.ensure_future(self._house.run(served, given, _listener(coming)))
-        run.add_done_callback(lambda _: coming.put_nowait(None))
-        if context.request is not None:
-            left: asyncio.Future[None] = context.request.scope[LEFT]
-            left.add_done_callback(lambda _: run.cancel())
         number = 0
-        try:
-            while (event := await coming.get()) is not None:
-                if event.step in SHOWN:
-                    number += 1
-                    await context.session.report_progress(number, message=_words(event, served))
-        finally:
-            run.cancel()
-            with suppress(asyncio.CancelledError, Refusal):
-                await run
+        async with heard(self._house, served, given) as (told, run):
+            if context.request is not None:
+                left: asyncio.Future[None] = context.request.scope[LEFT]
+                left.add_done_callback(lambda _: run.cancel())
+            async for event in told:
+                number += 1
+                await context.session.report_progress(number, message=_words(event, served))
         if run.cancelled():
             raise MCPError(code=CONNECTION_CLOSED, message="The client has left.")
         return run.result()
-
-
-def _listener(coming: asyncio.Queue[Event | None]) -> Callable[[Event], None]:
-    loop = asyncio.get_running_loop()
-    return lambda event: loop.call_soon_threadsafe(coming.put_nowait, event) and None
 
 
 def _words(event: Event, served: Served) -> str:

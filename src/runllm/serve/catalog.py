@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 
 from runllm.app import App
 from runllm.errors import FileAccessError, RunllmError, UsageError
 from runllm.evals.finding import apps_below
+from runllm.serve.refusals import Refusal
 
 Loader = Callable[[str], App]
 Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -89,6 +91,16 @@ class Catalog(Mapping[str, Served]):
             raise UsageError("there is no `.rllm` file to serve", hint="Name files, or a folder that holds some.")
 
     def __getitem__(self, name: str) -> Served:
+        return self._served[name]
+
+    def named(self, name: str) -> Served:
+        """The app that a client asks for.
+
+        Raises:
+            Refusal: there is none.
+        """
+        if name not in self._served:
+            raise Refusal(HTTPStatus.NOT_FOUND, "there is no app of that name", "`GET /apps` lists the apps.")
         return self._served[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -44,9 +44,7 @@ def routes(catalog: Catalog, card: Callable[[Served], Mapping[str, Any]], *, has
         return _page("Apps", _home(catalog))
 
     async def form(request: Request) -> Response:
-        served = catalog.get(request.path_params["name"])
-        if served is None:
-            raise Refusal(HTTPStatus.NOT_FOUND, "there is no app of that name", "`/` lists the apps.")
+        served = catalog.named(request.path_params["name"])
         return _page(served.app.name, *_form(card(served)))
 
     async def docs(request: Request) -> Response:

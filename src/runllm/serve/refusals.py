@@ -6,6 +6,7 @@ path, the words of a provider, or a piece of the prompt. It stands in the log of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -33,7 +34,6 @@ from runllm.serve.day import Daily, seconds_left
 _STATUSES: tuple[tuple[type[RunllmError], HTTPStatus], ...] = (
     (InputSchemaError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ContextWindowExceededError, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (BudgetExceededError, HTTPStatus.TOO_MANY_REQUESTS),
     (ProviderTimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
     (RateLimitError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ProviderError, HTTPStatus.BAD_GATEWAY),
@@ -45,7 +45,10 @@ _STATUSES: tuple[tuple[type[RunllmError], HTTPStatus], ...] = (
 )
 """The first that fits counts; what is none of these is a service that is not set up, or not yet."""
 _OF_THE_CLIENT = (InputSchemaError, ContextWindowExceededError)
-_WAIT = 10  # seconds, where only the provider knows better
+_WAIT = 10  # seconds, where the provider names none
+_LONGEST = 3_600  # seconds, whatever it names
+_SPENT = "What the service may spend in a day is spent."
+_TOMORROW = "Ask again when the next day begins, at midnight UTC."
 _LATER = "The service's own log says more; whoever runs it can see it."
 
 
@@ -91,6 +94,8 @@ def body_of(error: RunllmError) -> dict[str, Any]:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, InterruptedRunError):
         return _problem(status, error.code, type(error).__name__, "The service is stopping.", "Ask again in a moment.")
+    if _is_of_the_day(error):
+        return _problem(HTTPStatus.TOO_MANY_REQUESTS, error.code, type(error).__name__, _SPENT, _TOMORROW)
     if not is_of_the_client(error):
         return _problem(status, error.code, type(error).__name__, str(type(error).__doc__), _LATER)
     found = _problem(status, error.code, type(error).__name__, error.message, hint_of(error))
@@ -101,10 +106,17 @@ def body_of(error: RunllmError) -> dict[str, Any]:
 def answer_of(error: RunllmError) -> JSONResponse:
     """The answer to a run that failed."""
     body = body_of(error)
-    if isinstance(error, BudgetExceededError) and isinstance(error.budget, Daily):
+    if _is_of_the_day(error):
         return as_answer(body, {"Retry-After": str(seconds_left())})
-    waits = body["status"] == HTTPStatus.SERVICE_UNAVAILABLE
-    return as_answer(body, {"Retry-After": str(_WAIT)} if waits else {})
+    if body["status"] != HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, BudgetExceededError):
+        return as_answer(body, {})  # what reached the bound of one run would reach it again
+    asked = error.details.get("retry_after")
+    wait = min(max(1, math.ceil(asked)), _LONGEST) if isinstance(asked, int | float) else _WAIT
+    return as_answer(body, {"Retry-After": str(wait)})
+
+
+def _is_of_the_day(error: RunllmError) -> bool:
+    return isinstance(error, BudgetExceededError) and isinstance(error.budget, Daily)
 
 
 def as_answer(body: Mapping[str, Any], headers: Mapping[str, str]) -> JSONResponse:

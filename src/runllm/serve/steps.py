@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from runllm.app import App
-from runllm.results import Event
+from runllm.results import Event, RunResult
+from runllm.serve.catalog import Served
+from runllm.serve.house import House
+from runllm.serve.refusals import Refusal
 
 SHOWN = {
     "input": "the input fits",
@@ -26,3 +32,32 @@ def step(event: Event, app: App) -> dict[str, Any]:
     """A step as it is told to a client."""
     of = [app.name, *event.trail][-1]
     return {"step": event.step, "message": SHOWN[event.step], "app": of, "seconds": round(event.elapsed, 3)}
+
+
+@asynccontextmanager
+async def heard(
+    house: House, served: Served, given: Any
+) -> AsyncGenerator[tuple[AsyncGenerator[Event], asyncio.Future[RunResult]]]:
+    """Run an app, and hear of it: the steps that are told, as they happen, and what it came to, once they have ended.
+
+    A run that is still under way at the end of the block is stopped.
+    """
+    coming: asyncio.Queue[Event | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def hear(event: Event) -> None:
+        loop.call_soon_threadsafe(coming.put_nowait, event)
+
+    async def told() -> AsyncGenerator[Event]:
+        while (event := await coming.get()) is not None:
+            if event.step in SHOWN:
+                yield event
+
+    run = asyncio.ensure_future(house.run(served, given, hear))
+    run.add_done_callback(lambda _: coming.put_nowait(None))
+    try:
+        yield told(), run
+    finally:
+        run.cancel()
+        with suppress(asyncio.CancelledError, Refusal):
+            await run

@@ -53,9 +53,7 @@ class Uploads:
         ]
 
     async def _create(self, request: Request) -> Response:
-        served = self._catalog.get(request.path_params["name"])
-        if served is None:
-            raise Refusal(HTTPStatus.NOT_FOUND, "there is no app of that name", "`GET /apps` lists the apps.")
+        served = self._catalog.named(request.path_params["name"])
         folder = self._batches.place()
         try:
             job, begins = await self._checked(request, served.app, folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Match, Route
 
 from runllm.api import as_error
-from runllm.results import Event, RunResult
+from runllm.results import RunResult
 from runllm.serve import metrics, openapi, pages, refusals
 from runllm.serve.access import Access
 from runllm.serve.batches import Batches
@@ -27,7 +27,7 @@ from runllm.serve.catalog import Served
 from runllm.serve.guard import Guard
 from runllm.serve.house import House
 from runllm.serve.refusals import Refusal
-from runllm.serve.steps import SHOWN, step
+from runllm.serve.steps import heard, step
 from runllm.serve.uploads import Uploads
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ class Web:
 
     async def run(self, request: Request) -> Response:
         """Run an app, and answer its output, or its steps as they happen."""
-        served = self._served(request.path_params["name"])
+        served = self._house.catalog.named(request.path_params["name"])
         bounded = Bounded(request.scope, request.receive)
         bounded.most = self._house.limits.body
         try:
@@ -150,39 +150,20 @@ class Web:
         self._house.log(f"{found.code} {found.message} ({', '.join(found.details.get('where', ()))})")
         return refusals.answer_of(found)
 
-    def _served(self, name: str) -> Served:
-        found = self._house.catalog.get(name)
-        if found is None:
-            raise Refusal(HTTPStatus.NOT_FOUND, "there is no app of that name", "`GET /apps` lists the apps.")
-        return found
-
     async def _steps(self, served: Served, read: Any) -> AsyncGenerator[bytes]:
         """The steps of a run as server-sent events; the last is `result` or `error`."""
-        coming: asyncio.Queue[Event | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def hear(event: Event) -> None:
-            loop.call_soon_threadsafe(coming.put_nowait, event)
-
-        run = asyncio.ensure_future(self._house.run(served, read, hear))
-        run.add_done_callback(lambda _: coming.put_nowait(None))
-        try:
-            while (event := await coming.get()) is not None:
-                if event.step in SHOWN:
-                    yield _event("step", step(event, served.app))
+        async with heard(self._house, served, read) as (told, run):
+            async for event in told:
+                yield _event("step", step(event, served.app))
             try:
-                result = run.result()
+                result = await run
             except Refusal as refusal:
                 yield _event("error", refusal.body())
                 return
-            if result.error is not None:
-                yield _event("error", refusals.body_of(result.error))
-            else:
-                yield _event("result", {"output": result.output, "run": facts(result)})
-        finally:
-            run.cancel()
-            with suppress(asyncio.CancelledError, Refusal):
-                await run
+        if result.error is not None:
+            yield _event("error", refusals.body_of(result.error))
+        else:
+            yield _event("result", {"output": result.output, "run": facts(result)})
 
 
 def _event(name: str, data: Any) -> bytes:
