@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ import runllm
 from runllm.cli import cli
 from runllm.errors import FileAccessError, UsageError
 from runllm.export import types
-from runllm.export.shapes import Names, Shapes
+from runllm.export.shapes import Named, Names, Shapes
 from runllm.program import Program
 from runllm.results import Completion, Request
 from runllm.serve import Access
@@ -106,9 +107,18 @@ NESTED = {
     "type": "object", "$defs": {"json": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"$ref": "#/$defs/json"}}]}},
     "properties": {"json": {"$ref": "#/$defs/json"}}, "required": ["json"],
 }  # fmt: skip
+MIXED: dict[str, Any] = {
+    "type": "object", "$defs": {
+        "any": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/part"}, {"type": "array", "items": {"$ref": "#/$defs/any"}}]},
+        "part": {"type": "object", "properties": {"any": {"$ref": "#/$defs/any"}, "list": {"$ref": "#/$defs/list"}, "n": {"$ref": "#/$defs/number"}}},
+        "list": {"type": "array", "items": {"$ref": "#/$defs/part"}}, "number": {"type": "number"},
+    }, "properties": {"json": {"$ref": "#/$defs/any"}}, "required": ["json"],
+}  # fmt: skip
+"""Names that stand for objects, for other names and for themselves, each before and after what it stands for."""
 HAND: list[Pair] = [
     (TREE, {"tree": {"v": 1, "left": {"v": 2}}}),
     (NESTED, {"json": ["a", ["b", []]]}),
+    (MIXED, {"json": ["a", {"list": [{}], "n": 3}]}),
     ({"type": "object", "properties": {"me": {"$ref": "#"}}}, {"me": {"me": {}}}),
     ({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": True}, {"n": 1}),
     ({"type": "object", "properties": {"a": {"type": "object", "properties": {"x": {}}}, "A": {"type": "object", "properties": {"y": {}}}}}, {"a": {"x": 1}, "A": {"y": 2}}),
@@ -346,6 +356,52 @@ def test_what_is_made_can_be_imported_and_models_take_real_values(tmp_path: Path
                 else found
             )
             assert shown == value, (schema, shown)
+
+
+def test_a_model_takes_what_the_contract_takes_and_refuses_what_it_refuses(tmp_path: Path) -> None:
+    """The types of values, that is: JSON's own, never made of another."""
+    kinds = {
+        "i": {"type": "integer"}, "n": {"type": "number"}, "b": {"type": "boolean"}, "s": {"type": "string"},
+        "l": {"type": "array", "items": {"type": "integer"}}, "e": {"enum": ["a", 2, None]},
+        "u": {"type": ["integer", "string"]}, "o": {"type": "object", "properties": {"i": {"type": "integer"}}, "additionalProperties": False},
+        "m": {"type": "object", "additionalProperties": {"type": "integer"}},
+    }  # fmt: skip
+    app = program("strict", {"type": "object", "properties": kinds, "minProperties": 1, "additionalProperties": False})
+    (tmp_path / "strict_models.py").write_text(types(app, "py", pydantic=True))
+    model = imported(tmp_path / "strict_models.py").StrictInput
+    values = ["1", 1, 1.0, 1.5, 2**70, True, "true", "a", [1], [1.0], ["1"], {"i": 1}, {"i": "1"}, {"j": "1"}, {}]
+    for key in kinds:
+        for value in values:
+            fits = not app.input.problems({key: value})
+            try:
+                made = model.model_validate({key: value}).model_dump(by_alias=True, exclude_unset=True)
+            except ValueError:
+                made = None
+            assert (made is not None) == fits, (key, value)
+            assert made is None or made == {key: value}, (key, value, made)
+
+
+def test_a_key_that_python_keeps_is_one_with_a_stroke_behind_it() -> None:
+    keys = {key: {"type": "string"} for key in ("class", "list", "List", "copy", "1st", "a b", "a-b")}
+    text = types(program("a", {"type": "object", "properties": keys}), "py", pydantic=True)
+    names = re.findall(r"^    (\w+): str", text.partition("class AOutput")[0], re.MULTILINE)
+    assert names == ["class_", "list_", "List", "copy_", "field_1st", "a_b", "a_b2"]
+
+
+def test_what_only_leads_to_a_part_has_the_name_of_that_part() -> None:
+    """Whatever is said beside it that no value is held against: else each place, and each way round, is a type again."""
+    reference = {"$ref": "#/$defs/part"}
+    part = {"type": "object", "properties": {"next": {**reference, "markdownDescription": "The next one."}}}
+    ways = [
+        reference,
+        {**reference, "x-order": 1},
+        {"description": "One.", "allOf": [reference]},
+        {"oneOf": [{"anyOf": [reference]}]},
+    ]
+    schema = {"$defs": {"part": part}, "type": "object", "properties": {f"k{at}": way for at, way in enumerate(ways)}}
+    found = Shapes(schema, "Ways", Names(()), defaults=False)
+    assert [one.name for one in found.declared] == ["Ways", "WaysPart"]
+    assert {field.shape for one in found.declared for field in one.fields or ()} == {Named(name="WaysPart")}
 
 
 def test_a_module_runs_the_app_that_it_was_made_of(tmp_path: Path) -> None:

@@ -5,49 +5,53 @@ from __future__ import annotations
 import json
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
-from runllm.export.shapes import ANY, AnyOf, Declared, Field, ListOf, MapOf, Named, Names, OneOf, Plain, Shape
+from runllm.export.shapes import AnyOf, Declared, Field, ListOf, MapOf, Named, Names, OneOf, Plain, Shape, either
 from runllm.export.texts import lines_of
 
 _PLAIN = {
     "string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None", "any": "typing.Any",
     "never": "None",
 }  # fmt: skip
-USED = ("Path", "load", "run", "arun", "runllm", "typing", "pydantic", "annotations", "None", "True", "False")
+_IN_MODELS = _PLAIN | {"integer": "Integer", "number": "int | float"}
+USED = (
+    "Path", "load", "run", "arun", "runllm", "typing", "typing_extensions", "pydantic", "annotations", "None", "True",
+    "False", "Integer",
+)  # fmt: skip
 _BUILT_IN = {"str", "int", "float", "bool", "list", "dict", *USED}
-_OF_MODELS = {"copy", "dict", "json", "construct", "schema", "validate", "register", "model"}
+_OF_MODELS = {
+    "copy", "dict", "json", "construct", "schema", "schema_json", "validate", "register", "model", "from_orm",
+    "parse_file", "parse_obj", "parse_raw", "update_forward_refs",
+}  # fmt: skip
 
 
-def spelt(shape: Shape) -> str:
-    """A type as an annotation."""
+def spelt(shape: Shape, plain: Mapping[str, str] = _PLAIN) -> str:
+    """A type as an annotation; `plain` has those that have no parts."""
     match shape:
         case Plain(kind=kind):
-            return _PLAIN[kind]
+            return plain[kind]
         case OneOf(values=values):
             return f"typing.Literal[{', '.join(map(repr, values))}]"
         case ListOf(first=first, others=others):
-            parts = dict.fromkeys(spelt(one) for one in (*first, *([others] if others else [])))
+            parts = dict.fromkeys(spelt(one, plain) for one in (*first, *([others] if others else [])))
             return "list[typing.Any]" if "typing.Any" in parts or not parts else f"list[{' | '.join(parts)}]"
         case MapOf(values=values):
-            return f"dict[str, {spelt(values)}]"
+            return f"dict[str, {spelt(values, plain)}]"
         case AnyOf(parts=parts):
-            return " | ".join(dict.fromkeys(map(spelt, parts)))
+            return " | ".join(dict.fromkeys(spelt(one, plain) for one in parts))
         case Named(name=name):
             return name
 
 
 def declarations(declared: Sequence[Declared], *, pydantic: bool) -> str:
-    """The types of a module, each after those that it is made of as far as that goes."""
+    """The types of a module: objects, and other names before or after them, as type checkers follow them best."""
     taken = {one.name for one in declared} | _BUILT_IN
     pieces: list[str] = []
-    others = [one for one in declared if one.fields is None]
-    # Models look each other up when all are there; other names are read at once by pydantic: the inner ones first.
-    for one in (*(one for one in declared if one.fields is not None), *reversed(others)):
+    for one in sorted(declared, key=lambda one: (one.fields is None) is not pydantic):
         if one.fields is None:
-            shape = ANY if pydantic and one.name in _reached(one.shape, others) else one.shape
-            said = f"{one.name}: typing.TypeAlias = " + (spelt(shape) if pydantic else f'"{_in_quotes(spelt(shape))}"')
-            pieces.append("\n".join([*_comments(one.doc), said]))
+            pieces.append(_other_name(one, pydantic=pydantic))
         elif pydantic:
             pieces.append(_model(one, one.fields, taken))
         else:
@@ -55,23 +59,11 @@ def declarations(declared: Sequence[Declared], *, pydantic: bool) -> str:
     return "\n\n\n".join(pieces)
 
 
-def _reached(shape: Shape, others: Sequence[Declared]) -> set[str]:
-    """The names that are other names of something, in a type and in what these stand for."""
-    known, found, waiting = {one.name: one.shape for one in others}, set[str](), [shape]
-    for one in waiting:  # grows on the way
-        match one:
-            case ListOf(first=first, others=rest):
-                waiting += [*first, *([rest] if rest else [])]
-            case MapOf(values=values):
-                waiting.append(values)
-            case AnyOf(parts=parts):
-                waiting += parts
-            case Named(name=name) if name in known and name not in found:
-                found.add(name)
-                waiting.append(known[name])
-            case _:
-                pass
-    return found
+def _other_name(one: Declared, *, pydantic: bool) -> str:
+    """Read when it is used, so that it may lead to what comes later, and back to itself."""
+    value = f'"{_in_quotes(spelt(one.shape, _IN_MODELS if pydantic else _PLAIN))}"'
+    said = f'typing_extensions.TypeAliasType("{one.name}", {value})' if pydantic else value
+    return "\n".join([*_comments(one.doc), f"{one.name}{'' if pydantic else ': typing.TypeAlias'} = {said}"])
 
 
 def _in_quotes(annotation: str) -> str:
@@ -110,31 +102,24 @@ def _model(one: Declared, fields: Sequence[Field], taken: set[str]) -> str:
     lines = [
         f"class {one.name}(pydantic.BaseModel):",
         *_docstring(one),
-        f"    model_config = pydantic.ConfigDict(extra={others}, populate_by_name=True)",
+        f"    model_config = pydantic.ConfigDict(extra={others}, populate_by_name=True, strict=True)",
     ]
-    names = Names((*_OF_MODELS, *taken, *keyword.kwlist))
+    kept, names = {*_OF_MODELS, *taken, *keyword.kwlist}, Names(())
     for field in fields:
-        name = _attribute(field.key, names)
+        name = _attribute(field.key, kept, names)
         facts = [f"alias={field.key!r}"] if name != field.key else []
-        annotation = spelt(field.shape) if field.required else either_none(spelt(field.shape))
+        shape = field.shape if field.required else either([field.shape, Plain(kind="null")])
         facts = facts if field.required else ["default=None", *facts]
         given = f" = pydantic.Field({', '.join(facts)})" if facts else ""
-        lines += [*_comments(field.doc, "    "), f"    {name}: {annotation}{given}"]
+        lines += [*_comments(field.doc, "    "), f"    {name}: {spelt(shape, _IN_MODELS)}{given}"]
     return "\n".join(lines)
 
 
-def either_none(annotation: str) -> str:
-    """The same, or None."""
-    return (
-        annotation if annotation in ("typing.Any", "None") or annotation.endswith("| None") else f"{annotation} | None"
-    )
-
-
-def _attribute(key: str, names: Names) -> str:
-    """An attribute for a key: itself where it can be."""
+def _attribute(key: str, kept: AbstractSet[str], names: Names) -> str:
+    """An attribute for a key: itself where it can be, with `_` behind it where it cannot."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", key).strip("_")
     name = name if name and name[0].isalpha() and not name.startswith("model_") else f"field_{name}"
-    return names.exactly(name)
+    return names.exactly(f"{name}_" if name in kept else name)
 
 
 def _docstring(one: Declared) -> list[str]:
@@ -190,12 +175,24 @@ def module(
         "import typing",
         "from pathlib import Path",
         "",
-        *(["import pydantic", ""] if pydantic else []),
+        *(["import pydantic"] if pydantic else []),
+        *(["import typing_extensions"] if pydantic and any(one.fields is None for one in declared) else []),
+        *([""] if pydantic else []),
         "import runllm",
+        *(_INTEGER.splitlines() if pydantic and re.search(r"\bInteger\b", types) else []),
     ]
     return "\n".join(head) + f"\n\n\n{types}\n\n\n{code}"
 
 
+_INTEGER = """
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# In JSON 3.0 is an integer as well.
+Integer = typing.Annotated[int, pydantic.BeforeValidator(_whole)]
+"""
 _DICTS = '''\
 def load(**options: typing.Any) -> runllm.App[{given}, {found}]:
     """Read and check the file; see `runllm.load` for what the options may be."""

@@ -13,10 +13,11 @@ from typing import Any, Literal, TypeAlias, cast
 
 from runllm.schema import Schema, follow, list_in, listed, mapping_in, resolve, together, type_of
 from runllm.schema.facts import ANNOTATIONS, named_types
+from runllm.schema.meant import KEYWORDS
 from runllm.values import frozen
 
 Kind = Literal["string", "integer", "number", "boolean", "null", "any", "never"]
-_BESIDE = ANNOTATIONS | {"$defs", "definitions", "$schema", "$id", "$anchor"}
+_SAYS = KEYWORDS.keys() - ANNOTATIONS - {"$defs", "definitions", "$schema", "$id", "$anchor", "$vocabulary"}
 _OBJECT = ("properties", "required", "additionalProperties", "patternProperties", "propertyNames", "minProperties")
 _ARRAY = ("items", "prefixItems", "contains", "minItems", "maxItems", "uniqueItems")
 _MOST_MERGED = 8
@@ -114,6 +115,7 @@ class Names:
 
     def __init__(self, reserved: Iterable[str]) -> None:
         self._taken = {name.lower() for name in reserved}
+        self._next: dict[str, int] = {}  # the number of the next of a name
 
     def new(self, *words: str) -> str:
         """An identifier made of these words: `FirstSecond`, or with a number where it is taken."""
@@ -123,9 +125,10 @@ class Names:
 
     def exactly(self, base: str) -> str:
         """This name, or with a number where it is taken; names that differ in capitals alone are the same."""
-        tries = (f"{base}{number}" if number > 1 else base for number in count(1))
-        found = next(name for name in tries if name.lower() not in self._taken)
+        tries = ((n, f"{base}{n}" if n > 1 else base) for n in count(self._next.get(base.lower(), 1)))
+        number, found = next((number, name) for number, name in tries if name.lower() not in self._taken)
         self._taken.add(found.lower())
+        self._next[base.lower()] = number + 1
         return found
 
 
@@ -173,9 +176,9 @@ class Shapes:
         if not isinstance(schema, Mapping) or depth > _DEEPEST or self._steps > _MOST_STEPS:
             return NEVER if schema is False else ANY
         node = cast("Schema", schema)
-        if named is None and isinstance(node.get("$ref"), str) and _BESIDE.issuperset(node.keys() - {"$ref"}):
-            return self._referred(node["$ref"], depth)
-        parts = [part for part in together(self._root, node) if not _BESIDE.issuperset(part)]
+        if named is None and (reference := _reference(node)):
+            return self._referred(reference, depth)
+        parts = [part for part in together(self._root, node) if not _SAYS.isdisjoint(part)]
         if not parts:
             return ANY
         values = next((found for part in parts if (found := listed(part)) is not None), None)
@@ -218,12 +221,12 @@ class Shapes:
 
     def _adds(self, choices: list[Any]) -> bool:
         """Whether alternatives say more than which keys must be there."""
-        return not all(resolve(self._root, one).keys() <= {"required", "not"} | _BESIDE for one in choices)
+        return not all(resolve(self._root, one).keys() & _SAYS <= {"required", "not"} for one in choices)
 
     def _choice(self, parts: list[Schema], choices: list[Any], way: tuple[str, ...], depth: int) -> Shape:
         """One of several, each together with what holds beside them."""
         beside = [{k: v for k, v in part.items() if k not in ("anyOf", "oneOf", "allOf", "$ref")} for part in parts]
-        beside = [part for part in beside if not _BESIDE.issuperset(part)]
+        beside = [part for part in beside if not _SAYS.isdisjoint(part)]
         if not beside:
             return either(self._shape(one, (*way, str(place)), None, depth + 1) for place, one in enumerate(choices, 1))
         if len(choices) > _MOST_MERGED:
@@ -301,6 +304,16 @@ class Shapes:
         shapes = [self._shape(sub, (*way, str(at)), None, depth + 1) for at, sub in enumerate(first, 1)]
         others = None if ended and first else self._shape(items, (*way, "Item"), None, depth + 1)
         return ListOf(first=tuple(shapes), sure=min(int(least), len(shapes)), others=others)
+
+
+def _reference(node: Schema) -> str | None:
+    """What a schema refers to, if it says no more: `{"$ref": ...}`, also as the only part of an `allOf` or the like."""
+    while len(said := node.keys() & _SAYS) == 1 and said <= {"allOf", "anyOf", "oneOf"}:
+        parts = list_in(node, *said)
+        if len(parts) != 1 or not isinstance(parts[0], Mapping):
+            return None
+        node = cast("Schema", parts[0])
+    return node["$ref"] if said == {"$ref"} and isinstance(node["$ref"], str) else None
 
 
 def _extra(part: Schema) -> Iterator[Any]:
