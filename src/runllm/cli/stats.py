@@ -22,6 +22,7 @@ from runllm.rendering import Paint
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from runllm.stats.rows import RunRow
     from runllm.stats.store import Store
     from runllm.stats.summary import Summary
 
@@ -30,6 +31,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PIPED = (100, 24)  # columns and lines where there is no terminal
 _BUCKETS = 30  # of the page: what a plot can show side by side
+_LAST = 10  # runs that the page lists
 _MOST_NAMES = 8
 
 
@@ -106,11 +108,12 @@ def show(file: str | None, model: str | None, since: float | None, form: str, ta
     app = _app(file)
     with api.stats_store() as store:
         summary = store.summary(app=app, model=model, since=since, **({"buckets": _BUCKETS} if form == "html" else {}))
+        last = store.runs(app=app, model=model, since=since, limit=_LAST) if form == "html" else []
         if form == "table" and not summary.total.runs:
             text = _nothing(store, file, model, since)
         else:
             asked = {"app": app, "model": model, "since": since}
-            text = _rendered(summary, _title(file, model), asked, form, plain=target is not None)
+            text = _rendered(summary, last, _title(file, model), asked, form, plain=target is not None)
     write([text + "\n"], target, private=True)
 
 
@@ -171,11 +174,13 @@ def _title(file: str | None, model: str | None) -> str:
     return f"{file or 'all apps'}{f' on {model}' if model else ''}"
 
 
-def _rendered(summary: Summary, title: str, asked: dict[str, str | float | None], form: str, *, plain: bool) -> str:
+def _rendered(
+    summary: Summary, last: list[RunRow], title: str, asked: dict[str, str | float | None], form: str, *, plain: bool
+) -> str:
     if form == "html":
         from runllm.report.page import as_page
 
-        return as_page(summary, title, time.time()).rstrip("\n")
+        return as_page(summary, title, time.time(), last).rstrip("\n")
     if form != "table":
         from runllm.report.columns import as_csv, as_json
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from runllm.quantities import count, dollars, percent, seconds, some
 from runllm.report.columns import error_names, shown
 from runllm.report.markup import Markup, tag
-from runllm.report.page import document, ranking, tiles_of
+from runllm.report.page import document
+from runllm.report.recent import ranking
 
 if TYPE_CHECKING:
     from runllm.batch import Summary
@@ -32,7 +34,7 @@ def _tiles(summary: Summary) -> Markup:
     left = summary.rows - summary.ended
     cached = f", {count(summary.cached)} from the cache" if summary.cached else ""
     half, most = summary.latency or (None, None)
-    return tiles_of(
+    return _tiles_of(
         {
             "Rows done": (
                 count(good),
@@ -44,6 +46,18 @@ def _tiles(summary: Summary) -> Markup:
             "Cost": (dollars(summary.cost), "of all answers"),
             "Time": (seconds(summary.elapsed), "this time"),
         }
+    )
+
+
+def _tiles_of(tiles: Mapping[str, tuple[str, str]]) -> Markup:
+    """Figures by name, each with what belongs to it in small."""
+    return tag(
+        "dl",
+        [
+            tag("div", tag("dt", name), tag("dd", value), tag("dd", note, class_="note"))
+            for name, (value, note) in tiles.items()
+        ],
+        class_="tiles",
     )
 
 

@@ -75,11 +75,11 @@ def _per_run(amount: float, figures: Figures) -> float | None:
 COLUMNS = (
     Column(name="runs", meaning="all runs, failed ones too", value=lambda f: f.runs, write=quantities.count),
     Column(
-        name="first", meaning="share of runs whose first answer fitted",
+        name="first", meaning="share of runs with an answer whose first one fitted",
         value=lambda f: f.first_compliance, write=quantities.percent, best="high", top=100.0,
     ),
     Column(
-        name="final", meaning="share of runs in which some answer fitted",
+        name="final", meaning="share of runs with an answer in which some fitted",
         value=lambda f: f.final_compliance, write=quantities.percent, best="high", top=100.0,
     ),
     Column(

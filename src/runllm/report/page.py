@@ -6,29 +6,35 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runllm._version import __version__
-from runllm.quantities import count, dollars, percent, seconds, some
+from runllm.quantities import count, percent, seconds, some
 from runllm.report import columns, plots
-from runllm.report.columns import COLUMNS, best, error_names, moment, shown
+from runllm.report.columns import COLUMNS, best, moment, shown
+from runllm.report.headline import bar, everything, headline, outcomes
 from runllm.report.markup import Markup, raw, tag
-from runllm.report.plots import Series, Times
+from runllm.report.plots import Measure, Series, Times
+from runllm.report.recent import failures, last_runs, row
 from runllm.stats.summary import Bucket, Figures, Summary
 
+if TYPE_CHECKING:
+    from runllm.stats.rows import RunRow
+
 _DAY = 86_400.0
-_FIT = (("first", "first answer"), ("final", "some answer"))
-_LATENCY = (("p50", "p50"), ("p95", "p95"))
+_LATENCY = (("p50", "half took no longer"), ("p95", "19 of 20 took no longer"))
 
 
-def as_page(summary: Summary, title: str, made: float) -> str:
+def as_page(summary: Summary, title: str, made: float, last: Sequence[RunRow] = ()) -> str:
     """A whole HTML page, to be opened from a disk or served.
 
     Args:
         summary: the figures.
         title: whose figures they are.
         made: now, in Unix seconds.
+        last: the newest of the runs, the newest first.
     """
-    main = tag("main", _sections(summary))
+    main = tag("main", _sections(summary, last))
     return document(f"{shown(title)} · runllm statistics", _header(summary, title), main, made)
 
 
@@ -66,121 +72,71 @@ def _footer(made: float) -> Markup:
     return tag("footer", tag("p", f"Made by runllm {__version__} on {moment(made, _DAY)}. All times are UTC."))
 
 
-def _sections(summary: Summary) -> list[Markup]:
-    if not summary.total.runs:
+def _sections(summary: Summary, last: Sequence[RunRow]) -> list[Markup]:
+    total = summary.total
+    if not total.runs:
         return [tag("section", tag("p", "A run is recorded when it ends, whether it succeeds or fails."))]
-    found = [_tiles(summary.total)]
+    found = [headline(total)]
+    if last:
+        found.append(last_runs(last))
+    if total.errors or total.violations:
+        found.append(failures(total))
     if summary.models:
         found.append(_compared("Models", "model", summary.models))
-    found += [_over_time(summary), _wrong(summary.total)]
     if len(summary.apps) > 1:
         found.append(_compared("Apps", "app", summary.apps))
-    return found
-
-
-def _tiles(total: Figures) -> Markup:
-    """The totals, each with what belongs to it in small."""
-    unpriced = f"{some(total.unpriced, 'call')} of unknown price" if total.unpriced else "every price is known"
-    times = total.violations[0][1] if total.violations else 0
-    skipped = f"; {some(total.skipped, 'item')} of lists skipped" if total.skipped else ""
-    tiles = {
-        "Runs": (count(total.runs), f"{count(total.succeeded)} succeeded, {count(total.failed)} failed{skipped}"),
-        "Answers fit, finally": (
-            percent(total.final_compliance),
-            f"{percent(total.first_compliance)} at the first attempt",
-        ),
-        "Inputs fit": (percent(total.input_compliance), "of all runs"),
-        "Latency, average": (
-            seconds(total.latency_average),
-            f"p50 {seconds(total.latency_p50)}, p95 {seconds(total.latency_p95)}",
-        ),
-        "Cost": (columns.cost(total), unpriced),
-        "Retries": (count(total.retries), f"{some(total.asked, 'attempt')} in all"),
-        "Prompt tokens": (
-            count(total.prompt_average),
-            f"on average; {count(total.prompt_tokens)} in all, {count(total.cached_tokens)} of them cached",
-        ),
-        "Completion tokens": (
-            count(total.completion_average),
-            (
-                f"on average; at most {count(total.completion_max)}; {count(total.completion_tokens)} in all, "
-                f"{count(total.reasoning_tokens)} of them reasoning"
-            ),
-        ),
-        "Time for 1,000 tokens": (f"{count(total.ms_per_1k_tokens)} ms", "prompt and completion together"),
-        "Most common violation": (shown(total.violation or "none"), some(times, "time")),
-    }
-    return tiles_of(tiles)
-
-
-def tiles_of(tiles: Mapping[str, tuple[str, str]]) -> Markup:
-    """Figures by name, each with what belongs to it in small."""
-    return tag(
-        "dl",
-        [
-            tag("div", tag("dt", name), tag("dd", value), tag("dd", note, class_="note"))
-            for name, (value, note) in tiles.items()
-        ],
-        class_="tiles",
-    )
+    if len(summary.timeline) > 1:
+        found.append(_over_time(summary))
+    return [*found, tag("section", everything(total))]
 
 
 def _compared(title: str, kind: str, groups: Mapping[str, Figures]) -> Markup:
     """Models or apps side by side: bars for what decides, and a table of everything."""
-    slowest = max((f.latency_p95 or 0 for f in groups.values()), default=0)
-    dearest = max((columns.cost_per_run(f) or 0 for f in groups.values()), default=0)
-
-    def fit(figures: Figures) -> list[tuple[float | None, str]]:
-        shares = (figures.first_compliance, figures.final_compliance)
-        return [(None if share is None else share / 100, percent(share)) for share in shares]
-
-    def latency(figures: Figures) -> list[tuple[float | None, str]]:
-        return [(_share(time, slowest), seconds(time)) for time in (figures.latency_p50, figures.latency_p95)]
-
-    def price(figures: Figures) -> list[tuple[float | None, str]]:
-        found = columns.cost_per_run(figures)
-        return [(_share(found, dearest), dollars(found))]
-
-    return tag(
-        "section",
-        tag("h2", title),
-        tag(
-            "div",
-            _bars(f"Answers that fit, by {kind}", _FIT, groups, fit),
-            _bars(f"Latency, by {kind}", _LATENCY, groups, latency),
-            _bars(f"Cost of a run, by {kind}", (("cost", "US dollars"),), groups, price),
-            class_="grid",
-        ),
-        _table(kind, groups),
-    )
+    ended = {
+        name: (f"{_share_of(f)} of {some(f.runs, 'run')}", bar(f, shown(name), plots.THICK))
+        for name, f in groups.items()
+    }
+    ways = dict.fromkeys((style, words) for f in groups.values() for style, words, _ in outcomes(f))
+    latency = _paired(groups, lambda f: (f.latency_p50, f.latency_p95), plots.TIME, _LATENCY)
+    price = _paired(groups, lambda f: (columns.cost_per_run(f),), plots.MONEY, (("cost", "US dollars"),))
+    figures = [_bars(f"Runs with a result, by {kind}", list(ways), ended)]
+    figures.append(_bars(f"Time of a run, by {kind}", _LATENCY, latency))
+    if any(columns.cost_per_run(f) for f in groups.values()):
+        figures.append(_bars(f"Cost of a run, by {kind}", (), price))
+    compared = tag("div", figures, class_="grid") if len(groups) > 1 else raw()
+    return tag("section", tag("h2", title), compared, _table(kind, groups))
 
 
-def _share(value: float | None, top: float) -> float | None:
-    return None if value is None or not top else value / top
+def _share_of(figures: Figures) -> str:
+    return percent(100 * figures.succeeded / figures.runs if figures.runs else None)
 
 
-def _bars(
-    title: str,
-    parts: Sequence[tuple[str, str]],
+def _paired(
     groups: Mapping[str, Figures],
-    values: Callable[[Figures], Sequence[tuple[float | None, str]]],
-) -> Markup:
-    """A row for each group: its name, its figures in words, and a bar for each."""
-    rows: list[Markup] = []
-    for name, figures in groups.items():
-        found = values(figures)
-        said = ", ".join(f"{word} {text}" for (_, word), (_, text) in zip(parts, found, strict=True))
-        shares = [(style, share) for (style, _), (share, _) in zip(parts, found, strict=True)]
-        value = " → ".join(text for _, text in found)
-        rows.append(_bar(shown(name), value, shares, f"{said}; {some(figures.runs, 'run')}"))
-    legend = [plots.key(parts)] if len(parts) > 1 else []
-    return tag("figure", tag("figcaption", title), legend, tag("ul", rows, class_="bars"))
+    values: Callable[[Figures], Sequence[float | None]],
+    measure: Measure,
+    parts: Sequence[tuple[str, str]],
+) -> dict[str, tuple[str, Markup]]:
+    """For each group its values in words, all in one unit, and a bar for each value."""
+    found = {name: values(figures) for name, figures in groups.items()}
+    top = max((value or 0 for each in found.values() for value in each), default=0)
+    drawn: dict[str, tuple[str, Markup]] = {}
+    for name, each in found.items():
+        texts = measure.alike(each, top)
+        said = ", ".join(f"{word} {text}" for (_, word), text in zip(parts, texts, strict=True))
+        shares = [
+            (style, None if value is None or not top else value / top)
+            for (style, _), value in zip(parts, each, strict=True)
+        ]
+        drawn[name] = (" → ".join(texts), plots.pair(shares, f"{shown(name)}: {said}"))
+    return drawn
 
 
-def _bar(name: str, value: str, shares: Sequence[tuple[str, float | None]], said: str) -> Markup:
-    """A name, its value, and a bar for each share, which say it in words to who points at them."""
-    words = (tag("span", name, class_="name"), tag("span", value, class_="value"))
-    return tag("li", *words, plots.pair(shares, f"{name}: {said}"))
+def _bars(title: str, legend: Sequence[tuple[str, str]], groups: Mapping[str, tuple[str, Markup]]) -> Markup:
+    """A row for each group: its name, its figures in words, and what is drawn of them."""
+    rows = [row(shown(name), value, drawn) for name, (value, drawn) in groups.items()]
+    said = [plots.key(legend)] if legend else []
+    return tag("figure", tag("figcaption", title), said, tag("ul", rows, class_="bars"))
 
 
 def _table(kind: str, groups: Mapping[str, Figures]) -> Markup:
@@ -196,9 +152,17 @@ def _table(kind: str, groups: Mapping[str, Figures]) -> Markup:
             for column in COLUMNS
         ]
         rows.append((shown(name), cells))
-    meanings = "; ".join(f"{column.name}: {column.meaning}" for column in COLUMNS)
-    note = tag("p", f"★ the best, of those with five answers or more. {meanings}.", class_="note")
-    return tag("div", _scrolled(f"All figures by {kind}", [tag("th", kind, scope="col"), *head], rows), note)
+    note = tag("p", "first and final are shares of the runs in which a model answered.", class_="note")
+    return tag(
+        "div", _scrolled(f"All figures by {kind}", [tag("th", kind, scope="col"), *head], rows), note, _meanings()
+    )
+
+
+def _meanings() -> Markup:
+    """What the columns mean, folded."""
+    said = [tag("div", tag("dt", column.name), tag("dd", column.meaning)) for column in COLUMNS]
+    best = tag("div", tag("dt", "★"), tag("dd", "the best, of those with five answers or more"))
+    return tag("details", tag("summary", "What the columns mean"), tag("dl", said, best, class_="meanings"))
 
 
 def _scrolled(label: str, head: Sequence[Markup], rows: Sequence[tuple[str, Sequence[Markup]]]) -> Markup:
@@ -215,20 +179,24 @@ def _over_time(summary: Summary) -> Markup:
     def series(name: str, style: str, value: Callable[[Bucket], float | None]) -> Series:
         return Series(name=name, style=style, values=[value(bucket) for bucket in buckets])
 
-    latency = [series("p50", "p50", lambda b: b.latency_p50), series("p95", "p95", lambda b: b.latency_p95)]
+    latency = [
+        series(_LATENCY[0][1], "p50", lambda b: b.latency_p50),
+        series(_LATENCY[1][1], "p95", lambda b: b.latency_p95),
+    ]
     runs = [series("succeeded", "fine", lambda b: b.runs - b.failed), series("failed", "failed", lambda b: b.failed)]
     fit = [
-        series(_FIT[0][1], "first", lambda b: b.first_compliance),
-        series(_FIT[1][1], "final", lambda b: b.final_compliance),
+        series("first answer", "first", lambda b: b.first_compliance),
+        series("some answer", "final", lambda b: b.final_compliance),
     ]
-    drawn = tag(
-        "div",
-        plots.line_plot("Latency over time", latency, times, seconds),
-        plots.bar_plot("Runs over time", runs, times, count, whole=True),
-        plots.bar_plot("Cost over time", [series("cost", "cost", lambda b: b.cost)], times, dollars),
-        plots.line_plot("Answers that fit, over time", fit, times, percent, top=100),
-        class_="grid wide",
-    )
+    figures = [
+        plots.bar_plot("Runs over time", runs, times, plots.NUMBER),
+        plots.line_plot("Time of a run, over time", latency, times, plots.TIME),
+        plots.line_plot("Answers that fit, of the runs with an answer", fit, times, plots.SHARE),
+    ]
+    if any(bucket.cost for bucket in buckets):
+        cost = [series("cost", "cost", lambda b: b.cost)]
+        figures.insert(1, plots.bar_plot("Cost over time", cost, times, plots.MONEY))
+    drawn = tag("div", figures, class_="grid wide")
     return tag("section", tag("h2", "Over time"), drawn, _values(buckets, times))
 
 
@@ -244,26 +212,3 @@ def _values(buckets: Sequence[Bucket], times: Times) -> Markup:
         rows.append((times.of(bucket.start), [tag("td", text) for text in texts]))
     head = [tag("th", name, scope="col") for name in names]
     return tag("details", tag("summary", "The values of the plots"), _scrolled("Values over time", head, rows))
-
-
-def _wrong(total: Figures) -> Markup:
-    names = error_names()
-    failures = [(shown(f"{code} {names.get(code, '')}".strip()), times) for code, times in total.errors]
-    violations = [(shown(name), times) for name, times in total.violations]
-    return tag(
-        "section",
-        tag("h2", "What went wrong"),
-        tag(
-            "div",
-            ranking("Failed runs, by error", "run", failures),
-            ranking("Violations of the output schema, by attempts", "time", violations),
-            class_="grid",
-        ),
-    )
-
-
-def ranking(title: str, word: str, counts: Sequence[tuple[str, int]]) -> Markup:
-    """Things and how often each was found, with a bar for each."""
-    most = max((times for _, times in counts), default=1)
-    rows = [_bar(name, some(times, word), [("failed", times / most)], some(times, word)) for name, times in counts]
-    return tag("figure", tag("figcaption", title), tag("ul", rows, class_="bars") if rows else tag("p", "None."))
