@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.browser.conftest import Tab, violations
+from tests.docs.made_up_runs import record_runs
 from tests.integration.serving import Service, Waiting, until
 
+from runllm.report.page import as_page
 from runllm.serve import Access
+from runllm.stats.store import Store
 from runllm.testing import ScriptedEngine
 
 if TYPE_CHECKING:
@@ -300,6 +303,27 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(
     page.get_by_role("button", name="Run 1 row").click()
     page.get_by_role("link", name="Download the result").wait_for()
     sound("the end of a table")
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_nothing_in_the_page_of_the_statistics(
+    browser: Browser, axe: str, tmp_path: Path, width: int, scheme: Any
+) -> None:
+    record_runs(tmp_path / "stats.db")
+    with Store(tmp_path / "stats.db") as store:
+        for name, since in (("all", None), ("none", 9e9)):
+            runs = store.runs(since=since, limit=10)
+            page = as_page(store.summary(since=since, buckets=30), "all apps", 1_796_000_000.0, runs)
+            (tmp_path / f"{name}.html").write_text(page, encoding="utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    for name in ("all", "none"):
+        page.goto((tmp_path / f"{name}.html").as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert violations(page, axe) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
     context.close()
 
 

@@ -16,13 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chances import examples
 
-from runllm import quantities, report
+from runllm import report
 from runllm.rendering import Paint
-from runllm.report import columns
+from runllm.report import columns, plots
 from runllm.report.columns import COLUMNS, as_csv, as_json, best, cost
+from runllm.report.headline import outcomes
 from runllm.report.page import as_page
-from runllm.report.plots import HEIGHT, Series, Times, bar_plot, line_plot
+from runllm.report.plots import HEIGHT, Measure, Series, Times, bar_plot, line_plot
 from runllm.report.table import Look, as_table, has_blocks
+from runllm.stats.rows import RunRow
 from runllm.stats.summary import Bucket, Figures, Summary
 
 SECRET = "sk-abcdefghijklmnop1234"
@@ -180,7 +182,7 @@ def test_the_words_of_others_cannot_steer_the_terminal_or_show_a_secret() -> Non
 def test_items_that_were_skipped_are_told_where_there_are_any() -> None:
     found = summary({"openai/m": SOME}, total=replace(SOME, skipped=3))
     assert "40 · 36 succeeded · 4 failed · 3 items of lists skipped" in table(found)
-    assert "36 succeeded, 4 failed; 3 items of lists skipped" in as_page(found, "summary.rllm", 1_700_100_000.0)
+    assert "3 items of lists skipped." in as_page(found, "summary.rllm", 1_700_100_000.0)
     assert "skipped" not in table(TWO)
 
 
@@ -282,19 +284,68 @@ def test_the_words_of_others_stay_words_in_a_page() -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", page)
 
 
+LAST = [
+    RunRow(app="summary", version="1", digest="d", path="p", model="openai/slow", engine="litellm", started=1_700_089_200.0,
+           latency=1.25, valid_on=1, asked=1, answered=1, cost=0.009),
+    RunRow(app=HOSTILE, version="1", digest="d", path="p", model="", engine="", started=1_700_089_100.0, error_code="RLLM_004"),
+]  # fmt: skip
+
+
 def test_a_page_says_every_figure_and_each_plot_says_what_it_is() -> None:
-    read = Reader(as_page(TWO, "summary.rllm", 0.0))
+    page = as_page(TWO, "summary.rllm", 0.0, LAST)
+    read = Reader(page)
     text = " ".join(read.texts)
     for said in (
-        "summary.rllm", "36 succeeded, 4 failed", "94.5%", "71.0% at the first attempt", "97.5%", "1.50 s",
-        "p50 1.25 s, p95 4.50 s", "$0.36", "52 attempts in all", "on average; 20,600 in all, 1,000 of them cached",
-        "at most 512", "2,410 ms", "required /summary", "RLLM_007 RetryExhaustedError", "94.5% ★", "800 ms ★",
-        "Latency over time", "Runs over time", "Cost over time", "Answers that fit, by model", "71.0% → 94.5%",
-        "14 Nov 22:00: p50 1.00 s, p95 3.00 s",
+        "summary.rllm", "36 of 40 runs gave a result (", "90.0%", "They cost $0.36, or $0.0092 for each whose input fitted.",
+        "27 fitted at the first answer", "9 fitted after asking again", "4 failed", "94.5%", "97.5%", "1.50 s",
+        "Half of the runs took no longer than 1.25 s, 19 of 20 no longer than 4.50 s.", "of the 38 runs in which a model answered",
+        "20,600", "1,000 of them cached", "at most 512", "2,410 ms", "required /summary", "94.5% ★", "800 ms ★",
+        "RLLM_007 RetryExhaustedError", "No attempt gave an answer that fits the contract",
+        "The last 2 runs", "14 Nov 23:00", "RLLM_004 InputSchemaError", "$0.0090", "fine",
+        "Time of a run, over time", "Runs over time", "Cost over time", "Runs with a result, by model", "1.25 s → 4.50 s", "0.800 s → 4.50 s",
+        "14 Nov 22:00: half took no longer 1.00 s, 19 of 20 took no longer 3.00 s",
     ):  # fmt: skip
         assert said in text
+    assert SECRET not in page
     for picture in read.all("svg"):
         assert picture.get("aria-label") or picture.get("aria-hidden") or "preserveaspectratio" in picture
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"runs": 1, "succeeded": 1, "failed": 0, "cost": 0.0, "unpriced": 0}, "The run gave a result. It cost nothing."),
+        ({"runs": 1, "succeeded": 0, "failed": 1, "answered": 0, "cost": 0.0}, "The run failed. It cost nothing: no model answered."),
+        ({"cost": None, "unpriced": 50}, "36 of 40 runs gave a result (90.0%). What was spent is not known."),
+        ({"unpriced": 3}, "(90.0%). They cost $0.36, without 3 calls whose price is not known."),
+        ({"input_compliance": 100.0}, "(90.0%). They cost $0.36, or $0.0090 each."),
+    ],
+)  # fmt: skip
+def test_the_headline_says_whether_it_works_and_what_it_costs(facts: dict, said: str) -> None:
+    page = as_page(summary({}, total=replace(SOME, **facts)), "a", 0.0)
+    assert said in re.sub("<[^>]+>", "", page)
+
+
+def test_the_ways_in_which_runs_ended_add_up_to_all_of_them() -> None:
+    for total in (SOME, OTHER, replace(SOME, judged=0, first_compliance=None, final_compliance=None)):
+        assert sum(number for *_, number in outcomes(replace(total, runs=total.succeeded + total.failed))) == total.succeeded + total.failed  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("largest", "measure", "labels"),
+    [
+        (0.9, plots.TIME, ["0 ms", "250 ms", "500 ms", "750 ms", "1,000 ms"]),
+        (4.5, plots.TIME, ["0 s", "2 s", "4 s", "6 s"]),
+        (150.0, plots.TIME, ["0 min", "1 min", "2 min", "3 min"]),
+        (0.0012, plots.MONEY, ["$0", "$0.0005", "$0.0010", "$0.0015"]),
+        (3, plots.NUMBER, ["0", "1", "2", "3"]),
+        (12.0, plots.SHARE, ["0%", "25%", "50%", "75%", "100%"]),
+        (0.0, plots.TIME, ["0 ms", "1 ms"]),
+    ],
+)
+def test_an_axis_has_one_unit_and_one_number_of_digits(largest: float, measure: Measure, labels: list[str]) -> None:
+    plot = bar_plot("Title", [Series(name="a", style="p50", values=[largest])], Times(starts=[0], width=60), measure)
+    assert re.findall(r'<text [^>]*class="left">([^<]*)</text>', plot) == labels
 
 
 @examples(60)
@@ -308,8 +359,8 @@ def test_nothing_is_drawn_outside_its_plot(values: list[float | None], gaps: lis
     times = Times(starts=starts, width=width)
     series = [Series(name="a", style="p50", values=values), Series(name="b", style="p95", values=values)]
     for plot in (
-        line_plot("Title", series, times, quantities.seconds),
-        bar_plot("Title", series, times, quantities.count, whole=True),
+        line_plot("Title", series, times, plots.TIME),
+        bar_plot("Title", series, times, plots.NUMBER),
     ):
         read = Reader(plot)
         for shape in read.all("rect") + read.all("circle"):
@@ -328,7 +379,7 @@ def test_bars_stand_on_each_other_and_a_few_are_not_broad() -> None:
     """Three in the first bucket, one in the second; the last bucket ends where the axis does."""
     parts = {"a": [3, 1], "b": [1, None], "c": [4, 0]}
     series = [Series(name=name, style=name, values=values) for name, values in parts.items()]
-    read = Reader(bar_plot("Title", series, Times(starts=[0, 60], width=60), quantities.count, whole=True))
+    read = Reader(bar_plot("Title", series, Times(starts=[0, 60], width=60), plots.NUMBER))
     bars = [shape for shape in read.all("rect") if str(shape.get("class")).startswith("bar")]
     places = [{key: float(str(bar[key]).rstrip("%")) for key in ("x", "y", "width", "height")} for bar in bars]
     eighth = HEIGHT / 8

@@ -64,17 +64,19 @@ def _cost(total: Figures) -> str:
         return "What was spent is not known."
     if not total.cost:
         return f"{who} cost nothing{_unpriced(total)}."
-    each = "" if total.runs == 1 or total.unpriced else f", {dollars(columns.cost_per_run(total))} each{_whose(total)}"
-    return f"{who} cost {dollars(total.cost)}{each}{_unpriced(total)}."
+    return f"{who} cost {dollars(total.cost)}{_each(total)}{_unpriced(total)}."
+
+
+def _each(total: Figures) -> str:
+    """What falls to a run, where its price is known, and to which, where that is not to all."""
+    if total.runs == 1 or total.unpriced:
+        return ""
+    whose = "each" if total.input_compliance == 100 else "for each whose input fitted"  # noqa: PLR2004 - percent
+    return f", or {dollars(columns.cost_per_run(total))} {whose}"
 
 
 def _unpriced(total: Figures) -> str:
     return f", without {some(total.unpriced, 'call')} whose price is not known" if total.unpriced else ""
-
-
-def _whose(total: Figures) -> str:
-    """Which runs a cost is of, where it is not of all."""
-    return "" if total.input_compliance == 100 else " whose input fitted"  # noqa: PLR2004 - percent
 
 
 def _more(total: Figures) -> Iterator[str]:
