@@ -1,29 +1,55 @@
-"""Draw a command on a terminal: run it for real, and write what it printed as an SVG.
+"""Draw a session on a terminal: type its commands for real, and write what they printed as docs/img/run.svg.
 
-    python tools/capture.py              # docs/img/run.svg, the picture of the README
-    python tools/capture.py -o x.svg runllm doctor
+    python tools/capture.py              # asks the small local model once
+    python tools/capture.py --check      # fails where the commands print something else by now; asks no model
 
-The picture is a dark terminal on any background, has its own colours and no font of its own, and says its text in
-`<text>`, so that it can be read aloud and searched.
+The picture is light or dark as its reader likes, has its own colours and no font of its own, and says its text in
+`<text>`, so that it can be read aloud and searched. Nothing in it is written by hand but the file and the commands.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import pty
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-ROOT = Path(__file__).parent.parent
-COMMAND = "runllm run examples/summary.rllm --input-file examples/summary.input.yaml --verbose"
-COLUMNS = 96
+PICTURE = Path(__file__).parent.parent / "docs" / "img" / "run.svg"
+FILE = """\
+---
+name: subject
+input:
+  message: text 1.., a mail from a customer
+returns:
+  subject: text 3..60, its subject line
+
+examples:
+  - input: { message: "Hello, the lamp that I bought does not work. Please send a new one. Ann" }
+    output: { subject: The lamp does not work }
+  - input: { message: "Good morning, I would like to buy ten chairs. Do you have them in blue? Eve" }
+    output: { subject: Ten blue chairs }
+
+llm: local/smollm2-135m
+---
+{{ input.mesage }}
+
+<<<SYSTEM>>>
+You write the subject line of a message: a few words that say what it is about.
+"""
+COMMANDS = (  # each with the status that it must end with; the last one asks the model
+    ("cat subject.rllm", 0),
+    ("runllm validate subject.rllm", 3),
+    ("sed -i s/mesage/message/ subject.rllm", 0),
+    ("runllm subject.rllm message='Hello, I need two red curtains for my kitchen. How much are they? Lea'", 0),
+)
+COLUMNS = 104
 WIDTH, HEIGHT, MARGIN, BAR = 8.4, 19, 16, 34  # of a character, of a line, around the text, of the window's bar
 
 _SEQUENCE = re.compile(r"\x1b\[([0-9;]*)m|\x1b\[[0-9;?]*[A-Za-z]")
@@ -32,29 +58,51 @@ _HEAD = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" \
 aria-label="{label}">
 <style>
-text {{ font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #d6deeb; \
+text {{ font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #1f2733; \
 white-space: pre; }}
-.bold {{ font-weight: 700; }} .dim {{ fill: #8b98a9; }} .red {{ fill: #ff7b85; }} .green {{ fill: #8fd694; }}
-.yellow {{ fill: #e6c07b; }} .cyan {{ fill: #6cc7d9; }} .prompt {{ fill: #8fd694; font-weight: 700; }}
+.back {{ fill: #fbfcfd; stroke: #cfd6df; }}
+.bold {{ font-weight: 700; }} .dim {{ fill: #5c6878; }} .red {{ fill: #b3202c; }} .green {{ fill: #1d7036; }}
+.yellow {{ fill: #7d5a00; }} .cyan {{ fill: #0b6577; }} .prompt {{ fill: #1d7036; font-weight: 700; }}
+@media (prefers-color-scheme: dark) {{
+text {{ fill: #d6deeb; }} .back {{ fill: #171c26; stroke: #3b4454; }} .dim {{ fill: #8b98a9; }}
+.red {{ fill: #ff7b85; }} .green, .prompt {{ fill: #8fd694; }} .yellow {{ fill: #e6c07b; }} .cyan {{ fill: #6cc7d9; }}
+}}
 </style>
-<rect width="{width:g}" height="{height:g}" rx="8" fill="#171c26" stroke="#3b4454"/>
+<rect class="back" x="0.5" y="0.5" width="{inner:g}" height="{below:g}" rx="8"/>
 <circle cx="20" cy="17" r="5.5" fill="#ff6b68"/><circle cx="38" cy="17" r="5.5" fill="#f2c14e"/>\
 <circle cx="56" cy="17" r="5.5" fill="#62c462"/>
 """
+_LABEL = (
+    "A terminal: cat subject.rllm shows a file, runllm validate finds a mistyped name in it and says what was meant, "
+    "and once that is mended, runllm writes the subject line of a mail."
+)
 
 
-def printed(command: str) -> str:
+def session(commands: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
+    """Type commands beside the file; each with what it printed.
+
+    Raises:
+        SystemExit: one ended with another status.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "subject.rllm").write_text(FILE, encoding="utf-8")
+        return [(command, printed(command, status, folder)) for command, status in commands]
+
+
+def printed(command: str, status: int, folder: str) -> str:
     """What the command prints on a terminal of this width, colours included.
 
     Raises:
-        SystemExit: it failed.
+        SystemExit: it ended with another status.
     """
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "TERM": "xterm-256color"}
     environment |= {"RUNLLM_STATS": "off", "RUNLLM_CONFIG": os.devnull}
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (50, COLUMNS))
-    process = subprocess.Popen(shlex.split(command), cwd=ROOT, env=environment, stdin=slave, stdout=slave, stderr=slave)
+    process = subprocess.Popen(
+        shlex.split(command), cwd=folder, env=environment, stdin=slave, stdout=slave, stderr=slave
+    )
     os.close(slave)
     got = b""
     while True:
@@ -66,9 +114,9 @@ def printed(command: str) -> str:
             break
         got += chunk
     os.close(master)
-    if process.wait():
+    if process.wait() != status:
         sys.exit(f"exit status {process.returncode}:\n{got.decode('utf-8', 'replace')}")
-    return got.decode("utf-8")
+    return got.decode("utf-8").rpartition("\r\x1b[K")[2]  # what was shown meanwhile is gone
 
 
 def cells(text: str) -> Iterator[list[tuple[str, str]]]:
@@ -93,12 +141,21 @@ def cells(text: str) -> Iterator[list[tuple[str, str]]]:
         yield row
 
 
-def svg(command: str, output: str) -> str:
-    """The picture of a terminal on which the command was typed."""
-    rows = [[("$ ", "prompt"), (command, "bold")], *cells(output)]
-    width = 2 * MARGIN + COLUMNS * WIDTH
-    height = BAR + len(rows) * HEIGHT + MARGIN
-    parts = [_HEAD.format(width=width, height=height, label=escape(f"A terminal: {command}", {'"': "&quot;"}))]
+def svg(typed: Sequence[tuple[str, str]]) -> str:
+    """The picture of a terminal on which the commands were typed."""
+    rows: list[list[tuple[str, str]]] = []
+    for command, output in typed:
+        for number, row in enumerate(cells(command)):
+            rows.append([("$ ", "prompt") if not number else ("", ""), *((text, "bold") for text, _ in row)])
+        rows += [*(cells(output) if output.strip() else ()), []]
+    width = 2 * MARGIN + (COLUMNS + 2) * WIDTH
+    height = BAR + (len(rows) - 1) * HEIGHT + MARGIN
+    parts = [_HEAD.format(width=width, height=height, inner=width - 1, below=height - 1, label=escape(_LABEL))]
+    return "".join([*parts, *lines(rows), "</svg>\n"])
+
+
+def lines(rows: Sequence[Sequence[tuple[str, str]]]) -> Iterator[str]:
+    """The rows as text, an element for each that is not empty."""
     for number, row in enumerate(rows):
         column = 0
         spans: list[str] = []
@@ -106,22 +163,26 @@ def svg(command: str, output: str) -> str:
             # Placed and stretched to its cells, so that no font of a reader moves what stands beside it.
             kind = f' class="{classes}"' if classes else ""
             at = f'x="{MARGIN + column * WIDTH:g}" textLength="{len(text) * WIDTH:g}"'
-            spans.append(f"<tspan {at}{kind}>{escape(text)}</tspan>")
+            spans += [f"<tspan {at}{kind}>{escape(text)}</tspan>"] if text else []
             column += len(text)
-        parts.append(f'<text y="{BAR + number * HEIGHT + 13}">{"".join(spans)}</text>\n')
-    return "".join([*parts, "</svg>\n"])
+        if spans:
+            yield f'<text y="{BAR + number * HEIGHT + 13}">{"".join(spans)}</text>\n'
+
+
+def stale(picture: str) -> bool:
+    """Whether the picture shows something else than the commands print, but for the last one, which asks the model."""
+    drawn = re.findall(r"<text .*", svg([*session(COMMANDS[:-1]), (COMMANDS[-1][0], "")]))
+    return re.findall(r"<text .*", picture)[: len(drawn)] != drawn
 
 
 def main() -> None:
-    """Run the command and write its picture."""
-    options = argparse.ArgumentParser(description="Draw a command on a terminal as an SVG.")
-    options.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "img" / "run.svg")
-    options.add_argument("command", nargs=argparse.REMAINDER, help=f"by default: {COMMAND}")
-    given = options.parse_args()
-    command = shlex.join(given.command) or COMMAND
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(svg(command, printed(command)), encoding="utf-8")
-    print(f"{given.output}: {given.output.stat().st_size} bytes")
+    """Write the picture, or say whether it is still true."""
+    if sys.argv[1:] == ["--check"]:
+        if stale(PICTURE.read_text("utf-8")):
+            sys.exit(f"{PICTURE} is not what the commands print: run `python tools/capture.py`")
+        return
+    PICTURE.write_text(svg(session(COMMANDS)), encoding="utf-8")
+    print(f"{PICTURE}: {PICTURE.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
