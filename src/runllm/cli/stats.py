@@ -22,7 +22,6 @@ from runllm.rendering import Paint
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from runllm.stats.rows import RunRow
     from runllm.stats.store import Store
     from runllm.stats.summary import Summary
 
@@ -108,12 +107,16 @@ def show(file: str | None, model: str | None, since: float | None, form: str, ta
     app = _app(file)
     with api.stats_store() as store:
         summary = store.summary(app=app, model=model, since=since, **({"buckets": _BUCKETS} if form == "html" else {}))
-        last = store.runs(app=app, model=model, since=since, limit=_LAST) if form == "html" else []
-        if form == "table" and not summary.total.runs:
+        if form == "html":
+            from runllm.report.page import as_page
+
+            last = store.runs(app=app, model=model, since=since, limit=_LAST)
+            text = as_page(summary, _title(file, model), time.time(), last).rstrip("\n")
+        elif form == "table" and not summary.total.runs:
             text = _nothing(store, file, model, since)
         else:
             asked = {"app": app, "model": model, "since": since}
-            text = _rendered(summary, last, _title(file, model), asked, form, plain=target is not None)
+            text = _rendered(summary, _title(file, model), asked, form, plain=target is not None)
     write([text + "\n"], target, private=True)
 
 
@@ -174,13 +177,7 @@ def _title(file: str | None, model: str | None) -> str:
     return f"{file or 'all apps'}{f' on {model}' if model else ''}"
 
 
-def _rendered(
-    summary: Summary, last: list[RunRow], title: str, asked: dict[str, str | float | None], form: str, *, plain: bool
-) -> str:
-    if form == "html":
-        from runllm.report.page import as_page
-
-        return as_page(summary, title, time.time(), last).rstrip("\n")
+def _rendered(summary: Summary, title: str, asked: dict[str, str | float | None], form: str, *, plain: bool) -> str:
     if form != "table":
         from runllm.report.columns import as_csv, as_json
 
