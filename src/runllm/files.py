@@ -35,6 +35,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _NO_LINK_AT_ALL = getattr(os, "O_NOFOLLOW_ANY", 0)  # macOS looks at each step of a path
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _MOST_LINKS = 40  # as the system allows
+_ALIKE = 0.7  # of two names, so that one is taken for a slip in the other
 
 
 def open_resolved(path: str, flags: int) -> int:
@@ -87,10 +88,25 @@ def read_bytes(path: str, most: int, doubt: Doubt = lambda _: "", *, resolved: s
         finally:
             os.close(descriptor)
     except FileNotFoundError:
-        raise FileAccessError(f"there is no file `{path}`", details={"path": path}) from None
+        raise missing(path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileAccessError(f"`{path}` cannot be read: {reason}", details={"path": path}) from None
+
+
+def missing(path: str) -> FileAccessError:
+    """The error that there is no such file, which names the file of its folder that was most likely meant."""
+    from runllm.diagnostics import nearest  # only needed once something is wrong
+
+    folder, name = os.path.split(path)
+    there: list[str] = []
+    with suppress(OSError, ValueError):
+        there = [one for one in os.listdir(folder or ".") if one.startswith(".") == name.startswith(".")]  # noqa: PTH208
+    stem = name.partition(".")[0].lower()
+    apps = [one for one in there if one.endswith(".rllm") and one.removesuffix(".rllm").lower() == stem]
+    near = apps[0] if apps else nearest(name, there, _ALIKE)
+    hint = f"Did you mean `{os.path.join(folder, near)}`?" if near else None  # noqa: PTH118 - as it was typed
+    return FileAccessError(f"there is no file `{path}`", details={"path": path}, hint=hint)
 
 
 def _check(path: str, descriptor: int, doubt: Doubt) -> None:

@@ -132,7 +132,7 @@ def test_a_pipe_of_rows_gives_a_pipe_of_rows(folder: Path) -> None:
         (("rows.csv", "--keep", "Nr"), "the rows have no column `Nr`"),
         (("rows.csv", "--delimiter", ";;"), "one character"),
         (("rows.csv", "--delimiter", ";"), "no column of rows.csv feeds `message`"),
-        (("missing.csv",), "`missing.csv` cannot be read"),
+        (("missing.csv",), "there is no file `missing.csv`"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_a_call(folder: Path, words: tuple[str, ...], message: str) -> None:

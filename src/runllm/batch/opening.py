@@ -20,6 +20,7 @@ from runllm.batch.lines import Delimited, JsonLines, JsonList, OneText
 from runllm.batch.sources import Form, Reading, Source
 from runllm.batch.texts import Texts, are_many
 from runllm.errors import FileAccessError, UsageError
+from runllm.files import missing
 
 FORMS: Mapping[str, Form] = {
     ".csv": "csv",
@@ -115,6 +116,8 @@ def _binary(path: str) -> IO[bytes]:
         spool = tempfile.TemporaryFile()  # noqa: SIM115 - as above
         with file if path != "-" else _left_open(file):
             shutil.copyfileobj(file, spool)
+    except FileNotFoundError:
+        raise missing(path) from None
     except OSError as error:
         said = error.strerror or str(error)
         raise FileAccessError(f"`{path}` cannot be read: {said}", details={"path": path}) from None

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from runllm.errors import RunllmError
-
 COMMANDS = {
     "run": "Run FILE on an input and print its output.",
     "batch": "Run FILE on every row of a table, a folder of texts or a pipe.",
@@ -142,9 +140,6 @@ def invoke(arguments: list[str]) -> int:
         completion.listen()
     failing = Failing()
 
-    def fail(error: RunllmError) -> int:
-        return failing.show(error, arguments)
-
     try:
         status = cli.main(args=arguments, prog_name="runllm", standalone_mode=False, obj=failing)
         return status if isinstance(status, int) else 0
@@ -155,7 +150,7 @@ def invoke(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         from runllm.errors import InterruptedRunError
 
-        return fail(InterruptedRunError("the run was interrupted"))
+        return failing.show(InterruptedRunError("the run was interrupted"))
     except click.ClickException as error:
         from runllm.errors import UsageError
 
@@ -168,16 +163,16 @@ def invoke(arguments: list[str]) -> int:
             hint = (
                 f"If it is an input of the app: `{error.option_name[2:]}=VALUE`. `runllm run --help` lists the options."
             )
-        return fail(UsageError(" ".join(error.format_message().split()), hint=hint))
+        return failing.show(UsageError(" ".join(error.format_message().split()), hint=hint))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None:
             from runllm.errors import FileAccessError
 
             why = "it is closed" if error.errno == errno.EBADF else error.strerror
-            return fail(FileAccessError(f"the output cannot be written: {why}"))
+            return failing.show(FileAccessError(f"the output cannot be written: {why}"))
         from runllm.api import as_error
 
-        return fail(as_error(error))
+        return failing.show(as_error(error))
 
 
 def with_run(arguments: list[str]) -> list[str]:

@@ -29,13 +29,11 @@ class Failing:
     form: str | None = None
     whole: bool = False
 
-    def show(self, error: RunllmError, arguments: list[str]) -> int:
+    def show(self, error: RunllmError) -> int:
         """Print the error and return its exit status."""
         from runllm.cli.output import coloured
         from runllm.rendering import Paint, error_json, error_report
 
-        if error.code == "RLLM_023" and (hint := meant(arguments)):
-            error.recovery_hint = hint
         as_text = (self.form or _set_by_user() or ("text" if sys.stderr.isatty() else "json")) == "text"
         paint = Paint(colour=coloured(sys.stderr))
         text = error_report(error, paint, whole=self.whole) if as_text else error_json(error, whole=self.whole)
@@ -128,15 +126,6 @@ def command_meant(arguments: list[str], commands: Iterable[str]) -> str | None:
     if near:
         return f"Did you mean `runllm {near}`?"
     return "There is no such command in this version; `runllm --help` lists those there are." if word in _NONE else None
-
-
-def meant(arguments: list[str]) -> str | None:
-    """Which app beside one that is not there was meant, if one of its folder has nearly its name."""
-    for given in arguments:
-        is_name = not given.startswith("-") and "=" not in given and given.strip()
-        if is_name and not os.path.lexists(given) and (file := _app_near(given, alike=".rl" in given.lower())):
-            return f"Did you mean `{file}`?"
-    return None
 
 
 def _app_near(given: str, *, alike: bool) -> str | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from runllm import api
-from runllm.cli.failing import meant
 from runllm.cli.offers import apps
 from runllm.cli.output import coloured, format_option
 from runllm.diagnostics import Problem, errors_in
@@ -74,8 +73,7 @@ def _report(file: str, **how: bool) -> api.Report:
     try:
         return _with_tests(api.validate(file, **how), how["trust_python"])
     except FileAccessError as error:
-        hint = meant([file]) or error.recovery_hint
-        problem = Problem(message=error.message, keyword="file", kind="FileAccessError", hint=hint)
+        problem = Problem(message=error.message, keyword="file", kind="FileAccessError", hint=error.recovery_hint)
         return api.Report(path=file, problems=(problem,), plan=None)
 
 

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from runllm.errors import FileAccessError
 from runllm.evals.beside import beside
+from runllm.files import missing
 
 _NEVER = frozenset({"node_modules", "venv", "env", "__pycache__", "site-packages", "build", "dist"})
 _MOST_BYTES = 1 << 20
@@ -29,7 +29,7 @@ def tested_files(paths: Sequence[str]) -> list[str]:
         elif os.path.isfile(path):  # noqa: PTH113 - as above
             found[path] = None
         else:
-            raise FileAccessError(f"there is no file `{path}`", details={"path": path})
+            raise missing(path)
     return list(found)
 
 
