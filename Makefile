@@ -59,7 +59,7 @@ release-check: ## build, install in fresh environments, try the editors (some mi
 	RUNLLM_RELEASE_TESTS=1 $(RUN) pytest tests/release
 
 bench: ## measure start-up, overhead, extraction, local schemas, statistics, composition, predictions, hosted calls, batches
-	for f in startup run_overhead litellm_overhead guard extraction token_estimate local_schemas blocks stats composition exectime direct batch; do $(RUN) python benchmarks/$$f.py || exit 1; done
+	for f in startup run_overhead litellm_overhead guard extraction token_estimate local_schemas blocks stats composition exectime direct batch serve mcp; do $(RUN) python benchmarks/$$f.py || exit 1; done
 
 peers: ## measure runllm beside other tools, and put the tables into docs/performance.md
 	$(RUN) python benchmarks/peers/run.py --write

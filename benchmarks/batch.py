@@ -25,67 +25,18 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from counting import APP, provider
+
 IN_FLIGHT = 32
-APP = """---
-name: count
-input: {text: text}
-returns: {n: integer}
-llm: openai/gpt-4o-mini
----
-Count: {{ input.text }}
-"""
-SERVER = """
-import asyncio
-from aiohttp import web
-BODY = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [
-    {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": '{"n": 1}'}}],
-    "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}}
-now = most = 0
-async def chat(request):
-    global now, most
-    await request.read()
-    now += 1
-    most = max(most, now)
-    await asyncio.sleep(0.05)
-    now -= 1
-    return web.json_response(BODY)
-async def at_most(request):
-    global most
-    said, most = most, 0
-    return web.json_response(said)
-app = web.Application()
-app.router.add_post("/v1/chat/completions", chat)
-app.router.add_get("/most", at_most)
-async def main():
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=512)
-    await site.start()
-    print(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", flush=True)
-    await asyncio.Event().wait()
-asyncio.run(main())
-"""
 Cost = tuple[float, float]
 """Seconds on the wall, and of CPU."""
 
 
 # --- what is measured, and how ------------------------------------------------------------------------------
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """A provider on the loopback interface, in a process of its own."""
-    process = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
-    try:
-        yield process.stdout.readline().strip() if process.stdout else ""
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def table(folder: Path, rows: int) -> Path:
@@ -180,7 +131,7 @@ async def with_litellm(root: str, rows: int) -> None:
 # --- shards -------------------------------------------------------------------------------------------------
 
 
-def command(folder: Path, rows: Path, root: str, *more: str) -> Cost:
+def command(folder: Path, rows: Path, address: str, *more: str) -> Cost:
     """A whole `runllm batch`, its start and its workers included; no more calls in flight than may be."""
     words = [str(Path(sys.executable).with_name("runllm")), "batch", "count.rllm", str(rows), "-o", "out.csv"]
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -191,7 +142,7 @@ def command(folder: Path, rows: Path, root: str, *more: str) -> Cost:
     wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(done.stderr)
-    with urllib.request.urlopen(f"{root}/most") as said:  # noqa: S310 - our own server
+    with urllib.request.urlopen(f"{address}/most") as said:  # noqa: S310 - our own server
         most = json.load(said)
     if most > IN_FLIGHT:
         sys.exit(f"{most} calls were in flight")
@@ -259,7 +210,8 @@ def main() -> None:
     if chosen.alone:
         alone(int(chosen.alone[0]), Path(chosen.alone[1]))
         return
-    with server() as root, tempfile.TemporaryDirectory() as name:
+    with provider() as address, tempfile.TemporaryDirectory() as name:
+        root = f"{address}/0.05"
         folder = Path(name)
         (folder / "count.rllm").write_text(APP, encoding="utf-8")
         os.environ.update({"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": f"{root}/v1", "RUNLLM_STATS_DB": f"{name}/s.db"})
@@ -275,8 +227,8 @@ def main() -> None:
         if "shards" in chosen.only:
             many = table(folder, chosen.shards)
             ways = {
-                "runllm batch": lambda: command(folder, many, root),
-                "runllm batch --shards-on daft": lambda: command(folder, many, root, "--shards-on", "daft"),
+                "runllm batch": lambda: command(folder, many, address),
+                "runllm batch --shards-on daft": lambda: command(folder, many, address, "--shards-on", "daft"),
             }
             pairs(f"{at}, whole commands", 3, chosen.shards, ways)
         if "memory" in chosen.only:

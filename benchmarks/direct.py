@@ -24,37 +24,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from counting import APP, provider
+
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
-FILE = """---
-name: count
-input: {text: text}
-returns: {n: integer}
-llm: openai/gpt-4o-mini
----
-Count: {{ input.text }}
-"""
 IN_FLIGHT = 32
-SERVER = """
-import asyncio, json, sys
-from aiohttp import web
-BODY = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [
-    {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": '{"n": 1}'}}],
-    "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}}
-async def chat(request):
-    await request.read()
-    await asyncio.sleep(float(request.match_info["wait"]))
-    return web.json_response(BODY)
-app = web.Application()
-app.router.add_post("/{wait}/v1/chat/completions", chat)
-async def main():
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=512)
-    await site.start()
-    print(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", flush=True)
-    await asyncio.Event().wait()
-asyncio.run(main())
-"""
 
 
 # --- a whole process ------------------------------------------------------------------------------------
@@ -74,7 +47,7 @@ def cold(root: str, rounds: int, llm: str | None) -> None:
     runllm = str(Path(sys.executable).with_name("runllm"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "count.rllm").write_text(FILE, encoding="utf-8")
+        (folder / "count.rllm").write_text(APP, encoding="utf-8")
         (folder / "extra-openai-models.yaml").write_text(
             f"- model_id: ours\n  model_name: m\n  api_base: {base}\n  supports_schema: true\n", encoding="utf-8"
         )
@@ -123,7 +96,7 @@ def warm(root: str, rounds: int) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "count.rllm"
-        file.write_text(FILE, encoding="utf-8")
+        file.write_text(APP, encoding="utf-8")
         os.environ.update({"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": f"{root}/0/v1", "RUNLLM_STATS_DB": f"{name}/s.db"})
         quiet, kept = runllm.load(file, stats=False), runllm.load(file, stats=True)
         ways: dict[str, Callable[[], object]] = {
@@ -173,7 +146,7 @@ def many(root: str, count: int, rounds: int = 5) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "count.rllm"
-        file.write_text(FILE, encoding="utf-8")
+        file.write_text(APP, encoding="utf-8")
         base = f"{root}/0.05/v1"
         os.environ.update({"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": base, "RUNLLM_STATS_DB": f"{name}/s.db"})
         rates: dict[str, list[float]] = {"aiohttp": [], "runllm": [], "runllm, with statistics": []}
@@ -198,18 +171,13 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=640, help="calls with 32 in flight")
     parser.add_argument("--llm", help="path of the command `llm`, to be compared with")
     chosen = parser.parse_args()
-    server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
-    try:
-        root = server.stdout.readline().strip() if server.stdout else ""
+    with provider() as root:
         if chosen.cold:
             cold(root, chosen.cold, chosen.llm)
         if chosen.warm:
             warm(root, chosen.warm)
         if chosen.many:
             many(root, chosen.many)
-    finally:
-        server.terminate()
-        server.wait()
 
 
 if __name__ == "__main__":

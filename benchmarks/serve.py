@@ -21,15 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
+from counting import APP, memory
 
-APP = """---
-name: count
-input: {text: text}
-returns: {n: integer}
-llm: openai/gpt-4o-mini
----
-Count: {{ input.text }}
-"""
 BARE = """
 import sys, asyncio, socket, uvicorn
 from starlette.applications import Starlette
@@ -102,12 +95,6 @@ async def asked(url: str, requests: int, clients: int) -> list[float]:
         began = time.perf_counter()
         await asyncio.gather(*(client(requests // clients) for _ in range(clients)))
         return [*sorted(took), time.perf_counter() - began]
-
-
-def memory(process: int) -> float:
-    """MiB that a process holds."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 def main() -> None:

@@ -1,0 +1,70 @@
+"""What several benchmarks share: an app, a provider that answers it, the memory of a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+APP = """---
+name: count
+input: {text: text}
+returns: {n: integer}
+llm: openai/gpt-4o-mini
+---
+Count: {{ input.text }}
+"""
+_PROVIDER = """
+import asyncio
+from aiohttp import web
+BODY = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+    {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": '{"n": 1}'}}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}}
+now = most = 0
+async def chat(request):
+    global now, most
+    await request.read()
+    now += 1
+    most = max(most, now)
+    await asyncio.sleep(float(request.match_info["wait"]))
+    now -= 1
+    return web.json_response(BODY)
+async def at_most(request):
+    global most
+    said, most = most, 0
+    return web.json_response(said)
+app = web.Application()
+app.router.add_post("/{wait}/v1/chat/completions", chat)
+app.router.add_get("/most", at_most)
+async def main():
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=512)
+    await site.start()
+    print(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def provider() -> Iterator[str]:
+    """The address of a provider on the loopback interface, in a process of its own.
+
+    An API that takes so many seconds for an answer is at `/SECONDS/v1`; at `/most` is how many calls were in flight at
+    most since it was asked last.
+    """
+    process = subprocess.Popen([sys.executable, "-c", _PROVIDER], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process.stdout.readline().strip() if process.stdout else ""
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def memory(process: int) -> float:
+    """MiB that a process holds."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
