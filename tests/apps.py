@@ -18,6 +18,18 @@ def leaf(name: str, *, llm: str = "{model: openai/m, num_retries: 0}", params: s
     )
 
 
+def twice(path: str = "inner.rllm", mark: str = "") -> str:
+    """An app that gives its `text` to the app at a path, and again with a mark, and joins what both call `loud`."""
+    return (
+        "---\nname: outer\ndescription: Shout twice.\nversion: 2.0.0\nauthor: me\n"
+        "input_schema: {type: object, properties: {text: {type: string}}, required: [text]}\n"
+        "output_schema: {type: object, properties: {both: {type: string}}, required: [both]}\n"
+        f'uses:\n  - {{name: one, path: "{path}", with: {{text: "{{{{ input.text }}}}"}}}}\n'
+        f'  - {{name: two, path: "{path}", with: {{text: "{{{{ input.text }}}}{mark}"}}}}\n'
+        'output: {both: "{{ uses.one.loud }} {{ uses.two.loud }}"}\n---\n'
+    )
+
+
 def at(base: str) -> str:
     """The `llm` of an app whose provider is at this address, and is asked once."""
     return f'{{model: openai/m, api_base: "{base}", num_retries: 0}}'

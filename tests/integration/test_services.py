@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from tests.apps import leaf
+from tests.apps import leaf, twice
 
 import runllm
 from runllm.engines.cassette import Cassette, playing
@@ -31,20 +31,6 @@ output_schema: {type: object, properties: {loud: {type: string}}, required: [lou
 llm: {model: openai/m}
 ---
 Shout {{ input.text }}
-"""
-OUTER = """\
----
-name: outer
-description: Shout twice.
-version: 2.0.0
-author: me
-input_schema: {type: object, properties: {text: {type: string}}, required: [text]}
-output_schema: {type: object, properties: {both: {type: string}}, required: [both]}
-uses:
-  - {name: one, path: "PATH", with: {text: "{{ input.text }}"}}
-  - {name: two, path: "PATH", with: {text: "{{ input.text }}"}}
-output: {both: "{{ uses.one.loud }} {{ uses.two.loud }}"}
----
 """
 KEY = "OPENAI_API_KEY"
 
@@ -70,16 +56,12 @@ def run_alone(code: str, environment: dict[str, str]) -> str:
     return found.stdout.strip()
 
 
-def outer(path: str = "inner.rllm") -> str:
-    return OUTER.replace("PATH", path)
-
-
 # --- made ready at the start -------------------------------------------------------------------------------
 
 
 def test_an_app_is_made_ready_with_all_that_it_uses_and_nothing_is_called(tmp_path: Path) -> None:
     (tmp_path / "inner.rllm").write_text(INNER)
-    (tmp_path / "outer.rllm").write_text(outer())
+    (tmp_path / "outer.rllm").write_text(twice())
     engine = Warmed()
     with runllm.Runtime(engine=engine) as runtime:
         runtime.warm(runllm.load(tmp_path / "outer.rllm"), runllm.load_text(INNER.replace("openai/m", "openai/n")))
@@ -90,7 +72,7 @@ def test_an_app_is_made_ready_with_all_that_it_uses_and_nothing_is_called(tmp_pa
 def test_a_key_that_is_missing_is_told_as_a_run_would_tell_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RUNLLM_LOOPBACK_ONLY")  # without a key nothing is called
     (tmp_path / "inner.rllm").write_text(INNER)
-    (tmp_path / "outer.rllm").write_text(outer())
+    (tmp_path / "outer.rllm").write_text(twice())
     app = runllm.load(tmp_path / "outer.rllm")
     with runllm.Runtime() as runtime:
         with pytest.raises(runllm.MissingCredentialError) as warmed:
@@ -166,7 +148,7 @@ def test_litellm_is_imported_at_the_start_where_calls_go_through_it(engine: str,
 
 def test_a_run_is_json_with_its_children_and_without_prompts_and_answers(tmp_path: Path) -> None:
     (tmp_path / "inner.rllm").write_text(INNER)
-    (tmp_path / "outer.rllm").write_text(outer())
+    (tmp_path / "outer.rllm").write_text(twice())
     engine = ScriptedEngine(["no json: the-answer", '{"loud": "HI"}'])
     with runllm.Runtime(engine=engine) as runtime:
         result = runllm.load(tmp_path / "outer.rllm", runtime=runtime).run({"text": "the-input"})
@@ -228,7 +210,7 @@ def test_an_app_is_called_without_blocking_the_event_loop() -> None:
 def test_a_text_is_an_app_as_its_file_would_be(tmp_path: Path) -> None:
     (tmp_path / "inner.rllm").write_text(INNER)
     with runllm.Runtime(engine=ScriptedEngine(lambda _: '{"loud": "HI"}')) as runtime:
-        app = runllm.load_text(outer(), name="outer.rllm", folder=tmp_path, runtime=runtime)
+        app = runllm.load_text(twice(), name="outer.rllm", folder=tmp_path, runtime=runtime)
         result = app.run({"text": "hi"})
     assert result.output == {"both": "HI HI"}
     assert result.path == str(tmp_path / "outer.rllm")
@@ -236,7 +218,7 @@ def test_a_text_is_an_app_as_its_file_would_be(tmp_path: Path) -> None:
 
 def test_a_text_without_a_folder_uses_no_other_app_and_says_why() -> None:
     with pytest.raises(runllm.DependencyResolutionError, match="read from a text without a `folder`") as refused:
-        runllm.load_text(outer())
+        runllm.load_text(twice())
     assert "folder" in refused.value.recovery_hint
 
 
@@ -252,11 +234,11 @@ def test_a_text_names_no_weights_outside_its_project(tmp_path: Path, folder: str
 def test_a_text_cannot_use_itself_or_leave_its_folder(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "inner.rllm").write_text(INNER)
-    (tmp_path / "here" / "back.rllm").write_text(outer("outer.rllm"))
-    (tmp_path / "here" / "outer.rllm").write_text(outer("back.rllm"))
+    (tmp_path / "here" / "back.rllm").write_text(twice("outer.rllm"))
+    (tmp_path / "here" / "outer.rllm").write_text(twice("back.rllm"))
     for path, said in (("../inner.rllm", "leaves the project"), ("back.rllm", "circle")):
         with pytest.raises(runllm.DependencyResolutionError, match=said):
-            runllm.load_text(outer(path), name="outer.rllm", folder=tmp_path / "here")
+            runllm.load_text(twice(path), name="outer.rllm", folder=tmp_path / "here")
 
 
 def test_a_text_with_a_mistake_names_its_line() -> None:
@@ -280,7 +262,7 @@ def test_an_app_in_an_imported_archive_finds_what_it_uses_there(
 ) -> None:
     files = {
         "packed_apps/__init__.py": "",
-        "packed_apps/outer.rllm": outer("deep/inner.rllm"),
+        "packed_apps/outer.rllm": twice("deep/inner.rllm"),
         "packed_apps/deep/inner.rllm": INNER,
     }
     monkeypatch.syspath_prepend(str(packed(tmp_path, files)))
@@ -302,14 +284,14 @@ def test_an_app_in_an_imported_archive_finds_what_it_uses_there(
     ],
 )  # fmt: skip
 def test_what_an_archive_does_not_hold_is_told(tmp_path: Path, path: str, said: str) -> None:
-    names = {"a/outer.rllm": outer(path), "inner.rllm": INNER, "a/inner.rllm": INNER, "a/deep.rllm/x": ""}
+    names = {"a/outer.rllm": twice(path), "inner.rllm": INNER, "a/inner.rllm": INNER, "a/deep.rllm/x": ""}
     with pytest.raises(runllm.DependencyResolutionError, match=said) as refused:
         runllm.load(zipfile.Path(packed(tmp_path, names), "a/outer.rllm"))
     assert path != "innr.rllm" or "inner.rllm" in refused.value.recovery_hint
 
 
 def test_a_project_in_an_archive_is_as_large_as_its_mark_says(tmp_path: Path) -> None:
-    names = {"top/a/outer.rllm": outer("../inner.rllm"), "top/inner.rllm": INNER, "top/runllm.toml": ""}
+    names = {"top/a/outer.rllm": twice("../inner.rllm"), "top/inner.rllm": INNER, "top/runllm.toml": ""}
     assert runllm.validate(zipfile.Path(packed(tmp_path, names), "top/a/outer.rllm")).ok
 
 
@@ -340,11 +322,11 @@ def test_a_resource_that_names_no_folder_runs_alone() -> None:
 
     assert runllm.load(Alone(INNER)).name == "inner"  # type: ignore[arg-type]
     with pytest.raises(runllm.DependencyResolutionError, match="does not tell in which folder"):
-        runllm.load(Alone(outer()))  # type: ignore[arg-type]
+        runllm.load(Alone(twice()))  # type: ignore[arg-type]
 
 
 def test_a_resource_on_disk_is_a_file_like_any_other(tmp_path: Path) -> None:
     (tmp_path / "inner.rllm").write_text(INNER)
-    (tmp_path / "outer.rllm").write_text(outer())
+    (tmp_path / "outer.rllm").write_text(twice())
     assert runllm.load(tmp_path / "outer.rllm").plan.program.path == tmp_path / "outer.rllm"
     assert leaf is not None

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from tests.apps import twice
 
 import runllm
 from runllm.results import Completion, Usage
@@ -45,20 +46,6 @@ Shout {{ input.text }}
 print("the-printed")
 ```
 """
-OUTER = """\
----
-name: outer
-description: Shout twice.
-version: 2.0.0
-author: me
-input_schema: {type: object, properties: {text: {type: string}}, required: [text]}
-output_schema: {type: object, properties: {both: {type: string}}, required: [both]}
-uses:
-  - {name: one, path: inner.rllm, with: {text: "{{ input.text }}"}}
-  - {name: two, path: inner.rllm, with: {text: "{{ input.text }}!"}}
-output: {both: "{{ uses.one.loud }} {{ uses.two.loud }}"}
----
-"""
 
 
 def answer(text: str) -> Completion:
@@ -71,7 +58,7 @@ GOOD, WRONG = answer('{"loud": "the-answer"}'), answer('{"loud": "the-answer, fa
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     (tmp_path / "inner.rllm").write_text(INNER)
-    (tmp_path / "outer.rllm").write_text(OUTER)
+    (tmp_path / "outer.rllm").write_text(twice(mark="!"))
     return tmp_path / "outer.rllm"
 
 
