@@ -60,9 +60,9 @@ from runllm import Runtime, load
 from runllm.testing import ScriptedEngine
 app = load(sys.argv[1], runtime=Runtime(engine=ScriptedEngine(lambda request: '{"n": 1}')))
 for _ in range(200): app(text="some words")
-began = time.perf_counter()
+began, used = time.perf_counter(), time.process_time()
 for _ in range(1000): app(text="some words")
-print((time.perf_counter() - began) / 1000)
+print((time.perf_counter() - began) / 1000, (time.process_time() - used) / 1000)
 """
 
 
@@ -98,6 +98,13 @@ async def asked(url: str, requests: int, clients: int) -> list[float]:
         return [*sorted(took), time.perf_counter() - began]
 
 
+def alone(url: str, process: int) -> tuple[float, float]:
+    """The median seconds of a call by one client, and the CPU seconds that it takes a server."""
+    before = used(process)
+    *took, _ = asyncio.run(asked(url, 500, 1))
+    return statistics.median(took), (used(process) - before) / 520
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
@@ -123,13 +130,10 @@ def main() -> None:
             print(f"{rate:.0f} requests a second, {ratio:.2f} of bare Starlette")
             print(f"{statistics.median(dearer):.2f} of its CPU a request")
             print(f"p99 is {statistics.median(tails):.1f} of p50")
-            *alone, _ = asyncio.run(asked(served, 500, 1))
-            *nothing, _ = asyncio.run(asked(bare, 500, 1))
-            inside = float(subprocess.check_output([sys.executable, "-c", INSIDE, str(app)], text=True))
-            print(
-                f"one call: {statistics.median(alone) * 1e3:.2f} ms served, {inside * 1e3:.2f} ms in the process, "
-                f"{statistics.median(nothing) * 1e3:.2f} ms of bare Starlette"
-            )
+            inside = map(float, subprocess.check_output([sys.executable, "-c", INSIDE, str(app)], text=True).split())
+            ways = {"served": alone(served, process), "in the process": tuple(inside), "bare": alone(bare, beside)}
+            for way, (wall, cpu) in ways.items():
+                print(f"one call {way}: {wall * 1e3:.2f} ms, {cpu * 1e3:.2f} ms of CPU")
             before = memory(process)
             asyncio.run(asked(served, given.growth, given.clients))
             print(f"{memory(process) - before:+.1f} MiB over {given.growth:,} requests, from {before:.0f}")

@@ -8,6 +8,7 @@ from base64 import b64decode
 from binascii import Error as NoBase64
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
@@ -102,6 +103,7 @@ def host_of(header: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=64)
 def is_address(name: str) -> bool:
     """Whether a host is written as an address."""
     with suppress(ValueError):
