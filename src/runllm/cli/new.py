@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from runllm import files
+from runllm.cli.asking import asked, can_ask, told
 from runllm.cli.offers import apps, gallery, models
-from runllm.diagnostics import nearest
+from runllm.diagnostics import errors_in, nearest
 from runllm.errors import UsageError
+from runllm.making import answers as making
 from runllm.making import gallery as there
+from runllm.making.answers import Property
 from runllm.terminal import harmless
 
 
@@ -25,6 +30,18 @@ def _known(_ctx: click.Context, _param: click.Parameter, value: str | None) -> s
     raise UsageError(f"there is no `{value}` in the gallery", hint=f"{meant}There is: {listed}.")
 
 
+def _read(read: Callable[[Any], Any]) -> Callable[..., Any]:
+    """What a flag says, read as an answer to its question is."""
+
+    def callback(_ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        try:
+            return read(value) if value else value
+        except UsageError as error:
+            raise click.BadParameter(told(error), param=param) from None
+
+    return callback
+
+
 @click.command(name="new")
 @click.argument("file", metavar="FILE", shell_complete=apps)
 @click.option(
@@ -35,6 +52,29 @@ def _known(_ctx: click.Context, _param: click.Parameter, value: str | None) -> s
     help=f"Begin with an app of the gallery: {', '.join(there.NAMES)}.",
 )
 @click.option(
+    "--purpose",
+    metavar="SENTENCE",
+    callback=_read(making.purpose_of),
+    help="What the app is for.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    metavar="NAME:TYPE",
+    multiple=True,
+    callback=_read(making.properties_of),
+    help=f"An input, such as '{making.INPUT}' May be repeated.",
+)
+@click.option(
+    "--output",
+    "outputs",
+    metavar="NAME:TYPE",
+    multiple=True,
+    callback=_read(making.properties_of),
+    help="An output, written in the same way. May be repeated.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing: take what is usual for what is not given.")
+@click.option(
     "-m",
     "--model",
     metavar="MODEL",
@@ -43,19 +83,45 @@ def _known(_ctx: click.Context, _param: click.Parameter, value: str | None) -> s
     show_default=True,
     help="The model that it calls.",
 )
-def command(file: str, like: str | None, model: str) -> None:
+def command(
+    file: str,
+    like: str | None,
+    purpose: str | None,
+    inputs: tuple[Property, ...],
+    outputs: tuple[Property, ...],
+    yes: bool,
+    model: str,
+) -> None:
     """Write a small app to FILE, ready to run and to change.
 
-    FILE gets the suffix `.rllm` unless it has one. With --like, an input and tests are written beside it, with what the
-    model answered to them. A file that is there already stays as it is.
+    On a terminal it asks what the app is for, what goes in and what comes out, unless options say so or --yes is given;
+    in a pipe it never asks. With --like, an input and tests are written beside the app, with what the model answered.
+
+    FILE gets the suffix `.rllm` unless it has one. A file that is there already stays as it is.
     """
     path = _path(file)
-    if like is None:
-        texts = {path.name: there.starter(path.stem, model=model)}
+    files.refuse_existing([str(path)])
+    _check(model)
+    if like is not None:
+        if purpose or inputs or outputs:
+            raise UsageError("`--like` cannot be given together with `--purpose`, `--input` or `--output`")
+        _create(path, there.files_of(like, path.stem, model=model))
+        return
+    if not yes and can_ask() and not (purpose and inputs and outputs):
+        answers = asked(purpose, inputs, outputs)
+    elif purpose or inputs or outputs:
+        answers = making.usual(purpose, inputs, outputs)
     else:
-        texts = there.files_of(like, path.stem, model=model)
-    files.create({str(path.with_name(name)): text for name, text in texts.items()})
-    _tell(path, like, list(texts))
+        _create(path, {path.name: there.starter(path.stem, model=model)}, given="message='Where is my order?'")
+        return
+    given = " ".join(f"{one.name}=..." for one in answers.inputs if not one.name.endswith("?"))
+    _create(path, {path.name: making.made(path.stem, answers, model=model)}, given=given)
+
+
+def _check(model: str) -> None:
+    """Refuse what no file may name."""
+    for problem in errors_in(making.problems_of(there.starter("app", model=model), "app.rllm")):
+        raise UsageError(f"`{model}` is no name of a model", hint=f"{problem.hint} Such as `openai/gpt-4o-mini`.")
 
 
 def _path(file: str) -> Path:
@@ -66,22 +132,18 @@ def _path(file: str) -> Path:
     return path if path.suffix == ".rllm" else path.with_name(f"{path.name}.rllm")
 
 
-def _tell(path: Path, like: str | None, written: list[str]) -> None:
-    """Say what was written, and what to do with it."""
-    named, given = shlex.quote(str(path)), shlex.quote(str(path.with_suffix(".input.yaml")))
-    replay = " --replay" if any(name.endswith(".cassette.yaml") for name in written) else ""
-    if like:
-        said = [
-            f"{path} is ready, with {', '.join(written[:-1])}. Try it:",
-            f"  runllm {named} -f {given}",
-            f"  runllm test {named}{replay}",
-            f"Change what its comments name, then check it: runllm validate {named}",
-        ]
-    else:
-        said = [
-            f"{path} is ready. Try it:",
-            f"  runllm {named} message='Where is my order?'",
-            f"Change the prompt and the contract, then check them: runllm validate {named}",
-            f"Say under `tests` what must hold, and try that: runllm test {named}",
-        ]
+def _create(path: Path, texts: dict[str, str], *, given: str = "") -> None:
+    """Write the app, which is the last of these, and say what to do with it; `given` is an input for it."""
+    files.create({str(path.with_name(name)): text for name, text in texts.items()})
+    named = shlex.quote(str(path))
+    *others, _ = texts
+    beside = f", with {', '.join(others)}" if others else ""
+    given = f"-f {shlex.quote(str(path.with_suffix('.input.yaml')))}" if others else given
+    replay = " --replay" if any(name.endswith(".cassette.yaml") for name in others) else ""
+    said = [
+        f"{path} is ready{beside}. Try it:",
+        f"  runllm {named} {given}".rstrip(),
+        f"Change what you like, then check it: runllm validate {named}",
+        f"Say under `tests` what must hold, and try that: runllm test {named}{replay}",
+    ]
     click.echo(harmless("\n".join(said)), err=True)
