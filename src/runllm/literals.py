@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from shlex import quote
@@ -114,7 +115,12 @@ def parse_json(text: str) -> Any:
     Raises:
         ValueError, RecursionError: it is none.
     """
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except ValueError as error:
+        if "set_int_max_str_digits" in str(error):  # Python's own words, for who writes Python
+            raise ValueError(f"a number has more than {sys.get_int_max_str_digits():,} digits") from None
+        raise
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

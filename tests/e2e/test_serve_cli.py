@@ -109,7 +109,7 @@ def test_with_a_token_others_may_reach_it(tmp_path: Path, provider: Provider) ->
         (("--host", "example"), "others would reach the service"),
         (("--host", "0.0.0.0", "--no-auth", "--trust-python"), "`--trust-python` is for this machine alone"),  # noqa: S104
         (("--host", "0.0.0.0", "--token-env", "TOKEN", "--trust-python"), "`--trust-python` is for this machine alone"),  # noqa: S104
-        (("--token-env", "NOT_SET"), "the variable `NOT_SET` holds no token"),
+        (("--token-env", "NOT_SET"), "the variable `NOT_SET` is not set"),
         (("--token-env", "TOKEN", "--token-file", "x"), "exclude each other"),
         (("--token-file", "none"), "cannot be read"),
         (("--token-file", "app.rllm"), "holds no token"),

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -102,7 +102,8 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.server.should_exit = True
-        self.loop.call_soon_threadsafe(self.house.stop)
+        with suppress(RuntimeError):  # it has ended by itself
+            self.loop.call_soon_threadsafe(self.house.stop)
         self.thread.join(30)
         assert not self.thread.is_alive()
         self.house.close()

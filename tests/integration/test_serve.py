@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
+from signal import SIGTERM
 from threading import Thread
 from typing import Any
 
@@ -18,14 +19,17 @@ import jsonschema_rs
 import pytest
 from tests.integration.serving import Service, Waiting, until
 
-from runllm.errors import InternalError, RateLimitError, RunllmError, UsageError, catalogue
+from runllm.errors import EngineUnavailableError, InternalError, RateLimitError, RunllmError, UsageError, catalogue
 from runllm.pace import Pace
-from runllm.serve import Access, Limits
+from runllm.serve import Access, Limits, house
+from runllm.serve.access import named
 from runllm.serve.catalog import Catalog
 from runllm.serve.day import Daily, Ledger
 from runllm.serve.refusals import answer_of
 from runllm.testing import ScriptedEngine
 
+PARTS = {"Content-Type": "multipart/form-data; boundary=x"}
+PART = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nab\r\n'
 TOKEN = "a-token-of-sixteen-and-more"
 APP = """---
 name: count
@@ -106,7 +110,8 @@ def test_a_text_over_http_names_no_file(app: Path, tmp_path: Path) -> None:
         ({"content": '{"text": NaN}', "headers": {"Content-Type": "application/json"}}, 400, "NaN"),
         ({"content": b'{"text": "\xff"}', "headers": {"Content-Type": "application/json"}}, 400, "not UTF-8"),
         ({"content": "[" * 100_000, "headers": {"Content-Type": "application/json"}}, 400, "too deeply"),
-        ({"content": '{"text": %s}' % ("9" * 9_999), "headers": {"Content-Type": "application/json"}}, 400, "not valid JSON"),
+        ({"content": '{"text": %s}' % ("9" * 9_999), "headers": {"Content-Type": "application/json"}}, 400, "a number has more than 4,300 digits"),
+        ({"content": b"\x1f\x8b", "headers": {"Content-Type": "application/json", "Content-Encoding": "gzip"}}, 415, "compressed"),
         ({"json": ["a"]}, 422, "a JSON object"),
         ({"content": "a", "headers": {"Content-Type": "text/plain"}}, 415, "neither JSON nor a form"),
         ({"content": b"a"}, 415, "neither JSON nor a form"),
@@ -114,6 +119,12 @@ def test_a_text_over_http_names_no_file(app: Path, tmp_path: Path) -> None:
         ({"params": [("text", "a"), ("text", "b")]}, 400, "given twice"),
         ({"files": {"text": ("a.bin", b"\xff\xfe\xff")}}, 422, "not UTF-8 text"),
         ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "form cannot be read"),
+        ({"content": PART + b"--x--\r\n", "headers": PARTS}, 200, ""),
+        ({"content": PART + b'--x\r\nContent-Disposition: form-data; name="often"\r\n\r\n2', "headers": PARTS}, 400, "breaks off"),
+        ({"content": PART.replace(b"ab", b"\xff") + b"--x--\r\n", "headers": PARTS}, 400, "`text` is not UTF-8"),
+        ({"content": b"text=%ff", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 400, "the form is not UTF-8"),
+        ({"content": b"&".join([b"a"] * 1_001), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 400, "1,000 fields"),
+        ({"url": "?text=%ff"}, 400, "the query is not UTF-8"),
         ({"json": {"text": "a" * 2_000_000}}, 413, "longer than 1,048,576 bytes"),
         ({"content": iter([b'{"text": "', *[b"a" * 100_000] * 20, b'"}']), "headers": {"Content-Type": "application/json"}}, 413, "longer than"),
         ({"json": {}}, 422, "`text` is required"),
@@ -121,10 +132,11 @@ def test_a_text_over_http_names_no_file(app: Path, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_input_is_told(service: Service, sent: dict[str, Any], status: int, said: str) -> None:
-    answer = service.post("count", **sent)
+    answer = service.post("count" + sent.pop("url", ""), **sent)
     assert answer.status_code == status, answer.text
-    _is_problem(answer)
-    assert said in answer.json()["message"]
+    if status != 200:
+        _is_problem(answer)
+        assert said in answer.json()["message"]
     assert service.post("count", {"text": "a"}).status_code == 200
 
 
@@ -171,11 +183,13 @@ def test_paths_that_are_none_and_methods_that_are_none_are_problems(service: Ser
     for answer, status in (
         (service.post("nope", {}), 404),
         (service.get("/nope"), 404),
+        (service.post("count/", {"text": "a"}), 404),
         (httpx.put(f"{service.url}/apps/count"), 405),
     ):
         assert answer.status_code == status
         _is_problem(answer)
     assert answer.headers["allow"] == "GET, HEAD, POST"
+    assert "This path takes GET, HEAD, POST." in answer.json()["hint"]
 
 
 def test_the_openapi_document_names_every_path_and_method_but_pages(app: Path) -> None:
@@ -321,6 +335,15 @@ def test_steps_come_as_they_happen_and_hold_no_content(app: Path) -> None:
     assert (wrong[-1][0], wrong[-1][1]["status"]) == ("error", 422)
 
 
+@pytest.mark.parametrize(
+    ("accept", "events"),
+    [("Text/Event-Stream", True), ("application/json, text/event-stream; q=0.5", True), ("text/event-stream;q=0", False), ("text/event-streams", False)],
+)  # fmt: skip
+def test_steps_come_to_who_asks_for_them(service: Service, accept: str, *, events: bool) -> None:
+    answer = service.post("count", {"text": "a"}, headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith("text/event-stream") is events
+
+
 def _events(text: str) -> list[tuple[str, Any]]:
     blocks = [block.splitlines() for block in text.strip().split("\n\n")]
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
@@ -371,6 +394,22 @@ def test_answers_let_a_browser_do_nothing_with_them(service: Service) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in answer.headers
         assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "kept"),
+    [
+        ("Apps.example", "https://Page.example/", "https://page.example"), ("a", "http://p:80", "http://p"), ("a", "http://p:81/x", "http://p:81"),
+        ("a", "http://[::1]:9", "http://[::1]:9"), ("a", "*", None), ("a", "https://*.example", None), ("a", "page.example", None), ("a", "null", None),
+        ("a", "http://p:x", None), ("http://a", "http://p", None), ("a:80", "http://p", None), ("", "http://p", None),
+    ],
+)  # fmt: skip
+def test_hosts_and_origins_are_kept_as_browsers_write_them_or_refused(host: str, origin: str, kept: str | None) -> None:
+    if kept is None:
+        with pytest.raises(UsageError, match="is no name of a host|is no address of a page"):
+            named((host,), (origin,))
+    else:
+        assert named((host,), (origin,)) == ((host,), (kept,))
 
 
 def _basic(password: str) -> str:
@@ -457,6 +496,7 @@ def test_a_client_that_leaves_stops_its_call_and_frees_its_place(app: Path, acce
         until(lambda: engine.stopped == 1)
         engine.open.set()
         assert service.post("count", {"text": "a"}).status_code == 200
+        assert 'runllm_runs_total{app="count",ended="left"} 1.0' in service.get("/metrics").text
     assert len(engine.requests) == 1
 
 
@@ -486,6 +526,39 @@ def test_what_runs_has_its_grace_and_is_then_told_that_the_service_stops(app: Pa
         until(lambda: service.get("/readyz").status_code == 200)
     asking.join(30)
     assert (found[0].status_code, found[0].json()["code"], engine.stopped) == (503, "RLLM_024", 1)
+
+
+def test_told_twice_it_ends_what_runs_at_once_and_says_so(app: Path) -> None:
+    engine = Waiting('{"n": 1}')
+    found: list[httpx.Response] = []
+    with Service(app, engine=engine, limits=Limits(grace=600)) as service:
+        asking = Thread(target=lambda: found.append(service.post("count", {"text": "a"})))
+        asking.start()
+        until(lambda: engine.under_way == 1)
+        for _ in range(2):
+            assert not found
+            service.server.handle_exit(SIGTERM, None)
+        asking.join(30)
+        assert (found[0].status_code, found[0].json()["code"], engine.stopped) == (503, "RLLM_024", 1)
+        assert "the time to end is over; runs that are stopped: 1" in service.logged
+        service.thread.join(30)
+        assert not service.thread.is_alive()
+
+
+def test_what_is_not_there_is_looked_for_until_it_is(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house, "_TRY_AGAIN", (0.01,))
+    asked = []
+
+    class Late(ScriptedEngine):
+        def warm(self, *_: Any) -> None:
+            asked.append(1)
+            if len(asked) < 4:
+                raise EngineUnavailableError("no server" if len(asked) < 3 else "no model")
+
+    with Service(app, engine=Late(lambda _: '{"n": 1}')) as service:
+        until(lambda: service.get("/readyz").status_code == 200)
+        said = [one.rpartition(": ")[2] for one in service.logged if "ready" in one and "/readyz" not in one]
+    assert said == ["no server", "no model", "ready"]  # each once, though it was looked for more often
 
 
 def test_the_money_of_a_day_holds_over_restarts_and_the_next_day_begins_anew(tmp_path: Path, app: Path) -> None:

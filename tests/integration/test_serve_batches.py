@@ -69,6 +69,13 @@ def service(app: Path) -> Iterator[Service]:
         yield found
 
 
+CUT = (
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\ntext\nab\n\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="start"\r\n\r\nn'
+)
+"""A form that breaks off in the field that says that nothing is to be run yet."""
+
+
 def ask(method: str, url: str, **more: Any) -> httpx.Response:
     return httpx.request(method, url, timeout=30, verify=PLAIN, **more)
 
@@ -160,9 +167,12 @@ def test_a_table_that_feeds_nothing_is_told_what_it_has_and_can_be_mapped(servic
 @pytest.mark.parametrize(
     ("sent", "status", "said"),
     [
-        ({"data": {"file": "text"}}, 400, "there is no table"),
+        ({"data": {"file": "text"}}, 415, "no form with a file"),
         ({"files": {"other": ("a.csv", b"text\nab\n")}}, 400, "there is no table"),
-        ({"json": {"file": "x"}}, 400, "there is no table"),
+        ({"json": {"file": "x"}}, 415, "no form with a file"),
+        ({"files": {"file": ("a.csv", b"text\nab\n")}, "data": {"starts": "no"}}, 400, "there is no field `starts`"),
+        ({"files": {"file": ("a.csv", b"text\nab\n")}, "data": {"start": ["no", "yes"]}}, 400, "given twice"),
+        ({"content": CUT, "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400, "breaks off"),
         ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data; boundary=y"}}, 400, ""),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, ""),
         ({"files": {"file": ("a.xlsx", b"PK\x03\x04")}}, 415, "workbook"),

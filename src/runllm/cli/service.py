@@ -61,10 +61,11 @@ def allowed(host: str, given: dict[str, Any]) -> Access:
     Raises:
         UsageError: others would reach the service, and need not show anything.
     """
-    from runllm.serve.access import Access, is_loopback, token_of
+    from runllm.serve.access import Access, is_loopback, named, token_of
 
     token = token_of(given.pop("token_env"), given.pop("token_file"), os.environ)
-    access = Access(token=token, hosts=given.pop("hosts"), origins=given.pop("origins"))
+    hosts, origins = named(given.pop("hosts"), given.pop("origins"))
+    access = Access(token=token, hosts=hosts, origins=origins)
     open_to_all = given.pop("no_auth")
     if is_loopback(host):
         return access

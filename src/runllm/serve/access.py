@@ -19,6 +19,7 @@ from runllm.serve.refusals import Refusal
 from runllm.values import frozen
 
 _SHORTEST = 16
+_MAKE = "`python -c 'import secrets; print(secrets.token_urlsafe(32))'` makes a token."
 PROBES = frozenset({"/healthz", "/readyz"})
 """What a supervisor asks, which has no token; it is told nothing but yes or no."""
 
@@ -117,6 +118,31 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
+def named(hosts: tuple[str, ...], origins: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Hosts and origins as requests name them.
+
+    Raises:
+        UsageError: one is written so that no request could ever name it.
+    """
+    for host in hosts:
+        if not host or host_of(host) != host.lower():
+            raise UsageError(
+                f"`{host}` is no name of a host", hint="Write it alone, as in `--allow-host apps.example`."
+            )
+    return hosts, tuple(_origin_of(one) for one in origins)
+
+
+def _origin_of(url: str) -> str:
+    """What a browser calls the place of a page: scheme and host, and the port where it is another than usual."""
+    with suppress(ValueError):
+        found = urlsplit(url)
+        if found.scheme in ("http", "https") and found.hostname and not found.username and "*" not in url:
+            usual = found.port in (None, 80 if found.scheme == "http" else 443)
+            host = f"[{found.hostname}]" if ":" in found.hostname else found.hostname
+            return f"{found.scheme}://{host}" + ("" if usual else f":{found.port}")
+    raise UsageError(f"`{url}` is no address of a page", hint="Write it as in `--allow-origin https://page.example`.")
+
+
 def token_of(variable: str | None, path: str | None, environment: Mapping[str, str]) -> str | None:
     """The token, from where it is kept; None where no place is named.
 
@@ -132,11 +158,15 @@ def token_of(variable: str | None, path: str | None, environment: Mapping[str, s
         found = environment.get(variable, "") if variable else Path(str(path)).read_text("utf-8")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageError(f"the token in {place} cannot be read: {reason}") from None
+        raise UsageError(
+            f"the token in {place} cannot be read: {reason}", hint="Name a file that holds the token and nothing else."
+        ) from None
+    if variable and variable not in environment:
+        raise UsageError(f"the variable `{variable}` is not set", hint=_MAKE)
     found = found.strip()
     if len(found) < _SHORTEST or not (found.isascii() and found.isprintable()) or " " in found:
         raise UsageError(
             f"{place} holds no token: at least {_SHORTEST} printable characters without blanks",
-            hint="`python -c 'import secrets; print(secrets.token_urlsafe(32))'` makes one.",
+            hint=_MAKE,
         )
     return found

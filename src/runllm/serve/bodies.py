@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl
 
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from runllm.literals import parse_json
@@ -19,11 +20,11 @@ from runllm.schema import Contract
 from runllm.serve.refusals import Refusal
 
 if TYPE_CHECKING:
-    from starlette.datastructures import UploadFile
+    from starlette.datastructures import FormData, UploadFile
 
 _SECONDS = 30.0
 """The most that a body may take to arrive."""
-_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_PARTS, _PAIRS = "multipart/form-data", "application/x-www-form-urlencoded"
 _MOST_FIELDS = 1_000
 _TAKEN = (
     "Send the input as a JSON object (`Content-Type: application/json`), as a form, or, if it is short, as a query."
@@ -39,9 +40,11 @@ class Bounded(Request):
         """The parts of the body.
 
         Raises:
-            Refusal: it is too long.
+            Refusal: it is too long, or compressed.
         """
         read = 0
+        if self.headers.get("content-encoding", "identity").lower() != "identity":
+            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed", "Send it as it is.")
         declared = self.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > self.most:
             raise _too_long(self.most)
@@ -50,6 +53,64 @@ class Bounded(Request):
             if read > self.most:
                 raise _too_long(self.most)
             yield part
+
+
+class _Parts(MultiPartParser):
+    """As Starlette's, but what breaks off is no form, where a part would be lost, and a text is what it says it is."""
+
+    _has_ended = False
+
+    def on_end(self) -> None:
+        """The line behind the last part was read."""
+        self._has_ended = True
+
+    def on_part_end(self) -> None:
+        """A part was read."""
+        part = self._current_part
+        if part.file is None:
+            try:
+                part.data.decode(self._charset)
+            except UnicodeDecodeError:
+                raise MultiPartException(f"The field `{part.field_name}` is not UTF-8 text.") from None
+        super().on_part_end()
+
+    async def parse(self) -> FormData:
+        """The form."""
+        form = await super().parse()
+        if not self._has_ended:
+            await form.close()
+            raise MultiPartException("It breaks off before its end.")
+        return form
+
+
+async def parts(request: Bounded, hint: str, *, files: int, fields: int, longest: int) -> FormData:
+    """The form that a request holds, to be closed.
+
+    Args:
+        request: whose body is read.
+        hint: what to send instead of what cannot be read.
+        files: the most files.
+        fields: the most fields.
+        longest: the most bytes of a field.
+
+    Raises:
+        Refusal: it is no form, or not a whole one.
+    """
+    reading = _Parts(request.headers, request.stream(), max_files=files, max_fields=fields, max_part_size=longest)
+    try:
+        return await reading.parse()
+    except MultiPartException as error:
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"the form cannot be read: {error.message}", hint) from None
+
+
+def _pairs(of: str, text: bytes) -> list[tuple[str, str]]:
+    """What stands in a query, or in a body that is written as one."""
+    try:
+        return parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except UnicodeDecodeError:
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"the {of} is not UTF-8", _TAKEN) from None
+    except ValueError:
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"the {of} has more than {_MOST_FIELDS:,} fields", _TAKEN) from None
 
 
 def _too_long(most: int) -> Refusal:
@@ -68,11 +129,11 @@ async def given(request: Bounded, contract: Contract) -> dict[str, Any]:
         Refusal: it gives none that can be read.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    queried = _texts(request.query_params.multi_items(), contract)
+    queried = _texts(_pairs("query", request.scope["query_string"]), contract)
     try:
         async with asyncio.timeout(_SECONDS):
-            if kind in _FORMS:
-                found = await _of_form(request, contract)
+            if kind in (_PARTS, _PAIRS):
+                found = await _of_form(request, kind, contract)
             else:
                 found = _of_text(await request.body(), kind)
     except TimeoutError:
@@ -94,7 +155,7 @@ def _of_text(body: bytes, kind: str) -> dict[str, Any] | None:
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is neither JSON nor a form", _TAKEN)
     try:
-        found = parse_json(body.decode())
+        found = parse_json(body.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise Refusal(HTTPStatus.BAD_REQUEST, "the body is not UTF-8", _TAKEN) from None
     except RecursionError:
@@ -106,13 +167,13 @@ def _of_text(body: bytes, kind: str) -> dict[str, Any] | None:
     return cast("dict[str, Any]", found)
 
 
-async def _of_form(request: Bounded, contract: Contract) -> dict[str, Any] | None:
-    if (await request.body()).startswith(b"{"):  # what `curl -d` sends is called a form, whatever it is
-        return _of_text(await request.body(), "application/json")
-    try:
-        form = await request.form(max_files=_MOST_FIELDS, max_fields=_MOST_FIELDS, max_part_size=request.most)
-    except HTTPException as error:  # what the parser says of a form that is none
-        raise Refusal(HTTPStatus.BAD_REQUEST, f"the form cannot be read: {error.detail}", _TAKEN) from None
+async def _of_form(request: Bounded, kind: str, contract: Contract) -> dict[str, Any] | None:
+    body = await request.body()
+    if body.startswith(b"{"):  # what `curl -d` sends is called a form, whatever it is
+        return _of_text(body, "application/json")
+    if kind == _PAIRS:
+        return _texts(_pairs("form", body), contract)
+    form = await parts(request, _TAKEN, files=_MOST_FIELDS, fields=_MOST_FIELDS, longest=request.most)
     try:
         fields = [(name, await _text_of(name, value)) for name, value in form.multi_items()]
     finally:

@@ -11,6 +11,9 @@ class Figures:
     def ran(self, app: str, result: RunResult) -> None:
         """Count a run."""
 
+    def left(self, app: str) -> None:
+        """Count a run whose client left before it ended."""
+
     def refused(self) -> None:
         """Count a request that found the queue full."""
 

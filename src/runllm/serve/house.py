@@ -100,6 +100,7 @@ class House:
                 result = await _result(served.app, given, listener)
             except asyncio.CancelledError:
                 if task is None or task not in self._stopped:
+                    self.metrics.left(served.app.name)
                     raise
                 task.uncancel()  # it goes on, to tell its client
                 result = RunResult(
@@ -148,15 +149,20 @@ class House:
 
     async def get_ready(self) -> None:
         """Load models and what runs blocks; where one is not there, look for it again until it is."""
+        said = ""
         for number in range(1 << 30):
             apps = [served.app for served in self.catalog.values()]
             try:
                 await asyncio.to_thread(self._runtime.warm, *apps)
             except RunllmError as error:
-                self.log(f"not ready: {error.code} {type(error).__name__}: {error.message}")
+                if error.message != said:
+                    said = error.message
+                    self.log(f"not ready: {error.code} {type(error).__name__}: {said}")
                 await asyncio.sleep(_TRY_AGAIN[min(number, len(_TRY_AGAIN) - 1)])
             else:
                 self.is_ready = True
+                if said:
+                    self.log("ready")
                 return
 
     async def follow(self) -> None:
@@ -179,6 +185,8 @@ class House:
     def stop(self) -> None:
         """End what is under way: the time to end is over."""
         self.is_closing = True
+        if self._under_way:
+            self.log(f"the time to end is over; runs that are stopped: {len(self._under_way)}")
         self._stopped |= self._under_way
         for task in filter(None, self._under_way):
             task.cancel()

@@ -18,7 +18,10 @@ class Metrics(Figures):
     def __init__(self) -> None:
         self._registry = all_of = CollectorRegistry()
         self._runs = Counter(
-            "runllm_runs", "Runs that ended, by how: ok, or a code.", ["app", "ended"], registry=all_of
+            "runllm_runs",
+            "Runs that ended, by how: ok, left, or a code.",
+            ["app", "ended"],
+            registry=all_of,
         )
         self._seconds = Histogram("runllm_run_seconds", "Seconds of a run.", ["app"], buckets=_SECONDS, registry=all_of)
         self._tokens = Counter("runllm_tokens", "Tokens.", ["app", "kind"], registry=all_of)
@@ -37,6 +40,10 @@ class Metrics(Figures):
         self._tokens.labels(app, "prompt").inc(usage.prompt_tokens)
         self._tokens.labels(app, "completion").inc(usage.completion_tokens)
         self._cost.labels(app).inc(result.cost or 0.0)
+
+    def left(self, app: str) -> None:
+        """Count a run whose client left before it ended."""
+        self._runs.labels(app, "left").inc()
 
     def refused(self) -> None:
         """Count a request that found the queue full."""

@@ -10,7 +10,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -18,7 +17,7 @@ from starlette.routing import Route
 from runllm.app import App
 from runllm.literals import parse_json
 from runllm.serve.batches import Batches, Job
-from runllm.serve.bodies import Bounded
+from runllm.serve.bodies import Bounded, parts
 from runllm.serve.catalog import Catalog
 from runllm.serve.refusals import Refusal
 
@@ -73,6 +72,7 @@ class Uploads:
         form = await _form(request)
         try:
             file, maps, begins = _upload(form), _maps(form), _begins(form)
+            _only(form, "file", "columns", "start")
             name = _name(file.filename or "")
             table = folder / ("rows.tsv" if name.lower().endswith(_TABS) else "rows.csv")
             await asyncio.to_thread(_keep, file, table)
@@ -109,13 +109,13 @@ def _answer(job: Job, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 
 async def _form(request: Request) -> FormData:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is no form with a file", _TAKEN)
     bounded = Bounded(request.scope, request.receive)
     bounded.most = LARGEST
     try:
         async with asyncio.timeout(_SECONDS):
-            return await bounded.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_FIELD)
-    except HTTPException as error:
-        raise Refusal(HTTPStatus.BAD_REQUEST, f"the form cannot be read: {error.detail}", _TAKEN) from None
+            return await parts(bounded, _TAKEN, files=1, fields=_MOST_FIELDS, longest=_LONGEST_FIELD)
     except ClientDisconnect:
         raise Refusal(HTTPStatus.BAD_REQUEST, "the table did not arrive as a whole", _TAKEN) from None
     except TimeoutError:
@@ -127,6 +127,15 @@ async def _form(request: Request) -> FormData:
             raise
         said, hint = f"the table is larger than {LARGEST >> 20} MiB", "Send it in parts; `runllm batch` takes any size."
         raise Refusal(refusal.status, said, hint, refusal.headers) from None
+
+
+def _only(form: FormData, *names: str) -> None:
+    """Refuse a field that would be passed over, such as a `starts=no` that runs all rows."""
+    given = [name for name, _ in form.multi_items()]
+    for name in given:
+        if name not in names or given.count(name) > 1:
+            said = f"`{name}` is given twice" if name in names else f"there is no field `{name}`"
+            raise Refusal(HTTPStatus.BAD_REQUEST, said, f"The fields are {', '.join(f'`{one}`' for one in names)}.")
 
 
 def _upload(form: FormData) -> UploadFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -75,12 +76,14 @@ def application(
         for task in tasks:
             task.cancel()
 
-    return Starlette(
+    found = Starlette(
         routes=routes,
         middleware=middleware,
         lifespan=alive,
         exception_handlers={Refusal: _refused, HTTPException: _unknown, Exception: web.failed},
     )
+    found.router.redirect_slashes = False  # it would name `http://`, also behind a proxy that speaks TLS
+    return found
 
 
 def _refused(_: Request, error: Exception) -> Response:
@@ -92,9 +95,12 @@ def _unknown(request: Request, error: Exception) -> Response:
     """What Starlette refuses itself: a path that is none, a method that a path does not take."""
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = _methods(request)
+        said, hint = f"`{request.method}` is not answered here", f"This path takes {allowed}."
+        return Refusal(status, said, hint, {"Allow": allowed}).answer()
     hint = "`GET /apps` lists the apps." if status is HTTPStatus.NOT_FOUND else ""
-    headers = {"Allow": _methods(request)} if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
-    return Refusal(status, f"{status.phrase.lower()}", hint, headers).answer()
+    return Refusal(status, status.phrase.lower(), hint, error.headers).answer()
 
 
 def _methods(request: Request) -> str:
@@ -139,7 +145,7 @@ class Web:
             read = await given(bounded, served.app.program.input)
         except ClientDisconnect:
             return _GONE
-        if "text/event-stream" in request.headers.get("accept", ""):
+        if _wants_events(request.headers.get("accept", "")):
             return StreamingResponse(self._steps(served, read), media_type="text/event-stream")
         result = await unless_gone(request, self._house.run(served, read))
         return _GONE if result is None else _answer(result)
@@ -164,6 +170,15 @@ class Web:
             yield _event("error", refusals.body_of(result.error))
         else:
             yield _event("result", {"output": result.output, "run": facts(result)})
+
+
+def _wants_events(accept: str) -> bool:
+    """Whether an `Accept` header names events, and not as what is not taken."""
+    for one in accept.lower().split(","):
+        kind, _, more = one.replace(" ", "").partition(";")
+        if kind == "text/event-stream":
+            return not re.search(r"q=0(\.0*)?(;|$)", more)
+    return False
 
 
 def _event(name: str, data: Any) -> bytes:
