@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runllm.errors import RunllmError
     from runllm.results import Event
 
-_STYLES = {"red": "31", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+_STYLES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _LONGEST_VALUE = 400
 _LONGEST_TEXT = 200
 _MOST_PARTS = 50

@@ -221,7 +221,7 @@ class Event:
     """One step of a run, for a trace.
 
     Attributes:
-        step: `input`, `python`, `print`, `render`, `cached`, `call`, `answer`, `repair`, `problem`, `retry`,
+        step: `input`, `python`, `print`, `render`, `cached`, `call`, `load`, `answer`, `repair`, `problem`, `retry`,
             `skipped`, `warning`, `done` or `failed`.
         message: what happened, in one line.
         elapsed: seconds since the run began.

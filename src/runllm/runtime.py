@@ -18,6 +18,7 @@ from runllm import engines, moments
 from runllm.engines.base import Engine, Setup
 from runllm.limiter import Limiter
 from runllm.results import Endpoint
+from runllm.watching import untold
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from runllm.engines.cache import Answers
     from runllm.models.pulling import Progress
     from runllm.stats.store import Store
-    from runllm.watching import Watcher
+    from runllm.watching import Doing, Watcher
 
 
 def _pull(name: str, listener: Callable[[Progress], None] | None) -> object:
@@ -86,6 +87,7 @@ class Runtime:
         wall: Callable[[], float] = time.time,
         moment: Callable[[], datetime] = moments.now,
         watcher: Watcher | None = None,
+        doing: Doing = untold,
     ) -> None:
         """Prepare a runtime; nothing is loaded yet.
 
@@ -106,6 +108,7 @@ class Runtime:
             wall: the time of day, in Unix seconds.
             moment: the same for people: with its zone.
             watcher: told when runs and calls begin and end, such as `runllm.telemetry.OpenTelemetry`.
+            doing: told of what takes a while beside a model, such as loading it.
         """
         self.watcher = watcher
         self.store = store
@@ -123,6 +126,7 @@ class Runtime:
             ollama_auto_pull=ollama_auto_pull,
             slots=slots,
             progress=progress,
+            doing=doing,
             memory=store.path.with_name("providers.json") if store is not None else None,
         )
         self.prepared: dict[Hashable, Any] = {}

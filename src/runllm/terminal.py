@@ -10,6 +10,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Callable
 from typing import Any, cast
 
 # C0 but newline and tab, DEL and C1, what reorders text (bidirectional embeddings, overrides, isolates), and halves of
@@ -17,7 +18,7 @@ from typing import Any, cast
 # Compiled when they are first used, and kept by `re`: most commands write nothing of others.
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 # What runllm itself writes: its colours, and a line of progress that is written anew.
-_OURS = r"\r\x1b\[K|\x1b\[(?:0|(?:[12]|3[136])(?:;(?:[12]|3[136]))*)m"
+_OURS = r"\r\x1b\[K|\x1b\[(?:0|(?:[12]|3[1236])(?:;(?:[12]|3[1236]))*)m"
 _ON_ITS_WAY = rf"({_OURS})|{_CONTROL}"
 # What no reader sees: by its category, letters that are blank, selectors but those of emoji. Joiners stay, as above.
 _UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs"})
@@ -50,10 +51,23 @@ def visible(text: str, most: int = 2_000) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-class _Guarded(io.TextIOWrapper):
-    """A terminal that obeys no control sequence but those of runllm itself, whoever writes."""
+class Guarded(io.TextIOWrapper):
+    """A terminal that obeys no control sequence but those of runllm itself, whoever writes.
+
+    Attributes:
+        before: told of each text before it is written; None for nobody.
+    """
+
+    before: Callable[[str], None] | None = None
 
     def write(self, text: str, /) -> int:
+        """Write, after it was told that this will be."""
+        if self.before is not None and text:
+            self.before(text)
+        return self.show(text)
+
+    def show(self, text: str) -> int:
+        """Write without a word to anybody."""
         super().write(text if text.isascii() and text.isprintable() else re.sub(_ON_ITS_WAY, _passed, text))
         return len(text)
 
@@ -69,7 +83,7 @@ def guard() -> None:
         if type(stream) is io.TextIOWrapper and stream.isatty():
             stream.flush()
             buffer = cast("Any", stream).buffer
-            guarded = _Guarded(buffer, encoding=stream.encoding, errors="backslashreplace", line_buffering=True)
+            guarded = Guarded(buffer, encoding=stream.encoding, errors="backslashreplace", line_buffering=True)
             setattr(sys, name, guarded)
 
 

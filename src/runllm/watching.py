@@ -39,6 +39,22 @@ UNWATCHED: AbstractContextManager[Callable[[Any], None]] = nullcontext(_unwatche
 """For where nobody looks on."""
 
 
+class Doing(Protocol):
+    """Told what an engine does before or while a model answers, such as loading it or importing a library.
+
+    What its context manager gives is called with how far it is. Of what has no name only that is worth knowing.
+    """
+
+    def __call__(self, what: str, /) -> AbstractContextManager[Callable[[str], None]]:
+        """It begins; it has ended when the context manager is left, maybe in another thread than the run's."""
+        ...
+
+
+def untold(_: str, /) -> AbstractContextManager[Callable[[str], None]]:
+    """Tell nobody."""
+    return UNWATCHED
+
+
 def logger(level: int) -> logging.Logger | None:
     """The log, if somebody reads what is of this level. A program that reads it has imported `logging`."""
     logging = sys.modules.get("logging")

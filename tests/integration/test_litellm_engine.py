@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -609,3 +610,16 @@ def test_a_program_may_use_litellm_beside_it(engine):
         provider.script(Reply(body="<p>" * 5000))
         with pytest.raises(ProviderError, match="a web page"):
             engine.complete(asking(provider))
+
+
+def test_that_litellm_is_imported_is_told():
+    told = []
+
+    @contextmanager
+    def doing(what):
+        told.append(what)
+        yield lambda _: None
+        told.append("done")
+
+    LiteLLMEngine(Setup(doing=doing)).warm(Request(endpoint=Endpoint(model="openai/m"), messages=()))
+    assert told == ["importing LiteLLM", "done"]

@@ -4,12 +4,14 @@ import asyncio
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ import yaml
 from tests.chances import some
 
 import runllm
+from runllm.engines.base import Setup
 from runllm.engines.local.engine import LocalEngine, locate
 from runllm.errors import (
     ContextWindowExceededError,
@@ -216,6 +219,7 @@ def test_a_forked_child_is_told_instead_of_hanging(engine):
 SCRIPT = """
 import sys, threading, _thread
 import runllm
+from runllm.engines.base import Setup
 from runllm.engines.local.engine import LocalEngine, locate
 from runllm.results import Endpoint, Message, Request
 engine = LocalEngine()
@@ -311,3 +315,22 @@ def test_a_file_without_a_chat_template_is_told(tmp_path):
     weights[at : at + 23] = b"tokenizer.chat_template"
     base.write_bytes(weights)
     assert runllm.validate(path).problems == ()
+
+
+def test_what_takes_a_while_is_told_as_it_begins_and_ends():
+    told = []
+
+    @contextmanager
+    def doing(what):
+        told.append(("begun", what))
+        yield lambda far: told.append(("far", far))
+        told.append(("ended", what))
+
+    made = LocalEngine(Setup(doing=doing))
+    made.complete(ask("Count to ten.", max_tokens=12))
+    made.close()
+    weights = "loading SmolLM2-135M-Instruct.Q4_1.gguf"
+    assert told[:2] == [("begun", ""), ("far", "reading the prompt")]
+    assert [one for one in told if one[1] == weights] == [("begun", weights), ("ended", weights)]
+    assert any(re.fullmatch(r"\d+ tokens? so far", said) for way, said in told if way == "far")
+    assert told[-1] == ("ended", "")

@@ -1,14 +1,17 @@
 """`runllm.doctor`: what is found, in environments that are as they are said to be."""
 
 import os
+import py_compile
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tests.integration.ollama_server import Model, OllamaServer
 
 from runllm.doctor import Check, examine
+from runllm.doctor.compiled import bytecode
 from runllm.engines.providers import PROVIDERS
 from runllm.stats.database import APPLICATION
 from runllm.stats.store import Store
@@ -73,6 +76,23 @@ def test_a_library_of_an_extra_that_this_python_cannot_have_is_a_note(environmen
         "not for this Python; it runs the shards of `runllm batch --shards-on daft`",
     )
     assert 'python_version < "3.1"' in check.fix
+
+
+def test_libraries_that_are_compiled_at_each_start_are_a_note(tmp_path, monkeypatch):
+    source = tmp_path / "site-packages" / "slow" / "part.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("X = 1\n", encoding="utf-8")
+    module = ModuleType("slow.part")
+    module.__file__ = str(source)
+    (found,) = bytecode({"slow.part": module})
+    assert (found.status, str(source.parent.parent) in found.said) == ("note", True)
+    assert f"compileall -q {source.parent.parent}" in found.fix
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    (found,) = bytecode({"slow.part": module})
+    assert found.said.endswith("PYTHONDONTWRITEBYTECODE says")
+    py_compile.compile(str(source))
+    monkeypatch.setattr("runllm.doctor.compiled.find_spec", lambda _: None)
+    assert [one.status for one in bytecode({"slow.part": module})] == ["ok"]
 
 
 def test_everything_wrong_in_the_settings_is_told_with_its_place(environment):

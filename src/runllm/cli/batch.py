@@ -16,6 +16,7 @@ from runllm.cli.offers import apps, files
 from runllm.cli.options import map_option, run_options, warn_of_cache, warn_of_trust
 from runllm.cli.output import write
 from runllm.cli.process import stopping
+from runllm.cli.steps import Steps
 from runllm.cli.watching import watching
 from runllm.errors import RunllmError, UsageError
 from runllm.quantities import count, dollars, percent, seconds, some
@@ -110,7 +111,8 @@ def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
     if ray is not None and shards_on is None:
         raise UsageError("`--ray` says where the shards of `--shards-on daft` run")
     usual = {name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull", "slots")}
-    app = api.load(file, runtime=api.new_runtime(**usual), **given)
+    step = Steps()
+    app = api.load(file, runtime=api.new_runtime(doing=step.doing, **usual), **given)
     with _batch(app, wanted) if shards_on is None else _sharded(app, wanted, ray, usual) as batch:
         checked = batch.check()
         _tell(batch, checked)
@@ -120,7 +122,7 @@ def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
         error: RunllmError | None = None
         began = time.monotonic()
         try:
-            with stopping(batch.stop), watching(batch.counts):
+            with stopping(batch.stop), watching(batch.counts, step):
                 batch.run(checked, sys.stdout)
         except RunllmError as stopped:
             error = stopped

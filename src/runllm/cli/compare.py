@@ -14,6 +14,7 @@ from runllm.cli.helping import Grouped
 from runllm.cli.offers import files
 from runllm.cli.options import many_options, map_option, warn_of_trust
 from runllm.cli.output import check_target, coloured, format_option, output_option, write
+from runllm.cli.steps import steps
 from runllm.cli.test import keep_sources
 from runllm.errors import UsageError
 from runllm.rendering import Paint, safe
@@ -66,7 +67,9 @@ def command(
     with ExitStack() as closing:
         there = [closing.enter_context(at_revision(path)) for path in paths]
         wanted = Wanted(paths=tuple(there), mode="live", **own)
-        suite = closing.enter_context(Suite(wanted, given, make=partial(api.new_runtime, **pulls)))
+        step = closing.enter_context(steps("running both sides"))
+        make = partial(api.new_runtime, doing=step.doing, **pulls)
+        suite = closing.enter_context(Suite(wanted, given, make=make))
         found = compare(suite, there, labels, rows, limit=limit, maps=maps)
     for note in (*suite.notes, *suite.of_cache()):
         click.echo(f"note: {safe(note)}", err=True)

@@ -11,6 +11,7 @@ import click
 from runllm.cli import service
 from runllm.cli.offers import files
 from runllm.cli.options import run_options, warn_of_trust
+from runllm.cli.steps import steps
 from runllm.errors import EngineUnavailableError, UsageError
 from runllm.installation import REQUIREMENTS, adding
 
@@ -70,11 +71,12 @@ def _over_stdio(paths: tuple[str, ...], given: dict[str, Any]) -> None:
     for path in paths:
         warn_of_trust(path, given)
     trusted = given["trust_python"]
-    house = service.opened(paths, given, Figures())
-    server = server_of(house, trusted=trusted)
-    if is_typed:
-        service.say(f"{', '.join(house.catalog)}: waits for a client's messages on standard input; Ctrl-C ends it")
-    serve(server, house, wire)
+    with steps() as step:
+        house = service.opened(paths, given, Figures(), step.doing)
+        server = server_of(house, trusted=trusted)
+        if is_typed:
+            service.say(f"{', '.join(house.catalog)}: waits for a client's messages on standard input; Ctrl-C ends it")
+        serve(server, house, wire)
 
 
 def _over_http(paths: tuple[str, ...], address: str, given: dict[str, Any], *, verbose: bool) -> None:
@@ -90,7 +92,8 @@ def _over_http(paths: tuple[str, ...], address: str, given: dict[str, Any], *, v
         warn_of_trust(path, given)
     trusted = given["trust_python"]
     listening = listen(host, int(port))
-    house = service.opened(paths, given, Figures())
-    web = application(server_of(house, trusted=trusted), house, access, log=service.say if verbose else None)
-    service.say(f"{', '.join(house.catalog)} at {address_of(listening).rstrip('/')}{PATH}; Ctrl-C ends it")
-    run(Graceful(web, house), house, listening)
+    with steps() as step:
+        house = service.opened(paths, given, Figures(), step.doing)
+        web = application(server_of(house, trusted=trusted), house, access, log=service.say if verbose else None)
+        service.say(f"{', '.join(house.catalog)} at {address_of(listening).rstrip('/')}{PATH}; Ctrl-C ends it")
+        run(Graceful(web, house), house, listening)

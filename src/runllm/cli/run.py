@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +14,8 @@ from runllm.cli.failing import in_full
 from runllm.cli.inputs import InputCommand, given_input, input_options, warn
 from runllm.cli.offers import apps
 from runllm.cli.options import run_options, warn_of_trust
-from runllm.cli.output import Bar, check_target, coloured, download_bar, format_option, output_option, write
+from runllm.cli.output import check_target, coloured, format_option, output_option, write
+from runllm.cli.steps import steps
 from runllm.rendering import Paint, as_json, event_line, output_text, safe
 from runllm.results import Event
 
@@ -90,36 +90,34 @@ def command(
         in_full()
     warn_of_trust(file, options)
     check_target(target)
-    bar = download_bar()
-    runtime = api.new_runtime(
-        auto_pull=auto_pull,
-        ollama_auto_pull=ollama_auto_pull,
-        progress=bar.show if bar else None,
-    )
-    app = api.load(file, runtime=runtime, **options)
-    listener = partial(_trace, bar) if verbose else None
-    given = given_input(app, text, path, arguments, literal, listener or warn)
-    if dry_run:
-        found = app.preview(given)
-        write([as_json(_preview(found)), "\n"], target)
-        if (error := found.refusal()) is not None:
-            raise error
-        return
-    try:
-        result = app.run(given, listener=listener)
-    finally:
-        if bar:
-            bar.clear()
+    with steps("checking the file", _trace if verbose else None) as step:
+        runtime = api.new_runtime(
+            auto_pull=auto_pull,
+            ollama_auto_pull=ollama_auto_pull,
+            progress=step.pulls if step.is_seen else None,
+            doing=step.doing,
+        )
+        app = api.load(file, runtime=runtime, **options)
+        step.say("reading the input")
+        given = given_input(app, text, path, arguments, literal, step.hear if verbose else warn)
+        if dry_run:
+            _show_preview(app.preview(given), target)
+            return
+        result = app.run(given, listener=step.listener)
     if not verbose:
         for warning in result.warnings:
             click.echo(f"warning: {safe(warning)}", err=True)
     write([output_text(result.output, form), "\n"], target, foreign=True)
 
 
-def _trace(bar: Bar | None, event: Event) -> None:
-    if bar:
-        bar.clear()
+def _trace(event: Event) -> None:
     click.echo(event_line(event, Paint(colour=coloured(sys.stderr))), err=True, color=True)
+
+
+def _show_preview(found: Preview, target: str | None) -> None:
+    write([as_json(_preview(found)), "\n"], target)
+    if (error := found.refusal()) is not None:
+        raise error
 
 
 def _preview(found: Preview, way: str = "", shown_at: dict[int, str] | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from runllm.cli import service
 from runllm.cli.helping import Grouped
 from runllm.cli.offers import files
 from runllm.cli.options import run_options, warn_of_trust
+from runllm.cli.steps import steps
 from runllm.errors import EngineUnavailableError
 from runllm.installation import REQUIREMENTS, adding
 
@@ -39,6 +40,7 @@ def command(paths: tuple[str, ...], host: str, port: int, follow: bool, verbose:
     for path in paths:
         warn_of_trust(path, given)
     listening = listen(host, port)
-    house = service.opened(paths, given, Metrics())
-    service.say(f"{', '.join(house.catalog)} at {address_of(listening)}; Ctrl-C ends it")
-    serve(house, access, listening, follow=follow, log=service.say if verbose else None)
+    with steps() as step:
+        house = service.opened(paths, given, Metrics(), step.doing)
+        service.say(f"{', '.join(house.catalog)} at {address_of(listening)}; Ctrl-C ends it")
+        serve(house, access, listening, follow=follow, log=service.say if verbose else None)

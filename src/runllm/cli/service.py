@@ -15,6 +15,7 @@ from runllm.cli.offers import files
 from runllm.cli.options import Duration
 from runllm.errors import UsageError
 from runllm.rendering import one_line
+from runllm.watching import Doing, untold
 
 if TYPE_CHECKING:
     from runllm.serve import Access, House
@@ -79,13 +80,16 @@ def allowed(host: str, given: dict[str, Any]) -> Access:
     return access
 
 
-def opened(paths: tuple[str, ...], given: dict[str, Any], figures: Figures | None = None) -> House:
+def opened(
+    paths: tuple[str, ...], given: dict[str, Any], figures: Figures | None = None, doing: Doing = untold
+) -> House:
     """The apps, and what they run within.
 
     Args:
         paths: files and folders; none for this folder.
         given: the options of the service and of its runs, by name, without those of `allowed`.
         figures: what counts runs.
+        doing: told of what engines do beside their models, such as loading them.
 
     Raises:
         RunllmError: a file has a problem, or an option can mean nothing.
@@ -95,7 +99,8 @@ def opened(paths: tuple[str, ...], given: dict[str, Any], figures: Figures | Non
     from runllm.serve.house import House, Limits
 
     own = {name: given.pop(name) for name in ("queue", "max_body", "max_cost_per_day", "grace")}
-    runtime = api.new_runtime(**{name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull")})
+    pulls = {name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull")}
+    runtime = api.new_runtime(doing=doing, **pulls)
     limits = Limits(
         running=given.pop("concurrency") or Limits().running,
         waiting=own["queue"],

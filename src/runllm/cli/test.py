@@ -15,6 +15,7 @@ from runllm.cli.helping import Grouped
 from runllm.cli.offers import files
 from runllm.cli.options import many_options, warn_of_trust
 from runllm.cli.output import check_target, coloured, write
+from runllm.cli.steps import Steps, steps
 from runllm.errors import InterruptedRunError, ReplayMissError, RunllmError, UsageError
 from runllm.quantities import some
 from runllm.rendering import Paint, safe
@@ -81,8 +82,11 @@ def command(
     for path in paths:
         warn_of_trust(path, given)
     pulls = {name: given.pop(name) for name in ("auto_pull", "ollama_auto_pull")}
-    with Suite(wanted, {**given, "stats": stats}, make=partial(api.new_runtime, **pulls)) as suite:
-        found, error = _run(suite)
+    with (
+        steps("looking for tests") as step,
+        Suite(wanted, {**given, "stats": stats}, make=partial(api.new_runtime, doing=step.doing, **pulls)) as suite,
+    ):
+        found, error = _run(suite, step)
     for note in (*suite.notes, *suite.of_cache()):
         click.echo(f"note: {safe(note)}", err=True)
     from runllm.report import tests
@@ -118,7 +122,7 @@ def keep_sources(target: str | None) -> None:
         raise UsageError(f"`{target}` is an app, its tests or its cassette, and no place for a report")
 
 
-def _run(suite: Suite) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | None]:
+def _run(suite: Suite, step: Steps) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | None]:
     """Run all; what came until something ended it, such as a bound on all or Ctrl-C, and what that was."""
     groups = suite.groups()
     found: list[tuple[Group, list[Tried]]] = [(group, []) for group in groups]
@@ -127,9 +131,10 @@ def _run(suite: Suite) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | N
     try:
         for group, tried in found:
             begun.append(group)
+            step.say(group.path)
             if group.mode == "replay" and suite.wanted.mode == "auto":
                 click.echo(f"note: {safe(group.path)} is replayed from {safe(str(group.cassette))}", err=True)
-            _ran(suite, group, tried)
+            _ran(suite, group, tried, step)
     except KeyboardInterrupt:
         kept = [str(group.cassette) for group in begun if group.mode == "record" and group.cassette.exists()]
         told = f"What was answered until then is kept in {', '.join(kept)}." if kept else None
@@ -143,15 +148,14 @@ def _run(suite: Suite) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | N
     return found, error
 
 
-def _ran(suite: Suite, group: Group, tried: list[Tried]) -> None:
+def _ran(suite: Suite, group: Group, tried: list[Tried], step: Steps) -> None:
     """Run the cases of a file that is right, and add what comes to `tried`."""
-    try:
-        for one in suite.run(group) if group.ok else ():
-            tried.append(one)
-            _show(one)
-    finally:
-        if tried and sys.stderr.isatty():
-            click.echo(err=True)
+    failed = 0
+    for one in suite.run(group) if group.ok else ():
+        tried.append(one)
+        failed += not one.passed
+        bad = f", {failed} failed" if failed else ""
+        step.say(f"{group.path}: {some(len(tried), 'run')} ended{bad}")
 
 
 def _missed(found: Found) -> ReplayMissError | None:
@@ -163,9 +167,3 @@ def _missed(found: Found) -> ReplayMissError | None:
     return ReplayMissError(
         f"{some(len(missed), 'run')} asked a model what the cassette does not hold", details=missed[0].details
     )
-
-
-def _show(one: Tried) -> None:
-    """On a terminal, a sign for each run that ended."""
-    if sys.stderr.isatty():
-        click.echo("." if one.passed else "F", nl=False, err=True)

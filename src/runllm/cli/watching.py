@@ -14,6 +14,7 @@ from runllm.quantities import count, dollars, rate, seconds
 
 if TYPE_CHECKING:
     from runllm.batch import Counts
+    from runllm.cli.steps import Steps
 
 _EVERY = 0.5  # seconds
 _SLOWEST = 1.6  # nine in ten batches take no longer than so many times what the last minute promises
@@ -21,13 +22,13 @@ _LATELY = 60.0  # seconds
 
 
 @contextmanager
-def watching(counts: Counts) -> Generator[None]:
-    """Show how far it is while the block runs, where somebody sees it."""
+def watching(counts: Counts, step: Steps) -> Generator[None]:
+    """Show how far it is while the block runs, and what engines do beside it, where somebody sees it."""
     if not sys.stderr.isatty():
         yield
         return
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(counts, ended), name="runllm-watch", daemon=True)
+    watcher = threading.Thread(target=_watch, args=(counts, step, ended), name="runllm-watch", daemon=True)
     watcher.start()
     try:
         yield
@@ -36,14 +37,15 @@ def watching(counts: Counts) -> Generator[None]:
         watcher.join()
 
 
-def _watch(counts: Counts, ended: threading.Event) -> None:
+def _watch(counts: Counts, step: Steps, ended: threading.Event) -> None:
     marks = [(time.monotonic(), counts.done, counts.tokens)]
     with line_on(sys.stderr) as show:
         while not ended.wait(_EVERY):
             marks.append((time.monotonic(), counts.done, counts.tokens))
             while len(marks) > 2 and marks[-1][0] - marks[0][0] > _LATELY:  # noqa: PLR2004 - a beginning and an end
                 marks.pop(0)
-            show(said(counts, marks[0], marks[-1]))
+            more = step.meanwhile if not counts.done else ""  # what the first rows wait for
+            show(" · ".join(filter(None, (said(counts, marks[0], marks[-1]), more))))
 
 
 def said(counts: Counts, before: tuple[float, int, int], now: tuple[float, int, int]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runllm.doctor import user
+from runllm.doctor.compiled import bytecode
 from runllm.doctor.machine import Check, Status, blocks, guarded, libraries, python, terminal
 from runllm.redaction import MASK, redact_text
 
@@ -35,6 +36,7 @@ def examine(environment: Mapping[str, str] = os.environ, folder: Path | None = N
     parts: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
         ("Python", python),
         ("libraries", libraries),
+        ("bytecode", bytecode),
         ("Python blocks", blocks),
         ("configuration", lambda: iter(problems)),
         ("variables", lambda: user.variables(environment)),

@@ -12,6 +12,7 @@ from runllm.diagnostics import Problem, Severity, Span
 from runllm.engines import catalogue
 from runllm.results import Completion, Endpoint, Request, Usage
 from runllm.values import frozen
+from runllm.watching import Doing, untold
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,6 +172,7 @@ class Setup:
         progress: told how far a download is, in another thread.
         memory: the file in which is kept for a day what was learnt of providers; None for no longer than the process.
         slots: how many answers a model in this process may write at a time, where its memory suffices.
+        doing: told of what takes a while beside the model: loading it, importing a library.
     """
 
     pull: Callable[[str], object] | None = None
@@ -178,6 +180,7 @@ class Setup:
     progress: Callable[[Progress], None] | None = None
     memory: Path | None = None
     slots: int = 1
+    doing: Doing = untold
 
 
 class Engine(Protocol):

@@ -45,6 +45,7 @@ _COMPLAINTS: dict[type[Warning], str] = {  # each is a line on stderr that tells
     # A cancelled call whose thread still prepares the request drops it. It has not begun, so nothing is lost.
     RuntimeWarning: r"coroutine '\w+\.\w*completion\w*' was never awaited",
 }
+_IMPORTING = "importing LiteLLM"
 _importing = threading.Lock()
 _BOOKKEEPING = 0.5  # seconds that LiteLLM gets to finish it
 
@@ -72,7 +73,8 @@ class LiteLLMEngine(ServerEngine):
     def warm(self, request: Request) -> None:
         """Import LiteLLM, which takes seconds."""
         del request
-        _library()
+        with self._setup.doing(_IMPORTING):
+            _library()
         self._loaded = True
 
     def traits(self, endpoint: Endpoint) -> Traits:
@@ -113,7 +115,11 @@ class LiteLLMEngine(ServerEngine):
 
         asked, access = self.sent(request), self._reach(request.endpoint)
         # Two seconds: in a thread of the loop, which would hear nothing else meanwhile.
-        library = _library() if self._loaded else await asyncio.to_thread(_library)
+        if self._loaded:
+            library = _library()
+        else:
+            with self._setup.doing(_IMPORTING):
+                library = await asyncio.to_thread(_library)
         self._loaded = True
         from runllm.engines import chat
         from runllm.engines.guard import guarding  # it imports LiteLLM

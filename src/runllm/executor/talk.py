@@ -107,11 +107,13 @@ class Conversation:
 
     def ask(self, first: Request) -> Generator[Effect, Any, Outcome]:
         """Run the attempt loop, each of its requests delivered over the transport."""
-        loop = attempts(first, self.policy(first))
-        request = next(loop)
+        policy = self.policy(first)
+        loop = attempts(first, policy)
+        request, number = next(loop), 1
         try:
             while True:
-                self.run.tell("call", f"{request.endpoint.model}, at most {request.timeout:g} s")
+                which = f", attempt {number} of {policy.max_retries + 1}" if number > 1 else ""
+                self.run.tell("call", f"{request.endpoint.model}, at most {request.timeout:g} s{which}")
                 try:
                     completion = yield from deliver(
                         request,
@@ -125,6 +127,7 @@ class Conversation:
                     request = loop.throw(error)
                 else:
                     request = loop.send((yield from self.judge(completion, request)))
+                    number += 1
                     self.run.tell("retry", f"asking again, with {len(request.messages)} messages")
         except StopIteration as end:
             return end.value

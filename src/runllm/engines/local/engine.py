@@ -76,7 +76,7 @@ class LocalEngine(Engine):
     def __init__(self, setup: Setup | None = None) -> None:
         """Load nothing yet."""
         setup = setup or Setup()
-        self._pull, self._slots = setup.pull, setup.slots
+        self._pull, self._slots, self._doing = setup.pull, setup.slots, setup.doing
         self._models: dict[tuple[Path, tuple[tuple[str, int], ...]], LoadedModel] = {}
         self._running: list[threading.Event] = []  # each ends a call
         self._lock = threading.Lock()
@@ -247,7 +247,7 @@ class LocalEngine(Engine):
                 )
             key = (path, tuple(sorted(options.items())))
             if key not in self._models:
-                self._models[key] = LoadedModel(path, options, self._slots)
+                self._models[key] = LoadedModel(path, options, self._slots, self._doing)
             return self._models[key], window
 
 

@@ -20,7 +20,9 @@ from typing import Any, cast
 
 from runllm.errors import ModelNotFoundError
 from runllm.models.gguf import cache_bytes, control_tokens
+from runllm.quantities import some
 from runllm.results import Message, Usage
+from runllm.watching import Doing, untold
 
 TOO_LONG = "exceed_context_size_error"
 MOST_THREADS = 512  # llama.cpp takes no more
@@ -111,10 +113,11 @@ class Call:
 class LoadedModel:
     """A loaded model, with as much context as its calls have needed so far, for so many generations at a time."""
 
-    def __init__(self, path: Path, options: Mapping[str, int], slots: int = 1) -> None:
+    def __init__(self, path: Path, options: Mapping[str, int], slots: int = 1, doing: Doing = untold) -> None:
         self._path = path
         self._options = options
         self._most = slots
+        self._doing = doing
         self._line: deque[object] = deque()  # of calls, the first `_most` of which may generate
         self._moved = threading.Condition()
         self._busy = 0  # generations under way
@@ -153,14 +156,19 @@ class LoadedModel:
         is a crash. It ends by itself soon after `call` is over.
         """
         worker = threading.Thread(target=self._work, args=(body, call), name="runllm-local")
-        worker.start()
         try:
-            while not call.done.wait(_PATIENCE):  # in short steps, so that Ctrl-C gets through everywhere
-                if call.over():
-                    break
+            with self._doing("") as far:
+                far("reading the prompt")
+                worker.start()
+                while not call.done.wait(_PATIENCE):  # in short steps, so that Ctrl-C gets through everywhere
+                    if call.over():
+                        break
+                    if tokens := sum(map(bool, call.pieces)):
+                        far(f"{some(tokens, 'token')} so far")
         except BaseException:
             call.cancelled.set()
-            worker.join(timeout=5)
+            if worker.is_alive():
+                worker.join(timeout=5)
             raise
         if call.done.is_set():
             worker.join()
@@ -223,7 +231,8 @@ class LoadedModel:
         """Load the model with room for a call, while it holds all slots."""
         held = self._slots
         try:
-            self._load(call.needs, call.window)
+            with self._doing(f"loading {self._path.name}"):
+                self._load(call.needs, call.window)
         finally:
             self._leave(busy=held)
 
