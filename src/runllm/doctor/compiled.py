@@ -13,6 +13,7 @@ from types import ModuleType
 from runllm.doctor.machine import Check, note, ok
 
 _NAME = "bytecode"
+_FEW = 20  # that were just written, or changed
 _LARGE = "litellm"  # imported by some calls only, and then two thousand modules
 
 
@@ -29,7 +30,7 @@ def bytecode(modules: Mapping[str, ModuleType] | None = None) -> Iterator[Check]
     without = [source for source in sources if not _is_kept(source)]
     spec = find_spec(_LARGE)
     large = Path(spec.origin) if spec is not None and spec.origin else None
-    if without:
+    if len(without) > _FEW:
         folder = _folder(without[0])
         said = f"{len(without):,} modules in {folder} are compiled anew at each start"
         if sys.dont_write_bytecode:
