@@ -201,8 +201,11 @@ def record(cassette: str | Path | App, *apps: App) -> Generator[Runtime]:
     try:
         with App.under(Runtime(**playing(kept, replay=False)), *named) as runtime:
             yield runtime
-    finally:
-        kept.write(path)
+    except BaseException:
+        if not kept.empty:
+            kept.write(path)
+        raise
+    kept.write(path)
 
 
 def _named(cassette: Any, apps: tuple[Any, ...]) -> tuple[Path, tuple[App, ...]]:

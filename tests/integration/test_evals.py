@@ -29,9 +29,10 @@ from runllm.evals.compare import Side, compare, compared
 from runllm.evals.figures import flakiness, pass_hat
 from runllm.evals.judge import told
 from runllm.evals.revision import at_revision
-from runllm.parser.conditions import differences, same
+from runllm.parser.conditions import differences, is_near, same
 from runllm.program import Case
 from runllm.rendering import Paint
+from runllm.report.comparison import worth
 from runllm.report.junit import as_junit
 from runllm.report.tested import as_page
 from runllm.report.tests import as_object, as_text, totals
@@ -91,6 +92,7 @@ HOLDS = {
     "matches: {'words[7]': x}": "words[7]: does not match x: nothing",
     "near: {total: {value: 12, within: 0.5}}": "",
     "near: {total: {value: 12, within: 0.4}}": "total: expected 12 ± 0.4, got 12.5",
+    "near: {total: {value: 1234567.5, within: 1}}": "total: expected 1234567.5 ± 1, got 12.5",
     "one_of: {category: [billing]}": "",
     "one_of: {total: [1, 2]}": "total: expected one of 1, 2, got 12.5",
     "check: assert output['total'] > 10 and input['text'] == 'x'": "",
@@ -100,6 +102,21 @@ HOLDS = {
     "error: RLLM_004": "expected the error RLLM_004, and it gave",
     "tags: [a]": "",
 }
+
+
+@pytest.mark.parametrize(
+    ("value", "of", "within", "near"),
+    [
+        (20.0, 19.99, 0.01, True),
+        (1.5, 1.4, 0.1, True),
+        (-0.3, -0.1, 0.2, True),
+        (1.51, 1.4, 0.1, False),
+        (2**80 + 1, 2**80, 0.5, False),
+        (True, 1, 0.5, False),
+    ],
+)
+def test_a_number_is_as_near_as_it_is_written(value: float, of: float, within: float, near: bool) -> None:
+    assert is_near(value, {"value": of, "within": within}) is near
 
 
 @pytest.mark.parametrize("what", HOLDS)
@@ -295,6 +312,20 @@ def test_repeats_beyond_what_was_recorded_are_a_miss(tmp_path: Path) -> None:
     assert [one.passed for one in ran(path, refused, mode="replay", repeat=2)] == [True, False]
 
 
+def test_a_part_that_is_recorded_again_leaves_the_answers_of_the_rest(tmp_path: Path) -> None:
+    path = write(tmp_path, case("name: one") + case("name: two"))
+    ran(path, mode="record")
+    ran(path, mode="record", name="one")
+    assert [one.passed for one in ran(path, refused, mode="replay")] == [True, True]
+
+
+def test_more_answers_than_are_asked_for_are_told_to_bound_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, case("most: {attempts: 2}") + case("most: {attempts: 3}"))
+    with Suite(Wanted(paths=(str(path),), mode="live"), {}, make=scripted(lambda _: json.dumps(ANSWER))) as suite:
+        list(suite.run(suite.groups()[0]))
+    assert suite.notes == [f"{path}: `attempts` of `case 2` can never fail, since 3 answers are asked for at most"]
+
+
 def test_what_nothing_asks_for_is_named_and_pruned(tmp_path: Path) -> None:
     path = write(tmp_path, case("tags: [a]") + case("tags: [b]", "{text: y}"))
     ran(path, mode="record")
@@ -326,6 +357,9 @@ def test_no_secret_is_in_a_cassette_and_the_request_is_found_all_the_same(
     kept = path.with_suffix(".cassette.yaml").read_bytes()
     assert KEY.encode() not in kept
     assert b"planted-value-1234" not in kept
+    with Suite(Wanted(paths=(str(path),), mode="record"), {}, make=scripted(lambda _: text)) as suite:
+        list(suite.run(suite.groups()[0]))
+    assert any("in 1 answer what looked like a secret is masked" in note for note in suite.notes)
     assert [one.passed for one in ran(path, refused, mode="replay")] == [True]
 
 
@@ -417,6 +451,8 @@ def test_no_report_is_written_over_an_app_or_its_tests(tmp_path: Path, name: str
     before = path.read_text()
     for option in ("-o", "--junit"):
         assert invoke(["test", str(path), option, str(tmp_path / name)]) == 2
+    for option, place in (("-o", str(tmp_path / "both")), ("--format=table", "-")):
+        assert invoke(["test", str(path), "--junit", place, *option.split(), *([place] if option == "-o" else [])]) == 2
     assert invoke(["test", str(path), "--replay", "--record"]) == 2
     assert path.read_text() == before
 
@@ -469,14 +505,19 @@ def test_a_file_that_is_not_right_fails_and_the_others_run(tmp_path: Path, monke
 # --- comparisons ------------------------------------------------------------------------------------------
 
 
-def sides(first: list[bool], second: list[bool]) -> tuple[Side, Side]:
+def sides(first: list[bool], second: list[bool], *, repeats: bool = False) -> tuple[Side, Side]:
     def side(passed: list[bool]) -> Side:
         result = runllm.RunResult(output={})
         case_of = Case
         return Side(
             label="s",
             tried=tuple(
-                Tried(case=case_of(name=str(n), input={}), model="", misses=() if good else ("x",), result=result)
+                Tried(
+                    case=case_of(name=str(0 if repeats else n), input={}),
+                    model="",
+                    misses=() if good else ("x",),
+                    result=result,
+                )
                 for n, good in enumerate(passed)
             ),
         )
@@ -492,6 +533,21 @@ def test_chance_is_what_the_exact_test_says(worse: int, better: int, chance: flo
     first = [True] * worse + [False] * better + [True] * 4
     second = [False] * worse + [True] * better + [True] * 4
     assert compared(*sides(first, second)).chance == pytest.approx(chance)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "better", "said"),
+    [
+        ([False] * 10, [True] * 10, (0, 1), "within chance: of 1 case"),
+        ([True, False], [False, True], (0, 0), "Both pass each case as often."),
+        ([True], [True], (0, 0), "Both pass the same."),
+    ],
+)
+def test_repeats_of_one_case_are_no_more_cases(
+    first: list[bool], second: list[bool], better: tuple[int, int], said: str
+) -> None:
+    found = compared(*sides(first, second, repeats=True))
+    assert (found.better, found.chance, said in worth(found)) == (better, 1.0, True)
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chances import examples
 from tests.e2e.test_cli import command
+from tests.integration.provider import Provider, answer
+from tests.warm import RUNLLM
 
 from runllm import Runtime
 from runllm.cli.test import _run as run_all
@@ -297,6 +304,23 @@ def test_a_recording_that_ctrl_c_stops_says_where_its_answers_are(tmp_path: Path
     assert len(asked(kept)) >= 1
     assert totals(found).unrun == 3 - totals(found).passed
     assert totals(found).failed == 0
+
+
+@pytest.mark.parametrize("answers", [1, 0])
+def test_ctrl_c_keeps_what_was_answered_and_nothing_of_what_was_not(tmp_path: Path, answers: int) -> None:
+    kept = asks(tmp_path)
+    with Provider(*[answer("x")] * answers, replace(answer("x"), delay=20.0)) as provider:
+        environment = {**os.environ, "OPENAI_API_KEY": "k", "OPENAI_BASE_URL": provider.base}
+        words = [RUNLLM, "test", "--record", "--concurrency", "1"]
+        going = subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while len(provider.chats) <= answers:
+            time.sleep(0.01)
+        going.send_signal(signal.SIGINT)
+        out, said = going.communicate(timeout=60)
+    assert going.returncode == 130
+    assert b"not run" in out
+    assert (b"is kept in asks.cassette.yaml" in said) is kept.exists() is bool(answers)
+    assert not answers or asked(kept) == ["a"]
 
 
 @pytest.mark.parametrize("mode", ["live", "replay"])

@@ -73,6 +73,8 @@ def command(
     modes = [mode for mode, chosen in (("record", record), ("replay", replay), ("live", live)) if chosen]
     if len(modes) > 1:
         raise UsageError("`--record`, `--replay` and `--live` exclude each other", hint="Keep one of them.")
+    if junit and os.path.realpath(target or "-") == os.path.realpath(junit):
+        raise UsageError("the report and `--junit` are written to the same place", hint="Name two files.")
     for path in filter(None, (target, junit)):
         keep_sources(path)
         check_target(path)

@@ -29,9 +29,16 @@ from runllm.diagnostics import clip
 from runllm.dumping import as_yaml
 from runllm.engines.cassette_form import FORM, found_in
 from runllm.engines.recorded import answered, asked, completion_of, key_of
-from runllm.errors import FileAccessError, ParseError, ReplayMissError, RequestRefusedError, RunllmError
+from runllm.errors import (
+    FileAccessError,
+    InterruptedRunError,
+    ParseError,
+    ReplayMissError,
+    RequestRefusedError,
+    RunllmError,
+)
 from runllm.files import read_bytes, writing
-from runllm.redaction import redact
+from runllm.redaction import MASK, redact
 
 if TYPE_CHECKING:
     from runllm.engines.base import Engine
@@ -131,16 +138,18 @@ class Cassette:
     # --- recording and replaying ---------------------------------------------------------------
 
     def keep(self, request: Request, came: Completion | RunllmError) -> None:
-        """Keep what came of a request; the first of a recording takes the place of those that were there.
+        """Keep what came of a request; each answer of a recording takes the place of the one that was there.
 
-        A failure that another call may not have, such as one that was stopped, takes no answer's place.
+        A failure that another call may not have takes no answer's place, and a call that was stopped came to nothing.
         """
+        if isinstance(came, InterruptedRunError):
+            return
         said = redact(asked(request))
         with self._lock:
             one = self._exchanges.setdefault(key_of(said), Exchange(asked=said))
             if isinstance(came, RunllmError) and not isinstance(came, RequestRefusedError) and one.answers:
                 return
-            one.answers = [*(one.answers if one.given else []), redact(answered(came))]
+            one.answers[one.given : one.given + 1] = [redact(answered(came))]
             one.given += 1
 
     def answer(self, request: Request) -> Completion:
@@ -164,6 +173,22 @@ class Cassette:
                 hint="Record with as many repeats as are replayed: `runllm test --record --repeat N`.",
             )
         raise self._miss(said)
+
+    def settle(self) -> None:
+        """End a recording of all there is to ask: older answers beyond the new ones are nobody's."""
+        for one in self._exchanges.values():
+            del one.answers[one.given or len(one.answers) :]
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds nothing."""
+        return not self._exchanges
+
+    @property
+    def masked(self) -> int:
+        """How many of the answers that were given or recorded hold a mask, where a secret was."""
+        given = (answer for one in self._exchanges.values() for answer in one.answers[: one.given])
+        return sum(MASK in answer.get("text", "") for answer in given)
 
     def unused(self, *, every_model: bool = True) -> Iterator[str]:
         """Each exchange that was not asked for, in words.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -62,12 +63,19 @@ class Comparison:
     changed: tuple[tuple[Tried, Tried], ...]
 
     @property
-    def chance(self) -> float:
-        """How likely chance alone makes as many of the runs that one side alone passes fall to one of them, or more.
+    def better(self) -> tuple[int, int]:
+        """How many cases each side passes more often. Repeats of one case are no more cases: they fail together."""
+        lead = Counter(one.case.name for one in self.only_first)
+        lead.subtract(one.case.name for one in self.only_second)
+        return sum(ahead > 0 for ahead in lead.values()), sum(ahead < 0 for ahead in lead.values())
 
-        McNemar's exact test, two-sided: of n such runs each falls to either side like a coin.
+    @property
+    def chance(self) -> float:
+        """How likely chance alone makes as many of the cases that tell the sides apart fall to one of them, or more.
+
+        McNemar's exact test, two-sided: of n such cases each falls to either side like a coin.
         """
-        one, other = len(self.only_first), len(self.only_second)
+        one, other = self.better
         tail = sum(comb(one + other, count) for count in range(min(one, other) + 1))
         return min(1.0, 2 * tail / 2 ** (one + other))
 

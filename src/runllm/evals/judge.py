@@ -80,7 +80,7 @@ def _unmatched(value: Any, pattern: str) -> Iterator[str]:
 
 def _far(value: Any, said: Mapping[str, float]) -> Iterator[str]:
     if not is_near(value, said):
-        yield f"expected {said['value']:g} ± {said['within']:g}, got {_shown(value)}"
+        yield f"expected {_shown(said['value'])} ± {_shown(said['within'])}, got {_shown(value)}"
 
 
 def _other(value: Any, choices: list[Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from runllm.executor import many
 from runllm.files import check_writable
 from runllm.program import Case
 from runllm.quantities import count, some
+from runllm.routing import limits
 
 if TYPE_CHECKING:
     from runllm.app import App
@@ -159,9 +160,10 @@ class Suite:
         with ExitStack() as closing:
             cassette = self._cassette(group)
             if cassette is not None and group.mode == "record":
-                closing.callback(self._write, cassette, group.cassette)
+                closing.push(self._writing(cassette, group.cassette))
             runtime = self._runtime(cassette, group.mode, closing)
             apps = {model: self._app(group, model, runtime) for model in self.wanted.models or ("",)}
+            self._tell_attempts(group, list(apps.values()))
             jobs = self.jobs(group)
             workers = 1 if group.mode == "replay" else self._options.get("concurrency") or DEFAULT_AT_ONCE
 
@@ -175,6 +177,9 @@ class Suite:
                 self._cached += tried.result is not None and tried.result.cached
                 yield tried
             if cassette is not None:
+                if group.mode == "record" and sound:
+                    cassette.settle()
+                self._tell_masked(group, cassette)
                 self._tell_unused(group, cassette, whole=sound)
 
     def of_cache(self) -> Iterator[str]:
@@ -192,11 +197,18 @@ class Suite:
             return self._kept(group.cassette)
         return Cassette(self._make().moment())
 
-    def _write(self, cassette: Cassette, path: Path) -> None:
-        if path in self._damaged:
-            self._damaged.remove(path)
-            path.replace(_aside(path))
-        cassette.write(path)
+    def _writing(self, cassette: Cassette, path: Path) -> Callable[..., None]:
+        """What writes it at the end of a recording, but for one that was stopped before any answer."""
+
+        def write(stopped: type[BaseException] | None, *_: object) -> None:
+            if stopped and cassette.empty:
+                return
+            if path in self._damaged:
+                self._damaged.remove(path)
+                path.replace(_aside(path))
+            cassette.write(path)
+
+        return write
 
     def _runtime(self, cassette: Cassette | None, mode: Mode, closing: ExitStack) -> Runtime:
         """What a file's runs reach models through."""
@@ -205,6 +217,23 @@ class Suite:
                 self._live = self._open.enter_context(self._make())
             return self._live
         return closing.enter_context(self._make(**playing(cassette, replay=mode == "replay")))
+
+    def _tell_attempts(self, group: Group, apps: list[tuple[App, Options]]) -> None:
+        """Name the cases that allow as many answers as are asked for anyway: that depends on flags and settings."""
+        most = 0
+        for app, options in apps:
+            models = 1 if options.model or not app.program.model else len(app.program.model.models)
+            most = max(most, models * (1 + limits(app.program, options, "").max_retries))
+        for case in group.cases:
+            if case.expect.get("most", {}).get("attempts", 0) >= most:
+                said = f"`attempts` of `{case.name}` can never fail, since {some(most, 'answer')} are asked for at most"
+                self.notes.append(f"{group.path}: {said}")
+
+    def _tell_masked(self, group: Group, cassette: Cassette) -> None:
+        """Say that what a test expects of an answer with a secret in it cannot be held against its mask."""
+        if cassette.masked:
+            said = "what looked like a secret is masked, so that a replay may fail where the model did not"
+            self.notes.append(f"{group.cassette}: in {some(cassette.masked, 'answer')} {said}")
 
     def _tell_unused(self, group: Group, cassette: Cassette, *, whole: bool) -> None:
         """Say what of a cassette was not asked for in a run of all cases, to the end of each, or take it out."""

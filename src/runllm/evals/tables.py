@@ -55,8 +55,10 @@ def tests_of(path: Path, program: Program) -> tuple[list[Said], list[Problem]]:
             unknown |= dict.fromkeys((name for name in others if name not in unknown), row.line)
     known = [*program.input.properties, *program.output_contract.properties, WHOLE, *_OWN]
     for name, line in unknown.items():
-        said = f"no input and no output is named `{name}`"
-        problems.append(place.problem(line, said, "tests", did_you_mean(name, known), _KIND))
+        said, hint = f"no input and no output is named `{name}`", did_you_mean(name, known)
+        if name in known:
+            said, hint = f"`{name}` stands in two columns: here and in a longer name for the same", "Keep one of them."
+        problems.append(place.problem(line, said, "tests", hint, _KIND))
     return found, problems
 
 

@@ -254,7 +254,9 @@ def _worthless(code: str) -> str | None:
 
     try:
         with warnings.catch_warnings(action="ignore"):
-            found = list(ast.walk(ast.parse(code)))
+            tree = ast.parse(code)
+            compile(tree, "<check>", "exec")
+            found = list(ast.walk(tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     asserted = [node.test for node in found if isinstance(node, ast.Assert)]

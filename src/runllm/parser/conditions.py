@@ -7,9 +7,12 @@ import re
 import string
 from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from runllm.schema import Contract, Schema, Value, listed, resolve, step_from, types_of
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 NOTHING: Any = object()
 """What stands where nothing does."""
@@ -67,9 +70,16 @@ def matches(value: Any, pattern: str) -> bool:
 
 
 def is_near(value: Any, said: Mapping[str, float]) -> bool:
-    """Whether a number is no further off than it may be."""
+    """Whether a number is no further off than it may be, as they are written: 20.0 is 0.01 from 19.99."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value - said["value"]) <= said["within"]
+    return is_number and abs(_written(value) - _written(said["value"])) <= _written(said["within"])
+
+
+def _written(number: float) -> Fraction:
+    """What a number says as people read it, and not the binary one beside it."""
+    from fractions import Fraction  # few cases have any
+
+    return Fraction(str(number))
 
 
 def is_one_of(value: Any, choices: list[Any]) -> bool:
@@ -149,13 +159,16 @@ def _values(root: Schema, schema: Any) -> list[Any] | None:
 
 
 def _of_number(said: Mapping[str, float], node: Schema, *, sure: bool) -> str | None:
-    low, high = said["value"] - said["within"], said["value"] + said["within"]
-    lowest = node.get("minimum", node.get("exclusiveMinimum", -math.inf))
-    highest = node.get("maximum", node.get("exclusiveMaximum", math.inf))
+    middle, within = _written(said["value"]), _written(said["within"])
+    low, high = middle - within, middle + within
+    lowest, highest = (
+        next((_written(node[word]) for word in (f"{side}imum", f"exclusive{side.title()}imum") if word in node), none)
+        for side, none in (("min", -math.inf), ("max", math.inf))
+    )
     is_number = node.get("type") in ("integer", "number")
     if low <= lowest and highest <= high and sure and is_number:
         return "`near` can never fail: no number that can stand there is further off"
-    none_between = node.get("type") == "integer" and math.isfinite(high - low) and math.floor(high) < math.ceil(low)
+    none_between = node.get("type") == "integer" and math.floor(high) < math.ceil(low)
     if high < lowest or highest < low or none_between:
         return "`near` can never hold: no number that can stand there is so near"
     return None

@@ -172,7 +172,8 @@ class _Checker:
         hint = (self._used(problem.pointer) if problem.keyword == "type" else "") or self._describe(problem.pointer)
         message = problem.message
         if problem.keyword == "pattern":
-            message = f"`{value}` is not a valid `{problem.pointer.rsplit('/', 1)[-1]}`"
+            name = problem.pointer.rsplit("/", 1)[-1]
+            message = f"`{value}` is not a valid `{name}`" if str(value).strip() else f"`{name}` is empty"
         elif problem.keyword == "type" and isinstance(value, int | float) and problem.message.endswith('"string"'):
             hint = f'Quote it: "{json.dumps(value)}". {hint}'
         elif problem.keyword == "type" and not problem.pointer.startswith("/uses"):

@@ -62,11 +62,11 @@ def _name(one: Tried) -> str:
 
 def worth(found: Comparison) -> str:
     """What the difference is worth, in a sentence."""
-    one, other = len(found.only_first), len(found.only_second)
+    one, other = found.better
     if not one + other:
-        return "Both pass the same."
+        return "Both pass the same." if not found.only_first else "Both pass each case as often."
     better = found.sides[other > one].label
-    alone = f"of {some(one + other, 'run')} that one side alone passes, {max(one, other)} fall to {safe(better)}"
+    alone = f"of {some(one + other, 'case')} that one side passes more often, {max(one, other)} fall to {safe(better)}"
     odds = f"chance alone does that or more in {percent(100 * found.chance)} of such comparisons"
     if found.chance >= CHANCE:
         return f"The difference is within chance: {alone}, and {odds}. More cases would tell."

@@ -78,7 +78,8 @@ def cells_of(tried: Sequence[Tried]) -> dict[tuple[str, str], list[Tried]]:
 def models_of(tried: Sequence[Tried]) -> dict[str, str]:
     """The models in their order, each with what it is called: the file's own by what answered."""
     own = next((one.result.model for one in tried if not one.model and one.result and one.result.model), "")
-    return {one.model: one.model or own or "no model" for one in tried}
+    none = "no model" if any(one.result for one in tried) else "the file's model"
+    return {one.model: one.model or own or none for one in tried}
 
 
 def state(runs: Sequence[Tried]) -> str:

@@ -27,6 +27,7 @@ LIKE = {
     "regex": "^[a-z]+$",
 }  # fmt: skip
 """A value of each format that is checked: a model that is told that a text is no `date-time` learns nothing from it."""
+_OPEN = {"exclusiveMinimum": "above", "exclusiveMaximum": "below"}
 _NAMED = 4  # properties, values and alternatives that a description names
 
 
@@ -45,6 +46,8 @@ def problem_of(error: jsonschema_rs.ValidationError, root: Schema) -> Problem:
         hint = did_you_mean(names[0], known)
     elif keyword == "format" and facts.get("format") in LIKE:
         message = f"{clip(error.message, LONGEST)}: write it like `{LIKE[facts['format']]}`"
+    elif keyword in _OPEN:
+        message = f"{clip(json.dumps(error.instance), LONGEST)} is not {_OPEN[keyword]} {facts['limit']}"
     elif keyword in ("anyOf", "oneOfNotValid"):
         message = _no_branch(error, facts)
     else:
