@@ -14,6 +14,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 APPS = sorted(path.stem for path in EXAMPLES.glob("*.rllm"))
+FILES = [str(EXAMPLES / f"{name}.rllm") for name in APPS]  # those of the cookbook want larger models
 _OFFLINE = """
 import json, os, socket, sys
 def refused(*_, **__):
@@ -51,7 +52,7 @@ def replayed(*arguments: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def test_all_of_them_pass_in_replay_without_a_network_or_a_model() -> None:
-    found, imported = replayed(str(EXAMPLES), "--replay")
+    found, imported = replayed(*FILES, "--replay")
     assert imported == []
     assert sorted(Path(one["file"]).stem for one in found["files"]) == APPS
     assert [
@@ -87,6 +88,6 @@ def replayed_with_misses(app: Path) -> tuple[dict[str, Any], int]:
 @pytest.mark.timeout(600)
 def test_all_of_them_pass_with_the_embedded_model() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "runllm", "test", str(EXAMPLES), "--live"], capture_output=True, text=True, timeout=590
+        [sys.executable, "-m", "runllm", "test", *FILES, "--live"], capture_output=True, text=True, timeout=590
     )
     assert done.returncode == 0, done.stdout + done.stderr
