@@ -34,6 +34,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _NO_LINK_AT_ALL = getattr(os, "O_NOFOLLOW_ANY", 0)  # macOS looks at each step of a path
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _MOST_LINKS = 40  # as the system allows
 _ALIKE = 0.7  # of two names, so that one is taken for a slip in the other
 
@@ -385,8 +386,9 @@ def _catalogued(path: str) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from None
+        hint = "Make room there, or write to another place." if error.errno in _FULL else None
+        raise _refused(path, error.strerror or str(error), hint) from None
 
 
-def _refused(path: str, reason: str) -> FileAccessError:
-    return FileAccessError(f"`{path}` cannot be written: {reason}", details={"path": path})
+def _refused(path: str, reason: str, hint: str | None = None) -> FileAccessError:
+    return FileAccessError(f"`{path}` cannot be written: {reason}", details={"path": path}, hint=hint)

@@ -269,6 +269,7 @@ def test_output_on_a_full_disk_is_a_catalogued_error(home: Home, line: str) -> N
     assert done.returncode == 3
     assert json.loads(done.stderr)["error_code"] == "RLLM_023"
     assert "No space left" in json.loads(done.stderr)["message"]
+    assert "-o" not in line or "Make room" in json.loads(done.stderr)["recovery_hint"]
 
 
 # --- disks and folders -----------------------------------------------------------------------------------------

@@ -390,7 +390,20 @@ def test_a_cassette_is_read_as_it_was_written(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "cassette: 2", "cassette: 1\nmoment: soon\nexchanges: []", "a: [", "cassette: 1"]
+    "text",
+    [
+        "",
+        "[]",
+        "cassette: 2",
+        "cassette: 1\nmoment: soon\nexchanges: []",
+        "a: [",
+        "cassette: 1",
+        *(
+            "cassette: 1\nmoment: '2026-12-01T00:00:00+00:00'\nexchanges:\n- {model: m, params: {}, "
+            f"messages: [{{role: user, content: x}}], answers: [{{text: a, {less}}}]}}\n"
+            for less in ("cost: -1", "latency: -1", "usage: {prompt_tokens: -1}")
+        ),
+    ],
 )
 def test_what_is_no_cassette_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.cassette.yaml"

@@ -63,12 +63,16 @@ def _exchange(found: dict[str, Any], schemas: dict[str, Any]) -> Found:
 @cache
 def _form() -> Contract:
     """What a cassette is."""
-    text, texts, number = {"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "number"}
+    text, texts, number = (
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "number", "minimum": 0},
+    )
     answer = {
         "text": text, "model": text, "finish_reason": text, "notes": texts, "called": {"type": "boolean"},
-        "usage": {"properties": {one.name: {"type": "integer"} for one in fields(Usage)},
+        "usage": {"properties": {one.name: {"type": "integer", "minimum": 0} for one in fields(Usage)},
                   "additionalProperties": False, "type": "object"},
-        "cost": {"type": ["number", "null"]}, "latency": number,
+        "cost": {"type": ["number", "null"], "minimum": 0}, "latency": number,
     }  # fmt: skip
     failure = {
         "error": {"enum": [one.__name__ for one in catalogue()]}, "message": text, "retryable": {"type": "boolean"},
