@@ -406,7 +406,7 @@ def test_answers_let_a_browser_do_nothing_with_them(service: Service) -> None:
 )  # fmt: skip
 def test_hosts_and_origins_are_kept_as_browsers_write_them_or_refused(host: str, origin: str, kept: str | None) -> None:
     if kept is None:
-        with pytest.raises(UsageError, match="is no name of a host|is no address of a page"):
+        with pytest.raises(UsageError, match=r"is no name of a host|is no address of a page"):
             named((host,), (origin,))
     else:
         assert named((host,), (origin,)) == ((host,), (kept,))
