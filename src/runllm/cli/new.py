@@ -73,15 +73,24 @@ def _read(read: Callable[[Any], Any]) -> Callable[..., Any]:
     callback=_read(making.properties_of),
     help="An output, written in the same way. May be repeated.",
 )
+@click.option(
+    "--from", "wish", metavar="SENTENCE", help="Have a model write it: what the app is for. The price is told first."
+)
+@click.option(
+    "--write-with",
+    "writer",
+    metavar="MODEL",
+    shell_complete=models,
+    help="The model that writes it, with --from.  [default: that of your settings]",
+)
+@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="The most that the writing may cost.")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing: take what is usual for what is not given.")
 @click.option(
     "-m",
     "--model",
     metavar="MODEL",
     shell_complete=models,
-    default=there.MODEL,
-    show_default=True,
-    help="The model that it calls.",
+    help=f"The model that it calls.  [default: {there.MODEL}; with --from, the one that writes]",
 )
 def command(
     file: str,
@@ -89,33 +98,48 @@ def command(
     purpose: str | None,
     inputs: tuple[Property, ...],
     outputs: tuple[Property, ...],
+    wish: str | None,
+    writer: str | None,
+    max_cost: float | None,
     yes: bool,
-    model: str,
+    model: str | None,
 ) -> None:
     """Write a small app to FILE, ready to run and to change.
 
     On a terminal it asks what the app is for, what goes in and what comes out, unless options say so or --yes is given;
     in a pipe it never asks. With --like, an input and tests are written beside the app, with what the model answered.
+    With --from, a model writes the app; what `runllm validate` would have something to say of is kept as FILE.draft.
 
     FILE gets the suffix `.rllm` unless it has one. A file that is there already stays as it is.
     """
     path = _path(file)
     files.refuse_existing([str(path)])
-    _check(model)
+    _check(model or there.MODEL)
+    answered = bool(purpose or inputs or outputs)
+    if (like is not None) + (wish is not None) + answered > 1:
+        raise UsageError("give one of `--like`, `--from`, and `--purpose` with `--input` and `--output`")
+    if wish is None and (writer or max_cost is not None):
+        raise UsageError("`--write-with` and `--max-cost` are for `--from`")
     if like is not None:
-        if purpose or inputs or outputs:
-            raise UsageError("`--like` cannot be given together with `--purpose`, `--input` or `--output`")
-        _create(path, there.files_of(like, path.stem, model=model))
-        return
-    if not yes and can_ask() and not (purpose and inputs and outputs):
-        answers = asked(purpose, inputs, outputs)
-    elif purpose or inputs or outputs:
-        answers = making.usual(purpose, inputs, outputs)
+        _create(path, there.files_of(like, path.stem, model=model or there.MODEL))
+    elif wish is not None:
+        from runllm.cli.writing import write  # nothing else of this command asks a model
+
+        text = write(path, wish, asked=writer, model=model, max_cost=max_cost, yes=yes)
+        _create(path, {path.name: text}, given="--help", first="A model wrote it: read it before you use it.")
+    elif not yes and can_ask() and not (purpose and inputs and outputs):
+        _of(path, asked(purpose, inputs, outputs), model)
+    elif answered:
+        _of(path, making.usual(purpose, inputs, outputs), model)
     else:
-        _create(path, {path.name: there.starter(path.stem, model=model)}, given="message='Where is my order?'")
-        return
+        text = there.starter(path.stem, model=model or there.MODEL)
+        _create(path, {path.name: text}, given="message='Where is my order?'")
+
+
+def _of(path: Path, answers: making.Answers, model: str | None) -> None:
+    """Write the app that somebody said."""
     given = " ".join(f"{one.name}=..." for one in answers.inputs if not one.name.endswith("?"))
-    _create(path, {path.name: making.made(path.stem, answers, model=model)}, given=given)
+    _create(path, {path.name: making.made(path.stem, answers, model=model or there.MODEL)}, given=given)
 
 
 def _check(model: str) -> None:
@@ -132,8 +156,15 @@ def _path(file: str) -> Path:
     return path if path.suffix == ".rllm" else path.with_name(f"{path.name}.rllm")
 
 
-def _create(path: Path, texts: dict[str, str], *, given: str = "") -> None:
-    """Write the app, which is the last of these, and say what to do with it; `given` is an input for it."""
+def _create(path: Path, texts: dict[str, str], *, given: str = "", first: str = "") -> None:
+    """Write the app, which is the last of these, and say what to do with it.
+
+    Args:
+        path: of the app.
+        texts: the name of each file, and what it holds.
+        given: an input for the app, as it is typed.
+        first: what there is to say before all else.
+    """
     files.create({str(path.with_name(name)): text for name, text in texts.items()})
     named = shlex.quote(str(path))
     *others, _ = texts
@@ -141,6 +172,7 @@ def _create(path: Path, texts: dict[str, str], *, given: str = "") -> None:
     given = f"-f {shlex.quote(str(path.with_suffix('.input.yaml')))}" if others else given
     replay = " --replay" if any(name.endswith(".cassette.yaml") for name in others) else ""
     said = [
+        *([first] if first else []),
         f"{path} is ready{beside}. Try it:",
         f"  runllm {named} {given}".rstrip(),
         f"Change what you like, then check it: runllm validate {named}",
