@@ -187,7 +187,8 @@ def test_the_budget_holds_for_all_attempts_and_what_was_paid_for_is_kept(new: An
     assert (status, here()) == (7, {"price.rllm.draft"}), told
 
 
-def test_on_a_terminal_nothing_is_sent_before_a_yes(new: Any, provider: Provider) -> None:
+@pytest.mark.usefixtures("new")
+def test_on_a_terminal_nothing_is_sent_before_a_yes(provider: Provider) -> None:
     words = ("new", "price", "--from", "find the price", "--write-with", "openai/gpt-4o-mini")
     provider.script(answer(json.dumps(GOOD)))
     status, seen = on_a_terminal(Path(), *words, typed=[("3 attempts at most", b""), ("Ask it? [Y/n]", b"n\r")])
