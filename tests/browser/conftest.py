@@ -49,7 +49,9 @@ class Tab:
 
     def given(self, number: int = 0) -> str:
         """The input of an earlier run, as JSON."""
-        found: str = self.page.evaluate("n => JSON.parse(Object.values(sessionStorage)[0])[n].given", number)
+        found: str = self.page.evaluate(
+            "n => JSON.parse(Object.entries(sessionStorage).find(([key]) => key.startsWith('runllm:'))[1])[n].given", number
+        )
         return found
 
 

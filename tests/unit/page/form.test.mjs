@@ -132,6 +132,11 @@ test("a local time has its hours, and comes back", () => {
   assert.equal(write(found, "never"), "");
 });
 
+test("the one value of what need not be given is not given unasked", () => {
+  const initial = (schema, required) => fieldOf(schema, schema, "urgent", required).initial;
+  assert.deepEqual([initial({ const: true }, true), initial({ const: true }, false), initial({ const: true, default: true }, false)], [true, undefined, true]);
+});
+
 test("a value chooses the branch that it is of", () => {
   const mail = { type: "object", properties: { kind: { const: "mail" }, to: { type: "string" } }, required: ["kind", "to"] };
   const chat = { type: "object", properties: { kind: { const: "chat" } }, required: ["kind"] };

@@ -14,11 +14,16 @@ const MOST_SHOWN = 50; // rows that do not fit
  * @param {HTMLElement} place
  */
 export function batches(app, place) {
-  const picker = el("input", { type: "file", id: "table", accept: ".csv,.tsv,.tab,text/csv", "aria-describedby": "table-help", change: () => send() });
+  const picker = el("input", { type: "file", id: "table", accept: ".csv,.tsv,.tab,text/csv", "aria-describedby": "table-help",
+    click: () => { picker.value = ""; }, // a file that was corrected is taken again under the same name
+    change: () => { file = picker.files[0]; send(); } });
+  const key = `table:${app.name}`; // where this tab keeps the address of the batch that it began
   const status = el("p", { role: "status" });
   const view = el("div", { "aria-live": "polite" });
   /** @type {Batch | undefined} */
   let held;
+  /** @type {File | undefined} */
+  let file;
   place.append(
     el("div", { class: "field" }, el("label", { for: "table" }, "A table as CSV"),
       el("p", { class: "help", id: "table-help" }, "Its first line names the columns. All rows are checked before anything is run."), picker),
@@ -31,7 +36,7 @@ export function batches(app, place) {
       if (answer.ok) return answer.status === 204 ? undefined : await answer.json();
       const problem = await problemOf(answer);
       status.textContent = "";
-      view.replaceChildren(trouble(problem), problem.columns && columns(problem.columns, problem.inputs, {}));
+      view.replaceChildren(trouble(problem), problem.columns ? columns(problem.columns, problem.inputs, {}) : "");
     } catch {
       status.textContent = "The service cannot be reached.";
     }
@@ -40,7 +45,6 @@ export function batches(app, place) {
 
   /** Send the file to be checked. @param {Record<string, string>} [feeds]  the column of each input */
   async function send(feeds) {
-    const file = picker.files[0];
     if (!file) return;
     await drop();
     status.textContent = `Checking ${file.name} …`;
@@ -56,6 +60,7 @@ export function batches(app, place) {
   async function drop() {
     const old = held;
     held = undefined;
+    sessionStorage.removeItem(key);
     if (old) await fetch(old.url, { method: "DELETE" }).catch(() => {});
   }
 
@@ -80,7 +85,9 @@ export function batches(app, place) {
     const likely = [time !== null && `about ${seconds(time)}`, cost > 0 && `about ${dollars(cost)}`].filter(Boolean).join(" and ");
     const start = async () => {
       const begun = await ask(batch.url, { method: "POST" });
-      if (begun) follow(begun);
+      if (!begun) return;
+      sessionStorage.setItem(key, begun.url);
+      follow(begun);
     };
     view.replaceChildren(
       batch.unfit ? misfits(batch) : "",
@@ -96,18 +103,26 @@ export function batches(app, place) {
     return el("div", { class: "scrolled", tabindex: 0, role: "group", "aria-label": "Rows that do not fit" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)), more);
   }
 
-  /** Show how far a batch is until it has ended. @param {Batch} batch */
-  async function follow(batch) {
+  /** Take up the batch that this tab had begun before its page was loaded again. */
+  async function resume() {
+    const url = sessionStorage.getItem(key);
+    const answer = url ? await fetch(url).catch(() => undefined) : undefined;
+    if (answer?.ok) follow((held = await answer.json()), false);
+    else if (answer) sessionStorage.removeItem(key);
+  }
+
+  /** Show how far a batch is until it has ended. @param {Batch} batch @param {boolean} [moves]  whether the focus goes along */
+  async function follow(batch, moves = true) {
     const bar = el("progress", { max: batch.rows, value: 0, "aria-label": "Rows that have ended" });
     const said = el("p", { class: "soft", "aria-live": "off" });
     const stop = el("button", { type: "button", class: "quiet", click: () => fetch(batch.url, { method: "DELETE" }).catch(() => {}) }, "Stop");
     view.replaceChildren(bar, said, el("div", { class: "actions" }, stop));
-    stop.focus();
+    if (moves) stop.focus();
     status.textContent = "Running …";
     for (let now = batch; held?.id === batch.id; await new Promise((wake) => setTimeout(wake, EVERY))) {
       bar.value = now.done;
       said.textContent = progress(now);
-      if (now.state !== "running") return ended(now);
+      if (now.state !== "running") return ended(now, moves);
       const found = await ask(batch.url);
       if (!found) return;
       now = found;
@@ -120,8 +135,8 @@ export function batches(app, place) {
     return [`${count(now.done)} of ${some(now.rows, "row")}`, now.failed && `${count(now.failed)} failed`, now.cost ? dollars(now.cost) : "", left].filter(Boolean).join(" · ");
   }
 
-  /** @param {Batch} batch */
-  function ended(batch) {
+  /** @param {Batch} batch @param {boolean} moves */
+  function ended(batch, moves) {
     const names = /** @type {Record<string, string>} */ ({ done: "Done.", stopped: "Stopped.", failed: "It ended early." });
     status.textContent = `${names[batch.state]} ${progress(batch)}, in ${seconds(batch.seconds)}.`;
     const result = el("a", { class: "button main", href: `${batch.url}/result`, download: true }, "Download the result");
@@ -134,7 +149,7 @@ export function batches(app, place) {
     };
     const actions = el("div", { class: "actions" }, batch.has_result && result, el("button", { type: "button", class: "quiet", click: remove }, "Remove it from the service"));
     view.replaceChildren(batch.problem ? trouble(batch.problem) : "", kinds(batch), actions);
-    result.focus();
+    if (moves) result.focus();
   }
 
   /** Why rows failed. @param {Batch} batch */
@@ -143,4 +158,6 @@ export function batches(app, place) {
     return el("ul", {}, ...batch.kinds.map((/** @type {any} */ one) =>
       el("li", {}, `${some(one.rows, "row")}, such as line ${count(one.line)}: ${one.message} `, el("span", { class: "soft" }, one.code))));
   }
+
+  resume();
 }

@@ -106,7 +106,7 @@ export function fieldOf(given, root, name = "", required = true, depth = 0) {
     help: typeof schema.description === "string" ? schema.description : "",
     required,
     nullable,
-    initial: schema.default,
+    initial: required && Object.hasOwn(schema, "const") ? schema.const : schema.default, // what need not be given is chosen, not sent unasked
     schema,
   };
   return depth > DEEPEST ? field : { ...field, ...kindOf(schema, root, depth) };
@@ -136,7 +136,7 @@ function withoutNull(schema, root) {
 
 /** @param {Schema} schema @param {Schema} root @param {number} depth @returns {Partial<Field>} */
 function kindOf(schema, root, depth) {
-  if (Object.hasOwn(schema, "const")) return { kind: "choice", options: [schema.const], initial: schema.const };
+  if (Object.hasOwn(schema, "const")) return { kind: "choice", options: [schema.const] };
   if (Array.isArray(schema.enum)) return { kind: "choice", options: schema.enum };
   const choices = schema.oneOf ?? schema.anyOf;
   if (Array.isArray(choices) && choices.length) return unionOf(schema, choices, root, depth);

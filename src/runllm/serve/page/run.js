@@ -181,7 +181,10 @@ place.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
   event.preventDefault();
   run();
 });
-by("cancel").addEventListener("click", () => running?.abort());
+by("cancel").addEventListener("click", () => {
+  by("run").focus(); // the button is disabled next, and would lose it
+  running?.abort();
+});
 by("clear").addEventListener("click", begin);
 begin();
 showPast();
