@@ -50,7 +50,8 @@ class Tab:
     def given(self, number: int = 0) -> str:
         """The input of an earlier run, as JSON."""
         found: str = self.page.evaluate(
-            "n => JSON.parse(Object.entries(sessionStorage).find(([key]) => key.startsWith('runllm:'))[1])[n].given", number
+            "n => JSON.parse(Object.entries(sessionStorage).find(([key]) => key.startsWith('runllm:'))[1])[n].given",
+            number,
         )
         return found
 

@@ -154,6 +154,14 @@ def test_each_fault_of_an_input_is_told_at_its_place(service: Service) -> None:
     found = {one["pointer"]: one["message"] for one in answer.json()["problems"]}
     assert {"/text", "/often"} <= set(found)
     assert answer.json()["code"] == "RLLM_004"
+    key = "sk-proj-" + "aB3dE6gH" * 6
+    assert key not in service.post("count", {"text": "a", "often": key}).text, "pages and logs of clients hold it too"
+
+
+def test_a_body_that_says_that_it_is_too_long_is_not_waited_for(service: Service) -> None:
+    with _raw(service) as client:
+        client.sendall(_head("Content-Type: application/json", "Content-Length: 2000000"))
+        assert _status(client) == 413
 
 
 def test_a_request_of_two_lengths_is_refused(service: Service) -> None:
@@ -526,6 +534,22 @@ def test_what_runs_has_its_grace_and_is_then_told_that_the_service_stops(app: Pa
         until(lambda: service.get("/readyz").status_code == 200)
     asking.join(30)
     assert (found[0].status_code, found[0].json()["code"], engine.stopped) == (503, "RLLM_024", 1)
+
+
+def test_what_waits_when_the_time_to_end_is_over_does_not_begin(app: Path) -> None:
+    engine = Waiting('{"n": 1}')
+    found: list[httpx.Response] = []
+    with Service(app, engine=engine, limits=Limits(running=1)) as service:
+        asking = [Thread(target=lambda: found.append(service.post("count", {"text": "a"}))) for _ in range(2)]
+        for thread in asking:
+            thread.start()
+        until(lambda: "runllm_waiting 1.0" in service.get("/metrics").text)
+        service.loop.call_soon_threadsafe(service.house.stop)
+        for thread in asking:
+            thread.join(30)
+        assert service.post("count", {"text": "a"}).status_code == 503
+        assert service.get("/readyz").status_code == 503
+    assert ([one.status_code for one in found], engine.stopped, engine.under_way) == ([503, 503], 1, 0)
 
 
 def test_told_twice_it_ends_what_runs_at_once_and_says_so(app: Path) -> None:

@@ -231,8 +231,7 @@ class Batches:
         Raises:
             Refusal: there are too many already.
         """
-        if self._house.is_closing:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping", "Ask again in a moment.")
+        self._house.take_more()
         self._drop_old()
         if len(self._jobs) + self._checking >= _MOST_HELD or self._checking >= _MOST_CHECKING:
             raise _busy("too many tables are held or being checked")

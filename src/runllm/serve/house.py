@@ -91,9 +91,9 @@ class House:
         Raises:
             Refusal: too many wait already, or the service is ending.
         """
-        if self.is_closing:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping", "Ask again in a moment.")
+        self.take_more()
         async with self._place():
+            self.take_more()  # it may have begun to end while this waited
             task = asyncio.current_task()
             self._under_way.add(task)
             try:
@@ -113,6 +113,15 @@ class House:
         if result.error is not None:
             self._log_failure(served.app.name, result.error)
         return result
+
+    def take_more(self) -> None:
+        """Refuse what comes when the service ends.
+
+        Raises:
+            Refusal: it does.
+        """
+        if self.is_closing:
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping", "Ask again in a moment.")
 
     @asynccontextmanager
     async def _place(self) -> AsyncGenerator[None]:
