@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # a file that is only checked needs none of what runs it
 
     from runllm.engines.cache import Answers
     from runllm.models.folder import Held, Model
+    from runllm.models.measured import Measured
     from runllm.models.pulling import Listener as PullListener
     from runllm.results import RunResult
     from runllm.routing import Options
@@ -211,6 +212,20 @@ def _served() -> list[Model]:
         Model(name=f"ollama/{one.name}", where="ollama", size=one.size, parameters=one.parameters)
         for one in available()
     ]
+
+
+def measured(model: Model) -> Measured | None:
+    """How fast a local model is here, as `bench` found; None where it was not measured."""
+    from runllm.models.measured import measured as found
+
+    return found(model.path) if model.path is not None else None
+
+
+def bench(model: str) -> Measured:
+    """Measure a local model on this machine: see `runllm.engines.local.bench`."""
+    from runllm.engines.local.bench import bench as measure
+
+    return measure(model)[1]
 
 
 def remove_model(name: str) -> list[Held]:

@@ -58,9 +58,9 @@ def test_a_model_is_pulled_listed_and_removed(runllm, tmp_path):
     assert Path(row["path"]).read_bytes() == DATA
 
     table = runllm("models").stdout.splitlines()
-    assert table[0].split() == ["MODEL", "WHERE", "SIZE", "PARAMETERS", "WINDOW", "LICENCE"]
+    assert table[0].split() == ["MODEL", "WHERE", "SIZE", "MEMORY", "TOKENS/S", "LICENCE", "GOOD", "FOR"]
     assert [line.split() for line in table if NAME in line] == [
-        [f"local/{NAME}", "pulled", "400", "kB", "-", "1,024", "mit"]
+        [f"local/{NAME}", "pulled", "400", "kB", "~150", "MB", "-", "mit", "-"]
     ]
 
     near = runllm("models", "rm", NAME.replace("tiny-Q4", "tiny-Q5"))
@@ -77,6 +77,28 @@ def test_the_catalogue_is_listed_whatever_is_here(runllm):
     assert found["local/smollm2-135m"]["size"] == 98_362_432
     assert {row["where"] for name, row in found.items() if name != "local/smollm2-135m"} == {"catalogue"}
     assert all(row["licence"] and row["window"] for row in found.values())
+
+
+@pytest.mark.model
+def test_what_was_measured_of_a_model_is_shown_until_its_file_is_another(runllm, tmp_path):
+    said = runllm("models", "bench", "smollm2-135m").stdout
+    assert re.fullmatch(
+        r"local/smollm2-135m: loads in [\d.]+ s, reads \d+ tokens/s, writes \d+ tokens/s, \d+ MB of memory\n", said
+    )
+    row = rows(runllm)["local/smollm2-135m"]
+    assert row["purpose"]
+    assert all(row["measured"][name] > 0 for name in ("load", "prompt_speed", "speed", "memory"))
+    assert row["measured"]["memory"] > row["size"]
+    assert re.search(r" [\d,]+ MB  +[\d,]+  +Apache-2.0", runllm("models").stdout.splitlines()[1])
+    kept = tmp_path / "models" / "measured.json"
+    kept.write_text(kept.read_text(encoding="utf-8").replace(" 98362432", " 5"), encoding="utf-8")
+    assert rows(runllm)["local/smollm2-135m"]["measured"] is None
+    kept.write_text("{", encoding="utf-8")
+    assert rows(runllm)["local/smollm2-135m"]["measured"] is None
+    assert (
+        json.loads(runllm("models", "bench", "nothing-such", "--error-format", "json").stderr)["error_code"]
+        == "RLLM_020"
+    )
 
 
 def test_a_file_of_a_repository_is_chosen_with_a_flag(runllm):

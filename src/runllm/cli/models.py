@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from runllm import api
 from runllm.cli.offers import pullable, pulled
 from runllm.cli.output import download_bar, format_option, show_table
+from runllm.cli.steps import steps
 from runllm.errors import InterruptedRunError
 from runllm.quantities import size
 from runllm.rendering import as_json, safe
@@ -16,8 +18,9 @@ from runllm.rendering import as_json, safe
 if TYPE_CHECKING:
     from runllm.models.folder import Model
 
-_HEADINGS = ("MODEL", "WHERE", "SIZE", "PARAMETERS", "WINDOW", "LICENCE")
-_BILLION = 1000
+_HEADINGS = ("MODEL", "WHERE", "SIZE", "MEMORY", "TOKENS/S", "LICENCE", "GOOD FOR")
+_BYTES = 0.75e6  # of a million parameters with four bits each, about
+_BESIDE = 150_000_000  # bytes of a process beside the weights, about
 
 
 @click.group(name="models", invoke_without_command=True)
@@ -32,6 +35,28 @@ def command(context: click.Context, form: str) -> None:
         click.echo(as_json([_as_json(model) for model in found]))
     else:
         show_table(_HEADINGS, map(_row, found))
+
+
+@command.command(name="bench")
+@click.argument("names", metavar="[MODEL]...", nargs=-1, shell_complete=pulled)
+def bench(names: tuple[str, ...]) -> None:
+    """Measure local models on this machine, by default all that are here: takes up to some minutes for each.
+
+    How long one takes to load, the tokens that it reads and writes in a second and the memory at its peak are shown,
+    and kept for `runllm models`. Other work on the machine makes the figures smaller.
+    """
+    here = [model.name for model in api.models(served=False) if model.where in ("embedded", "pulled")]
+    with steps() as step:
+        for name in names or here:
+            model = name if name.startswith("local/") else f"local/{name}"
+            step.say(f"measuring {model}")
+            found = api.bench(model)
+            click.echo(
+                safe(
+                    f"{model}: loads in {found.load:.1f} s, reads {found.prompt_speed:,.0f} tokens/s, "
+                    f"writes {found.speed:,.0f} tokens/s, {size(found.memory) if found.memory else 'unknown'} of memory"
+                )
+            )
 
 
 @command.command(name="rm")
@@ -79,21 +104,25 @@ def _as_json(model: Model) -> dict[str, Any]:
         "parameters": None if model.parameters is None else model.parameters * 1_000_000,
         "window": model.window,
         "licence": model.licence,
+        "purpose": model.purpose or None,
+        "measured": None if (found := api.measured(model)) is None else asdict(found),
         "path": None if model.path is None else str(model.path),
     }
 
 
 def _row(model: Model) -> tuple[str, ...]:
     where = "configured" if model.where == "configured" else model.where + (", configured" if model.configured else "")
+    found = api.measured(model)
+    is_local = model.where in ("embedded", "pulled", "catalogue")
+    about = model.size or round((model.parameters or 0) * _BYTES) if is_local else 0
+    memory = found.memory if found and found.memory else 0
+    guessed = f"~{size(about + _BESIDE)}" if about else ""
     return (
         model.name,
         where,
-        "" if model.size is None else size(model.size),
-        "" if model.parameters is None else _parameters(model.parameters),
-        "" if model.window is None else f"{model.window:,}",
+        size(model.size) if model.size is not None else f"~{size(about)}" if about else "",
+        size(memory) if memory else guessed,
+        f"{found.speed:,.0f}" if found else "",
         model.licence or "",
+        model.purpose,
     )
-
-
-def _parameters(millions: int) -> str:
-    return f"{millions / _BILLION:.1f} B" if millions >= _BILLION else f"{millions} M"

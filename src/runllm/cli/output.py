@@ -31,6 +31,7 @@ _STAGES = {
     "waiting": "another process is pulling it",
     "checking": "checking what is here",
 }
+_NAME = 24  # columns that a table keeps for the names of its rows
 _FIGURES = 50  # columns that a bar and its figures take beside a name
 
 
@@ -112,8 +113,9 @@ def _show_fitted(cells: Sequence[Sequence[str]], styles: Sequence[str], *, heade
     from rich.text import Text  # a string would be read as markup
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, show_header=headed)
-    for heading, style in zip(cells[0], styles, strict=True):
-        table.add_column(Text(heading), style=style, overflow="fold")
+    for place, (heading, style) in enumerate(zip(cells[0], styles, strict=True)):
+        whole = 0 if place else min(_NAME, max(len(row[0]) for row in cells))  # what a row is called, to be copied
+        table.add_column(Text(heading), style=style, overflow="fold", min_width=whole)
     for row in cells[headed:]:
         table.add_row(*map(Text, row))
     _console(sys.stdout).print(table)

@@ -200,6 +200,7 @@ class Model:
         parameters: in millions; None where it is not known.
         path: of the file, for what is here.
         configured: whether the user's settings name it.
+        purpose: what it is good for; empty where nobody said.
     """
 
     name: str
@@ -210,6 +211,7 @@ class Model:
     parameters: int | None = None
     path: Path | None = None
     configured: bool = False
+    purpose: str = ""
 
 
 def inventory(
@@ -249,6 +251,7 @@ def _known(store: Store, name: str, facts: KnownModel, held: Mapping[Path, Held]
         licence=facts.licence,
         window=facts.window,
         parameters=facts.parameters,
+        purpose=facts.purpose,
     )
     embedded = installed(source) if isinstance(source, PackagedModel) else None
     if embedded is not None and embedded.is_file():

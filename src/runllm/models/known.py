@@ -57,16 +57,19 @@ class KnownModel:
         licence: its SPDX identifier.
         parameters: how many there are, in millions.
         window: the context length it was trained with, in tokens.
+        purpose: what it is good for, in a few words.
     """
 
     source: PackagedModel | HubModel
     licence: str
     parameters: int
     window: int
+    purpose: str = ""
 
 
-def _on_hub(repo: str, licence: str, parameters: int, window: int) -> KnownModel:
-    return KnownModel(source=HubModel(repo=repo), licence=licence, parameters=parameters, window=window)
+def _on_hub(repo: str, licence: str, parameters: int, window: int, purpose: str) -> KnownModel:
+    source = HubModel(repo=repo)
+    return KnownModel(source=source, licence=licence, parameters=parameters, window=window, purpose=purpose)
 
 
 KNOWN: Mapping[str, KnownModel] = {
@@ -82,13 +85,16 @@ KNOWN: Mapping[str, KnownModel] = {
         licence="Apache-2.0",
         parameters=135,
         window=8192,
+        purpose="trying out",
     ),
-    "smollm2-360m": _on_hub("HuggingFaceTB/SmolLM2-360M-Instruct-GGUF", "Apache-2.0", 362, 8192),
-    "smollm2-1.7b": _on_hub("HuggingFaceTB/SmolLM2-1.7B-Instruct-GGUF", "Apache-2.0", 1711, 8192),
-    "qwen2.5-0.5b": _on_hub("Qwen/Qwen2.5-0.5B-Instruct-GGUF", "Apache-2.0", 494, 32768),
-    "qwen2.5-1.5b": _on_hub("Qwen/Qwen2.5-1.5B-Instruct-GGUF", "Apache-2.0", 1544, 32768),
-    "granite-3.3-2b": _on_hub("ibm-granite/granite-3.3-2b-instruct-GGUF", "Apache-2.0", 2534, 131_072),
-    "phi-3-mini": _on_hub("microsoft/Phi-3-mini-4k-instruct-gguf", "MIT", 3821, 4096),
+    "smollm2-360m": _on_hub("HuggingFaceTB/SmolLM2-360M-Instruct-GGUF", "Apache-2.0", 362, 8192, "trying out"),
+    "smollm2-1.7b": _on_hub(
+        "HuggingFaceTB/SmolLM2-1.7B-Instruct-GGUF", "Apache-2.0", 1711, 8192, "summaries in English"
+    ),
+    "qwen2.5-0.5b": _on_hub("Qwen/Qwen2.5-0.5B-Instruct-GGUF", "Apache-2.0", 494, 32768, "sorting, with examples"),
+    "qwen2.5-1.5b": _on_hub("Qwen/Qwen2.5-1.5B-Instruct-GGUF", "Apache-2.0", 1544, 32768, "extraction, summaries"),
+    "granite-3.3-2b": _on_hub("ibm-granite/granite-3.3-2b-instruct-GGUF", "Apache-2.0", 2534, 131_072, "long texts"),
+    "phi-3-mini": _on_hub("microsoft/Phi-3-mini-4k-instruct-gguf", "MIT", 3821, 4096, "harder questions"),
 }
 """Every model that can be named without a path, the smallest first.
 
