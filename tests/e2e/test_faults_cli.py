@@ -366,3 +366,17 @@ def test_without_room_for_the_library_that_calls_models_it_says_so(home: Home) -
     error = json.loads(done.stderr)
     assert (done.returncode, error["error_code"]) == (8, "RLLM_021")
     assert "temporary" in error["message"]
+
+
+def test_ctrl_c_while_it_loads_ends_it_without_a_word() -> None:
+    program = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name == 'runllm.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder)\n"
+        "from runllm.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
