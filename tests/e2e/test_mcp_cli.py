@@ -131,7 +131,7 @@ def test_wrong_arguments_are_answered(tmp_path: Path, provider: Provider, argume
     assert not provider.chats
 
 
-@pytest.mark.parametrize("how", ["its input ends", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("how", ["its input ends", "its output is read no more", "SIGTERM", "SIGINT"])
 def test_it_ends_at_once_and_stops_what_runs(tmp_path: Path, how: str) -> None:
     with Provider(answer('{"out": "x"}', delay=50)) as slow:
         (tmp_path / "app.rllm").write_text(leaf("app", llm=at(slow.base)), encoding="utf-8")
@@ -140,12 +140,18 @@ def test_it_ends_at_once_and_stops_what_runs(tmp_path: Path, how: str) -> None:
             until(lambda: slow.chats)
             if how.startswith("SIG"):
                 process.send_signal(getattr(signal, how))
+            elif "output" in how:
+                assert process.stdout is not None
+                process.stdout.close()
+                say(process, PING)
             else:
                 assert process.stdin is not None
                 process.stdin.close()
             assert process.wait(20) == 0
             assert process.stderr is not None
-            assert b"Traceback" not in process.stderr.read()
+            log = process.stderr.read()
+            assert b"Traceback" not in log
+            assert b"RLLM_099" not in log
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_calls_run_side_by_side_within_the_bound_and_too_many_are_told(tmp_path:
         found = asyncio.run(asyncio.wait_for(ask(service.at), 60))
     assert engine.most == 2
     (refused,) = [text_of(one) for one in found if one.is_error]
-    assert "2 runs are under way, and 3 wait" in refused
+    assert "as many runs are under way as there may be (2), and 3 wait" in refused
 
 
 def test_only_who_may_ask_is_answered(tmp_path: Path) -> None:

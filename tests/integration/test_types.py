@@ -112,13 +112,15 @@ MIXED: dict[str, Any] = {
         "any": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/part"}, {"type": "array", "items": {"$ref": "#/$defs/any"}}]},
         "part": {"type": "object", "properties": {"any": {"$ref": "#/$defs/any"}, "list": {"$ref": "#/$defs/list"}, "n": {"$ref": "#/$defs/number"}}},
         "list": {"type": "array", "items": {"$ref": "#/$defs/part"}}, "number": {"type": "number"},
-    }, "properties": {"json": {"$ref": "#/$defs/any"}}, "required": ["json"],
+        "map": {"type": "object", "additionalProperties": {"$ref": "#/$defs/value"}},
+        "value": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/map"}, {"type": "array", "items": {"$ref": "#/$defs/value"}}]},
+    }, "properties": {"map": {"$ref": "#/$defs/map"}, "json": {"$ref": "#/$defs/any"}}, "required": ["json"],
 }  # fmt: skip
 """Names that stand for objects, for other names and for themselves, each before and after what it stands for."""
 HAND: list[Pair] = [
     (TREE, {"tree": {"v": 1, "left": {"v": 2}}}),
     (NESTED, {"json": ["a", ["b", []]]}),
-    (MIXED, {"json": ["a", {"list": [{}], "n": 3}]}),
+    (MIXED, {"json": ["a", {"list": [{}], "n": 3}], "map": {"x": [{"y": "z"}]}}),
     ({"type": "object", "properties": {"me": {"$ref": "#"}}}, {"me": {"me": {}}}),
     ({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": True}, {"n": 1}),
     ({"type": "object", "properties": {"a": {"type": "object", "properties": {"x": {}}}, "A": {"type": "object", "properties": {"y": {}}}}}, {"a": {"x": 1}, "A": {"y": 2}}),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -214,9 +215,15 @@ def test_what_fails_is_named_and_not_quoted() -> None:
 def test_rows_of_a_map_are_spans_of_their_own() -> None:
     told = Collected()
     with runllm.Runtime(engine=ScriptedEngine(lambda _: GOOD), watcher=told.watcher) as runtime:
-        list(runllm.load_text(INNER, runtime=runtime).map([{"text": str(n)} for n in range(5)]))
-    roots = [span for span in told.spans if span.parent is None]
-    assert [span.name for span in roots] == ["invoke_agent inner"] * 5
+        app = runllm.load_text(INNER, runtime=runtime)
+        list(app.map([{"text": str(n)} for n in range(5)]))
+        with trace.use_span(
+            caller := trace.NonRecordingSpan(trace.SpanContext(trace_id=1, span_id=2, is_remote=False))
+        ):
+            list(app.map([{"text": str(n)} for n in range(3)]))
+    runs = [span for span in told.spans if span.name == "invoke_agent inner"]
+    above = [span.parent.span_id if span.parent else None for span in runs]
+    assert above == [None] * 5 + [caller.get_span_context().span_id] * 3, "they are inside what their caller is in"
 
 
 def test_without_the_package_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

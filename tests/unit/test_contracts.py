@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
+from http import HTTPStatus
 
 import pytest
 from hypothesis import given
@@ -40,7 +42,10 @@ PERSON = Contract(
         ({"name": "x", "tags": [{}, {"label": 2}]}, "/tags/1/label", "type", "2 is not"),
         ({"name": "x", "either": 3}, "/either", "anyOf", 'not of type "string"; 3 is not of type "null"'),
         ({"name": "x", "nmae": 1}, "", "additionalProperties", "unexpected `nmae`"),
-        ({"name": {1, 2}}, "", "json", "not JSON"),
+        ({"name": {1, 2}}, "/name", "json", "type set is not JSON"),
+        ({"name": "x", "tags": [{"label": b"x"}]}, "/tags/0/label", "json", "type bytes is not JSON"),
+        ({"name": "x", "age": Decimal(1)}, "/age", "json", "type Decimal is not JSON"),
+        ({"name": "x", "age": HTTPStatus.OK}, "/age", "json", "type HTTPStatus is not JSON"),
         ("text", "", "type", "object"),
     ],
 )

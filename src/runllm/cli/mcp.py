@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from runllm.cli import service
+from runllm.cli.helping import Grouped
 from runllm.cli.offers import files
 from runllm.cli.options import run_options, warn_of_trust
 from runllm.cli.steps import steps
 from runllm.errors import EngineUnavailableError, UsageError
 from runllm.installation import REQUIREMENTS, adding
 
-_HERE = "127.0.0.1:8000"
+_PORT = 8000
+_HERE = f"127.0.0.1:{_PORT}"
 _ADDRESS = re.compile(r"(?:(\[[^\]]+\]|[^:\[\]]*):)?(\d{1,5})")
 
 
-@click.command(name="mcp")
+@click.command(name="mcp", cls=Grouped)
 @click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=files)
 @click.option(
     "--http",
@@ -37,7 +40,9 @@ def command(paths: tuple[str, ...], http: str | None, verbose: bool, **given: An
     Each app is a tool: its input is what a client gives, its output what it gets. A client starts this command and
     speaks to it over standard input and output; with `--http` it is reached at `http://HOST:PORT/mcp`.
     """
-    if http is not None and not _ADDRESS.fullmatch(http):  # `--http FILE`: the file is no address
+    if http is not None and _is_host(http):
+        http = f"{http}:{_PORT}"
+    elif http is not None and not _ADDRESS.fullmatch(http):  # `--http FILE`: the file is no address
         http, paths = _HERE, (http, *paths)
     if http is None and (
         unmeant := [name for name in ("token_env", "token_file", "no_auth", "hosts", "origins") if given[name]]
@@ -56,6 +61,15 @@ def command(paths: tuple[str, ...], http: str | None, verbose: bool, **given: An
             raise
         said = f"offering apps as tools needs `{error.name}`, which is not installed"
         raise EngineUnavailableError(said, hint=adding(REQUIREMENTS["mcp"], "mcp")) from None
+
+
+def _is_host(given: str) -> bool:
+    """Whether it is an address without a port."""
+    from ipaddress import ip_address
+
+    with suppress(ValueError):
+        return given == "localhost" or bool(ip_address(given.strip("[]")))
+    return False
 
 
 def _over_stdio(paths: tuple[str, ...], given: dict[str, Any]) -> None:

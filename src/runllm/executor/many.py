@@ -12,6 +12,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -100,7 +101,7 @@ class _Threads(_UnderWay[T, R]):
     def __init__(self, do: Callable[[T], R]) -> None:
         super().__init__()
         self._do = do
-        self._given: SimpleQueue[tuple[int, T] | None] = SimpleQueue()
+        self._given: SimpleQueue[tuple[int, Callable[[], R]] | None] = SimpleQueue()
         self._begun: int = 0
 
     def close(self) -> None:
@@ -112,15 +113,17 @@ class _Threads(_UnderWay[T, R]):
         if self.busy > self._begun:
             threading.Thread(target=self._work, name="runllm-row", daemon=True).start()
             self._begun += 1
-        self._given.put(job)
+        index, row = job
+        self._given.put((index, partial(copy_context().run, self._do, row)))  # it may be in a span of the caller's
 
     def _work(self) -> None:
-        while (job := self._given.get()) is not None:
+        while (given := self._given.get()) is not None:
+            index, do = given
             try:
-                found = partial(_same, self._do(job[1]))
+                found = partial(_same, do())
             except BaseException as error:
                 found = partial(_raise, error)
-            self._ended.put((job[0], found))
+            self._ended.put((index, found))
 
 
 class _Tasks(_UnderWay[T, R]):

@@ -46,10 +46,10 @@ def spelt(shape: Shape, plain: Mapping[str, str] = _PLAIN) -> str:
 
 
 def declarations(declared: Sequence[Declared], *, pydantic: bool) -> str:
-    """The types of a module: objects, and other names before or after them, as type checkers follow them best."""
+    """The types of a module."""
     taken = {one.name for one in declared} | _BUILT_IN
     pieces: list[str] = []
-    for one in sorted(declared, key=lambda one: (one.fields is None) is not pydantic):
+    for one in sorted(declared, key=_place_of_model if pydantic else lambda one: one.fields is None):
         if one.fields is None:
             pieces.append(_other_name(one, pydantic=pydantic))
         elif pydantic:
@@ -57,6 +57,13 @@ def declarations(declared: Sequence[Declared], *, pydantic: bool) -> str:
         else:
             pieces.append(_typed_dict(one, one.fields, taken))
     return "\n\n\n".join(pieces)
+
+
+def _place_of_model(one: Declared) -> int:
+    """Where it stands, so that type checkers can follow it: other names come first, before all those that lead back."""
+    if one.fields is not None:
+        return 2
+    return 0 if re.search(rf"\b{one.name}\b", spelt(one.shape)) else 1
 
 
 def _other_name(one: Declared, *, pydantic: bool) -> str:

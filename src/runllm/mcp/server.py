@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from math import isnan
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
@@ -72,13 +73,17 @@ class _Desk:
         """What a tool gives, or why it gives nothing.
 
         Raises:
-            MCPError: there is no tool of that name.
+            MCPError: there is no tool of that name, or its input is no JSON.
         """
         served = self._served.get(params.name)
         if served is None:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {visible(params.name, 100)}")
+        given = params.arguments or {}
+        for name, value in given.items():
+            if isinstance(value, float) and isnan(value):  # for a program it means that the input is missing
+                raise MCPError(code=INVALID_PARAMS, message=f"`{visible(name, 100)}` is NaN, which is not JSON")
         try:
-            result = await self._run(context, served, params.arguments or {})
+            result = await self._run(context, served, given)
         except Refusal as refusal:
             return failed(refusal.body())
         return answered(served.app, result.output) if result.error is None else failed(body_of(result.error))

@@ -96,7 +96,8 @@ class _Connection:
                     try:
                         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
                     except ValueError:
-                        await self._refuse(line, PARSE_ERROR, "this is no message that can be read")
+                        code = PARSE_ERROR if _read(line) is None else INVALID_REQUEST
+                        await self._refuse(line, code, "this is no message that can be read")
                         continue
                     self._count(message)
                     await to_server.send(SessionMessage(message))
@@ -108,12 +109,14 @@ class _Connection:
                 async for found in from_server:
                     await self._answer(found.message)
 
-        with suppress(BrokenPipeError, anyio.BrokenResourceError):
+        try:
             async with anyio.create_task_group() as group:
                 group.start_soon(read)
                 group.start_soon(write)
                 await self._server.run(from_client, to_client, self._server.create_initialization_options())
                 group.cancel_scope.cancel()
+        except* (BrokenPipeError, anyio.BrokenResourceError):  # it reads no more
+            pass
 
     async def _lines(self) -> AsyncGenerator[bytes]:
         """The lines of the client; one that is too long is refused and passed over."""
@@ -165,13 +168,19 @@ class _Connection:
             left = left[os.write(self._wire.writing, left) :]
 
 
+def _read(line: bytes) -> Any:
+    """What a line says as JSON; None where it says nothing."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(line)
+    return None
+
+
 def _id_in(line: bytes) -> str | int | None:
     """The id of what should be a request; of one that cannot be read, where clients write it: first or last."""
-    with suppress(ValueError, RecursionError):
-        read: Any = json.loads(line)
-        if isinstance(read, dict):
-            found = cast("dict[str, Any]", read).get("id")
-            return found if isinstance(found, str | int) and not isinstance(found, bool) else None
+    read = _read(line)
+    if isinstance(read, dict):
+        found = cast("dict[str, Any]", read).get("id")
+        return found if isinstance(found, str | int) and not isinstance(found, bool) else None
     seen = _ID_FIRST.match(line[:_SEEN]) or _ID_LAST.search(line[-_SEEN:])
     text = seen[1].decode("utf-8", "replace") if seen else ""
     return text.strip('"') if text.startswith('"') else int(text) if text else None

@@ -36,6 +36,7 @@ _HINT = "Nest it less, or give the schema's alternatives a property with a `cons
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _SINGLE = frozenset({str, int, float, bool, type(None)})
+_SURE = (int, bool, type(None))  # JSON, whatever the value
 _WORDS = {"true": True, "false": False}
 
 
@@ -195,7 +196,10 @@ class Contract:
 
 
 def _not_json(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
-    """What the library does not see: NaN and infinity, half characters, and what is so deep as to end the process."""
+    """What the library does not see: NaN and infinity, half characters, and what is so deep as to end the process.
+
+    Of what Python alone has it takes some (a `Decimal`, an `Enum`), and does not say where others are.
+    """
     if isinstance(value, float):
         if not isfinite(value):
             yield Problem(message=f"{value} is not a JSON number", pointer=told_at(path), keyword="json")
@@ -210,8 +214,11 @@ def _not_json(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem]
         for key, item in whole.items() if isinstance(whole, dict) else enumerate(whole):
             if isinstance(key, str) and not key.isascii():
                 yield from _half_characters(key, "a key", path)
-            if isinstance(item, float | dict | list | tuple) or (isinstance(item, str) and not item.isascii()):
+            if type(item) not in _SURE and not (isinstance(item, str) and item.isascii()):
                 yield from _not_json(item, (*path, key))
+    elif type(value) not in _SURE:
+        message = f"a value of type {type(value).__name__} is not JSON"
+        yield Problem(message=message, pointer=told_at(path), keyword="json")
 
 
 def _half_characters(text: str, name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:

@@ -20,6 +20,8 @@ from runllm.values import frozen
 
 _SHORTEST = 16
 _MAKE = "`python -c 'import secrets; print(secrets.token_urlsafe(32))'` makes a token."
+_ASKED = 'Bearer realm="runllm"'
+_ASKED_OF_BROWSERS = 'Basic realm="runllm", charset="UTF-8"'  # which then ask their user for a password
 PROBES = frozenset({"/healthz", "/readyz"})
 """What a supervisor asks, which has no token; it is told nothing but yes or no."""
 
@@ -54,7 +56,7 @@ class Access:
                 HTTPStatus.UNAUTHORIZED,
                 "this service asks for its token",
                 "Send it as `Authorization: Bearer TOKEN`; in a browser it is the password, with any name.",
-                {"WWW-Authenticate": 'Basic realm="runllm", charset="UTF-8"'},
+                {"WWW-Authenticate": _ASKED_OF_BROWSERS if "text/html" in headers.get("accept", "") else _ASKED},
             )
 
     def _check_host(self, host: str) -> None:

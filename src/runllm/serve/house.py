@@ -147,8 +147,8 @@ class House:
         wait = math.ceil(self._usual * (self._waiting + 1) / self.limits.running)
         return Refusal(
             HTTPStatus.TOO_MANY_REQUESTS,
-            f"{self.limits.running} runs are under way, and {self._waiting} wait",
-            "Ask again after the time in `Retry-After`.",
+            f"as many runs are under way as there may be ({self.limits.running}), and {self._waiting} wait",
+            "Ask again in a while.",
             {"Retry-After": str(min(max(1, wait), _LONGEST_WAIT))},
         )
 

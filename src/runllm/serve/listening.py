@@ -114,7 +114,7 @@ def listen(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
             f"the service cannot listen at {host}, port {port}: {reason}",
-            hint="Name another with `--host` and `--port`.",
+            hint="Name another host or port.",
         ) from None
     return found
 
