@@ -218,7 +218,7 @@ def test_rows_of_a_map_are_spans_of_their_own() -> None:
         app = runllm.load_text(INNER, runtime=runtime)
         list(app.map([{"text": str(n)} for n in range(5)]))
         with trace.use_span(
-            caller := trace.NonRecordingSpan(trace.SpanContext(trace_id=1, span_id=2, is_remote=False))
+            caller := trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False, trace_flags=trace.TraceFlags(1)))
         ):
             list(app.map([{"text": str(n)} for n in range(3)]))
     runs = [span for span in told.spans if span.name == "invoke_agent inner"]

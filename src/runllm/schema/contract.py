@@ -93,7 +93,8 @@ class Contract:
     def accepts(self, value: Any) -> bool:
         """Whether `value` satisfies the schema; one that is not JSON, or would take too long to check, does not.
 
-        NaN and infinity count as null here, and half a character as a whole one; `problems` refuses them.
+        NaN and infinity count as null here, half a character as a whole one, and a `Decimal` as a number; `problems`
+        refuses them.
         """
         try:
             return self._within(_MOST_CHECKED, value, thorough=False) and self._validator.is_valid(value)
