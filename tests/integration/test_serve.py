@@ -442,7 +442,9 @@ def test_without_the_token_nothing_is_told(app: Path, authorization: str | None,
         assert service.get("/healthz").status_code == 200
         assert TOKEN not in "".join(service.logged)
         if status == 401:
-            assert answer.headers["www-authenticate"].startswith("Basic")
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+            asked = service.get("/apps", headers={**headers, "Accept": "text/html,*/*;q=0.8"})
+            assert asked.headers["www-authenticate"].startswith("Basic"), "a browser asks its user"
 
 
 # --- its limits -----------------------------------------------------------------------------------
