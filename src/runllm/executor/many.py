@@ -113,8 +113,8 @@ class _Threads(_UnderWay[T, R]):
         if self.busy > self._begun:
             threading.Thread(target=self._work, name="runllm-row", daemon=True).start()
             self._begun += 1
-        index, row = job
-        self._given.put((index, partial(copy_context().run, self._do, row)))  # it may be in a span of the caller's
+        (index, row), context = job, copy_context()  # it may be in a span of the caller's
+        self._given.put((index, lambda: context.run(self._do, row)))
 
     def _work(self) -> None:
         while (given := self._given.get()) is not None:
