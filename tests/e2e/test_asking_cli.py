@@ -127,7 +127,7 @@ def test_flags_say_it_all_and_a_pipe_is_never_asked(
         (["--input", "x: txt"], "Invalid value for '--input': `txt` is not a type. Did you mean `text`?"),
         (["--input", "x: text", "--input", "x: date"], "`x` is there already"),
         (["--purpose", "{% include 'x' %}"], "cannot stand in a purpose"),
-        (["--like", "draft", "--purpose", "X."], "cannot be given together"),
+        (["--like", "draft", "--purpose", "X."], "give one of `--like`, `--from`"),
         (["--model", "foo bar"], "no name of a model"),
     ],
 )
