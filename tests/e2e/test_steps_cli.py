@@ -51,14 +51,14 @@ def app(tmp_path, provider):
     return tmp_path / "outer.rllm"
 
 
-def on_a_terminal(arguments, until, gate, **environment):
-    """What a terminal is shown by a command; the provider answers once `until` can be read."""
+def on_a_terminal(command, app, until, gate, **environment):
+    """What a terminal is shown by a command in the app's folder; the provider answers once `until` can be read."""
     reader, writer = pty.openpty()
     shown = b""
     env = {**os.environ, "TERM": "xterm", **environment}
     env.pop("NO_COLOR", None)
     with subprocess.Popen(
-        [RUNLLM, *arguments], stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, env=env
+        [RUNLLM, *command.split()], stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, env=env, cwd=app.parent
     ) as process:
         os.close(writer)
         try:
@@ -73,7 +73,7 @@ def on_a_terminal(arguments, until, gate, **environment):
 
 
 def test_a_run_says_what_it_waits_for_and_takes_it_back(app, gate):
-    status, shown = on_a_terminal(["run", str(app), "text=x"], "attempt 2 of 3", gate)
+    status, shown = on_a_terminal("run outer.rllm text=x", app, "attempt 2 of 3", gate)
     after = shown.rpartition("\r\x1b[K")[2].replace("\r\n", "\n")
     assert (status, after) == (0, '{\n  "out": "fine"\n}\n')
     assert any(re.match(r"inner: waiting for openai/m, .*attempt 2 of 3", line) for line in LINE.findall(shown))
@@ -82,8 +82,7 @@ def test_a_run_says_what_it_waits_for_and_takes_it_back(app, gate):
 
 def test_tests_say_how_far_they_are_and_end_in_colours(app, gate):
     """A report in green was an internal error."""
-    inner = str(app.with_name("inner.rllm"))
-    status, shown = on_a_terminal(["test", inner, "--live"], r"inner\.rllm", gate)
+    status, shown = on_a_terminal("test inner.rllm --live", app, r"inner\.rllm", gate)
     assert (status, "\x1b[32m1 case passed" in shown) == (0, True)
 
 
@@ -98,7 +97,7 @@ def test_nothing_is_said_in_a_pipe_or_on_a_terminal_that_cannot_take_it_back(app
     helper = threading.Thread(target=let)
     helper.start()
     if where == "dumb":
-        status, shown = on_a_terminal(["run", str(app), "text=x"], "never", gate, TERM="dumb")
+        status, shown = on_a_terminal("run outer.rllm text=x", app, "never", gate, TERM="dumb")
         assert (status, shown.replace("\r\n", "\n")) == (0, '{\n  "out": "fine"\n}\n')
     else:
         done = subprocess.run([RUNLLM, "run", str(app), "text=x"], capture_output=True, text=True, timeout=60)

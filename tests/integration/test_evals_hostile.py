@@ -22,6 +22,7 @@ from tests.integration.provider import Provider, answer
 from tests.warm import RUNLLM
 
 from runllm import Runtime
+from runllm.cli.steps import Steps
 from runllm.cli.test import _run as run_all
 from runllm.documents import read
 from runllm.engines.cassette import Cassette, Exchange
@@ -297,7 +298,7 @@ def stopped_at(number: int, by: BaseException) -> Callable[[Any], str]:
 def test_a_recording_that_ctrl_c_stops_says_where_its_answers_are(tmp_path: Path) -> None:
     kept = asks(tmp_path)
     with suite(tmp_path, "record", stopped_at(1, KeyboardInterrupt())) as recorded:
-        found, error = run_all(recorded)
+        found, error = run_all(recorded, Steps())
     assert error is not None
     assert (error.exit_status, str(kept) in (error.recovery_hint or "")) == (130, True)
     assert "nothing was written" not in (error.recovery_hint or "")
@@ -328,7 +329,7 @@ def test_a_run_that_ctrl_c_stops_claims_nothing_of_files(tmp_path: Path, mode: s
     asks(tmp_path)
     ran(suite(tmp_path, "record"))
     with suite(tmp_path, mode, stopped_at(0, KeyboardInterrupt())) as stopped:
-        _, error = run_all(stopped)
+        _, error = run_all(stopped, Steps())
     assert error is None if mode == "replay" else error and error.recovery_hint == "Run again to start over."
 
 
@@ -341,7 +342,7 @@ def test_cases_that_a_bound_leaves_out_are_told_as_not_run_in_every_form(tmp_pat
         make=lambda **members: Runtime(engine=ScriptedEngine(lambda _: "x"), **members),
     )
     with made:
-        found, error = run_all(made)
+        found, error = run_all(made, Steps())
     ended = totals(found)
     assert isinstance(error, BudgetExceededError)
     assert (ended.cases, ended.passed, ended.failed, ended.unrun, ended.broken) == (6, 1, 0, 5, 0)

@@ -286,7 +286,7 @@ def test_a_small_model_behind_llama_cpp_gets_a_grammar_and_an_outline(tagged, ru
             assert body["max_tokens"] > 1024
             assert "response_format" not in body
             assert "JSON Schema" not in body["messages"][0]["content"]
-            assert "- tags: list of text" in body["messages"][0]["content"]
+            assert "- tags: list of different items, each text" in body["messages"][0]["content"]
         assert asked_for_models(provider) == 1
         assert [one.headers.get("authorization") for one in provider.requests if one.path.endswith("/models")] == [None]
 

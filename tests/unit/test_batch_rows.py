@@ -404,7 +404,7 @@ def test_texts_that_are_none_are_refused(letters):
             opened(paths, Reading())
     with pytest.raises(UsageError, match="these are several"):
         opened(["letters"], Reading(form="csv"))
-    with pytest.raises(FileAccessError, match="cannot be read"):
+    with pytest.raises(FileAccessError, match="there is no file"):
         opened(["missing.csv"], Reading())
 
 
