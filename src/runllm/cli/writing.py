@@ -8,6 +8,7 @@ import click
 
 from runllm import files
 from runllm.cli.asking import can_ask
+from runllm.cli.steps import steps
 from runllm.errors import RetryExhaustedError
 from runllm.making import writing
 from runllm.quantities import dollars
@@ -35,7 +36,8 @@ def write(path: Path, wish: str, *, asked: str | None, model: str | None, max_co
     if can_ask() and not yes:
         click.confirm("Ask it?", default=True, abort=True, err=True)
     named = model or app.options.model or ""
-    draft = writing.written(app, wish, kept, path.stem, model=named)
+    with steps() as step:
+        draft = writing.written(app, wish, kept, path.stem, model=named, listener=step.listener)
     if draft.text and not draft.problems:
         return draft.text
     hint = "Say in other words what it is for, or name another model with `--write-with`."

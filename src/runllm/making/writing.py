@@ -8,7 +8,7 @@ where they would be more than that: a Python block, another section, another app
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -20,6 +20,7 @@ from runllm.executor import Preview
 from runllm.making.answers import Answers, Property, made
 from runllm.making.gallery import MODEL
 from runllm.project import load_text
+from runllm.results import Event
 from runllm.settings import load as read_settings
 from runllm.spending import Bounds, Budget
 from runllm.terminal import visible
@@ -82,7 +83,9 @@ def price(app: App, wish: str) -> Preview:
     return found
 
 
-def written(app: App, wish: str, name: str, stem: str, *, model: str) -> Draft:
+def written(
+    app: App, wish: str, name: str, stem: str, *, model: str, listener: Callable[[Event], None] | None = None
+) -> Draft:
     """Ask, at most three times; what is wrong with an answer goes back to the model.
 
     Args:
@@ -91,11 +94,12 @@ def written(app: App, wish: str, name: str, stem: str, *, model: str) -> Draft:
         name: of the file, as problems call it.
         stem: the same without its suffix.
         model: what the app will call.
+        listener: told of the steps of each attempt; None for nobody.
     """
     draft, asked = Draft(), dict[str, Any](wish=wish)
     for _ in range(ATTEMPTS):
         try:
-            answer = app(asked)
+            answer = app.run(asked, listener=listener).output
             draft = _draft(answer, name, stem, model)
         except (OutputSchemaError, RetryExhaustedError) as error:
             draft = draft if draft.text else Draft(problems=error.problems)
