@@ -8,7 +8,9 @@ import pytest
 from tests.e2e.test_cli import command
 
 import runllm
-from runllm.making.gallery import slug, starter
+from runllm.errors import UsageError
+from runllm.making.answers import Answers, made, problems_of, property_of
+from runllm.making.gallery import NAMES, files_of, slug, starter
 
 
 def test_a_new_app_is_valid_and_says_what_to_do_next(tmp_path: Path) -> None:
@@ -91,3 +93,38 @@ def test_a_link_to_nowhere_stays(tmp_path: Path) -> None:
     assert command("new", "a", cwd=tmp_path).returncode == 3
     assert (tmp_path / "a.rllm").is_symlink()
     assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize(
+    "kind", ["[text 1..5]", "[{ what: text 1.., sort: big | small }]", "{ what: text }", "text[], a: b"]
+)
+def test_a_type_is_said_as_a_file_says_it(kind: str) -> None:
+    """Lists and maps in brackets too, under a name that YAML would read otherwise."""
+    found = property_of(f"on: {kind}")
+    text = made("app", Answers(purpose="Sum it up.", inputs=(found,), outputs=(found,)), model="local/smollm2-135m")
+    assert not problems_of(text, "app.rllm")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("letter", "`letter: text`"),
+        ("lines: [text], The lines", "`text[], The lines`"),
+        ("lines: [text", "Check its brackets"),
+        ("lines: [txt]", "Did you mean `text`?"),
+        ("lines: []", "`[string]`"),
+        ("lines: { a: text, a: text }", "Check its brackets"),
+    ],
+)
+def test_a_type_that_is_none_says_what_to_write(line: str, said: str) -> None:
+    """And nothing of quotes that nobody wrote."""
+    with pytest.raises(UsageError) as raised:
+        property_of(line)
+    assert said in (raised.value.recovery_hint or "")
+
+
+@pytest.mark.parametrize("like", NAMES)
+def test_the_files_of_the_gallery_come_in_the_same_order_each_time(like: str) -> None:
+    """By name, with the app at the end."""
+    *others, app = files_of(like, "mine")
+    assert (others, app) == (sorted(others), "mine.rllm")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from runllm import documents
 from runllm.diagnostics import Problem, errors_in
@@ -108,10 +109,16 @@ def property_of(line: str, taken: Collection[str] = ()) -> Property:
         UsageError: it is none; says what to write.
     """
     name, colon, kind = (part.strip() for part in line.partition(":"))
+    if not colon and name.isidentifier() and len(name) < _LONGEST:
+        raise UsageError(f"`{name}` has no type", hint=f"Write `{name}: text`, where it is words.")
     if not (name and colon and kind) or not line.isprintable() or len(line) > _LONGEST:
         said = f"an input or output is one line of at most {_LONGEST} characters: a name, a colon, a type"
         raise UsageError(said, hint=f"For example: {EXAMPLES[0]}")
-    for fault in expand(documents.read(json.dumps({name: kind}, ensure_ascii=False))[0], one_type=False).faults:
+    meant = _meant(kind)
+    if meant == kind and kind[0] in "[{":
+        hint = "Check its brackets; a list with a description is written `text[], The lines`."
+        raise UsageError(f"`{kind}` is not a type", hint=hint)
+    for fault in expand(documents.read(json.dumps({name: meant}, ensure_ascii=False))[0], one_type=False).faults:
         raise UsageError(fault.message, hint=fault.hint)
     if name.removesuffix("?") in {one.removesuffix("?") for one in taken}:
         raise UsageError(f"`{name.removesuffix('?')}` is there already", hint="Give it another name.")
@@ -176,9 +183,20 @@ def _try(answers: Answers) -> None:
 
 
 def _line(one: Property) -> str:
-    line = f"{one.name}: {one.type}"
-    plain = _reads_as(line, {one.name: one.type})
-    return f"  {line if plain else f'{_quoted(one.name)}: {_quoted(one.type)}'}"
+    line, meant = f"{one.name}: {one.type}", _meant(one.type)
+    plain = _reads_as(line, {one.name: meant})
+    return f"  {line if plain else f'{_quoted(one.name)}: {_quoted(meant)}'}"
+
+
+def _meant(kind: str) -> Any:
+    """A type as YAML has it: a list or a map in brackets, such as `[text 1..]`, and else the words themselves."""
+    if not kind.startswith(("[", "{")):
+        return kind
+    try:
+        node, doubts = documents.read(kind)
+    except documents.DocumentError:
+        return kind
+    return kind if doubts else node.value
 
 
 def _shown(properties: tuple[Property, ...]) -> str:
@@ -189,7 +207,7 @@ def _scalar(key: str, text: str) -> str:
     return text if _reads_as(f"{key}: {text}", {key: text}) else _quoted(text)
 
 
-def _reads_as(line: str, value: dict[str, str]) -> bool:
+def _reads_as(line: str, value: dict[str, Any]) -> bool:
     """Whether a line is YAML for this and nothing else."""
     try:
         node, doubts = documents.read(line)
@@ -198,8 +216,8 @@ def _reads_as(line: str, value: dict[str, str]) -> bool:
     return node.value == value and not doubts
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _quoted(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _prompt(answers: Answers) -> str:

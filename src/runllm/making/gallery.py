@@ -39,7 +39,7 @@ def files_of(name: str, stem: str, *, model: str = MODEL) -> dict[str, str]:
         if mine and (model == MODEL or not file.name.endswith(".cassette.yaml")):
             text = file.read_text(encoding="utf-8")
             found[stem + file.name[mine.end() :]] = _renamed(text, name, stem, model) if _is_app(file.name) else text
-    return dict(sorted(found.items(), key=lambda one: one[0] == f"{stem}.rllm"))
+    return dict(sorted(found.items(), key=lambda one: (one[0] == f"{stem}.rllm", one[0])))
 
 
 def starter(stem: str, *, model: str = MODEL) -> str:
