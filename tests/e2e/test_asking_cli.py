@@ -59,7 +59,7 @@ def test_what_is_answered_is_what_is_written(tmp_path: Path) -> None:
     found, shown = answered("\n".join(typed) + "\n")
     for told in (
         "`{{` cannot stand in a purpose. Say it in words",
-        "a name, a colon, a type. For example: subject: text 3..60",
+        "`letter` has no type. Write `letter: text`",
         "`txt` is not a type. Did you mean `text`?",
         "`letter` is there already. Give it another name.",
         "the wrong way round. Write `number 1..9`.",

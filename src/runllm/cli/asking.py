@@ -73,8 +73,4 @@ def _ask(question: str, read: Callable[[str], T], *, default: str) -> T:
         except UsageError as error:
             raise click.UsageError(told(error)) from None
 
-    try:
-        return click.prompt(question, default=default, show_default=bool(default), value_proc=value, err=True)
-    except click.Abort:
-        click.echo(err=True)  # what is said of it begins a line of its own
-        raise
+    return click.prompt(question, default=default, show_default=bool(default), value_proc=value, err=True)
