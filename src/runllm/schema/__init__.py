@@ -1,13 +1,13 @@
 """JSON Schema (draft 2020-12): the one place that walks a schema, and what all others ask it.
 
 `walk` goes through a schema, `facts` says what holds at a place, `weigh` what a schema costs before a library is let
-near it, `contract` holds values against one, `fit` one schema against another, `words` says them, `sample` makes one
-up, `answer` is the form in which a model is asked for them. `doubts` finds what is allowed and hardly meant, and
-`meant` says what was.
+near it, `sound` whether one can be a contract, `contract` holds values against one, `fit` one schema against another,
+`words` says them, `sample` makes one up, `answer` is the form in which a model is asked for them. `doubts` finds what
+is allowed and hardly meant, and `meant` says what was.
 """
 
 from runllm.schema.answer import VALUE, asked_as, given_as, is_object, is_text
-from runllm.schema.contract import Contract, read_text, schema_problems
+from runllm.schema.contract import Contract, read_text
 from runllm.schema.facts import (
     ANNOTATIONS,
     Found,
@@ -31,6 +31,7 @@ from runllm.schema.facts import (
 )
 from runllm.schema.fit import Fit, fit, normal_form
 from runllm.schema.sample import sample_of
+from runllm.schema.sound import schema_problems
 from runllm.schema.walk import (
     Schema,
     Scope,
