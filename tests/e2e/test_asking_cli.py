@@ -158,7 +158,7 @@ def on_a_terminal(folder: Path, *words: str, typed: list[tuple[str, bytes]]) -> 
             seen += os.read(terminal, 1 << 16).decode()
         except OSError:  # it has ended
             break
-        if left and left[0][0] in seen:
+        while left and left[0][0] in seen:
             os.write(terminal, left.pop(0)[1])
     assert not left, seen
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), seen

@@ -155,7 +155,7 @@ def test_the_reference_says_what_an_app_takes_and_how_to_call_it(tmp_path: Path)
 def test_the_pages_ask_for_the_token_as_all_else_does(tmp_path: Path) -> None:
     with serving(written(tmp_path), access=Access(token=TOKEN)) as service:
         for path in ("/", "/apps/count", "/docs", "/page/run.js", "/batches/x", "/batches/x/result"):
-            refused = service.get(path)
+            refused = service.get(path, headers={"Accept": "text/html"})
             assert refused.status_code == 401
             assert refused.headers["www-authenticate"].startswith("Basic ")
             assert service.get(path, auth=("any", TOKEN)).status_code == (404 if "batches" in path else 200)
