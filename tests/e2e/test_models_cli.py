@@ -80,6 +80,7 @@ def test_the_catalogue_is_listed_whatever_is_here(runllm):
 
 
 @pytest.mark.model
+@pytest.mark.soak
 def test_what_was_measured_of_a_model_is_shown_until_its_file_is_another(runllm, tmp_path):
     said = runllm("models", "bench", "smollm2-135m").stdout
     assert re.fullmatch(

@@ -84,6 +84,7 @@ def test_a_failure_does_not_wait_for_the_slow_one_and_keeps_the_bill(go) -> None
     assert len(caught.value.result.children) == 2
 
 
+@pytest.mark.soak
 def test_the_composed_example_runs_on_the_local_model() -> None:
     given = {"text": "The Suez Canal opened in 1869 after ten years of work led by Ferdinand de Lesseps.", "limit": 3}
     with Runtime() as runtime:
