@@ -56,7 +56,7 @@ def _price(found: writing.Preview) -> str:
     request, room = found.request, found.tokens
     assert request is not None  # noqa: S101 - the app asks a model itself
     assert room is not None  # noqa: S101 - as above
-    cost = "at a price that is not known" if found.cost is None else f"at most {dollars(sum(found.cost))}"
-    each = f"about {room.prompt:,} tokens sent and at most {room.answer:,} answered, {cost}"
+    cost = "its price is not known" if found.cost is None else f"costs at most {dollars(sum(found.cost))}"
+    each = f"Each sends about {room.prompt:,} tokens, gets at most {room.answer:,}, and {cost}."
     named = request.endpoint.model
-    return safe(f"{named} is asked to write it: {each} an attempt; {writing.ATTEMPTS} attempts at most.")
+    return safe(f"{named} is asked to write it, in at most {writing.ATTEMPTS} attempts. {each}")
