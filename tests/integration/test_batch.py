@@ -425,6 +425,7 @@ def test_rows_that_do_not_fit_are_told_before_and_cost_nothing(served, tmp_path)
     assert len(provider.chats) == 2
 
 
+@pytest.mark.soak
 def test_a_local_model_writes_several_answers_at_a_time_and_each_fits():
     rows = [{"message": f"Hello number {n}, my lamp is broken. Please send a new one. Ann"} for n in range(2)]
     longer = {"message": "The lamp is broken. " * 140}

@@ -542,7 +542,8 @@ CALLS = """
 """
 
 
-@pytest.mark.parametrize("close", [pytest.param(True, marks=pytest.mark.soak), False])
+@pytest.mark.soak
+@pytest.mark.parametrize("close", [True, False])
 def test_a_process_that_calls_is_silent_and_keeps_to_itself(tmp_path, close):
     """Good and bad calls print nothing, reach nothing else, load no `.env`; not even a warning at exit."""
     (tmp_path / ".env").write_text("FROM_DOTENV=1\n")

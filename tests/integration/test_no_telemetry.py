@@ -209,6 +209,7 @@ def test_the_examples_reach_nothing_else(watched: Watched, provider: Provider) -
 
 @pytest.mark.model
 @pytest.mark.timeout(300)
+@pytest.mark.soak
 def test_the_local_model_reaches_nothing_at_all(watched: Watched) -> None:
     path = PROJECT / "examples" / "headline.rllm"
     arguments = [*given_to(path, watched.home), "-m", "local/smollm2-135m", "--max-retries", "0", "--timeout", "60"]
