@@ -90,7 +90,8 @@ def test_a_report_says_a_thing_once_and_shows_every_attempt(app: Path, provider:
         )),
         *((words.split(), "Did you mean `count.rllm`?") for words in (
             "run count.rlm", "validate COUNT.RLLM", "run count", "inspect Count", "validate count.yaml", "exectime conut.rllm",
-            "count.rllm text=@count.rlm", "count.rllm -f conut.rllm", "test count", "batch count.rllm cuont.rllm -o out.csv",
+            "count.rllm text=@count.rlm", "count.rllm -f conut.rllm", "test count", "batch count.rllm cuont.rllm -o out.csv", "serve conut.rllm",
+            "mcp conut.rllm",
         )),
         (["count.rllm", "--text", "hi"], "If it is an input of the app: `text=VALUE`."),
         (["server"], "Did you mean `runllm serve`?"),

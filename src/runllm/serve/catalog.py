@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 
 from runllm.app import App
-from runllm.errors import FileAccessError, RunllmError, UsageError
+from runllm.errors import RunllmError, UsageError
 from runllm.evals.finding import apps_below
+from runllm.files import missing
 from runllm.serve.refusals import Refusal
 
 Loader = Callable[[str], App]
@@ -118,5 +119,5 @@ def _files(paths: Sequence[str]) -> list[str]:
         elif os.path.isfile(path):  # noqa: PTH113 - as above
             found.setdefault(os.path.realpath(path), path)
         else:
-            raise FileAccessError(f"there is no file `{path}`", details={"path": path})
+            raise missing(path)
     return list(found.values())
