@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from threading import Event
 from typing import Any, Self, TextIO
@@ -17,6 +18,7 @@ from runllm import files
 from runllm.api import as_error
 from runllm.app import App
 from runllm.batch import writers
+from runllm.batch.addresses import Address, is_address
 from runllm.batch.checking import Checked, Counts, Wanted, checked_rows
 from runllm.batch.columns import Feeding, Shape
 from runllm.batch.journal import Ended, Journal
@@ -54,7 +56,8 @@ class Batch:
             InputSchemaError: the rows break the form of their file.
             UsageError: what is wanted can mean nothing, or the output is another's.
         """
-        self.app, self.wanted = app, wanted
+        self._address = Address(str(wanted.target)) if is_address(wanted.target) else None
+        self.app, self.wanted = app, replace(wanted, target=self._address.here) if self._address else wanted
         self.options: Options = many.shared(app.options, app.runtime, rpm=wanted.rpm, tpm=wanted.tpm)
         self.form: writers.Form = writers.form_of(wanted.target, wanted.form)
         self.tally = Tally()
@@ -100,9 +103,11 @@ class Batch:
         files.check_writable(target)
         path = f"{target}.journal"
         self._keep_rows_apart(target)
-        if not os.path.exists(path) and os.path.exists(target) and not self.wanted.overwrite:  # noqa: PTH110 - as above
+        there = [target] if os.path.exists(target) else []  # noqa: PTH110 - as above
+        there += [self._address.name] if self._address and self._address.is_there() else []
+        if there and not os.path.exists(path) and not self.wanted.overwrite:  # noqa: PTH110 - as above
             raise UsageError(
-                f"`{target}` is there, and no journal that says how it was made",
+                f"`{there[0]}` is there, and no journal that says how it was made",
                 hint="Name another output, or let it be replaced with `--overwrite`.",
             )
         journal = Journal(path, anew=self.wanted.overwrite)
@@ -182,6 +187,8 @@ class Batch:
         self.journal.sync()
         with files.writing(str(self.wanted.target)) as file:
             writers.write(self._all(self.journal), file, self.layout(self.shape.columns))
+        if self._address is not None:
+            self._address.put()
         if stopped is not None:
             raise stopped
 

@@ -55,7 +55,14 @@ def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.command(name="batch", cls=Grouped)
 @click.argument("file", metavar="FILE", shell_complete=apps)
 @click.argument("paths", metavar="[ROWS]...", nargs=-1, shell_complete=files)
-@click.option("-o", "--output", "target", metavar="PATH", shell_complete=files, help="Write to this file.")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="PATH",
+    shell_complete=files,
+    help="Write to this file, or to an address: s3://...",
+)
 @click.option(
     "--format",
     "form",
