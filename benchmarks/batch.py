@@ -26,12 +26,14 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from counting import APP, provider
 
 IN_FLIGHT = 32
+SUMMARY = Path(__file__).parents[1] / "examples" / "summary.rllm"
 Cost = tuple[float, float]
 """Seconds on the wall, and of CPU."""
 
@@ -62,7 +64,7 @@ def pairs(title: str, rounds: int, rows: int, ways: dict[str, Callable[[], Cost]
         faster = statistics.median(a[0] / b[0] for a, b in zip(first, found, strict=True))
         dearer = statistics.median(b[1] / a[1] for a, b in zip(first, found, strict=True))
         beside = "" if found is first else f"   {faster:.2f} of its rows a second, {dearer:.2f} of its CPU"
-        print(f"  {way:28} {rate:6.0f} rows/s  {cpu:6.2f} ms CPU a row{beside}")
+        print(f"  {way:28} {rate:6.4g} rows/s  {cpu:6.2f} ms CPU a row{beside}")
 
 
 def clocked(work: Callable[[], Any]) -> Cost:
@@ -149,6 +151,23 @@ def command(folder: Path, rows: Path, address: str, *more: str) -> Cost:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+# --- a local model ------------------------------------------------------------------------------------------
+
+
+def with_slots(folder: Path, rows: Path, slots: int) -> Cost:
+    """A whole `runllm batch` on the embedded model, that many answers at a time; each row has to end well."""
+    words = [str(Path(sys.executable).with_name("runllm")), "batch", str(SUMMARY), str(rows), "-o", "out.jsonl"]
+    before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        [*words, "--overwrite", "--no-stats", "--slots", str(slots)],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 # --- memory, and a finished batch -----------------------------------------------------------------------------
 
 
@@ -231,6 +250,10 @@ def main() -> None:
                 "runllm batch --shards-on daft": lambda: command(folder, many, address, "--shards-on", "daft"),
             }
             pairs(f"{at}, whole commands", 3, chosen.shards, ways)
+        if "slots" in chosen.only:
+            rows = table(folder, 16)
+            ways = {f"{slots} at a time": partial(with_slots, folder, rows, slots) for slots in (1, 4)}
+            pairs("a local model", 3, 16, ways)
         if "memory" in chosen.only:
             memory(folder, chosen.large)
 
