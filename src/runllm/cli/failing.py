@@ -109,6 +109,7 @@ _NONE = frozenset({"deploy", "publish", "upload", "push", "update", "upgrade"})
 def command_meant(arguments: list[str], commands: Iterable[str]) -> str | None:
     """Which command or file was meant by words that begin with no command; None where that is not plain."""
     from runllm.diagnostics import nearest
+    from runllm.files import likely
 
     name = arguments[0]
     if name == "help":
@@ -121,26 +122,8 @@ def command_meant(arguments: list[str], commands: Iterable[str]) -> str | None:
         return f"To run a file that is not called `.rllm`: `runllm run {quote(name)}`."
     word = name.lower().replace("_", "-")
     near = _WITHIN.get(word) or _MEANT.get(word) or (None if word in _NONE else nearest(name, commands, 0.7))
-    if file := _app_near(name, alike=not near):
+    if file := likely(name, ending=".rllm", alike=not near and "." in name):
         return f"Did you mean `runllm {file}`?"
     if near:
         return f"Did you mean `runllm {near}`?"
     return "There is no such command in this version; `runllm --help` lists those there are." if word in _NONE else None
-
-
-def _app_near(given: str, *, alike: bool) -> str | None:
-    """The app of the folder of a path that has the name of the path under another ending or in other letters.
-
-    With `alike`, one that has nearly that name will do.
-    """
-    from runllm.diagnostics import nearest
-
-    folder, name = os.path.split(given)
-    try:
-        there = [found.name for found in os.scandir(folder or ".") if found.name.endswith(".rllm")]
-    except (OSError, ValueError):
-        return None
-    stem = name.partition(".")[0].lower()
-    near = next((one for one in there if one.removesuffix(".rllm").lower() == stem), None)
-    near = near or (nearest(name, there) if alike and "." in name else None)
-    return os.path.join(folder, near) if near else None  # noqa: PTH118 - as it was typed

@@ -46,8 +46,7 @@ def _cached(context: click.Context, _: click.Parameter, value: bool | None) -> f
     return value if value is False else context.meta.get(_CACHE_FOR) or value
 
 
-_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    model_option,
+_CALLS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--engine",
         type=click.Choice(["direct", "litellm"]),
@@ -124,6 +123,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="TIME",
         help="As --cache, with answers no older than this: 12h, 7d.  [default: 30d]",
     ),
+)
+_RECORD: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--no-stats", "stats", flag_value=False, default=None, help="Do not record this run in the statistics."
     ),
@@ -151,12 +152,12 @@ map_option = click.option(
 
 def run_options(command: C) -> C:
     """Add to a command the options of a run."""
-    return _with(command, _OPTIONS)
+    return _with(command, (model_option, *_CALLS, *_RECORD))
 
 
 def many_options(command: C) -> C:
     """Add those of runs that are not one: without the model, and without what is recorded."""
-    return _with(command, _OPTIONS[1:-2])
+    return _with(command, _CALLS)
 
 
 def _with(command: C, options: Sequence[Callable[[Any], Any]]) -> C:
