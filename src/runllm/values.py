@@ -21,7 +21,10 @@ def frozen(cls: type[T]) -> type[T]:
 
     A method that the class defines itself is kept. A value is no base of another.
     """
+    annotations = cls.__annotations__
+    cls.__annotations__ = dict.fromkeys(annotations, Any)  # a text is searched for `ClassVar`, a third of the time
     made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
+    made.__annotations__ = annotations
     return _given(made, cls, {**_METHODS, "__init__": _initialiser(made)})
 
 

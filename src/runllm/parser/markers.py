@@ -12,25 +12,23 @@ SECTIONS = ("SYSTEM", "USER", "RECOVERY")
 _LONGEST = 200
 _SHOWN = 40
 _OPENS, _CLOSES = "(?:<|&lt;)", "(?:>|&gt;)"
-_ALONE = re.compile(
-    rf"[\s#*\\]*(?:(?P<opening>{_OPENS}{{2,4}})\s*(?P<name>system|sys|user|recovery)\s*(?P<closing>{_CLOSES}{{0,4}})"
+_ALONE = (
+    rf"(?i)[\s#*\\]*(?:(?P<opening>{_OPENS}{{2,4}})\s*(?P<name>system|sys|user|recovery)\s*(?P<closing>{_CLOSES}{{0,4}})"
     r"|>{2,4}\s*(?P<turned>system|user|recovery)\s*<{2,4}"
-    r"|<\|(?:im_start\|>)?\s*(?P<token>system|user)(?:\|>)?)\s*:?[\s#*]*",
-    re.IGNORECASE,
+    r"|<\|(?:im_start\|>)?\s*(?P<token>system|user)(?:\|>)?)\s*:?[\s#*]*"
 )
-_FIRST = re.compile(r"\s*<<<(SYSTEM|USER|RECOVERY)>>>\s*\S")
-_ROLE = re.compile(
-    r"[^\w\s]{0,6}\s?(?:role\s?[:=]\s?)?\W?(?P<name>system|sys|user|human)"
-    r"(?:[ _-]?(?:prompt|message|role|instructions?))?\W?\s?[^\w\s]{0,6}",
-    re.IGNORECASE,
+_FIRST = r"\s*<<<(SYSTEM|USER|RECOVERY)>>>\s*\S"
+_ROLE = (
+    r"(?i)[^\w\s]{0,6}\s?(?:role\s?[:=]\s?)?\W?(?P<name>system|sys|user|human)"
+    r"(?:[ _-]?(?:prompt|message|role|instructions?))?\W?\s?[^\w\s]{0,6}"
 )
-_SPOKEN = re.compile(r"[#* ]{0,4}SYSTEM(?: ?(?:PROMPT|MESSAGE))?\*{0,2}:\*{0,2} +\S")
+_SPOKEN = r"[#* ]{0,4}SYSTEM(?: ?(?:PROMPT|MESSAGE))?\*{0,2}:\*{0,2} +\S"
 _AS_SECTION = "Write `<<<SYSTEM>>>` instead, and `<<<USER>>>` on a line of its own where the user's message begins."
 _SIGNS = "im_start|im_end|start_header_id|end_header_id|eot_id|begin_of_text|endoftext|end|assistant|tool"
-_OF_A_MODEL = re.compile(
+_OF_A_MODEL = (
     rf"\s*(?:</?s>\s*)?(?:\[/?INST\]|<\|(?:{_SIGNS})\|>|<(?:start|end)_of_turn>|<\|(?:START|END)_OF_TURN_TOKEN\|>)"
 )
-_FENCED = re.compile(r"(?:[`~'\u00b4]{2,}|\"{3,})([^`~]+)")
+_FENCED = r"(?:[`~'\u00b4]{2,}|\"{3,})([^`~]+)"
 _PYTHON = frozenset({"python", "py", "python3"})
 _OF_RLLM = frozenset({"rllm", "runllm"})
 _FENCES = ("rllmpython", "runllmpython", "rllmpy", "pythonrllm")
@@ -42,9 +40,9 @@ def meant(line: str) -> str:
     """The section that a line of text was most likely to begin; empty for a line that is nothing but text."""
     if len(line) > _LONGEST and not line.lstrip().startswith("<<<"):
         return ""
-    if found := _FIRST.match(line):
+    if found := re.match(_FIRST, line):
         return found[1]
-    found = _ALONE.fullmatch(line) if len(line) <= _LONGEST else None
+    found = re.fullmatch(_ALONE, line) if len(line) <= _LONGEST else None
     if found is None:
         return ""
     name = found["name"] or found["turned"] or found["token"]
@@ -59,8 +57,8 @@ def meant(line: str) -> str:
 
 def beginning(line: str) -> str:
     """What to write where the first line of a prompt without sections names a role; empty where it names none."""
-    begun = _SPOKEN.match(line)
-    found = _ROLE.fullmatch(line.strip()) if len(line) <= _LONGEST else None
+    begun = re.match(_SPOKEN, line)
+    found = re.fullmatch(_ROLE, line.strip()) if len(line) <= _LONGEST else None
     if begun:
         return _AS_SECTION
     if found is None:
@@ -76,7 +74,7 @@ def of_a_model(line: str) -> str:
     """What to write instead of a sign by which one kind of model tells messages apart; empty for another line."""
     return (
         "Take it out: such signs are added for each model. A section begins with `<<<SYSTEM>>>` or `<<<USER>>>`."
-        if _OF_A_MODEL.match(line)
+        if re.match(_OF_A_MODEL, line)
         else ""
     )
 
@@ -100,7 +98,7 @@ def fence_meant(line: str, phases: Sequence[str]) -> str:
 
     The fence of a listing, as "```python" and whatever else is said of one, is not doubted.
     """
-    found = _FENCED.fullmatch(line.strip().lstrip("> \t*+-")) if len(line) <= _LONGEST else None
+    found = re.fullmatch(_FENCED, line.strip().lstrip("> \t*+-")) if len(line) <= _LONGEST else None
     words = [word for word in re.split(r"[\s:]+", found[1].strip(" \t{}")) if word] if found else []
     if not words:
         return ""

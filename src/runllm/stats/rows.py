@@ -162,7 +162,7 @@ def columns(kind: type[RunRow | AttemptRow]) -> tuple[str, ...]:
 def _readers(kind: type[RunRow | AttemptRow]) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
     """How each column becomes its field, where they differ."""
     read: dict[str, Callable[[Any], Any]] = {"bool": bool, "tuple[str, ...]": lambda text: tuple(json.loads(text))}
-    return tuple((one.name, read.get(str(one.type))) for one in fields(kind) if one.name not in _BELOW)
+    return tuple((name, read.get(kind.__annotations__[name])) for name in columns(kind))
 
 
 def stored(row: RunRow | AttemptRow) -> tuple[Any, ...]:

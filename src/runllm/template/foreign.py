@@ -28,29 +28,30 @@ _DJANGO = (
     "|ifequal|ifchanged|templatetag|now|lorem|regroup"
 )
 _BEHIND = {
-    "GitHub Actions": re.compile(r"\$$"),
-    "Blade": re.compile(r"@$"),
-    "LaTeX": re.compile(r"(?:\\[A-Za-z]+\*?(?:[\[{][^\]\n]*[\]}])?|[}\w)][\^_])$"),
+    "GitHub Actions": r"\$$",
+    "Blade": r"@$",
+    "LaTeX": r"(?:\\[A-Za-z]+\*?(?:[\[{][^\]\n]*[\]}])?|[}\w)][\^_])$",
 }
 """What stands before `{{`, where the tag reads nothing that a template has."""
-_OWN = re.compile(r"\b(?:input|uses|vars|run|errors|previous_output|attempt|output_schema|item|loop|context|output)\b")
-_STATEMENT = re.compile(
-    r"\{%[-+]?\s*(?:end)?(?:for|if|elif|else|set|macro|call|filter|with|block|raw|do|include|import|from|extends|autoescape)\b"
+_OWN = r"\b(?:input|uses|vars|run|errors|previous_output|attempt|output_schema|item|loop|context|output)\b"
+_STATEMENT = (
+    r"\{%[-+]?\s*(?:end)?(?:for|if|elif|else|set|macro|call|filter|with|block|raw|do|include|import|from|extends"
+    r"|autoescape)\b"
 )
 _LOOKS = {
-    "a length in bash": re.compile(r"\$\{#"),
-    "Svelte": re.compile(r"\{#(?:if|each|await|key|snippet)\b"),
-    "an identifier of Pandoc or a parameter of TeX": re.compile(r"\{#[^\s#{}]+\}"),
-    "a comment of LaTeX": re.compile(r"\{%[ \t]*(?:\n|$)"),
-    "LaTeX": re.compile(r"\{[{%][^{}\n]*\\[A-Za-z]"),
-    "Blade": re.compile(r"\{\{--"),
-    "Handlebars or Mustache": re.compile(r"\{\{[~-]?\s*[#/^>&]|\{\{!|\{\{\{|\{\{\s*else\s*\}\}"),
-    "Liquid": re.compile(rf"\{{%-?\s*(?:end)?(?:{_LIQUID})\b|\{{\{{[^{{}}\n]*\|\s*\w+\s*:"),
-    "Django": re.compile(rf"\{{%-?\s*(?:end)?(?:{_DJANGO})\b"),
-    "a template of Go": re.compile(rf"\{{\{{-?\s*(?:\.|/\*|\$\w*\s*:?=|(?:{_GO})\b(?:\s+[.$(\"]|\s*-?\}}\}}))"),
-    "JSON": re.compile(r"\{\{\s*(?:\"[^\"\n]*\"|'[^'\n]*')\s*:"),
-    "JavaScript": re.compile(r"\{\{[^{}\n]*(?:&&|\|\||===|!==|=>|\?|`|!\w|\$)|\{\{\s*\w+\s*:"),
-    "a list of C": re.compile(r"\{\{[^{}()\[\]\n]*,[^{}\n]*\}"),
+    "a length in bash": r"\$\{#",
+    "Svelte": r"\{#(?:if|each|await|key|snippet)\b",
+    "an identifier of Pandoc or a parameter of TeX": r"\{#[^\s#{}]+\}",
+    "a comment of LaTeX": r"\{%[ \t]*(?:\n|$)",
+    "LaTeX": r"\{[{%][^{}\n]*\\[A-Za-z]",
+    "Blade": r"\{\{--",
+    "Handlebars or Mustache": r"\{\{[~-]?\s*[#/^>&]|\{\{!|\{\{\{|\{\{\s*else\s*\}\}",
+    "Liquid": rf"\{{%-?\s*(?:end)?(?:{_LIQUID})\b|\{{\{{[^{{}}\n]*\|\s*\w+\s*:",
+    "Django": rf"\{{%-?\s*(?:end)?(?:{_DJANGO})\b",
+    "a template of Go": rf"\{{\{{-?\s*(?:\.|/\*|\$\w*\s*:?=|(?:{_GO})\b(?:\s+[.$(\"]|\s*-?\}}\}}))",
+    "JSON": r"\{\{\s*(?:\"[^\"\n]*\"|'[^'\n]*')\s*:",
+    "JavaScript": r"\{\{[^{}\n]*(?:&&|\|\||===|!==|=>|\?|`|!\w|\$)|\{\{\s*\w+\s*:",
+    "a list of C": r"\{\{[^{}()\[\]\n]*,[^{}\n]*\}",
 }
 
 
@@ -69,12 +70,12 @@ def _taken_for(source: str, offset: int) -> tuple[str, str]:
     if source[start - 1 : start] == "$" and tag.startswith("{#"):
         tag = f"${tag}"
     for language, looks in _LOOKS.items():
-        if looks.match(tag):
+        if re.match(looks, tag):
             return language, tag
-    if _OWN.search(tag) or not tag.startswith("{{"):
+    if re.search(_OWN, tag) or not tag.startswith("{{"):
         return "", tag
     before = source[max(0, start - _LOOKED_BACK) : start]
-    return next((language for language, looks in _BEHIND.items() if looks.search(before)), ""), tag
+    return next((language for language, looks in _BEHIND.items() if re.search(looks, before)), ""), tag
 
 
 def explained(source: str, found: Iterable[Finding]) -> list[Finding]:
@@ -99,12 +100,12 @@ def _way_out(source: str, finding: Finding) -> str:
     """The hint of a finding and, where its tag looks like another language, how the prompt shows that."""
     language, tag = _taken_for(source, finding.offset)
     if meant := rewrite(source, finding):
-        if not tag or _OWN.search(tag) or _STATEMENT.match(tag) or not finding.unread:
+        if not tag or re.search(_OWN, tag) or re.match(_STATEMENT, tag) or not finding.unread:
             return meant
         finding = replace(finding, hint=meant)
     if language == "JSON":
         return f"{finding.hint} Braces of JSON are not doubled in a prompt: write `{{` and `}}`.".strip()
-    is_own = not tag or not finding.unread or _OWN.search(tag) or _STATEMENT.match(tag)
+    is_own = not tag or not finding.unread or re.search(_OWN, tag) or re.match(_STATEMENT, tag)
     if not language and is_own:
         return finding.hint
     shown = clip(tag.partition("\n")[0], _SHOWN)
