@@ -86,8 +86,9 @@ LONGEST_NAME = 200
 
 
 def told(name: str) -> str:
-    """A name that came with a value, as a message tells it: a key may be as long as a text."""
-    return f"`{clip(name, LONGEST_NAME)}`"
+    """A name that came with a value, as a message tells it: a key may be as long as a text, and hold what quotes it."""
+    mark = '"' if "`" in name else "`"
+    return f"{mark}{clip(name, LONGEST_NAME)}{mark}"
 
 
 def told_at(path: Iterable[str | int]) -> str:

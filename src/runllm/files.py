@@ -402,4 +402,7 @@ def _catalogued(path: str) -> Generator[None]:
 
 
 def _refused(path: str, reason: str, hint: str | None = None) -> FileAccessError:
+    folder = os.path.dirname(path)  # noqa: PTH120 - text is all that is needed
+    if folder and not os.path.lexists(folder):
+        reason, hint = f"there is no folder `{folder}`", "Make it first, or write to another place."
     return FileAccessError(f"`{path}` cannot be written: {reason}", details={"path": path}, hint=hint)

@@ -22,6 +22,8 @@ _OURS = r"\r\x1b\[K|\x1b\[(?:0|(?:[12]|3[1236])(?:;(?:[12]|3[1236]))*)m"
 _ON_ITS_WAY = rf"({_OURS})|{_CONTROL}"
 # What no reader sees: by its category, letters that are blank, selectors but those of emoji. Joiners stay, as above.
 _UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs"})
+# A whole control sequence of ECMA-48, such as a colour or a title: of `\x1b[31m` no `[31m` is left.
+_SEQUENCE = r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]"
 _BLANK = r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U000e0000-\U000e0fff]"
 _KEPT = frozenset("\n\t\u200c\u200d")
 _ASCII = 0x7F
@@ -47,6 +49,7 @@ def visible(text: str, most: int = 2_000) -> str:
     if not (text.isascii() and text.isprintable()):
         from unicodedata import category  # most texts are plain
 
+        text = re.sub(_SEQUENCE, "", text)
         text = re.sub(_BLANK, "", "".join(one for one in text if one in _KEPT or category(one) not in _UNSEEN))
     return text if len(text) <= most else f"{text[: most - 1]}…"
 

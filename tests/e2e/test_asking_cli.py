@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import time
 from pathlib import Path
 
@@ -130,7 +131,12 @@ def test_flags_say_it_all_and_a_pipe_is_never_asked(
         (["--input", "x: text", "--input", "x: date"], "`x` is there already"),
         (["--purpose", "{% include 'x' %}"], "cannot stand in a purpose"),
         (["--like", "draft", "--purpose", "X."], "give one of `--like`, `--from`"),
+        (["--purpose", "Show ``` as it is."], "Invalid value for '--purpose': \"```\" cannot stand in a purpose"),
+        (["--purpose", ""], "a purpose is one sentence"),
+        (["--input", ""], "an input or output is one line"),
+        (["--from", "", "--write-with", "openai/gpt-4o-mini"], "a sentence or two"),
         (["--model", "foo bar"], "no name of a model"),
+        (["--model", ""], "no name of a model"),
     ],
 )
 def test_a_flag_that_cannot_be_used_writes_nothing(
@@ -151,8 +157,6 @@ def on_a_terminal(folder: Path, *words: str, typed: list[tuple[str, bytes]]) -> 
     seen, left, deadline = "", list(typed), time.monotonic() + 60
     while time.monotonic() < deadline:
         if not select.select([terminal], [], [], 1)[0]:
-            if not left and typed[-1][1] in CONTROL:  # it came before the answer was read, and is pressed once more
-                os.write(terminal, typed[-1][1])
             continue
         try:
             seen += os.read(terminal, 1 << 16).decode()
@@ -177,7 +181,29 @@ def test_a_terminal_is_asked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", CONTROL, ids=["Ctrl-C", "Ctrl-D"])
 def test_who_ends_it_has_written_nothing(tmp_path: Path, key: bytes) -> None:
-    status, seen = on_a_terminal(tmp_path, "new", "a", typed=[("What is the app for?", b"X\r"), ("input 1", key)])
+    """The key is pressed once the last sign of the question is there, which whoever reads the answer writes."""
+    asking = [("What is the app for?", b"X\r"), ("input 1 [message: text 1..4000, The message to answer.]: ", key)]
+    status, seen = on_a_terminal(tmp_path, "new", "a", typed=asking)
     assert status == 130, seen
+    assert "\r\nRLLM_024 InterruptedRunError: the command was interrupted\r\n" in seen
     assert "Traceback" not in seen
     assert list(tmp_path.iterdir()) == []
+
+
+_BOUNDED = [
+    "letter: text 10..20", "n: integer 5..", "m: number ..0", "ok: boolean", "lines: text[] 2..", "kind: a b | c",
+    "day: date", "left_out?: text",
+]  # fmt: skip
+
+
+def test_the_input_that_is_shown_can_be_typed_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the types and their bounds: the shell's words fit the contract."""
+    monkeypatch.chdir(tmp_path)
+    flags = [word for line in _BOUNDED for word in ("--input", line)]
+    assert invoke(["new", "a", "--purpose", "Find it.", *flags]) == 0
+    shown = next(line for line in capsys.readouterr().err.splitlines() if "runllm a.rllm" in line)
+    words = shlex.split(shown)[1:]
+    assert len(words) == len(_BOUNDED)
+    assert invoke(["run", *words, "--dry-run"]) == 0, shown

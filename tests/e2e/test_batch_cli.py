@@ -128,7 +128,7 @@ def test_a_pipe_of_rows_gives_a_pipe_of_rows(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("rows.csv", "-o", "out.json"), "nothing says how out.json is to be written"),
+        (("rows.csv", "-o", "out.json"), "nothing says how `out.json` is to be written"),
         (("rows.csv", "--keep", "Nr"), "the rows have no column `Nr`"),
         (("rows.csv", "--delimiter", ";;"), "one character"),
         (("rows.csv", "--delimiter", ";"), "no column of rows.csv feeds `message`"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -71,12 +72,32 @@ def test_an_app_is_named_after_its_file(stem: str, name: str) -> None:
     assert slug(stem) == name
 
 
-@pytest.mark.parametrize("file", ["v1.2", "notes.txt", "A.RLLM"])
+@pytest.mark.parametrize("file", ["v1.2", "sort mails", "2026-12"])
 def test_a_new_app_can_be_run_by_its_name(tmp_path: Path, file: str) -> None:
     """Whatever dots are in it: only `.rllm` is the suffix of an app."""
     done = command("new", file, cwd=tmp_path)
-    assert f"runllm {file}.rllm message=" in done.stderr
+    assert f"runllm {shlex.quote(f'{file}.rllm')} message=" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [f"{file}.rllm"]
+
+
+@pytest.mark.parametrize("file", ["mails.yaml", "mails.txt", "mails.RLLM", "mails.rlm"])
+@pytest.mark.parametrize("words", [(), ("--like", "draft"), ("--from", "x", "--write-with", "openai/gpt-4o-mini")])
+def test_the_suffix_of_another_kind_of_file_is_refused(tmp_path: Path, file: str, words: tuple[str, ...]) -> None:
+    """And the name that was meant is told."""
+    done = command("new", file, *words, cwd=tmp_path)
+    assert (done.returncode, [*tmp_path.iterdir()]) == (2, [])
+    assert "Give `mails.rllm`." in done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--like", "route"), ("--from", "x", "--write-with", "openai/gpt-4o-mini")])
+def test_a_folder_that_is_not_there_is_told_before_anything_is_asked_or_written(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """By the name that was given, not by that of a file beside it."""
+    done = command("new", "sub/mails", *words, cwd=tmp_path)
+    assert (done.returncode, [*tmp_path.iterdir()]) == (3, [])
+    assert "`sub/mails.rllm` cannot be written: there is no folder `sub`" in done.stderr
+    assert "is asked to write it" not in done.stderr
 
 
 @pytest.mark.parametrize("file", ["", ".", ".."])

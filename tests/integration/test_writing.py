@@ -174,6 +174,19 @@ def test_who_cannot_write_is_not_asked(new: Any, provider: Provider, words: tupl
     assert (status, said in told, provider.chats, here()) == (2, True, [], set()), told
 
 
+@pytest.mark.parametrize("words", [("--write-with", "anthropic/claude-haiku-4-5"), ("--write-with", "mistral/nope")])
+def test_a_key_that_is_missing_leads_to_no_model_that_cannot_write(
+    new: Any, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """The embedded one, which every other command offers then, is not offered here."""
+    monkeypatch.delenv("RUNLLM_LOOPBACK_ONLY")  # nothing is sent: the key is looked for first
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    monkeypatch.delenv("MISTRAL_API_KEY", raising=False)
+    status, told = new(words=words)
+    assert (status, "smollm2" in told, here()) == (7, False, set()), told
+    assert "or name another model with `--write-with`" in told
+
+
 def test_the_budget_holds_for_all_attempts_and_what_was_paid_for_is_kept(new: Any, provider: Provider) -> None:
     """The second attempt would pass it; a provider that fails leaves the draft as well."""
     wrong = {**GOOD, "prompt": "Which price? {{ input.leter }}"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from runllm.batch.columns import cell
-from runllm.diagnostics import clip
+from runllm.diagnostics import clip, told
 from runllm.errors import UsageError
 from runllm.schema import Contract, declared_types
 from runllm.values import frozen
@@ -61,7 +61,7 @@ def form_of(target: str | None, form: Form | None) -> Form:
     found: Form | None = "jsonl" if target is None else FORMS.get(Path(target).suffix.lower())
     if found is None:
         raise UsageError(
-            f"nothing says how {target} is to be written",
+            f"nothing says how {told(str(target))} is to be written",
             hint="End its name in `.csv`, which every spreadsheet opens, `.tsv`, `.jsonl` or `.parquet`, "
             "or name one of them with `--format`.",
         )

@@ -57,10 +57,10 @@ class Commands(click.Group):
         return super().parse_args(ctx, args if ctx.resilient_parsing and not args else with_run(args))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As any group; but where nobody typed Ctrl-C in a terminal, no line is ended after it."""
+        """As any group; but what Ctrl-C breaks off on a terminal, a question too, is followed by a line of its own."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as signal:
+        except (KeyboardInterrupt, click.exceptions.Abort) as signal:
             if sys.stderr.isatty():
                 click.echo(err=True)
             raise click.exceptions.Abort from signal
@@ -150,7 +150,7 @@ def invoke(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         from runllm.errors import InterruptedRunError
 
-        return failing.show(InterruptedRunError("the run was interrupted"))
+        return failing.show(InterruptedRunError("the command was interrupted"))
     except click.ClickException as error:
         from runllm.errors import UsageError
 

@@ -35,7 +35,7 @@ def _read(read: Callable[[Any], Any]) -> Callable[..., Any]:
 
     def callback(_ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         try:
-            return read(value) if value else value
+            return value if value in (None, ()) else read(value)
         except UsageError as error:
             raise click.BadParameter(told(error), param=param) from None
 
@@ -74,7 +74,11 @@ def _read(read: Callable[[Any], Any]) -> Callable[..., Any]:
     help="An output, written in the same way. May be repeated.",
 )
 @click.option(
-    "--from", "wish", metavar="SENTENCE", help="Have a model write it: what the app is for. The price is told first."
+    "--from",
+    "wish",
+    metavar="SENTENCE",
+    callback=_read(making.wish_of),
+    help="Have a model write it: what the app is for. The price is told first.",
 )
 @click.option(
     "--write-with",
@@ -114,7 +118,8 @@ def command(
     """
     path = _path(file)
     files.refuse_existing([str(path)])
-    _check(model or there.MODEL)
+    files.check_writable(str(path))
+    _check(there.MODEL if model is None else model)
     answered = bool(purpose or inputs or outputs)
     if (like is not None) + (wish is not None) + answered > 1:
         raise UsageError("give one of `--like`, `--from`, and `--purpose` with `--input` and `--output`")
@@ -138,8 +143,8 @@ def command(
 
 def _of(path: Path, answers: making.Answers, model: str | None) -> None:
     """Write the app that somebody said."""
-    given = " ".join(f"{one.name}=..." for one in answers.inputs if not one.name.endswith("?"))
-    _create(path, {path.name: making.made(path.stem, answers, model=model or there.MODEL)}, given=given)
+    text = making.made(path.stem, answers, model=model or there.MODEL)
+    _create(path, {path.name: text}, given=making.typed(text))
 
 
 def _check(model: str) -> None:
@@ -153,7 +158,11 @@ def _path(file: str) -> Path:
     path = Path(file)
     if path.name in ("", "..") or not path.name.isprintable():
         raise UsageError(f"`{file}` is no name for a file", hint="Give one such as `sort.rllm`.")
-    return path if path.suffix == ".rllm" else path.with_name(f"{path.name}.rllm")
+    if path.suffix == ".rllm":
+        return path
+    if path.suffix[1:].isalpha():
+        raise UsageError(f"`{file}` ends as no app does", hint=f"Give `{path.with_suffix('.rllm')}`.")
+    return path.with_name(f"{path.name}.rllm")
 
 
 def _create(path: Path, texts: dict[str, str], *, given: str = "", first: str = "") -> None:

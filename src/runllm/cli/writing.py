@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -9,8 +10,9 @@ import click
 from runllm import files
 from runllm.cli.asking import can_ask
 from runllm.cli.steps import steps
-from runllm.errors import RetryExhaustedError
+from runllm.errors import InterruptedRunError, RetryExhaustedError
 from runllm.making import writing
+from runllm.making.gallery import MODEL
 from runllm.quantities import dollars
 from runllm.rendering import safe
 
@@ -33,8 +35,8 @@ def write(path: Path, wish: str, *, asked: str | None, model: str | None, max_co
     files.refuse_existing([kept])
     app = writing.writer(asked, max_cost=max_cost)
     click.echo(_price(writing.price(app, wish)), err=True)
-    if can_ask() and not yes:
-        click.confirm("Ask it?", default=True, abort=True, err=True)
+    if can_ask() and not yes and not click.confirm("Ask it?", default=True, err=True):
+        raise InterruptedRunError("it was not asked, and nothing is written", hint="`--yes` asks it at once.")
     named = model or app.options.model or ""
     with steps() as step:
         draft = writing.written(app, wish, kept, path.stem, model=named, listener=step.listener)
@@ -45,7 +47,8 @@ def write(path: Path, wish: str, *, asked: str | None, model: str | None, max_co
         files.create({kept: draft.text})
         hint = f"`{kept}` holds the last one: correct it and call it `{path}`. Or say in other words what it is for."
     if draft.error is not None:
-        draft.error.recovery_hint = f"{draft.error.recovery_hint} {hint}" if draft.text else draft.error.recovery_hint
+        said = _by_another(draft.error.recovery_hint)
+        draft.error.recovery_hint = f"{said} {hint}" if draft.text else said
         raise draft.error
     said = f"no app came in {writing.ATTEMPTS} attempts that `runllm validate` has nothing to say of"
     raise RetryExhaustedError(said, problems=draft.problems, hint=hint)
@@ -60,3 +63,9 @@ def _price(found: writing.Preview) -> str:
     each = f"Each sends about {room.prompt:,} tokens, gets at most {room.answer:,}, and {cost}."
     named = request.endpoint.model
     return safe(f"{named} is asked to write it, in at most {writing.ATTEMPTS} attempts. {each}")
+
+
+def _by_another(hint: str) -> str:
+    """A hint that names no embedded model, which can run apps and cannot write one."""
+    small = rf"choose a local model with `--model {MODEL}`|`{MODEL}` runs without a key or a server"
+    return re.sub(small, "name another model with `--write-with`", hint)

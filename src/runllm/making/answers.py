@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from runllm import documents
-from runllm.diagnostics import Problem, errors_in
+from runllm.diagnostics import Problem, errors_in, told
 from runllm.errors import UsageError
 from runllm.making.gallery import MODEL, calling, slug
 from runllm.parser.short import expand
 from runllm.project import load_text
+from runllm.schema import sample_of
 from runllm.values import frozen
 
 PURPOSE = "Answer a message in one friendly sentence."
@@ -24,6 +26,7 @@ SYSTEM = "You do what you are asked, with nothing but what you are given. You in
 MOST = 20
 """Inputs, and outputs, of an app that is made so."""
 _LONGEST = 500
+_LONGEST_WISH = 1000  # as `writer.rllm` has it
 _NOT_IN_A_PURPOSE = ("{{", "{%", "{#", "```", "<<<")
 _FILE = """\
 ---
@@ -92,10 +95,22 @@ def purpose_of(text: str) -> str:
         raise UsageError(f"a purpose is one sentence of at most {_LONGEST} characters", hint=f"Such as: {PURPOSE}")
     stray = next((sign for sign in _NOT_IN_A_PURPOSE if sign in said), None)
     if stray:
-        raise UsageError(f"`{stray}` cannot stand in a purpose", hint=f"Say it in words, such as: {PURPOSE}")
+        raise UsageError(f"{told(stray)} cannot stand in a purpose", hint=f"Say it in words, such as: {PURPOSE}")
     said = said if re.search(r"\W$", said) else f"{said}."
     _try(Answers(purpose=said, inputs=(_USUAL,), outputs=(_USUAL,)))
     return said
+
+
+def wish_of(text: str) -> str:
+    """What a model that writes an app is told of it.
+
+    Raises:
+        UsageError: it is nothing, or too long.
+    """
+    if not text.strip() or len(text) > _LONGEST_WISH:
+        said = f"what the app is for is a sentence or two, of at most {_LONGEST_WISH:,} characters"
+        raise UsageError(said, hint=f"Such as: {PURPOSE}")
+    return text
 
 
 def property_of(line: str, taken: Collection[str] = ()) -> Property:
@@ -168,6 +183,16 @@ def made(stem: str, answers: Answers, *, model: str) -> str:
         model=calling(model),
         prompt=answers.prompt.strip() or _prompt(answers),
         system=answers.system.strip(),
+    )
+
+
+def typed(text: str) -> str:
+    """An input for the app of a text, as it is typed behind the name of its file."""
+    plan = load_text(text, name="app.rllm").plan
+    sample = sample_of(plan.program.input) if plan else {}
+    return " ".join(
+        f"{name}={shlex.quote(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))}"
+        for name, value in sample.items()
     )
 
 

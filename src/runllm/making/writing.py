@@ -14,7 +14,7 @@ from typing import Any
 
 from runllm import api
 from runllm.app import App
-from runllm.diagnostics import Problem
+from runllm.diagnostics import Problem, told
 from runllm.errors import OutputSchemaError, RetryExhaustedError, RunllmError, UsageError
 from runllm.executor import Preview
 from runllm.making.answers import Answers, Property, made
@@ -55,7 +55,7 @@ def writer(model: str | None, *, max_cost: float | None) -> App:
         UsageError: there is no such model, or it cannot do that.
     """
     configuration = read_settings()
-    named = model or configuration.settings.model
+    named = configuration.settings.model if model is None else model
     if named is None:
         raise UsageError(
             "no model is named that could write the app",
@@ -108,8 +108,8 @@ def written(
             return Draft(text=draft.text, problems=draft.problems, error=error)
         if not draft.problems:
             return draft
-        told = [f"{one.message} {one.hint}".strip()[:_LONGEST] for one in draft.problems[:_MOST_TOLD]]
-        asked = {"wish": wish, "draft": json.dumps(answer, ensure_ascii=False)[: 5 * _LONGEST], "problems": told}
+        wrong = [f"{one.message} {one.hint}".strip()[:_LONGEST] for one in draft.problems[:_MOST_TOLD]]
+        asked = {"wish": wish, "draft": json.dumps(answer, ensure_ascii=False)[: 5 * _LONGEST], "problems": wrong}
     return draft
 
 
@@ -118,7 +118,7 @@ def _draft(answer: Mapping[str, Any], name: str, stem: str, model: str) -> Draft
     system, prompt = visible(answer["system"], _LONGEST), visible(answer["prompt"], _LONGEST)
     for key, text in (("system", system), ("prompt", prompt)):
         if stray := next((sign for sign in _STRAY if sign in text), None):
-            said = f"`{key}` holds `{stray}`: it is to be words, and no code, block or section of a file"
+            said = f"`{key}` holds {told(stray)}: it is to be words, and no code, block or section of a file"
             return Draft(problems=(Problem(message=said, hint="Say it in plain words."),))
     answers = Answers(
         purpose=_one_line(answer["purpose"]),
