@@ -17,7 +17,7 @@ import click
 from runllm.blocks import BlockFailure, Sandbox
 from runllm.blocks.differs import DIFFERENCES, RARE
 from runllm.cli import COMMANDS, cli
-from runllm.engines.providers import PROVIDERS
+from runllm.engines.providers import PROVIDERS, facts
 from runllm.errors import RunllmError, catalogue
 from runllm.parser import frontmatter_schema
 from runllm.parser.definition import SIDES
@@ -179,7 +179,8 @@ def providers() -> str:
         "| provider | key | calls go to | address in | `api_base` |",
         "|---|---|---|---|---|",
     ]
-    for name, row in PROVIDERS.items():
+    for name in PROVIDERS:
+        row = facts(name)
         key = _listed(row.keys) + (" or your session" if row.session else " if it wants one" if row.keyless else "")
         hosts = _listed((*row.hosts, *((row.local,) if row.local else ()))) or "an address of yours"
         kept = "yes" if row.keeps_base else "no"

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from runllm.diagnostics import pointer, steps, told
+from runllm.values import record
 
 if TYPE_CHECKING:
     import yaml
@@ -37,7 +38,7 @@ class Mark(NamedTuple):
     length: int
 
 
-@dataclass(slots=True)
+@record
 class Node:
     """A value with its place: scalars, mappings and sequences alike.
 
@@ -99,14 +100,15 @@ class Node:
             waiting += [(at + pointer([step]), child) for step, child in reversed(node.children.items())]
 
 
-@dataclass(eq=False, repr=False)
 class DocumentError(ValueError):
     """The text cannot be read; `mark` says where, `earlier` where the first of two stands."""
 
-    message: str
-    mark: Mark
-    hint: str = ""
-    earlier: Mark | None = None
+    def __init__(self, message: str, mark: Mark, hint: str = "", earlier: Mark | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mark = mark
+        self.hint = hint
+        self.earlier = earlier
 
 
 def read(text: str) -> tuple[Node, list[DocumentError]]:
@@ -224,7 +226,7 @@ class _Builder:
         self.pointers = 0
 
     def build(self, events: Iterator[Any]) -> Node:
-        root = Node(None, Mark(0, 0, 1))
+        root = Node(value=None, mark=Mark(0, 0, 1))
         documents = 0
         for event in events:
             kind = type(event).__name__
@@ -290,7 +292,7 @@ class _Builder:
         return found
 
     def _sequence(self, events: Iterator[Any], mark: Mark, depth: int, width: int) -> Node:
-        node = Node([], mark)
+        node = Node(value=[], mark=mark)
         for event in events:
             if type(event).__name__ == "SequenceEndEvent":
                 break
@@ -300,7 +302,7 @@ class _Builder:
         return node
 
     def _mapping(self, events: Iterator[Any], mark: Mark, depth: int, width: int) -> Node:
-        node = Node({}, mark)
+        node = Node(value={}, mark=mark)
         for event in events:
             kind = type(event).__name__
             if kind == "MappingEndEvent":
@@ -329,7 +331,7 @@ class _Builder:
             raise _refused(event.tag, mark)
         value = _resolve(text, mark) if event.style in (None, "") else text
         written = None if isinstance(value, str) else text
-        return Node(value, mark, literal=self._literal(event.style, text, mark), written=written)
+        return Node(value=value, mark=mark, literal=self._literal(event.style, text, mark), written=written)
 
     def _literal(self, style: str | None, text: str, mark: Mark) -> Mark | None:
         """Where the first character of a scalar stands, if its lines are in the text unchanged."""
@@ -351,9 +353,11 @@ class _Builder:
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_OF_NUMBERS = frozenset("+-.0123456789")
+"""What a number begins with."""
+_INTEGER = r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
+_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+_NOT_FINITE = r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 
 
 def _resolve(text: str, mark: Mark) -> Any:
@@ -362,14 +366,16 @@ def _resolve(text: str, mark: Mark) -> Any:
         return None
     if text in _BOOLEAN:
         return _BOOLEAN[text]
-    if _INTEGER.fullmatch(text):
+    if text[0] not in _OF_NUMBERS:
+        return text
+    if re.fullmatch(_INTEGER, text):
         return _integer(text, mark)
-    if _FLOAT.fullmatch(text):
+    if re.fullmatch(_FLOAT, text):
         value = float(text)
         if math.isinf(value):
             raise DocumentError("the number is too large", mark)
         return value
-    if _NOT_FINITE.fullmatch(text):
+    if re.fullmatch(_NOT_FINITE, text):
         raise DocumentError(f"`{text}` is not a JSON value", mark, "Quote it if it is meant as text.")
     return text
 

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from shlex import quote
 from typing import Any, cast
 
 REQUIREMENTS = {
@@ -43,6 +42,8 @@ def adding(requirement: str, extra: str = "") -> str:
 
 
 def _command(requirement: str, extra: str) -> str:
+    from shlex import quote  # only where a library is missing
+
     wanted = " ".join(map(quote, requirement.split()))
     prefix, package = Path(sys.prefix), Path(__file__).resolve().parents[1]
     if (prefix / "uv-receipt.toml").is_file():  # of `uv tool`, which makes the environment anew for each change

@@ -6,7 +6,7 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -22,7 +22,7 @@ NO_VERSION = "0.0.0"
 """The version of an app whose file names none."""
 
 Phase = Literal["pre", "check", "post"]
-_STEP = re.compile(r'\["([^"]*)"\]|([^.\[]+)')
+_STEP = r'\["([^"]*)"\]|([^.\[]+)'
 OnError = Literal["stop", "skip", "keep"]
 
 
@@ -137,7 +137,7 @@ class Block:
 
 def steps_of(path: str) -> tuple[str, ...]:
     """The names in a path as a fence has it, `input.text` or `input["first-name"]`."""
-    return tuple(key or name for key, name in _STEP.findall(path))
+    return tuple(key or name for key, name in re.findall(_STEP, path))
 
 
 def local_of(path: str) -> str:
@@ -325,7 +325,7 @@ class Program:
         return hashlib.sha256(self.source.text.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@frozen
 class Plan:
     """A node of the graph of programs; two names for the same file lead to the same node.
 
@@ -340,6 +340,8 @@ class Plan:
     children: Mapping[str, Plan] = field(default_factory=dict[str, "Plan"], repr=False)
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     early: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # it is one node, whatever it holds
 
     def order(self) -> tuple[str, ...]:
         """The dependencies, each after those that it needs."""

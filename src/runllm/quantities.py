@@ -10,7 +10,7 @@ UNKNOWN = "-"
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
-_TIME = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
+_TIME = rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?"
 _SMALLEST_COST = 1e-6
 _FEW = 9.95  # what is rounded to two digits with a point between them
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -271,7 +271,7 @@ class Skipped:
     error: RunllmError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen
 class RunResult:
     """One run, whether it succeeded or not.
 

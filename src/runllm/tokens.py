@@ -13,7 +13,6 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 from operator import add
@@ -130,18 +129,15 @@ def estimate_text(text: str) -> int:
 
 # A blank belongs to the word or the mark after it and costs nothing; before a digit it is a token of its own.
 # Digits are left out: some tokenizers take them one by one, so they are counted one by one.
-_PIECE = re.compile(
-    r"""
+_PIECE = r"""(?xa)
       [a-z]+ | [A-Z]+(?![a-z]) | [A-Z][a-z]+     # the parts of HTTPServer are HTTP and Server
     | \ ?[!-/:-@\[-`{-~]+
     | \ (?=[0-9]) | \s{2,} | [\0-\x1f\x7f]
-    """,
-    re.VERBOSE | re.ASCII,
-)
-_BEYOND_ASCII = re.compile(r"[^\0-\x7f]+")
+    """
+_BEYOND_ASCII = r"[^\0-\x7f]+"
 _FAMILIAR = 1 << 13  # characters; longer texts are seldom seen again
 _SHORT = 32  # characters; longer pieces are rare, and would only fill the memory
-_RUN = re.compile(r"(.)\1*", re.DOTALL)
+_RUN = r"(?s)(.)\1*"
 
 
 @lru_cache(maxsize=64)
@@ -152,9 +148,9 @@ def _weigh_familiar(text: str) -> float:
 
 def _weigh(text: str) -> float:
     weight = float(sum(map(text.count, "0123456789")))
-    weight += sum(_weigh_piece(piece) * times for piece, times in Counter(_PIECE.findall(text)).items())
+    weight += sum(_weigh_piece(piece) * times for piece, times in Counter(re.findall(_PIECE, text)).items())
     if not text.isascii():
-        characters = Counter("".join(_BEYOND_ASCII.findall(text)))
+        characters = Counter("".join(re.findall(_BEYOND_ASCII, text)))
         weight += sum(_weigh_character(character) * times for character, times in characters.items())
     return min(weight, len(text.encode(errors="surrogatepass")))
 
@@ -192,7 +188,7 @@ def _weigh_word(word: str) -> float:
 
 def _weigh_blanks(blanks: str) -> float:
     weight = 0.0
-    for run in _RUN.finditer(blanks):
+    for run in re.finditer(_RUN, blanks):
         length, whole = len(run[0]), 1 if run[1] == " " else 2
         weight += min(length, whole) + max(0, length - whole) * _REPEATED.get(run[1], 1.0)
     return weight
@@ -244,7 +240,7 @@ _STARTS = [start for start, _ in _SCRIPTS]
 _RATES = [rate for _, rate in _SCRIPTS]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _English:
     stems: frozenset[str]
     parts: frozenset[str]
@@ -269,7 +265,7 @@ def _english() -> _English:
     row = f" {' '.join(stems)} "
     pairs = list(map(add, row, row[1:]))  # half the time of slices
     parts = frozenset([*pairs, *map(add, pairs, row[2:])])
-    return _English(frozenset(stems).union("abcdefghijklmnopqrstuvwxyz"), parts)
+    return _English(stems=frozenset(stems).union("abcdefghijklmnopqrstuvwxyz"), parts=parts)
 
 
 _ENDINGS = (

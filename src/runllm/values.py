@@ -1,14 +1,15 @@
 """Values: frozen, slotted dataclasses by keyword, whose methods stand here once instead of being compiled for each.
 
 `dataclass(frozen=True)` writes and compiles six methods for every class, half a millisecond each time: with the
-hundred values of this package, a fifth of what a command takes to start. The fields are the dataclass's own, so
-`replace`, `fields` and `asdict` work as ever.
+hundred values of this package, a fifth of what a command takes to start. Its fields are made when they are asked for,
+by `dataclass` itself, so `replace`, `fields` and `asdict` work as ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, replace
+from functools import cache
 from reprlib import recursive_repr
 from typing import Any, TypeVar, cast, dataclass_transform
 
@@ -21,33 +22,61 @@ def frozen(cls: type[T]) -> type[T]:
 
     A method that the class defines itself is kept. A value is no base of another.
     """
-    annotations = cls.__annotations__
-    cls.__annotations__ = dict.fromkeys(annotations, Any)  # a text is searched for `ClassVar`, a third of the time
-    made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
-    made.__annotations__ = annotations
-    return _given(made, cls, {**_METHODS, "__init__": _initialiser(made)})
+    return _made(cls, {**_METHODS, **_CONSTANT})
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(field,))
+def record(cls: type[T]) -> type[T]:
+    """As `frozen`, for what is filled step by step: it may change, and equals itself alone."""
+    return _made(cls, _METHODS)
+
+
+def _made(cls: type[T], methods: Mapping[str, Any]) -> type[T]:
+    names = tuple(cls.__annotations__)
+    body = {name: said for name, said in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+    given = {name: body.pop(name) for name in names if name in body}
+    put: dict[str, Callable[[Any, Any], None]] = {}
+    twin = cache(lambda: _as_dataclass(names, given))
+    known = {name: _Late(twin, name) for name in ("__dataclass_fields__", "__dataclass_params__")}
+    own = {"__slots__": names, "__qualname__": cls.__qualname__}
+    written = {**methods, "__init__": _initialiser(put, given), **body}
+    made: Any = type(cls)(cls.__name__, cls.__bases__, {**written, **known, **own})
+    put.update((name, getattr(made, name).__set__) for name in names)
+    return made
+
+
+def _as_dataclass(names: tuple[str, ...], given: Mapping[str, Any]) -> type:
+    """A dataclass of fields with these names and defaults."""
+    body = {"__annotations__": dict.fromkeys(names, Any), **given}
+    return dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)(type("twin", (), body))
+
+
+class _Late:
+    """What `dataclasses` keeps at a class, made when it is asked for: of most classes it never is."""
+
+    def __init__(self, twin: Callable[[], type], name: str) -> None:
+        self.twin = twin
+        self.name = name
+
+    def __get__(self, _: object, owner: type) -> Any:
+        made = getattr(self.twin(), self.name)
+        setattr(owner, self.name, made)
+        return made
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def often(cls: type[T]) -> type[T]:
     """As `frozen`, for values that are made by the million: `__init__` is compiled, and takes a third of the time."""
-    return _given(dataclass(slots=True, kw_only=True, frozen=True, repr=False, eq=False)(cls), cls, _METHODS)
-
-
-def _given(made: type[T], cls: type[T], methods: dict[str, Any]) -> type[T]:
-    """The class with the methods that it does not define itself."""
-    for name, method in methods.items():
-        if name not in cls.__dict__:
+    made = dataclass(slots=True, kw_only=True, frozen=True, repr=False, eq=False)(cls)
+    for name, method in {**_METHODS, **_CONSTANT}.items():
+        if name not in vars(cls):
             setattr(made, name, method)
     return made
 
 
-def _initialiser(made: Any) -> Callable[..., None]:
+def _initialiser(put: Mapping[str, Callable[[Any, Any], None]], stated: Mapping[str, Any]) -> Callable[..., None]:
     """The `__init__` of a class: each field is given by name, or takes its default."""
-    found = fields(made)
-    put = {one.name: getattr(made, one.name).__set__ for one in found}
-    defaults = {one.name: one.default for one in found if one.default is not MISSING}
-    factories = {one.name: one.default_factory for one in found if one.default_factory is not MISSING}
+    defaults, factories = _defaults(stated)
 
     def __init__(self: Any, **given: Any) -> None:  # noqa: N807 - it is one
         if len(given) < len(put):
@@ -66,7 +95,21 @@ def _initialiser(made: Any) -> Callable[..., None]:
     return __init__
 
 
-def _wrong_names(made: Any, given: dict[str, Any], wanted: dict[str, Any]) -> TypeError:
+def _defaults(stated: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """What fields have that are not given, and what makes it for those that get one of their own each time."""
+    defaults: dict[str, Any] = {}
+    factories: dict[str, Callable[[], Any]] = {}
+    for name, one in stated.items():
+        if not isinstance(one, Field):
+            defaults[name] = one
+        elif (described := cast("Field[Any]", one)).default_factory is not MISSING:
+            factories[name] = described.default_factory
+        elif described.default is not MISSING:
+            defaults[name] = described.default
+    return defaults, factories
+
+
+def _wrong_names(made: Any, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> TypeError:
     missing = ", ".join(repr(name) for name in wanted if name not in given)
     unknown = ", ".join(repr(name) for name in given if name not in wanted)
     said = f"has no field {unknown}" if unknown else f"misses {missing}"
@@ -101,15 +144,15 @@ def _restore(self: Any, contents: tuple[Any, ...]) -> None:
         object.__setattr__(self, name, content)
 
 
-_METHODS = cast(
-    "dict[str, Any]",
-    {
-        "__eq__": _equal,
-        "__hash__": _hash,
-        "__repr__": _repr,
-        "__setattr__": _refuse,
-        "__delattr__": _refuse,
-        "__getstate__": _contents,
-        "__setstate__": _restore,
-    },
-)
+_METHODS: dict[str, Any] = {
+    "__repr__": _repr,
+    "__getstate__": _contents,
+    "__setstate__": _restore,
+    "__replace__": replace,
+}
+_CONSTANT: dict[str, Any] = {
+    "__eq__": _equal,
+    "__hash__": _hash,
+    "__setattr__": _refuse,
+    "__delattr__": _refuse,
+}

@@ -58,7 +58,7 @@ def engine():
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     """No key, no address of the developer's, and nothing beyond this machine."""
-    for provider in providers.PROVIDERS.values():
+    for provider in map(providers.facts, providers.PROVIDERS):
         for variable in (*provider.keys, *provider.bases, "OLLAMA_HOST"):
             monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("RUNLLM_LOOPBACK_ONLY", "1")

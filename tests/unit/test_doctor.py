@@ -12,7 +12,7 @@ from tests.integration.ollama_server import Model, OllamaServer
 
 from runllm.doctor import Check, examine
 from runllm.doctor.compiled import bytecode
-from runllm.engines.providers import PROVIDERS
+from runllm.engines.providers import PROVIDERS, facts
 from runllm.stats.database import APPLICATION
 from runllm.stats.store import Store
 
@@ -115,7 +115,7 @@ def test_a_variable_that_is_no_setting_is_a_note(environment):
 
 
 def test_keys_are_named_with_the_providers_that_they_open_and_never_shown(environment):
-    every = {variable for facts in PROVIDERS.values() for variable in facts.keys}
+    every = {variable for name in PROVIDERS for variable in facts(name).keys}
     planted = {name: f"planted-{number:03}-value" for number, name in enumerate(sorted(every))}
     written(environment, '[models."openai/*"]\napi_key_env = "PROXY"\n')
     environment |= {**planted, "PROXY": "planted-proxy-value", "OLLAMA_HOST": "http://planted-user:pw@127.0.0.1:9"}

@@ -9,7 +9,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from runllm.parser import frontmatter_schema
 from runllm.schema import Contract, normal_form, object_of, schema_problems
+from runllm.schema.weigh import plain
 
 STRING: dict[str, Any] = {"type": "string"}
 NOT_SAFE = ["complexity"]
@@ -215,3 +217,8 @@ def test_what_a_list_must_contain_is_no_fault_of_its_other_items() -> None:
     assert [(problem.pointer, problem.message) for problem in problems] == [
         ("/r/3001/n", '"x" is not of type "integer"')
     ]
+
+
+def test_no_frontmatter_takes_long_to_check() -> None:
+    """The parser takes that for granted, and does not weigh the definition for each file."""
+    assert plain(frontmatter_schema())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runllm.values import frozen
+from runllm.values import frozen, record
 
 
 @frozen
@@ -103,3 +103,32 @@ def test_own_methods_stay() -> None:
     match Point(x=1):
         case Point(x=x, sum=total):
             assert (x, total) == (1, 3)
+
+
+@record
+class Basket:
+    owner: str
+    eggs: list[int] = field(default_factory=list[int])
+
+
+def test_a_record_changes_and_is_itself_alone() -> None:
+    """It is filled step by step; two with the same contents are two."""
+    basket = Basket(owner="Ann")
+    basket.eggs.append(1)
+    basket.owner = "Ben"
+    assert asdict(basket) == {"owner": "Ben", "eggs": [1]}
+    assert repr(basket) == "Basket(owner='Ben', eggs=[1])"
+    assert basket != Basket(owner="Ben", eggs=[1])
+    assert not hasattr(basket, "__dict__")
+
+
+def test_a_class_costs_no_dataclass_until_its_fields_are_asked_for() -> None:
+    """What `dataclasses` makes of a class is made once, and late."""
+
+    @frozen
+    class Fresh:
+        name: str = "a"
+
+    assert not isinstance(vars(Fresh)["__dataclass_fields__"], dict)
+    assert [one.default for one in fields(Fresh)] == ["a"]
+    assert isinstance(vars(Fresh)["__dataclass_fields__"], dict)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from runllm.values import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 BROKEN_PIPE_STATUS = 141
 
 
-@dataclass(slots=True)
+@record
 class Failing:
     """What a command line says of it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import sys
 from pathlib import Path
@@ -79,14 +78,20 @@ def _report(file: str, **how: bool) -> api.Report:
 
 def _with_tests(report: api.Report, trusted: bool) -> api.Report:
     """The same with what is wrong with the tests beside the file."""
-    app = Path(report.path)
-    if report.plan is None or not any(app.parent.glob(f"{glob.escape(app.stem)}.tests.*")):
+    if report.plan is None or not _has_tests(Path(report.path)):
         return report
     from runllm.evals import cases_of  # few files have any
 
     problems = cases_of(report.plan.program, trusted=trusted)[1]
     plan = None if errors_in(problems) else report.plan
     return api.Report(path=report.path, problems=(*report.problems, *problems), plan=plan)
+
+
+def _has_tests(app: Path) -> bool:
+    try:
+        return any(beside.name.startswith(f"{app.stem}.tests.") for beside in app.parent.iterdir())
+    except PermissionError:  # the folder may be entered and not be listed
+        return False
 
 
 def _print(report: api.Report) -> None:

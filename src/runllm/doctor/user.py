@@ -51,15 +51,16 @@ def variables(environment: Mapping[str, str]) -> Iterator[Check]:
 def keys(environment: Mapping[str, str], configuration: Configuration | None) -> Iterator[Check]:
     """The names of the variables that hold keys, and the providers that each opens. No value is read out."""
     from runllm.engines.access import addresses_of_user
-    from runllm.engines.providers import PROVIDERS
+    from runllm.engines.providers import PROVIDERS, facts
 
     opened: dict[str, list[str]] = {}
-    for provider, facts in PROVIDERS.items():
-        held = [variable for variable in facts.keys if environment.get(variable)]
+    for provider in PROVIDERS:
+        known = facts(provider)
+        held = [variable for variable in known.keys if environment.get(variable)]
         for variable in held:
             opened.setdefault(variable, []).append(provider)
-        if held and facts.addressed and facts.bases and not addresses_of_user(facts, environment):
-            fix = f"Set {facts.bases[0]}, unless your files name `llm.api_base`."
+        if held and known.addressed and known.bases and not addresses_of_user(known, environment):
+            fix = f"Set {known.bases[0]}, unless your files name `llm.api_base`."
             yield note("keys", f"`{provider}` has a key and no address", fix)
     for pattern, table in configuration.settings.models.items() if configuration else ():
         variable = table.api_key_env

@@ -46,8 +46,8 @@ _REFUSE_MORE = frozenset(
     }
 )
 _LIMIT_UNSURE = re.compile(r"(?:ft:)?gpt-4(?:-0\d{3})?")  # of which LiteLLM's table tells half
-_NO_STOP = re.compile(r"o3(?!-mini)|o4-mini")
-_ONE_OF_BOTH = re.compile(r"claude-(?:opus-4-[1-9]|(?:sonnet|haiku)-4-[5-9]|[a-z]+-[5-9])(?!\d{3})")
+_NO_STOP = r"o3(?!-mini)|o4-mini"
+_ONE_OF_BOTH = r"claude-(?:opus-4-[1-9]|(?:sonnet|haiku)-4-[5-9]|[a-z]+-[5-9])(?!\d{3})"
 
 
 def fit(request: Request) -> Fit:
@@ -230,7 +230,7 @@ def _of_openai(case: _Case) -> Iterator[Misfit]:
     if "max_tokens" in params and "max_completion_tokens" in params:
         said = f"`{model}` takes `max_tokens` or `max_completion_tokens`, not both"
         yield Misfit(name="max_tokens", message=said, hint="Leave `max_tokens` out.")
-    if "stop" in params and _NO_STOP.match(case.name):
+    if "stop" in params and re.match(_NO_STOP, case.name):
         yield _misfit(case, "stop", "Leave `stop` out for this model.", whole=True)
 
 
@@ -255,7 +255,7 @@ def _of_claude(case: _Case) -> Iterator[Misfit]:
     if heat is not None and heat > 1:
         said = f"`{model}` takes a `temperature` from 0 to 1, not {heat}"
         yield Misfit(name="temperature", message=said, hint="Write a `temperature` from 0 to 1.")
-    elif heat is not None and share is not None and _ONE_OF_BOTH.search(case.name):
+    elif heat is not None and share is not None and re.search(_ONE_OF_BOTH, case.name):
         said = f"`{model}` takes `temperature` or `top_p`, not both"
         yield Misfit(name="top_p", message=said, hint="Leave one of them out.")
 

@@ -58,23 +58,26 @@ def _read(name: str) -> dict[str, Any]:
     return json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
+_MEASURED = _read("providers.json")  # by `tools/gen_providers.py`
 _KNOWN = _read("providers.known.json")  # what a call does not show, or shows wrongly
 _UNUSABLE: Mapping[str, str] = _KNOWN["unusable"]
+PROVIDERS: tuple[str, ...] = tuple(sorted({*_MEASURED, *_KNOWN["providers"]} - {"$comment", *_UNUSABLE}))
+"""The names of those of which something is known."""
 
 
-def _rows() -> dict[str, Provider]:
-    """Every provider that something is known of: as was measured (`tools/gen_providers.py`), and as is known else."""
-    measured, known, shared = _read("providers.json"), _KNOWN["providers"], _KNOWN["shared"]
-    names = sorted({*measured, *known} - {"$comment", *_UNUSABLE})
-    said = {name: {**shared.get(row.get("as"), {}), **row} for name, row in known.items()}
-    return {name: _row({**measured.get(name, {}), **said.get(name, {})}, name) for name in names}
+@cache
+def facts(name: str) -> Provider:
+    """What is known of a provider; where nothing is, its calls go nowhere but to what the user allows.
 
-
-def _row(facts: Mapping[str, Any], name: str) -> Provider:
-    """A provider; one that has neither a host nor a key of its own runs on a server of the user's."""
+    One that has neither a host nor a key of its own runs on a server of the user's.
+    """
+    if name not in PROVIDERS:
+        return Provider(keys=(variable_named_like(name),))
+    known: Mapping[str, Any] = _KNOWN["providers"].get(name, {})
+    said = {**_MEASURED.get(name, {}), **_KNOWN["shared"].get(known.get("as"), {}), **known}
     found: dict[str, Any] = {
         key: tuple(cast("list[str]", value)) if isinstance(value, list) else value
-        for key, value in facts.items()
+        for key, value in said.items()
         if key != "as"
     }
     served = "local" in found or not any(found.get(fact) for fact in ("hosts", "keys", "session"))
@@ -88,17 +91,9 @@ def variable_named_like(provider: str) -> str:
     return f"{re.sub(r'[^A-Z0-9]', '_', provider.removesuffix('_chat').upper())}_API_KEY"
 
 
-PROVIDERS: Mapping[str, Provider] = _rows()
-
-
 def takes(provider: str) -> frozenset[str]:
     """The parameters beyond `llm_params` that a provider is known to take."""
     return frozenset([*facts(provider).params, *_KNOWN["params"].get(provider, ()), *_KNOWN["sampling"]])
-
-
-def facts(name: str) -> Provider:
-    """What is known of a provider; where nothing is, its calls go nowhere but to what the user allows."""
-    return PROVIDERS.get(name) or Provider(keys=(variable_named_like(name),))
 
 
 # --- names ------------------------------------------------------------------------------------------
@@ -180,7 +175,7 @@ def adapts_thinking(endpoint: Endpoint) -> bool:
 _PROMPT, _COMPLETION = "input_cost_per_token", "output_cost_per_token"
 _CACHED, _WRITTEN = "cache_read_input_token_cost", "cache_creation_input_token_cost"
 _REASONING = "output_cost_per_reasoning_token"
-_THRESHOLD = re.compile(rf"(?:{_PROMPT}|{_COMPLETION}|{_CACHED}|{_WRITTEN})(_above_(\d+)(k?)_tokens)")
+_THRESHOLD = rf"(?:{_PROMPT}|{_COMPLETION}|{_CACHED}|{_WRITTEN})(_above_(\d+)(k?)_tokens)"
 _SERVICES = {"flex": "flex", "balanced": "balanced", "priority": "priority", "fast": "priority"}
 _FROM_THE_THRESHOLD_ON = frozenset({"xai"})  # the others: from one token above it
 _CACHED_SHARE = {"fireworks_ai": 0.5}  # of the price of a prompt token, where the table lists no other
@@ -233,8 +228,9 @@ def _thresholds(found: Mapping[str, Any], service: str) -> tuple[Rates, ...] | N
 def _suffixes(found: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
     """Each threshold in tokens, with how the keys end that hold above it."""
     early = family(found) in _FROM_THE_THRESHOLD_ON
-    for match in filter(None, map(_THRESHOLD.fullmatch, found)):
-        yield int(match[2]) * (1000 if match[3] else 1) - early, match[1]
+    for key in found:
+        if match := re.fullmatch(_THRESHOLD, key):
+            yield int(match[2]) * (1000 if match[3] else 1) - early, match[1]
 
 
 def _tiers(found: Mapping[str, Any]) -> tuple[Rates, ...] | None:
@@ -327,8 +323,11 @@ def _prices() -> str:
 def entry(model: str) -> Mapping[str, Any] | None:
     """One entry of the table: found in the text, since parsing 3 MB takes five times as long."""
     text = _prices()
-    start = text.find(key := f"{json.dumps(model)}: {{")
-    return json.JSONDecoder().raw_decode(text, start + len(key) - 1)[0] if start >= 0 else None
+    key = f"{json.dumps(model)}:"  # to look for the bracket as well takes half as long again
+    start = text.find(key)
+    while start >= 0 and not text.startswith(" {", start + len(key)):
+        start = text.find(key, start + 1)
+    return json.JSONDecoder().raw_decode(text, start + len(key) + 1)[0] if start >= 0 else None
 
 
 def all_models() -> list[str]:
@@ -361,4 +360,4 @@ def source(name: str) -> str:
     """The text of a file of the installed LiteLLM; empty where there is none."""
     place = folder()
     path = place / name if place else None
-    return path.read_text(encoding="utf-8") if path and path.exists() else ""
+    return path.read_bytes().decode() if path and path.exists() else ""  # ASCII: a third of the time of `read_text`

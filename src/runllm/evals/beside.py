@@ -69,16 +69,21 @@ def _read(path: Path, program: Program) -> tuple[Frontmatter | None, list[Proble
 def header_of(source: Source, rows: Sequence[tuple[int, dict[str, Any]]]) -> Frontmatter:
     """Cases of a table as a frontmatter that has nothing else; each with the line of its row."""
     nodes: dict[str | int, Node] = {index: _node(said, Mark(line - 1, 0, 1)) for index, (line, said) in enumerate(rows)}
-    return _header(source, Node([said for _, said in rows], Mark(0, 0, 1), children=nodes))
+    return _header(source, Node(value=[said for _, said in rows], mark=Mark(0, 0, 1), children=nodes))
 
 
 def _node(value: Any, mark: Mark) -> Node:
     """A value of a table as it would be in YAML, all of it at the place of its row."""
     if isinstance(value, dict):
         inside = cast("dict[str, Any]", value)
-        return Node(value, mark, dict.fromkeys(inside, mark), {key: _node(one, mark) for key, one in inside.items()})
+        return Node(
+            value=value,
+            mark=mark,
+            keys=dict.fromkeys(inside, mark),
+            children={key: _node(one, mark) for key, one in inside.items()},
+        )
     items = cast("list[Any]", value) if isinstance(value, list) else []
-    return Node(value, mark, children={index: _node(one, mark) for index, one in enumerate(items)})
+    return Node(value=value, mark=mark, children={index: _node(one, mark) for index, one in enumerate(items)})
 
 
 def _of_yaml(path: Path) -> tuple[Frontmatter | None, list[Problem]]:
@@ -89,7 +94,7 @@ def _of_yaml(path: Path) -> tuple[Frontmatter | None, list[Problem]]:
     try:
         root, wrong = read(source.text)
     except DocumentError as error:
-        root, wrong = Node(None, Mark(0, 0, 1)), [error]
+        root, wrong = Node(value=None, mark=Mark(0, 0, 1)), [error]
     found = [
         Problem(
             message=one.message,
@@ -112,4 +117,6 @@ def _of_yaml(path: Path) -> tuple[Frontmatter | None, list[Problem]]:
 
 def _header(source: Source, tests: Node) -> Frontmatter:
     mark = Mark(0, 0, 1)
-    return Frontmatter(source, 1, Node({"tests": tests.value}, mark, {"tests": mark}, {"tests": tests}))
+    return Frontmatter(
+        source, 1, Node(value={"tests": tests.value}, mark=mark, keys={"tests": mark}, children={"tests": tests})
+    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from keyword import iskeyword
 from typing import Any, cast, get_args
 
 from runllm.diagnostics import Problem, did_you_mean
 from runllm.parser.markers import SECTIONS, beginning, fence_meant, meant, of_a_model, way_out
 from runllm.program import Block, Phase, Section, Source, local_of
+from runllm.values import record
 
 PHASES = get_args(Phase)
 MAX_BLOCKS = 100
@@ -21,19 +22,19 @@ MAX_DOUBTED = 50
 _MARKER = re.compile(r"<<<(.*)>>>\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})\s*rllm-python\b(.*)")
 _QUOTED = re.compile("[>*+ \\t-]*[`~'\"\u00b4]{2}")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_LOCAL = re.compile(r"[^\W\d]\w*")
+_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
+_LOCAL = r"[^\W\d]\w*"
 _KEY = r'\["[^"]+"\]'
-_PATH = re.compile(rf"{_LOCAL.pattern}(?:\.{_LOCAL.pattern}|{_KEY})*")
-_SIGN = re.compile(rf"({_KEY})| ?([=,]) ?")
-_WORD = re.compile(rf"(?:{_KEY}|\S)+")
-_ITEM = re.compile(rf"(?:{_KEY}|[^,])+")
+_PATH = rf"{_LOCAL}(?:\.{_LOCAL}|{_KEY})*"
+_SIGN = rf"({_KEY})| ?([=,]) ?"
+_WORD = rf"(?:{_KEY}|\S)+"
+_ITEM = rf"(?:{_KEY}|[^,])+"
 _FORM = "Write: ```rllm-python PHASE [NAME] [inputs=a.b,c] [outputs=d,e] [timeout=SECONDS] [memory=MIB]"
 
 
-def _names(pattern: re.Pattern[str], text: str) -> tuple[str, ...] | None:
-    found = tuple(_ITEM.findall(text))
-    return found if all(pattern.fullmatch(item) for item in found) else None
+def _names(pattern: str, text: str) -> tuple[str, ...] | None:
+    found = tuple(re.findall(_ITEM, text))
+    return found if all(re.fullmatch(pattern, item) for item in found) else None
 
 
 def _positive(text: str) -> float | None:
@@ -54,7 +55,7 @@ _MEANINGS = {
 }
 
 
-@dataclass(slots=True)
+@record
 class Body:
     """What stands below the frontmatter: the sections by name, and the blocks in order."""
 
@@ -62,7 +63,7 @@ class Body:
     blocks: list[Block] = field(default_factory=list[Block])
 
 
-@dataclass(slots=True)
+@record
 class _Lines:
     """Lines of one section, each with its number in the file."""
 
@@ -120,7 +121,7 @@ class _Reader:
 
     def read(self, first_line: int) -> tuple[Body, list[Problem]]:
         lines = self.source.text.split("\n")
-        parts: dict[str, _Lines] = {"": _Lines(first_line)}
+        parts: dict[str, _Lines] = {"": _Lines(start=first_line)}
         current = parts[""]
         number = first_line
         while number <= len(lines):
@@ -173,12 +174,12 @@ class _Reader:
         if name not in SECTIONS:
             hint, is_section = way_out(name)
             self._report(number, f"`<<<{name}>>>` is not a section", "section", hint)
-            return _Lines(number) if is_section else current
+            return _Lines(start=number) if is_section else current
         if name in parts:
             first = parts[name].start
             self._report(number, f"the section `<<<{name}>>>` is there already, on line {first}", "section")
-            return _Lines(number)
-        parts[name] = _Lines(number)
+            return _Lines(start=number)
+        parts[name] = _Lines(start=number)
         return parts[name]
 
     def _block(self, fence: re.Match[str], number: int, lines: list[str]) -> int:
@@ -202,7 +203,7 @@ class _Reader:
 
     def _header(self, text: str, number: int) -> Block | None:
         """What the fence says, as a block that has no code yet; None when it names no phase."""
-        words = _WORD.findall(_SIGN.sub(lambda found: found[1] or found[2], " ".join(text.split())))
+        words = re.findall(_WORD, re.sub(_SIGN, lambda found: found[1] or found[2], " ".join(text.split())))
         if not words or words[0] not in PHASES:
             said = f"`{words[0]}` is not a phase" if words else "the Python block names no phase"
             self._report(number, said, "fence", did_you_mean(words[0] if words else "", PHASES))
@@ -216,7 +217,7 @@ class _Reader:
                 settings[key] = read(value)
                 if settings[key] is None:
                     self._report(number, f"`{word}` is not {_MEANINGS[key]}", "fence")
-            elif not is_setting and not name and _NAME.fullmatch(word):
+            elif not is_setting and not name and re.fullmatch(_NAME, word):
                 name = word
             else:
                 self._report(number, f"`{word}` is not understood in the fence of a Python block", "fence", _FORM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +16,7 @@ from runllm.documents import Mark
 from runllm.parser.frontmatter import Frontmatter
 from runllm.redaction import looks_secret
 from runllm.schema import Contract, Schema, declared_properties, resolve, schema_problems, stated
+from runllm.values import record
 
 if TYPE_CHECKING:
     from runllm.parser.short import Expanded
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 FORMATS = ("0.1", "0.2")
 """The versions of the format that are read, the newest last; a file that names none may use all of it."""
 
-_SECRET_KEY = re.compile(
-    r"(?:^|[_-])(?:api[_-]?key|secret|secret[_-]?key|password|access[_-]?token|auth[_-]?token)$", re.IGNORECASE
-)
+_LIKE_A_KEY = r"(?i)(?:^|[_-])(?:api[_-]?key|secret|secret[_-]?key|password|access[_-]?token|auth[_-]?token)$"
 # Beside the names that LiteLLM's own source gives: what is named like these says where a call goes, or as whom.
 _STEERING = (  # compiled for those who set such parameters
     r"(?i)(?:^|_)(?:url|uri|base|host|domain|endpoint(?:_(?:id|format))?|credentials?|(?<!prompt_cache_)key|key_file"
@@ -71,10 +70,10 @@ def _parameters() -> dict[str, Any]:
 
 @cache
 def _contract() -> Contract:
-    return Contract(frontmatter_schema())
+    return Contract(frontmatter_schema(), known_plain=True)
 
 
-@dataclass(slots=True)
+@record
 class Findings:
     """What is wrong with a frontmatter by itself, and those of its two schemas that can be used.
 
@@ -201,7 +200,7 @@ class _Checker:
         owned: dict[str, dict[str, str]] = definition.get("x-owned", {})
         noun = "parameter" if path == "/llm_params" else "key"
         for key in cast("dict[str, Any]", self._value(path)):
-            if key in known or (path == "/llm" and _SECRET_KEY.search(key)):
+            if key in known or (path == "/llm" and re.search(_LIKE_A_KEY, key)):
                 continue  # one that is named like a secret is reported as that
             if key in owned:
                 message, hint = f"`{key}` is not set here: {owned[key]['message']}", owned[key].get("use", "")
@@ -295,7 +294,7 @@ class _Checker:
             if f"{path}/".startswith(data):
                 continue
             for key, child in node.children.items():
-                held = isinstance(key, str) and _SECRET_KEY.search(key) and isinstance(child.value, str)
+                held = isinstance(key, str) and re.search(_LIKE_A_KEY, key) and isinstance(child.value, str)
                 if held and child.value and "{{" not in child.value:
                     self.report(f"`{key}` holds a literal secret", path, key=str(key), keyword="secret", hint=hint)
                 elif isinstance(child.value, str) and looks_secret(child.value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,12 +114,13 @@ def _resolved(path: str | Path) -> Path | None:
     return real if os.path.isfile(real) else None  # noqa: PTH113 - `Path` raises for some names
 
 
-@dataclass(eq=False, repr=False)
 class _RefusedError(Exception):
     """A path that cannot be used: why, and what to do."""
 
-    message: str
-    hint: str = ""
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
 
 
 class _Loader:

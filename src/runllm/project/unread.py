@@ -14,8 +14,9 @@ from runllm.program import Program, Section
 from runllm.schema import Schema, mapping_in
 
 _NAME = r"\s?(?:inputs?\.)?([^\W\d][\w-]{0,63})\s?"
-_PLACEHOLDER = re.compile(
-    rf"[$#]?\{{{{1,3}}{_NAME}\}}{{1,3}}|<{{1,3}}{_NAME}>{{1,3}}|\[{{1,2}}{_NAME}\]{{1,2}}|%{_NAME}%|%\({_NAME}\)s|\${_NAME}"
+_PLACEHOLDER = (
+    rf"[$#]?\{{{{1,3}}{_NAME}\}}{{1,3}}|<{{1,3}}{_NAME}>{{1,3}}"
+    rf"|\[{{1,2}}{_NAME}\]{{1,2}}|%{_NAME}%|%\({_NAME}\)s|\${_NAME}"
 )
 _INPUT = r"inputs?\.([^\W\d][\w-]{0,63})"
 _MEANT = re.compile(
@@ -113,7 +114,7 @@ def _placeholders(sections: Mapping[str, Section]) -> dict[str, tuple[str, int]]
     """What looks like a placeholder in the prompt, by the name in it: as it is written, and its line."""
     found: dict[str, tuple[str, int]] = {}
     for section in sections.values():
-        for match in _PLACEHOLDER.finditer(section.text):
+        for match in re.finditer(_PLACEHOLDER, section.text):
             name = next(filter(None, match.groups()))
             if _folded(name) not in found:
                 found[_folded(name)] = (match[0].strip(), section.place(match.start())[0])

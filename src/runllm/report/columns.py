@@ -47,7 +47,6 @@ class Column:
         return self.write(self.value(figures))
 
 
-@frozen
 class Cost(Column):
     """What was spent; where the price of some calls is not known, the sum is followed by a plus."""
 

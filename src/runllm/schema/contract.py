@@ -32,8 +32,8 @@ _DEEPEST = 200  # as deep as an answer may nest
 _DEEPEST_FILLED = 64  # as deep as a file may nest
 _LONGEST_INTEGER = 4000
 _HINT = "Nest it less, or give the schema's alternatives a property with a `const` that tells them apart."
-_INTEGER = re.compile(r"[+-]?[0-9]+")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_INTEGER = r"[+-]?[0-9]+"
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SINGLE = frozenset({str, int, float, bool, type(None)})
 _SURE = (int, bool, type(None))  # JSON, whatever the value
 _WORDS = {"true": True, "false": False}
@@ -43,10 +43,15 @@ class Contract:
     """A schema together with what is known about it; compiled on first use, safe to share.
 
     The schema must have passed `schema_problems`.
+
+    Args:
+        schema: the schema.
+        known_plain: whether it is known that no value takes long to check, so that it need not be weighed.
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, *, known_plain: bool = False) -> None:
         self.schema: dict[str, Any] = dict(schema)
+        self._known_plain = known_plain
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Contract) and self.schema == other.schema
@@ -69,7 +74,7 @@ class Contract:
     @cached_property
     def _plain(self) -> bool:
         # One that `schema_problems` refuses cannot be weighed; it is here only where nothing better is at hand.
-        return plain(self.schema) or bool(intricacy(self.schema))
+        return self._known_plain or plain(self.schema) or bool(intricacy(self.schema))
 
     @cached_property
     def _has_defaults(self) -> bool:
@@ -112,6 +117,8 @@ class Contract:
             return (Problem(message=f"the value is not JSON: {clip(str(error), LONGEST)}", keyword="json"),)
 
     def _found(self, value: Any) -> Iterator[Problem]:
+        if self._plain and self._validator.is_valid(value):
+            return  # as nearly every value, for which nothing else has to be weighed
         if self._listable(value):
             yield from self._listed(value)
         elif not self._within(_MOST_CHECKED, value, thorough=False):
@@ -287,10 +294,10 @@ def read_text(text: str, schema: Any, root: Schema) -> Any:
     if "string" in types:
         return text
     stripped = text.strip()
-    whole = _INTEGER.fullmatch(stripped) is not None and len(stripped) <= _LONGEST_INTEGER
+    whole = re.fullmatch(_INTEGER, stripped) is not None and len(stripped) <= _LONGEST_INTEGER
     if whole and types & {"integer", "number"}:
         return int(stripped)
-    if "number" in types and _NUMBER.fullmatch(stripped):
+    if "number" in types and re.fullmatch(_NUMBER, stripped):
         return float(stripped)
     if "boolean" in types and stripped.lower() in _WORDS:
         return _WORDS[stripped.lower()]

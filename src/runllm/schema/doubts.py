@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, cast
@@ -24,8 +24,8 @@ KEY = "keyword"
 _SHOWN = 40
 _LONGEST_TEXT = 80
 _LONGEST_PATTERN = 1000
-_SLASHES = re.compile(r"/(\^.*\$?|.*\$)/([a-z]{0,6})|/(.+)/([gimsuy]{1,6})")
-_TWICE = re.compile(r"(?<!\\)\\\\(?:[dwsDWS](?:[+*?{]|\]?\$|$)|\.\w|[dw]\\\\)|^\^?\[?\\\\[dwsDWS]")
+_SLASHES = r"/(\^.*\$?|.*\$)/([a-z]{0,6})|/(.+)/([gimsuy]{1,6})"
+_TWICE = r"(?<!\\)\\\\(?:[dwsDWS](?:[+*?{]|\]?\$|$)|\.\w|[dw]\\\\)|^\^?\[?\\\\[dwsDWS]"
 _MOST_COMPARED = 200
 """Names that are held against those of an open object, where a new one is as likely as a slip."""
 _TEXTS = frozenset({"title", "description", "default", "const", "pattern", "$comment"})
@@ -63,11 +63,11 @@ def _explains(doubt: Problem, problem: Problem) -> bool:
     )
 
 
-@dataclass
 class _Reader:
-    root: Schema
-    names: dict[Path, tuple[set[str], bool]] = field(default_factory=dict[Path, "tuple[set[str], bool]"])
-    compared: int = 0
+    def __init__(self, root: Schema) -> None:
+        self.root = root
+        self.names: dict[Path, tuple[set[str], bool]] = {}
+        self.compared = 0
 
     @cached_property
     def at(self) -> dict[Path, Schema]:
@@ -204,11 +204,11 @@ def _pattern(place: Schema, path: Path) -> Iterator[Problem]:
     if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN:
         return
     said = hint = ""
-    if slashes := _SLASHES.fullmatch(pattern):
+    if slashes := re.fullmatch(_SLASHES, pattern):
         said = "the slashes around this pattern are part of it"
         flags = " Signs behind it are not read: `[Aa]` is either letter." if slashes[2] or slashes[4] else ""
         hint = f"Write `{clip(slashes[1] or slashes[3], _LONGEST_TEXT)}`.{flags}"
-    elif _TWICE.search(pattern):
+    elif re.search(_TWICE, pattern):
         said = "a doubled backslash in this pattern is the sign itself"
         single = clip(pattern.replace("\\\\", "\\"), _LONGEST_TEXT)
         hint = f"Write `{single}`: one does, but between double quotes."

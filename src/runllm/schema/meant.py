@@ -147,10 +147,8 @@ _INSIDE = {
 }
 _ANY = frozenset({"any", "mixed", "unknown", "anything"})
 _ENUM = frozenset({"enum", "literal", "choice", "select"})
-_LIST_OF = re.compile(
-    r"(?:list|array|sequence|set|tuple) ?(?:of |[\[<(]) ?([\w-]+?)s?[\])>]?|([\w-]+)\[\]|\[([\w-]+)\]"
-)
-_MAYBE = re.compile(r"optional ?[\[<( ] ?([\w-]+)[\])>]?|([\w-]+)\?")
+_LIST_OF = r"(?:list|array|sequence|set|tuple) ?(?:of |[\[<(]) ?([\w-]+?)s?[\])>]?|([\w-]+)\[\]|\[([\w-]+)\]"
+_MAYBE = r"optional ?[\[<( ] ?([\w-]+)[\])>]?|([\w-]+)\?"
 
 
 def kind(written: str) -> str:
@@ -164,9 +162,9 @@ def kind(written: str) -> str:
         return "Write `type: string`, and the values as `enum: [a, b]`."
     if one := _one(word):
         return f"Write `{one}`{_INSIDE.get(_name(word), '')}."
-    if found := _LIST_OF.fullmatch(word):
+    if found := re.fullmatch(_LIST_OF, word):
         return f"Write `type: array` and `items: {{{_one(_first(found)) or 'type: string'}}}`."
-    if found := _MAYBE.fullmatch(word):
+    if found := re.fullmatch(_MAYBE, word):
         return f'Write `type: [{_name(_first(found)) or "string"}, "null"]`.'
     words = [part.strip(" \"'") for part in re.split(r"[|,/]| or ", word)]
     if len(words) > 1 and all(_name(part) for part in words):
@@ -213,7 +211,7 @@ def checked_format(name: str) -> str:
 
 _SAY_YES = {**dict.fromkeys(("yes", "y", "on", "true"), "true"), **dict.fromkeys(("no", "n", "off", "false"), "false")}
 _FIRST_YEAR = 1000
-_DATE = re.compile(r"(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})")
+_DATE = r"(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})"
 
 
 def misfit(given: Any, place: Mapping[str, Any]) -> str:
@@ -246,7 +244,7 @@ def _quoted(given: Any, kinds: Sequence[str]) -> str:
 def _date(text: str) -> str:
     """How a date in another order is written, where one order alone is possible."""
     plain = "A date is written as year, month, day: `2026-11-30`."
-    found = _DATE.fullmatch(text.strip())
+    found = re.fullmatch(_DATE, text.strip())
     if found is None:
         return plain
     first, second, third = (int(part) for part in found.groups())
@@ -287,13 +285,13 @@ def fault(path: Sequence[str | int], given: Any) -> str:
     return _setting(str(last), given)
 
 
-_BRACED = re.compile(r"([\w-]+) ?:? ?\{ ?(\w+)\Z")
+_BRACED = r"([\w-]+) ?:? ?\{ ?(\w+)\Z"
 """A name whose colon or blank is missing before its schema: `mood {type` is the key then."""
 
 
 def _property(name: str, given: Any) -> str:
     """For a name below `properties` that has no schema."""
-    if braced := _BRACED.match(name):
+    if braced := re.match(_BRACED, name):
         return f"Behind the name stand a colon and a blank: `{braced[1]}: {{{braced[2]}: {clip(str(given), _SHOWN)}`."
     if isinstance(given, str) and (name not in KEYWORDS or (name in ("type", "format") and given != "object")):
         one = _one(given.lower()) or "type: string"

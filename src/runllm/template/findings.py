@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from typing import Any
 
@@ -105,7 +105,7 @@ def findings(source: str, scope: Scope) -> list[Finding]:
         where = {"offset": 0, "length": min(1, len(source))} | error.details
         hint = _unspelt(source, where["offset"], scope)
         return [Finding(offset=where["offset"], length=where["length"], message=error.message, hint=hint, unread=True)]
-    found = islice(_Check(source, tree, read(tree), scope).all(), MAX_FINDINGS)
+    found = islice(_Check(source=source, tree=tree, reading=read(tree), scope=scope).all(), MAX_FINDINGS)
     return sorted(found, key=lambda finding: finding.offset)
 
 
@@ -134,7 +134,7 @@ _REFUSED = {
 _BUILT_IN = (*FUNCTIONS, "caller", "loop", "self")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Check:
     source: str
     tree: Node

@@ -7,12 +7,12 @@ A walk over the tree keeps the names that each block binds. A name bound to a ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeAlias
 
 from runllm.schema import Step, Unwritten
 from runllm.template.tree import Node
-from runllm.values import frozen
+from runllm.values import frozen, record
 
 Path: TypeAlias = "tuple[Step, ...]"
 Bound: TypeAlias = "Path | Node"
@@ -50,7 +50,7 @@ class Call:
     block: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@record
 class Reading:
     """All that a template mentions.
 

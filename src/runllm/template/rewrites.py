@@ -15,7 +15,7 @@ _LOOKED_AT = 300
 _SHOWN = 60
 _AROUND = 2  # characters beside a sign in which the engine may stop
 _OPENING = re.compile(r"\{[{%]")
-_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
+_QUOTED = r"\"[^\"\n]*\"|'[^'\n]*'"
 _BLOCKS = frozenset({"for", "if", "set", "macro", "call", "filter", "with", "block", "raw", "autoescape"})
 _IN_IF = frozenset({"else", "elif"})
 _STATEMENTS = (
@@ -232,7 +232,7 @@ def _tag(source: str, offset: int) -> tuple[int, str]:
     closing = "}}" if source[starts[-1] + 1] == "{" else "%}"
     end = source.find(closing, starts[-1], starts[-1] + _LOOKED_AT)
     tag = source[starts[-1] : end + 2 if end >= 0 else starts[-1] + _LOOKED_AT].partition("\n\n")[0]
-    return starts[-1], _QUOTED.sub(lambda text: text[0][0] + "_" * (len(text[0]) - 2) + text[0][-1], tag)
+    return starts[-1], re.sub(_QUOTED, lambda text: text[0][0] + "_" * (len(text[0]) - 2) + text[0][-1], tag)
 
 
 # --- blocks that are not closed as they were opened ------------------------------------------------

@@ -24,11 +24,9 @@ _ONE = "default('')|_spelt"  # an absent value is nothing here, and would be Non
 _NUMBER = "default('')|_spelt(true)"  # of an object, `urlencode` makes pairs
 _WHOLE = "default('')|_whole"
 _EACH = "map('default', '')|map('_spelt')"
-_PERCENT = re.compile(r"%(?:\((\w+)\))?[#0 +-]*(\*|[0-9]*)(?:\.(\*|[0-9]*))?([A-Za-z%])")
-_BRACED = re.compile(r"\{\{|\}\}|\{([^{}:!]*)(?::([^{}]*))?\}")
-_PLACED = re.compile(
-    r"(?:.?[<>^][0-9]*)?", re.DOTALL
-)  # what says where a text stands, and nothing of how a number is written
+_PERCENT = r"%(?:\((\w+)\))?[#0 +-]*(\*|[0-9]*)(?:\.(\*|[0-9]*))?([A-Za-z%])"
+_BRACED = r"\{\{|\}\}|\{([^{}:!]*)(?::([^{}]*))?\}"
+_PLACED = r"(?s)(?:.?[<>^][0-9]*)?"  # what says where a text stands, and nothing of how a number is written
 
 
 @frozen
@@ -157,7 +155,7 @@ def _as_text(pattern: Node, fields: Callable[[str], Fields]) -> set[str]:
 
 def _percent(pattern: str) -> Fields:
     places = map(str, count())
-    for name, width, digits, kind in _PERCENT.findall(pattern):
+    for name, width, digits, kind in re.findall(_PERCENT, pattern):
         yield from ((next(places), False) for sign in (width, digits) if sign == "*")
         if kind != "%":
             yield name or next(places), kind == "s"
@@ -165,9 +163,9 @@ def _percent(pattern: str) -> Fields:
 
 def _braced(pattern: str) -> Fields:
     places = map(str, count())
-    for found in _BRACED.finditer(pattern):
+    for found in re.finditer(_BRACED, pattern):
         if found[1] is not None:
-            yield found[1] or next(places), _PLACED.fullmatch(found[2] or "") is not None
+            yield found[1] or next(places), re.fullmatch(_PLACED, found[2] or "") is not None
 
 
 def _first(node: Node) -> object:

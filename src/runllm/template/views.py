@@ -215,12 +215,12 @@ def as_json(value: Any, indent: int | None = None) -> str:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
         if ".0" in text or "e+" in text:  # rarely, and never where all numbers have their spelling
             text = json.dumps(_without_fraction(value), ensure_ascii=False, indent=indent)
-        return _SMALL.sub(_small, text) if "e-0" in text else text
+        return re.sub(_SMALL, _small, text) if "e-0" in text else text
     except (TypeError, ValueError, RecursionError) as error:
         raise TemplateError(f"a value cannot be written as JSON: {str(error).lower()}") from None
 
 
-_SMALL = re.compile(r'"(?:[^"\\]|\\.)*"|([-0-9.]+)e-0([0-9])')
+_SMALL = r'"(?:[^"\\]|\\.)*"|([-0-9.]+)e-0([0-9])'
 
 
 def _small(found: re.Match[str]) -> str:
