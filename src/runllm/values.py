@@ -47,8 +47,8 @@ def _made(cls: type[T], methods: Mapping[str, Any]) -> type[T]:
 
 def _as_dataclass(names: tuple[str, ...], given: Mapping[str, Any]) -> type:
     """A dataclass of fields with these names and defaults."""
-    body = {"__annotations__": dict.fromkeys(names, Any), **given}
-    return dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)(type("twin", (), body))
+    body = {"__annotations__": dict.fromkeys(names, Any), "__doc__": "-", **given}  # else one is made of its signature
+    return dataclass(kw_only=True, init=False, repr=False, eq=False)(type("twin", (), body))
 
 
 class _Late:

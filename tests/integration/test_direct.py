@@ -267,7 +267,7 @@ def test_a_reply_is_read_as_litellms_is(
 
 # --- light ------------------------------------------------------------------------------------------------------
 
-HEAVY = ("litellm", "httpx", "openai", "aiohttp", "asyncio")
+HEAVY = ("litellm", "httpx", "openai", "aiohttp", "asyncio", "runllm.reading.search", "runllm.reading.marks", "difflib")
 RUN = """
 import sys, runllm
 app = runllm.load(sys.argv[1])

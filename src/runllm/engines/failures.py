@@ -24,31 +24,31 @@ _LONGEST_READ = 4096  # of them that are searched for secrets: far more than is 
 _LONGEST_SAID = 1 << 16  # characters of an exception: more than is read of any error
 _LONGEST_PREFIX = 200
 
-_PREFIX = re.compile(
+_PREFIX = (
     r"^(?:Timeout Error: |400, message[:=]\s*[\"']*"  # a status that is the HTTP library's own
     r"|(?:litellm\.)?\w*(?:Error|Exception|Timeout|Exceeded)\w*(?:: | - )"
     r"|\w+(?:Exception|Error) \w+Error - )"
 )
-_ONLY_STATUS = re.compile(r"Error code: \d{3}$")
+_ONLY_STATUS = r"Error code: \d{3}$"
 _TAILS = (
-    re.compile(r"Traceback \(most recent call last\):.*", re.DOTALL),
-    re.compile(r"\.? Handle with `litellm\.\w+`\.?"),
-    re.compile(r"\.? File an issue if litellm error - \S+"),
-    re.compile(r"\s*(?:To drop \w+|If you want to use these params|Set (?:`?litellm\.)?drop_params).*", re.DOTALL),
-    re.compile(r"Received Model Group=.*", re.DOTALL),
-    re.compile(r"<RawResponseMessage\(.*", re.DOTALL),
-    re.compile(r"[\"'], url='[^']*'$"),
-    re.compile(r" ssl:<ssl\.SSLContext object at 0x[0-9a-f]+>"),
+    r"(?s)Traceback \(most recent call last\):.*",
+    r"\.? Handle with `litellm\.\w+`\.?",
+    r"\.? File an issue if litellm error - \S+",
+    r"(?s)\s*(?:To drop \w+|If you want to use these params|Set (?:`?litellm\.)?drop_params).*",
+    r"(?s)Received Model Group=.*",
+    r"(?s)<RawResponseMessage\(.*",
+    r"[\"'], url='[^']*'$",
+    r" ssl:<ssl\.SSLContext object at 0x[0-9a-f]+>",
 )
 _WAITS = ("retry-after-ms", "retry-after")
-_SPAN = re.compile(r"(?i)(\d{1,9}(?:\.\d{1,9})?) ?(ms|h|m|s)")
+_SPAN = r"(?i)(\d{1,9}(?:\.\d{1,9})?) ?(ms|h|m|s)"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_WAIT = re.compile(
+_WAIT = (
     r'(?i)(?:\b(?:try again|retry|wait)(?: in| after| for)? |"retryDelay": ?")((?:\d{1,9}(?:\.\d{1,9})? ?'
     r"(?:milliseconds?|ms|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s) ?)+)"
 )
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
-_LEFT = re.compile(r"disconnected|closed connection")  # the others of their kind are about what is no HTTP
+_LEFT = r"disconnected|closed connection"  # the others of their kind are about what is no HTTP
 
 
 @frozen
@@ -94,11 +94,11 @@ def observe(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         return refused(inside.status, {}, str(inside), secrets)
     told = next((found for cause in chain if (found := _told(cause))), dict[str, Any]())
     words = json.dumps({"error": told}) if told.get("metadata") else str(error)
-    if _ONLY_STATUS.search(words):  # a client that passes over a body in a form that it does not know
+    if re.search(_ONLY_STATUS, words):  # a client that passes over a body in a form that it does not know
         body = next((body for cause in chain if (body := getattr(cause, "body", None))), None)
         words = _message(body) or words
     kinds = {base.__name__ for base in type(error).__mro__} | {type(cause).__name__ for cause in chain}
-    if type(error).__name__ == "RemoteProtocolError" and not _LEFT.search(str(error)):
+    if type(error).__name__ == "RemoteProtocolError" and not re.search(_LEFT, str(error)):
         kinds = {"BadHttpMessage"}
     return Failure(
         status=_status(chain),
@@ -165,10 +165,10 @@ def _stated(headers: Mapping[str, str], body: str) -> float | None:
         return seconds / 1000
     if found := headers.get("retry-after"):
         return _seconds(found)
-    wait = _WAIT.search(body[:_LONGEST_SAID])
+    wait = re.search(_WAIT, body[:_LONGEST_SAID])
     if wait is None:
         return None
-    return sum(float(number) * _UNITS[unit.lower()] for number, unit in _SPAN.findall(wait[1]))
+    return sum(float(number) * _UNITS[unit.lower()] for number, unit in re.findall(_SPAN, wait[1]))
 
 
 def _retry_after(chain: list[BaseException], words: str) -> float | None:
@@ -234,8 +234,9 @@ def _bare(text: str) -> str:
     if text.lstrip("\ufeff \t\r\n").startswith("<"):
         return page_text(text)
     for tail in _TAILS:
-        text = tail.sub("", text)
-    while (match := _PREFIX.match(text, 0, _LONGEST_PREFIX)) is not None:
+        text = re.sub(tail, "", text)
+    prefix = re.compile(_PREFIX)
+    while (match := prefix.match(text, 0, _LONGEST_PREFIX)) is not None:
         text = text[match.end() :]
     start = text.find("{")
     if start >= 0:

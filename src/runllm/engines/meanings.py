@@ -237,14 +237,14 @@ def _missed(failure: Failure, access: Access) -> Failure:
     """The failure, with what is missing where something is: the model, or on a server of the user's the endpoint."""
     if failure.status == _FORBIDDEN:  # LiteLLM takes each for a key that is refused
         failure = replace(failure, kinds=failure.kinds - {"AuthenticationError", "PermissionDeniedError"})
-    if failure.status is None and SOMETHING_ELSE.search(failure.words):
+    if failure.status is None and re.search(SOMETHING_ELSE, failure.words):
         return replace(failure, kinds=failure.kinds | {"NoCompletionError"})
-    if NO_CHAT.search(failure.words):
+    if re.search(NO_CHAT, failure.words):
         return replace(failure, kinds=failure.kinds | {NO_ENDPOINT})
     gone = failure.status in _WITHOUT_CHAT or "NotFoundError" in failure.kinds
     if not gone or re.search(OF_ROUTE, failure.heard):
         return failure
-    if OF_MODEL.search(failure.heard) and failure.status in (_MISSING, None):
+    if re.search(OF_MODEL, failure.heard) and failure.status in (_MISSING, None):
         return replace(failure, kinds=failure.kinds | {"NoModel"})
     if access.api_base is None or is_at(access.api_base, facts(access.provider).hosts):
         return failure
@@ -312,7 +312,7 @@ def is_too_long(failure: Failure) -> bool:
 
 def is_loading(failure: Failure) -> bool:
     """Whether the server has yet to load the model, and will answer once it has."""
-    return failure.status == _UNAVAILABLE and LOADING.search(failure.words) is not None
+    return failure.status == _UNAVAILABLE and re.search(LOADING, failure.words) is not None
 
 
 def may_reject_form(failure: Failure, request: Request) -> bool:
@@ -324,7 +324,7 @@ def may_reject_form(failure: Failure, request: Request) -> bool:
     named = _at_fault(failure, request)
     if failure.generated or is_too_long(failure) or (named and failure.param):
         return False
-    of_form = any(OF_FORM.search(words) for words in (failure.heard, failure.param))
+    of_form = any(re.search(OF_FORM, words) for words in (failure.heard, failure.param))
     if failure.status in _REFUSALS:
         plain = (NO_CREDIT, NO_MORE_TODAY, OF_TEMPLATE, FILTERED, NO_KEY, BAD_KEY, NO_MODEL, NOWHERE, TERMS)
         return of_form or not (named or any(re.search(words, failure.heard) for words in plain))

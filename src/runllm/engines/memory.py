@@ -55,7 +55,7 @@ class Memory:
 
     def _read(self) -> dict[str, float]:
         found: Any = None
-        if self._path is not None:
+        if self._path is not None and self._path.is_file():
             with suppress(RunllmError, OSError, ValueError, RecursionError):
                 found = json.loads(read_bytes(str(self._path), _LARGEST))
         pairs = cast("dict[str, Any]", found).items() if isinstance(found, dict) else ()

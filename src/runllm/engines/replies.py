@@ -18,10 +18,11 @@ from runllm.engines.streams import is_piece, joined
 
 _FAILED = 500
 _NONE: dict[str, Any] = {}
-_NEAR_JSON = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:[{\[]|(?:data|event|id|retry)?:|\Z)")  # broken, or line by line
+_NEAR_JSON = rb"\s*(?:\xef\xbb\xbf)?\s*(?:[{\[]|(?:data|event|id|retry)?:|\Z)"  # broken, or line by line
 # Where nothing stands beside these, it is no completion of anybody's.
-_OF_A_FAILURE = re.compile(
-    r"(?i)errors?|details?|messages?|msg|error_?(?:msg|code|message)|code|status(?:_?code)?|type|title|instance|success|ok"
+_OF_A_FAILURE = (
+    r"(?i)errors?|details?|messages?|msg|error_?(?:msg|code|message)|code|status(?:_?code)?|type|title|instance"
+    r"|success|ok"
     r"|request_?id|trace_?id|object|timestamp|path|reason|time|base_resp|model|created(?:_at)?|id|done"
 )
 _SAYS_WHY = ("error", "errors", "detail", "message", "msg", "error_msg", "errorMessage")
@@ -77,7 +78,7 @@ def _read(body: bytes, hook: Any) -> tuple[Any, bool]:
     except (ValueError, RecursionError):
         whole, changed = joined(body), True
         if whole is None:
-            kind = NotJsonError if _NEAR_JSON.match(body) else NoCompletionError
+            kind = NotJsonError if re.match(_NEAR_JSON, body) else NoCompletionError
             raise kind(_looks(body)) from None
     if len(body) > LONGEST_REFUSAL:
         _hold_values(whole)
@@ -142,7 +143,7 @@ def failure_inside(reply: Mapping[str, Any]) -> FailedInsideError | None:
     status = next(iter(_mappings([reply.get("base_resp")])), _NONE)  # MiniMax
     if status.get("status_code"):
         return FailedInsideError({"message": status.get("status_msg")}, _FAILED)
-    alone = all(_OF_A_FAILURE.fullmatch(name) or not value for name, value in reply.items())
+    alone = all(re.fullmatch(_OF_A_FAILURE, name) or not value for name, value in reply.items())
     says = any(isinstance(reply.get(name), str | list) and reply[name] for name in _SAYS_WHY)
     return FailedInsideError(dict(reply), _status(reply)) if alone and says and "choices" not in reply else None
 
@@ -237,7 +238,7 @@ def _mappings(found: Any) -> list[dict[str, Any]]:
     return [one for one in cast("list[Any]", found) if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-_PART = re.compile(r"(?i)(?:output_)?text|refusal|image|tool|redacted|reasoning|thinking|thought")
+_PART = r"(?i)(?:output_)?text|refusal|image|tool|redacted|reasoning|thinking|thought"
 
 
 def _text_of(parts: list[Any]) -> str:
@@ -254,7 +255,7 @@ def _is_part(part: Any) -> bool:
     if not isinstance(part, dict):
         return False
     fields = cast("dict[str, Any]", part)
-    return _PART.match(str(fields.get("type"))) is not None or fields.keys() <= {"text", "thought"}
+    return re.match(_PART, str(fields.get("type"))) is not None or fields.keys() <= {"text", "thought"}
 
 
 def _is_thought(part: dict[str, Any]) -> bool:

@@ -89,20 +89,20 @@ NO_MODEL = (
     r"|(?:unknown|invalid|no such) model\b|not a valid model|no endpoints found for|LLM Provider NOT provided"
 )
 # What a 404 is about, where its words say so; a router that has nobody for the request says it as well.
-OF_MODEL = re.compile(r"(?i)\bmodels?\b|deployment|endpoints found for|endpoint .{0,80}does not exist")
+OF_MODEL = r"(?i)\bmodels?\b|deployment|endpoints found for|endpoint .{0,80}does not exist"
 OF_ROUTE = r"(?i)\bno (?:allowed )?(?:providers|endpoints) (?:are )?(?:available|found (?:that|matching))"
-NO_CHAT = re.compile(r"(?i)unexpected endpoint or method")
-OF_FORM = re.compile(
+NO_CHAT = r"(?i)unexpected endpoint or method"
+OF_FORM = (
     r"(?i)response_?format|json_?schema|json mode|response_schema|output_format|output_config|structured.?output"
     r"|guided|grammar"
 )
-LOADING = re.compile(
+LOADING = (
     r"(?i)loading (?:the )?model|\bmodel\b.{0,100}\b(?:is |still |currently )+(?:being )?load(?:ing|ed)"
     r"|\b(?:still|currently) loading"
 )
 MISREAD = r"(?i)unable to get json response"
 # As LiteLLM says of an answer that is JSON of another kind; no list of choices at all is a failure of the server's.
-SOMETHING_ELSE = re.compile(
+SOMETHING_ELSE = (
     r"invalid response from LLM endpoint|a response with no 'choices'|'choices' that is not a list \((?!NoneType)"
 )
 

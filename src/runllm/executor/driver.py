@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Hashable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,7 @@ from runllm.results import DEFAULT_CONCURRENCY, ChildResult, Completion, Request
 from runllm.runtime import Runtime
 from runllm.spending import Budget
 from runllm.threads import in_thread
+from runllm.values import record
 from runllm.watching import UNWATCHED
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ async def adrive(steps: Generator[Effect, Any, T], outside: Outside) -> T:
         return await _Driver(outside, group).drive(steps)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@record
 class _Child:
     """A run that another has started, and waits for."""
 

@@ -18,7 +18,6 @@ from runllm.errors import (
     RetryExhaustedError,
     RunllmError,
 )
-from runllm.reading.marks import said
 from runllm.results import DEFAULT_MAX_RETRIES, Attempt, Completion, Message, Outcome, Request, Verdict
 from runllm.values import frozen
 
@@ -207,6 +206,8 @@ def _hint(last: Attempt) -> str | None:
         return None
     if _is_cut(last):
         return next((one.hint for one in last.problems), None)
+    from runllm.reading.marks import said  # an answer that fits needs none of it
+
     if not said(last.completion.text):
         return (
             "The model only thought. Let it think less (`reasoning_effort: low` under `llm_params`, or its own switch "

@@ -162,7 +162,7 @@ def _quoted(text: str) -> str:
 # --- what is no YAML -----------------------------------------------------------------------------
 
 _CONTRACT = r"(?:input|returns)\s*:"
-_QUOTED = re.compile(r'(?<!\\)"([^"\n]{0,200}\{[{%][^"}\n]{0,200}[\[(|= ]"[^"}\n]{0,200}"[^"\n]{0,40})')
+_QUOTED = r'(?<!\\)"([^"\n]{0,200}\{[{%][^"}\n]{0,200}[\[(|= ]"[^"}\n]{0,200}"[^"\n]{0,40})'
 """A template in double quotes that quotes something itself."""
 _LAST_WORD = r"[\w-]{1,40}\Z"
 
@@ -175,7 +175,7 @@ def in_yaml(text: str, error: DocumentError) -> str:
 
 def _in_contract(lines: Sequence[str], error: DocumentError) -> str:
     """For what only a short contract is written like, and for templates."""
-    if quoted := next(filter(None, map(_QUOTED.search, reversed(lines[-2:]))), None):
+    if quoted := next(filter(None, (re.search(_QUOTED, line) for line in reversed(lines[-2:]))), None):
         return f"Inside double quotes a `\"` ends the text: put single ones around it, `'{clip(quoted[1], _SHOWN)}'`."
     key = next((line for line in reversed(lines) if line[:1] not in ("", " ", "\t", "#", "}", "]")), "")
     if not lines or not re.match(_CONTRACT, key):
@@ -194,9 +194,9 @@ def _in_contract(lines: Sequence[str], error: DocumentError) -> str:
     return "A list is written `string[]`, the brackets behind." if before.endswith("[]") else ""
 
 
-_NO_COLON = re.compile(r"(\s*)([\w-]+)[ \u00a0]*(?:=|\uff1a|[ \u00a0])[ \u00a0]*(\S.*)")
-_ENDED = re.compile(r"'[^']*'\Z|\"[^\"]*\"\Z")
-_IN_BRACES = re.compile(r"[{\[][^{}\[\]]*\Z")
+_NO_COLON = r"(\s*)([\w-]+)[ \u00a0]*(?:=|\uff1a|[ \u00a0])[ \u00a0]*(\S.*)"
+_ENDED = r"'[^']*'\Z|\"[^\"]*\"\Z"
+_IN_BRACES = r"[{\[][^{}\[\]]*\Z"
 
 
 def _in_line(lines: Sequence[str], error: DocumentError) -> str:
@@ -209,9 +209,9 @@ def _in_line(lines: Sequence[str], error: DocumentError) -> str:
         return "Inside double quotes a backslash begins an escape: put single quotes around the text."
     if "cannot start any token" in error.message:
         return _no_token(before, rest)
-    if "block scalar" in error.message and _ENDED.search(before.rstrip("| ")):
+    if "block scalar" in error.message and re.search(_ENDED, before.rstrip("| ")):
         return "Words to choose from are a list: `enum: [a, b]`."
-    if "did not find expected" in error.message and (ended := _ENDED.search(before)) and rest[:1].isalnum():
+    if "did not find expected" in error.message and (ended := re.search(_ENDED, before)) and rest[:1].isalnum():
         inside = re.split(r" *[,}\]]", rest)[0].rstrip("'\"")
         quote = "'" if ended[0][0] == '"' else '"'
         whole = clip(f"{ended[0][1:-1]}{ended[0][0]}{inside}", _SHOWN)
@@ -219,7 +219,7 @@ def _in_line(lines: Sequence[str], error: DocumentError) -> str:
     if "parsing a flow" in error.message and (opened := _opened(lines)):
         return opened
     previous = next((line for line in reversed(lines[:-1]) if line.strip() and line.lstrip()[:1] != "#"), "")
-    lacking = _NO_COLON.fullmatch(previous)
+    lacking = re.fullmatch(_NO_COLON, previous)
     if "mapping values" in error.message and lacking and ": " not in previous and not lacking[3].endswith(":"):
         return f"In the line before, the colon is missing: `{clip(f'{lacking[2]}: {lacking[3]}', _SHOWN)}`."
     return ""
@@ -242,7 +242,7 @@ def _opened(lines: Sequence[str]) -> str:
         if not line.strip():
             continue
         said = line.partition(" #")[0]
-        if not (found := _IN_BRACES.search(re.sub(r"\{[^{}]*\}|\[[^\[\]]*\]", "", said))):
+        if not (found := re.search(_IN_BRACES, re.sub(r"\{[^{}]*\}|\[[^\[\]]*\]", "", said))):
             return ""
         sign = found[0][0]
         if said != line:

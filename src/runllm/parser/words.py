@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from runllm.diagnostics import clip
@@ -35,20 +34,21 @@ _BOUNDED_LIST = ("minItems", "maxItems")
 
 _FORM = re.compile(r"((?:[^\W\d][\w-]*)?)((?:\[\])*)(\s*)(.*)", re.DOTALL)  # NAME, `[]`s, space, the rest
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
-_BOUNDS = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
+_BOUNDS = rf"({_NUMBER})?\.\.({_NUMBER})?"
 _OPEN = r"[\[({<]"  # as in `enum(a, b)`, whose comma begins no description
-_NO_WORD = re.compile("[\\[\\](){}<>?=\"`\u201c-\u201f\u00ab\u00bb]|\\.\\.|^['\u2018-\u201b]|['\u2018-\u201b]$")
+_NO_WORD = "[\\[\\](){}<>?=\"`\u201c-\u201f\u00ab\u00bb]|\\.\\.|^['\u2018-\u201b]|['\u2018-\u201b]$"
 _COLON = re.compile(r"([^\W\d]\w*\??)\s*[:\uff1a]\s*(?=\S)")
 
 
-@dataclass(eq=False, repr=False)
 class NoTypeError(ValueError):
     """A text is no TYPE; `start` and `length` say which stretch of it."""
 
-    message: str
-    start: int
-    length: int
-    hint: str
+    def __init__(self, message: str, start: int, length: int, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.start = start
+        self.length = length
+        self.hint = hint
 
 
 def read_type(text: str, spot: Spot) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def is_type(text: str) -> bool:
 def _one(words: str, start: int, text: str, spot: Spot) -> dict[str, Any]:
     kind, lists, space, rest = cast("re.Match[str]", _FORM.match(words)).groups()
     if kind not in TYPES:
-        alone = kind and (not rest or _BOUNDS.fullmatch(rest))
+        alone = kind and (not rest or re.fullmatch(_BOUNDS, rest))
         wrong = kind if alone else text.strip() if re.search(_OPEN, words) else words
         hint = slips.unknown(text, list(TYPES), spot)
         raise NoTypeError(f"`{clip(wrong, _SHOWN)}` is not a type", start, len(wrong), hint)
@@ -107,7 +107,7 @@ def _one(words: str, start: int, text: str, spot: Spot) -> dict[str, Any]:
 
 def _bounds(kind: str, space: str, rest: str, start: int, spot: Spot) -> dict[str, int | float]:
     """The keywords for what stands after a type."""
-    found = _BOUNDS.fullmatch(rest) if space else None
+    found = re.fullmatch(_BOUNDS, rest) if space else None
     if found is None or rest == "..":
         said = f"`{clip(rest, _SHOWN)}` cannot stand after `{kind}`"
         raise NoTypeError(said, start, len(rest), slips.after(kind, rest, spot))
@@ -176,7 +176,7 @@ def _no_types(pieces: Sequence[tuple[str, int]], spot: Spot) -> None:
             raise NoTypeError(f"`{word}` is a type, and an enum is of words", at, len(word), hint)
     for word, at in pieces:
         kind, _, space, rest = cast("re.Match[str]", _FORM.match(word)).groups()
-        if all_types or (kind in TYPES and (not rest or (space and _BOUNDS.fullmatch(rest)))):
+        if all_types or (kind in TYPES and (not rest or (space and re.fullmatch(_BOUNDS, rest)))):
             hint = f"A value of several types is written in `{spot.long}`, and so is an enum with the word `{kind}`."
             raise NoTypeError(f"`{clip(word, _SHOWN)}` is a type, and an enum is of words", at, len(word), hint)
 
@@ -188,5 +188,5 @@ def _word(word: str, at: int, spot: Spot) -> None:
         raise NoTypeError(f"`{clip(word, _SHOWN)}` is a number, and an enum is of words", at, len(word), hint)
     if word.lower() in ("true", "false"):
         raise NoTypeError(f"`{word}` is no word of an enum", at, len(word), "Write `boolean` for true or false.")
-    if found := _NO_WORD.search(word):
+    if found := re.search(_NO_WORD, word):
         raise NoTypeError(f"`{found[0]}` cannot stand in a word of an enum", at, len(word), slips.in_word(word, spot))

@@ -41,7 +41,7 @@ _DRIVE = r"(?<![A-Za-z])[A-Za-z]:(?=[^\"\s]*(?:\\[tr]|\.\w{2,4}\b))(?:\\[tnrbf][
 _ONE_STEP = r"(?<![A-Za-z])[C-PR-Z]:\\[trbf](?=[a-z])"  # `Q:\tis it` and `D:\nthen` are no drives
 _FOLDER = r"(?:t(?:ests?|emp|mp|ools?|argets?|ypes?|emplates?|asks?|hemes?)|n(?:odes?|ew|otes?|ative|pm|ginx|et|uget))"
 _FOLDERS = rf"(?<![\w.-])[\w.-]+(?:\\{_FOLDER}(?![a-z])){{2,}}|(?<=\")\.{{1,2}}\\{_FOLDER}(?![a-z])"
-_DOUBTFUL = re.compile(f"{_ODD}(?:{_COMMAND}|{_DRIVE}|{_ONE_STEP})|{_FORMULA}|{_FOLDERS}")
+_DOUBTFUL = f"{_ODD}(?:{_COMMAND}|{_DRIVE}|{_ONE_STEP})|{_FORMULA}|{_FOLDERS}"
 
 
 @frozen
@@ -115,7 +115,7 @@ def whole(text: str) -> tuple[Any, bool]:
 
 def is_doubtful(text: str) -> bool:
     """Whether an escape in this JSON was hardly meant as one: the backslash of a command, or of a path."""
-    return "\\" in text and _DOUBTFUL.search(text) is not None
+    return "\\" in text and re.search(_DOUBTFUL, text) is not None
 
 
 def starting_at(text: str, at: int) -> tuple[Any, int]:
