@@ -8,8 +8,9 @@
     memory   a large batch against one of 10,000 rows, with an engine in the process that answers at once;
              then the same command once more, which reads all rows and journals and calls nothing
 
-Pairs are interleaved, so that other work on the machine slows both alike; the median of their ratios is printed. CPU
-is that of the process, user and system, start-up and imports left out (but for `shards`: of all processes).
+The bare clients send what the batch sends, word for word: the body is taken from a run of ours. Pairs are interleaved,
+so that other work on the machine slows both alike; the median of their ratios is printed. CPU is that of the process,
+user and system, start-up and imports left out (but for `shards`: of all processes).
 """
 
 from __future__ import annotations
@@ -91,43 +92,60 @@ def batch(folder: Path, rows: Path, **options: Any) -> Cost:
     return clocked(work)
 
 
-def messages(text: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": f"Count: {text}"}]
+def asked(folder: Path, address: str) -> dict[str, Any]:
+    """The body of a request of ours, as the server got it."""
+    import runllm
+
+    with runllm.Runtime() as runtime:
+        runllm.load(folder / "count.rllm", runtime=runtime, stats=False).run({"text": "text number 0"})
+    return told(f"{address}/last")
 
 
-async def bounded(call: Callable[[str], Any], rows: int) -> None:
+def told(url: str) -> Any:
+    """What our own server says there."""
+    with urllib.request.urlopen(url) as said:  # noqa: S310 - our own server
+        return json.load(said)
+
+
+def body(like: dict[str, Any], number: int) -> dict[str, Any]:
+    """The same request for another row."""
+    *before, last = like["messages"]
+    return {**like, "messages": [*before, {**last, "content": f"Count: text number {number}"}]}
+
+
+async def bounded(call: Callable[[dict[str, Any]], Any], like: dict[str, Any], rows: int) -> None:
     """What one writes without us: as many calls as there are rows, through a semaphore."""
     places = asyncio.Semaphore(IN_FLIGHT)
 
     async def one(number: int) -> int:
         async with places:
-            return json.loads(await call(f"text number {number}"))["n"]
+            return json.loads(await call(body(like, number)))["n"]
 
     await asyncio.gather(*(one(number) for number in range(rows)))
 
 
-async def with_httpx(root: str, rows: int) -> None:
+async def with_httpx(root: str, like: dict[str, Any], rows: int) -> None:
     import httpx
 
     limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
     async with httpx.AsyncClient(limits=limits, timeout=30) as client:
 
-        async def call(text: str) -> str:
-            body = {"model": "m", "messages": messages(text)}
+        async def call(body: dict[str, Any]) -> str:
             reply = await client.post(f"{root}/v1/chat/completions", json=body, headers={"Authorization": "Bearer x"})
             return reply.json()["choices"][0]["message"]["content"]
 
-        await bounded(call, rows)
+        await bounded(call, like, rows)
 
 
-async def with_litellm(root: str, rows: int) -> None:
+async def with_litellm(root: str, like: dict[str, Any], rows: int) -> None:
     import litellm
 
-    async def call(text: str) -> str:
-        reply: Any = await litellm.acompletion("openai/gpt-4o-mini", messages(text), api_base=f"{root}/v1", api_key="x")
+    async def call(body: dict[str, Any]) -> str:
+        named = {**body, "model": f"openai/{body['model']}"}
+        reply: Any = await litellm.acompletion(**named, api_base=f"{root}/v1", api_key="x")
         return reply.choices[0].message.content
 
-    await bounded(call, rows)
+    await bounded(call, like, rows)
 
 
 # --- shards -------------------------------------------------------------------------------------------------
@@ -144,8 +162,7 @@ def command(folder: Path, rows: Path, address: str, *more: str) -> Cost:
     wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(done.stderr)
-    with urllib.request.urlopen(f"{address}/most") as said:  # noqa: S310 - our own server
-        most = json.load(said)
+    most = told(f"{address}/most")
     if most > IN_FLIGHT:
         sys.exit(f"{most} calls were in flight")
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -234,13 +251,13 @@ def main() -> None:
         folder = Path(name)
         (folder / "count.rllm").write_text(APP, encoding="utf-8")
         os.environ.update({"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": f"{root}/v1", "RUNLLM_STATS_DB": f"{name}/s.db"})
-        some, rows = table(folder, chosen.rows), chosen.rows
+        some, rows, like = table(folder, chosen.rows), chosen.rows, asked(folder, address)
         at = f"{IN_FLIGHT} in flight at 50 ms"
         if "httpx" in chosen.only:
-            ways = {"httpx": lambda: clocked(lambda: asyncio.run(with_httpx(root, rows)))}
+            ways = {"httpx": lambda: clocked(lambda: asyncio.run(with_httpx(root, like, rows)))}
             pairs(at, chosen.rounds, rows, {**ways, "runllm batch": lambda: batch(folder, some)})
         if "litellm" in chosen.only:
-            ways = {"litellm.acompletion": lambda: clocked(lambda: asyncio.run(with_litellm(root, rows)))}
+            ways = {"litellm.acompletion": lambda: clocked(lambda: asyncio.run(with_litellm(root, like, rows)))}
             ours = {"runllm batch --engine litellm": lambda: batch(folder, some, engine="litellm")}
             pairs(f"{at}, through LiteLLM", chosen.rounds, rows, {**ways, **ours})
         if "shards" in chosen.only:

@@ -24,9 +24,10 @@ BODY = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "cho
     {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": '{"n": 1}'}}],
     "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}}
 now = most = 0
+asked = b''
 async def chat(request):
-    global now, most
-    await request.read()
+    global now, most, asked
+    asked = await request.read()
     now += 1
     most = max(most, now)
     await asyncio.sleep(float(request.match_info["wait"]))
@@ -36,9 +37,12 @@ async def at_most(request):
     global most
     said, most = most, 0
     return web.json_response(said)
+async def last(request):
+    return web.Response(body=asked, content_type="application/json")
 app = web.Application()
 app.router.add_post("/{wait}/v1/chat/completions", chat)
 app.router.add_get("/most", at_most)
+app.router.add_get("/last", last)
 async def main():
     runner = web.AppRunner(app)
     await runner.setup()
@@ -55,7 +59,7 @@ def provider() -> Iterator[str]:
     """The address of a provider on the loopback interface, in a process of its own.
 
     An API that takes so many seconds for an answer is at `/SECONDS/v1`; at `/most` is how many calls were in flight at
-    most since it was asked last.
+    most since it was asked last, and at `/last` what was asked last.
     """
     process = subprocess.Popen([sys.executable, "-c", _PROVIDER], stdout=subprocess.PIPE, text=True)
     try:
