@@ -102,6 +102,32 @@ def test_what_was_measured_of_a_model_is_shown_until_its_file_is_another(runllm,
     )
 
 
+@pytest.mark.model
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc which process is whose")
+def test_who_stops_a_measurement_does_not_wait_for_the_model(environment):
+    """Its process is ended, here one that would never answer: a large model may take minutes until it hears of it."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "runllm", "models", "bench", "smollm2-135m"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (workers := measuring(command.pid)):
+        time.sleep(0.05)
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    command.send_signal(signal.SIGINT)
+    _, said = command.communicate(timeout=100)
+    assert (command.returncode, json.loads(said)["error_code"]) == (130, "RLLM_024")
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+
+
+def measuring(parent):
+    """The processes that a command has begun to measure in."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
 def test_a_file_of_a_repository_is_chosen_with_a_flag(runllm):
     assert runllm("pull", "hf:org/tiny-GGUF", "--file", "Q8_0").stdout == "local/hf:org/tiny-GGUF:tiny-Q8_0.gguf\n"
 

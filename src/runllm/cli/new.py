@@ -180,11 +180,13 @@ def _create(path: Path, texts: dict[str, str], *, given: str = "", first: str = 
     beside = f", with {', '.join(others)}" if others else ""
     given = f"-f {shlex.quote(str(path.with_suffix('.input.yaml')))}" if others else given
     replay = " --replay" if any(name.endswith(".cassette.yaml") for name in others) else ""
+    tests = next((name for name in others if name.endswith(".tests.yaml")), None)
+    where = f"Say in {tests} what must hold" if tests else "Say under `tests` what must hold"
     said = [
         *([first] if first else []),
         f"{path} is ready{beside}. Try it:",
         f"  runllm {named} {given}".rstrip(),
         f"Change what you like, then check it: runllm validate {named}",
-        f"Say under `tests` what must hold, and try that: runllm test {named}{replay}",
+        f"{where}, and try that: runllm test {named}{replay}",
     ]
     click.echo(harmless("\n".join(said)), err=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from runllm.engines.base import Setup
@@ -33,7 +33,12 @@ def bench(model: str) -> tuple[Path, Measured]:
     LocalEngine().ready(endpoint)
     path = locate(endpoint)
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        found = pool.submit(measure, model).result()
+        try:
+            found = pool.submit(measure, model).result()
+        except KeyboardInterrupt:
+            for worker in active_children():  # who leaves the pool waits for it, and a large model takes minutes
+                worker.kill()
+            raise
     keep(path, found)
     return path, found
 
