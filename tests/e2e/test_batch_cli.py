@@ -132,9 +132,36 @@ def test_a_pipe_of_rows_gives_a_pipe_of_rows(folder: Path) -> None:
         (("rows.csv", "--keep", "Nr"), "the rows have no column `Nr`"),
         (("rows.csv", "--delimiter", ";;"), "one character"),
         (("rows.csv", "--delimiter", ";"), "no column of rows.csv feeds `message`"),
-        (("missing.csv",), "there is no file `missing.csv`"),
+        (("rows.csv", "-o", "o.csv", "--report", "rows.csv"), "the rows are read from rows.csv"),
+        (("rows.csv", "-o", "o.csv", "--report", "./o.csv"), "the output and its journal are `o.csv`"),
+        (("rows.csv", "-o", "o.csv", "--report", "o.csv.journal"), "the output and its journal are `o.csv`"),
+        (("rows.csv", "-o", "o.csv", "--report", "sorting.rllm"), "`sorting.rllm` is an app"),
+        (("rows.csv", "-o", "sorting.rllm", "--format", "csv", "--overwrite"), "`sorting.rllm` is an app"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_a_call(folder: Path, words: tuple[str, ...], message: str) -> None:
-    done = batch(folder, *words, "--error-format", "json", expect=3 if words == ("missing.csv",) else 2)
+    """And everything that is there stays as it is."""
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    done = batch(folder, *words, "--error-format", "json", expect=2)
     assert message in json.loads(done.stderr)["message"]
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("missing.csv",), "there is no file `missing.csv`", ""),
+        (
+            ("s3://bucket/rows.csv",),
+            "there is no file `s3://bucket/rows.csv`",
+            "`--shards-on daft` reads rows at addresses",
+        ),
+        (("rows.csv", "-o", "o.csv", "--report", "sub/r.html"), "there is no folder `sub`", ""),
+    ],
+)
+def test_a_place_that_is_not_there_is_told_before_a_call(
+    folder: Path, words: tuple[str, ...], message: str, hint: str
+) -> None:
+    error = json.loads(batch(folder, *words, "--error-format", "json", expect=3).stderr)
+    assert message in error["message"]
+    assert hint in error["recovery_hint"]

@@ -453,6 +453,23 @@ def test_an_output_that_cannot_be_written_is_told_before_a_model_is_paid(
     assert sorted(path.name for path in app.parent.iterdir()) == ["echo.rllm", "loop"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("run", "echo.rllm", "text=x"), ("types", "echo.rllm"), ("stats", "export"), ("stats", "--format", "html")],
+)
+def test_no_output_is_written_over_an_app(app: Path, provider: Provider, words: tuple[str, ...]) -> None:
+    """Nor over its tests; where there is none yet, an app may write one."""
+    before = app.read_bytes()
+    (app.parent / "echo.tests.yaml").write_text("[]")
+    for target in ("echo.rllm", "./echo.rllm", "echo.tests.yaml"):
+        done = command(*words, "-o", target, cwd=app.parent, RUNLLM_STATS_DB=str(app.parent / "stats.db"))
+        assert (done.returncode, json.loads(done.stderr)["error_code"]) == (2, "RLLM_022"), (target, done.stderr)
+    assert (app.read_bytes(), (app.parent / "echo.tests.yaml").read_text()) == (before, "[]")
+    assert provider.requests == []
+    provider.script(answer('{"answer": "ok"}'))
+    assert command("run", "echo.rllm", "text=x", "-o", "new.rllm", cwd=app.parent).returncode == 0
+
+
 def test_an_output_file_can_be_read_by_whom_any_new_file_can_and_keeps_its_mode(app: Path, provider: Provider) -> None:
     provider.script(*[answer('{"answer": "ok"}')] * 2)
     other = app.parent / "other"

@@ -65,7 +65,7 @@ def test_an_output_at_an_address_is_not_replaced_unasked(served, tmp_path, addre
         ("https://bucket/out.csv?key=1", 2, "is no address that an output can be written to"),
         ("s3://bucket/", 2, "names no file"),
         ("s3://bucket", 2, "names no file"),
-        ("file:///no-such-folder/deep/out.csv", 3, "there is no `/no-such-folder`"),
+        ("file:///no-such-folder/deep/out.csv", 3, "there is no `/no-such-folder/deep`"),
     ],
 )
 def test_an_address_that_cannot_be_is_refused_before_a_call(served, tmp_path, target, status, said):  # noqa: F811

@@ -40,7 +40,7 @@ class Address:
             FileAccessError: it cannot be reached.
             UsageError: it is no such address, or names no file.
         """
-        self.name, self.here = name, PurePosixPath(name.partition("?")[0]).name
+        self.name = name
         if not name.startswith(_SCHEMES):
             hint = "Such as `s3://bucket/out.csv`; or write to a file on this machine, such as `-o out.csv`."
             raise UsageError(f"{told(name)} is no address that an output can be written to", hint=hint)
@@ -48,6 +48,7 @@ class Address:
             raise UsageError(f"{told(name)} names no file", hint=f"Name one: `{name.rstrip('/')}/out.jsonl`.")
         with self._reached("no model was called"):
             self._files, self._path = library("pyarrow.fs").FileSystem.from_uri(name)
+        self.here = PurePosixPath(self._path).name
 
     def is_there(self) -> bool:
         """Whether a file is there already.
@@ -56,7 +57,9 @@ class Address:
             FileAccessError: it cannot be reached, or there is no such bucket.
         """
         with self._reached("no model was called"):
-            within: Any = self._files.get_file_info(str(PurePosixPath(self._path).parents[-2:][0]))
+            above = PurePosixPath(self._path).parents
+            # The folder, or the bucket: the names between it and the file need not be there.
+            within: Any = self._files.get_file_info(str(above[0] if self.name.startswith("file://") else above[-2]))
             if not within.is_file and within.type.name == "NotFound":
                 raise OSError(f"there is no {told(within.path)}")
             return bool(self._files.get_file_info(self._path).is_file)

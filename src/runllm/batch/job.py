@@ -100,6 +100,7 @@ class Batch:
         target = self.wanted.target
         if target is None or self.wanted.dry:
             return None
+        files.keep_apps(target)
         files.check_writable(target)
         path = f"{target}.journal"
         self._keep_rows_apart(target)
@@ -117,6 +118,20 @@ class Batch:
 
             shard.take_over(target, journal)
         return journal
+
+    def keep_apart(self, report: str) -> None:
+        """Refuse a report that cannot be written, or would be written over the rows, the output or its journal.
+
+        Raises:
+            FileAccessError: it cannot be written.
+            UsageError: that is where it is to be.
+        """
+        files.keep_apps(report)
+        files.check_writable(report)
+        self._keep_rows_apart(report)
+        target = self.wanted.target
+        if target is not None and os.path.realpath(report) in map(os.path.realpath, (target, f"{target}.journal")):
+            raise UsageError(f"the output and its journal are {told(target)}", hint="Name another file for the report.")
 
     def _keep_rows_apart(self, target: str) -> None:
         """Refuse an output that is among the rows, or would be the next time."""

@@ -117,7 +117,10 @@ def _binary(path: str) -> IO[bytes]:
         with file if path != "-" else _left_open(file):
             shutil.copyfileobj(file, spool)
     except FileNotFoundError:
-        raise missing(path) from None
+        error = missing(path)
+        if "://" in path:
+            error.recovery_hint = "`--shards-on daft` reads rows at addresses; or fetch the file, and name it here."
+        raise error from None
     except OSError as error:
         said = error.strerror or str(error)
         raise FileAccessError(f"`{path}` cannot be read: {said}", details={"path": path}) from None

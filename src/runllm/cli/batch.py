@@ -121,6 +121,8 @@ def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
     step = Steps()
     app = api.load(file, runtime=api.new_runtime(doing=step.doing, **usual), **given)
     with _batch(app, wanted) if shards_on is None else _sharded(app, wanted, ray, usual) as batch:
+        if report not in (None, "-"):
+            batch.keep_apart(report)
         checked = batch.check()
         _tell(batch, checked)
         if dry_run:

@@ -15,7 +15,6 @@ from runllm.cli.offers import files
 from runllm.cli.options import many_options, map_option, warn_of_trust
 from runllm.cli.output import check_target, coloured, format_option, output_option, write
 from runllm.cli.steps import steps
-from runllm.cli.test import keep_sources
 from runllm.errors import UsageError
 from runllm.rendering import Paint, safe
 
@@ -51,7 +50,7 @@ def command(
     from runllm.evals.revision import as_it_is, at_revision
     from runllm.report import comparison
 
-    check_target(target)
+    check_target(target, is_report=True)
     own = {name: given.pop(name) for name in ("models", "repeat", "name", "tags")}
     if len(paths) == 1 and len(own["models"]) < 2 and (now := as_it_is(paths[0])):  # noqa: PLR2004 - two are a pair
         paths = (paths[0], now)
@@ -59,7 +58,6 @@ def command(
         raise UsageError("-k and --tag choose tests, and `--rows` names a table")
     if rows is None and (maps or limit is not None):
         raise UsageError(f"`{'--map' if maps else '--limit'}` is of the rows of a table: name it with `--rows`")
-    keep_sources(target)
     labels = labels_of(paths, own["models"])
     for path in paths:
         warn_of_trust(path, given)

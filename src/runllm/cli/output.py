@@ -69,13 +69,18 @@ def write(pieces: Iterable[str], target: str | None, *, foreign: bool = False, p
         for piece in pieces:
             click.echo(harmless(piece) if shown else piece, nl=False, color=True)
         return
+    files.keep_apps(target)
     with files.writing(target, private=private) as file:
         file.writelines(map(harmless, pieces) if foreign and file.isatty() else pieces)
 
 
-def check_target(target: str | None) -> None:
-    """Refuse a file that `write` could not write, before the work whose result it is to hold."""
+def check_target(target: str | None, *, is_report: bool = False) -> None:
+    """Refuse a file that `write` could not write, before the work whose result it is to hold.
+
+    A report of tests makes no file that would be taken for an app, tests or a cassette.
+    """
     if target is not None and target != "-":
+        files.keep_apps(target, new=is_report)
         files.check_writable(target)
     else:
         with suppress(io.UnsupportedOperation):  # what stands for it in a test is no file

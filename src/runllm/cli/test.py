@@ -76,8 +76,7 @@ def command(
     if junit and os.path.realpath(target or "-") == os.path.realpath(junit):
         raise UsageError("the report and `--junit` are written to the same place", hint="Name two files.")
     for path in filter(None, (target, junit)):
-        keep_sources(path)
-        check_target(path)
+        check_target(path, is_report=True)
     form = form or {".json": "json", ".html": "html"}.get(os.path.splitext(target or "")[1], "table")  # noqa: PTH122
     own = {name: given.pop(name) for name in ("models", "repeat", "name", "tags", "prune", "rpm", "tpm")}
     wanted = Wanted(paths=paths or (".",), mode=modes[0] if modes else "auto", **own)
@@ -111,17 +110,6 @@ def command(
         raise error
     ended = tests.totals(found)
     return BROKEN if ended.broken else FAILED if ended.failed else 0
-
-
-def keep_sources(target: str | None) -> None:
-    """Refuse to write a report over an app, its tests or its cassette.
-
-    Raises:
-        UsageError: that is what is named.
-    """
-    name = os.path.basename(target or "")  # noqa: PTH119 - text is all that is needed
-    if name.endswith((".rllm", ".cassette.yaml")) or ".tests." in name:
-        raise UsageError(f"`{target}` is an app, its tests or its cassette, and no place for a report")
 
 
 def _run(suite: Suite, step: Steps) -> tuple[list[tuple[Group, list[Tried]]], RunllmError | None]:
