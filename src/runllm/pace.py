@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 
 from runllm import tokens
-from runllm.errors import InterruptedRunError, ProviderConnectionError, RateLimitError, RunllmError
+from runllm.errors import InterruptedRunError, ProviderConnectionError, RateLimitError, RunllmError, UsageError
 from runllm.limiter import Limiter
 from runllm.results import Completion, Request
 
@@ -62,7 +62,13 @@ class Pace:
             rpm: the most calls a minute, evenly spread.
             tpm: the most tokens a minute, of prompts and answers.
             now: the clock.
+
+        Raises:
+            UsageError: a rate is no number above 0.
         """
+        for name, rate in (("rpm", rpm), ("tpm", tpm)):
+            if rate is not None and not 0 < rate < math.inf:
+                raise UsageError(f"`{name}` must be a number above 0, not {rate!r}", hint="Leave it out for no bound.")
         self.most, self._patient = most, patient
         self._between = 60 / rpm if rpm else 0.0
         self._a_token = 60 / tpm if tpm else 0.0

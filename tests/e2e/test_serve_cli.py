@@ -116,6 +116,7 @@ def test_with_a_token_others_may_reach_it(tmp_path: Path, provider: Provider) ->
         (("--port", "70000"), "70000"),
         (("nope.rllm",), "there is no file `nope.rllm`"),
         (("app.rllm", "app.rllm", "--max-cost-per-day", "-1"), "-1"),
+        (("app.rllm", "--max-cost-per-day", "nan"), "nan"),
         (("--host", "256.256.256.256", "--no-auth"), "cannot listen"),
     ],
 )

@@ -1,6 +1,7 @@
 """How fast many runs may call one provider."""
 
 import asyncio
+import math
 import threading
 import time
 
@@ -12,6 +13,7 @@ from runllm.errors import (
     ProviderConnectionError,
     ProviderError,
     RateLimitError,
+    UsageError,
 )
 from runllm.pace import Pace, Turn, is_pressure
 from runllm.results import Completion, Endpoint, Message, Request, Usage
@@ -208,3 +210,11 @@ def test_in_an_event_loop_it_is_the_same():
     asyncio.run(all_of_them())
     assert most == 2
     assert pace.in_flight == 0
+
+
+@pytest.mark.parametrize("rate", [0, -1, math.nan, math.inf])
+@pytest.mark.parametrize("name", ["rpm", "tpm"])
+def test_a_rate_that_would_bound_nothing_is_refused(name: str, rate: float) -> None:
+    """`nan` would be compared with every clock in vain."""
+    with pytest.raises(UsageError, match=f"`{name}` must be a number above 0"):
+        Pace(1, **{name: rate})

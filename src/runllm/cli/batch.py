@@ -13,7 +13,7 @@ import click
 from runllm import api
 from runllm.cli.helping import Grouped
 from runllm.cli.offers import apps, files
-from runllm.cli.options import map_option, run_options, warn_of_cache, warn_of_trust
+from runllm.cli.options import map_option, rate_options, run_options, warn_of_cache, warn_of_trust
 from runllm.cli.output import write
 from runllm.cli.process import stopping
 from runllm.cli.steps import Steps
@@ -89,8 +89,7 @@ def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.option("--unordered", "ordered", flag_value=False, default=True, help="Print rows as they end.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Run the first N rows alone.")
 @click.option("--max-failures", type=_Failures(), metavar="N|N%", help="Stop when more rows have failed.")
-@click.option("--rpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most calls a minute.")
-@click.option("--tpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most tokens a minute.")
+@rate_options
 @click.option(
     "--slots",
     type=click.IntRange(1, 256),

@@ -12,6 +12,7 @@ import click
 from runllm import files
 from runllm.cli.asking import asked, can_ask, told
 from runllm.cli.offers import apps, gallery, models
+from runllm.cli.options import Finite
 from runllm.diagnostics import errors_in, nearest
 from runllm.errors import UsageError
 from runllm.making import answers as making
@@ -87,7 +88,7 @@ def _read(read: Callable[[Any], Any]) -> Callable[..., Any]:
     shell_complete=models,
     help="The model that writes it, with --from.  [default: that of your settings]",
 )
-@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="The most that the writing may cost.")
+@click.option("--max-cost", type=Finite(0), metavar="USD", help="The most that the writing may cost.")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing: take what is usual for what is not given.")
 @click.option(
     "-m",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,6 +33,17 @@ class Duration(click.ParamType[float]):
         if not total:
             self.fail(f"{value!r} is not a length of time above 0 such as 90, 10m, 1h30m or 7d", param, ctx)
         return total
+
+
+class Finite(click.FloatRange):
+    """A number within a range, and no other kind: `nan` is in none, and is compared with a bound in vain."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        found: float = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return found
 
 
 _CACHE_FOR = "runllm.cache_for"
@@ -68,7 +80,7 @@ _CALLS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--max-calls", type=click.IntRange(1), metavar="N", help="The most calls of all.  [default: 1000 a run]"
     ),
-    click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="The most that all calls may cost."),
+    click.option("--max-cost", type=Finite(0), metavar="USD", help="The most that all calls may cost."),
     click.option("--max-time", type=Duration(), metavar="TIME", help="The most that all may take: 90, 10m, 1h30m."),
     click.option(
         "--allow-unpriced",
@@ -124,6 +136,10 @@ _CALLS: tuple[Callable[[Any], Any], ...] = (
         help="As --cache, with answers no older than this: 12h, 7d.  [default: 30d]",
     ),
 )
+_RATES: tuple[Callable[[Any], Any], ...] = (
+    click.option("--rpm", type=Finite(0, min_open=True), metavar="N", help="The most calls a minute."),
+    click.option("--tpm", type=Finite(0, min_open=True), metavar="N", help="The most tokens a minute."),
+)
 _RECORD: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--no-stats", "stats", flag_value=False, default=None, help="Do not record this run in the statistics."
@@ -142,6 +158,9 @@ def _maps(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     wrong = next((one for one, (name, _, column) in zip(value, pairs, strict=True) if not name or not column), None)
     if wrong is not None:
         raise click.BadParameter(f"`{wrong}` is not INPUT=COLUMN", param=param)
+    names = [name for name, _, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise click.BadParameter(f"`{twice}` is named twice: one column feeds an input", param=param)
     return {name: column for name, _, column in pairs}
 
 
@@ -153,6 +172,11 @@ map_option = click.option(
 def run_options(command: C) -> C:
     """Add to a command the options of a run."""
     return _with(command, (model_option, *_CALLS, *_RECORD))
+
+
+def rate_options(command: C) -> C:
+    """Add how fast many runs may be."""
+    return _with(command, _RATES)
 
 
 def many_options(command: C) -> C:

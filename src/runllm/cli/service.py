@@ -12,7 +12,7 @@ import click
 
 from runllm import api
 from runllm.cli.offers import files
-from runllm.cli.options import Duration
+from runllm.cli.options import Duration, Finite
 from runllm.errors import UsageError
 from runllm.rendering import one_line
 from runllm.watching import Doing, untold
@@ -38,7 +38,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--max-body", type=click.IntRange(1), default=1, show_default=True, metavar="MIB", help="Of one request."
     ),
-    click.option("--max-cost-per-day", type=click.FloatRange(0), metavar="USD", help="Of all runs of a day, in UTC."),
+    click.option("--max-cost-per-day", type=Finite(0), metavar="USD", help="Of all runs of a day, in UTC."),
     click.option(
         "--grace", type=Duration(), default=30, show_default=True, metavar="TIME", help="For what runs at its end."
     ),

@@ -13,7 +13,7 @@ import click
 from runllm import api
 from runllm.cli.helping import Grouped
 from runllm.cli.offers import files
-from runllm.cli.options import many_options, warn_of_trust
+from runllm.cli.options import many_options, rate_options, warn_of_trust
 from runllm.cli.output import check_target, coloured, write
 from runllm.cli.steps import Steps, steps
 from runllm.errors import InterruptedRunError, ReplayMissError, RunllmError, UsageError
@@ -40,8 +40,7 @@ BROKEN = 3
 @click.option("--replay", is_flag=True, help="Take answers from there, and call no model.")
 @click.option("--live", is_flag=True, help="Call models, also where CI would replay.")
 @click.option("--prune", is_flag=True, help="Take out of cassettes what no test asks for.")
-@click.option("--rpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most calls a minute.")
-@click.option("--tpm", type=click.FloatRange(0, min_open=True), metavar="N", help="The most tokens a minute.")
+@rate_options
 @click.option(
     "--format",
     "form",
