@@ -186,6 +186,18 @@ def test_what_is_left_in_an_event_loop_is_cancelled(app):
     assert engine.made <= 12
 
 
+async def _inputs():
+    yield {"text": "a"}
+
+
+@pytest.mark.parametrize("rows", ["abc", {"text": "a"}, None, 3, _inputs()], ids=lambda rows: type(rows).__name__)
+def test_what_is_no_list_of_rows_is_refused_with_what_to_give(app, rows):
+    """A text would be a row for each letter, and one input a row for each of its names."""
+    with pytest.raises(UsageError, match="is no list of rows") as caught:
+        list(app(Counting()).map(rows, on_error="keep"))
+    assert caught.value.recovery_hint.startswith(("Give a list of inputs", "Read it into a list"))
+
+
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 def test_the_rows_of_a_data_frame_are_inputs_and_missing_cells_are_not_given(app, frame):
     table = frame({"text": ["a", None, "c"]})

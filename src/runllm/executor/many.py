@@ -16,7 +16,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from runllm import executor
 from runllm.errors import BudgetExceededError, RateLimitError, RunllmError, UsageError
@@ -358,7 +358,11 @@ def rows_of(rows: Any) -> Iterator[Any]:
         names = [str(name) for name in rows.columns]
         found = rows.itertuples(index=False, name=None)
         return (_present(dict(zip(names, cells, strict=True))) for cells in found)
-    return iter(rows)
+    kind, is_async = type(rows).__name__, hasattr(rows, "__aiter__")
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        hint = "Read it into a list first." if is_async else "Give a list of inputs, `[{...}, {...}]`, or a data frame."
+        raise UsageError(f"{kind} is no list of rows", hint=hint)
+    return iter(cast("Iterable[Any]", rows))
 
 
 def _present(row: Mapping[str, Any]) -> dict[str, Any]:
