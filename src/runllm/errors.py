@@ -342,7 +342,7 @@ class InterruptedRunError(RunllmError, stops_all=True):
 
 
 class StatsError(RunllmError, stops_all=True):
-    """The statistics cannot be read or written. A run never fails for it: it says so in a warning."""
+    """The statistics cannot be read or written. A run does not fail for this: it gives a warning."""
 
     code = "RLLM_025"
     exit_status = 3
@@ -362,11 +362,11 @@ class NotAllowedError(RunllmError, stops_all=True):
 
     code = "RLLM_027"
     exit_status = 7
-    hint = "Allow it in your own settings if you trust the file; `docs/security.md` tells what a file may ask for."
+    hint = "Allow it in your own settings if you trust the file; `docs/security.md` says what a file may ask for."
 
 
 class BudgetExceededError(RunllmError, stops_all=True):
-    """The run may not spend more: its calls, tokens, money, time or what it holds have reached their bound."""
+    """The run has reached a bound: on its calls, tokens, money, time, or bytes held."""
 
     code = "RLLM_028"
     exit_status = 10
@@ -375,7 +375,7 @@ class BudgetExceededError(RunllmError, stops_all=True):
 
 
 class ReplayMissError(RunllmError):
-    """A run is replayed from a cassette, and asks a model what was not recorded: the prompt changed, or its input."""
+    """A replayed run asks a model what its cassette does not hold: the prompt or its input changed."""
 
     code = "RLLM_029"
     exit_status = 1
@@ -387,4 +387,4 @@ class InternalError(RunllmError):
 
     code = "RLLM_099"
     exit_status = 70
-    hint = "Please report it with the command and the file; the details hold where it happened."
+    hint = "Please report it with the command and the file; the details say where it happened."

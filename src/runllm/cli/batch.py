@@ -75,19 +75,19 @@ def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     type=click.Choice(["csv", "tsv", "jsonl", "json", "parquet", "xlsx", "text"]),
     help="How to read ROWS.  [default: as their ending says]",
 )
-@click.option("--encoding", metavar="NAME", help="Of the text of ROWS, such as cp1252.  [default: UTF-8]")
-@click.option("--delimiter", metavar="CHAR", help="Between the cells of a CSV.  [default: found out]")
-@click.option("--sheet", metavar="NAME", help="Of a workbook.  [default: the first]")
+@click.option("--encoding", metavar="NAME", help="Encoding of ROWS, such as cp1252.  [default: UTF-8]")
+@click.option("--delimiter", metavar="CHAR", help="What separates the cells of a CSV.  [default: detected]")
+@click.option("--sheet", metavar="NAME", help="Sheet of a workbook.  [default: the first]")
 @map_option
 @click.option(
-    "--keep", metavar="COLUMNS", callback=_columns, help="Columns of ROWS that the output holds: a,b, none.  [all]"
+    "--keep", metavar="COLUMNS", callback=_columns, help="Columns of ROWS to keep in the output: a,b or none.  [all]"
 )
-@click.option("--key", metavar="COLUMN", help="What `_key` of a failed row is taken from.  [default: its line]")
-@click.option("--prefix", default="", metavar="TEXT", help="Before the name of each output.")
-@click.option("--flatten", is_flag=True, help="Give the fields of objects in an output columns of their own.")
-@click.option("--raw-cells", is_flag=True, help="Leave cells as they are that a spreadsheet would take for formulas.")
+@click.option("--key", metavar="COLUMN", help="The column for `_key` of a failed row.  [default: its line]")
+@click.option("--prefix", default="", metavar="TEXT", help="A prefix for the name of each output.")
+@click.option("--flatten", is_flag=True, help="Make each field of an object in the output a column.")
+@click.option("--raw-cells", is_flag=True, help="Leave cells unchanged that a spreadsheet takes for formulas.")
 @click.option("--unordered", "ordered", flag_value=False, default=True, help="Print rows as they end.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Run the first N rows alone.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Run only the first N rows.")
 @click.option("--max-failures", type=_Failures(), metavar="N|N%", help="Stop when more rows have failed.")
 @rate_options
 @click.option(
@@ -97,18 +97,20 @@ def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     metavar="N",
     help="Answers that a local model writes at a time, as memory allows.  [default: 4]",
 )
-@click.option("--resume", is_flag=True, help="Go on where an earlier batch stopped, as happens by itself.")
+@click.option("--resume", is_flag=True, help="Go on where an earlier batch stopped: the default.")
 @click.option("--retry-failed", is_flag=True, help="Run rows that failed earlier once more.")
-@click.option("--overwrite", is_flag=True, help="Begin anew, whatever is there.")
+@click.option("--overwrite", is_flag=True, help="Begin anew, and replace what is there.")
 @click.option("--report", metavar="PATH", shell_complete=files, help="Write a page about the batch to this file.")
-@click.option("--shards-on", type=click.Choice(["daft"]), help="Run it in shards, in processes or on machines.")
-@click.option("--ray", metavar="ADDRESS", help="Of the Ray cluster that runs the shards.")
+@click.option(
+    "--shards-on", type=click.Choice(["daft"]), help="Run the rows in shards, in several processes or machines."
+)
+@click.option("--ray", metavar="ADDRESS", help="Address of the Ray cluster that runs the shards.")
 @click.option("--dry-run", is_flag=True, help="Check all rows, and say what they will take. Calls no model.")
 @run_options
 def command(file: str, dry_run: bool, report: str | None, **given: Any) -> int:
     """Run FILE on every row of ROWS: a table (CSV, TSV, JSON Lines, JSON, Parquet, XLSX), text files, or a pipe.
 
-    All rows are checked before the first call. Stopped in whatever way, the same command goes on where it was.
+    All rows are checked before the first call. After any stop, the same command goes on where it was.
     """
     del given["resume"]  # it does
     wanted = _wanted(given, dry_run)

@@ -21,12 +21,12 @@ from runllm.rendering import Paint, safe
 
 @click.command(name="compare", cls=Grouped)
 @click.argument("paths", metavar="FILE [FILE]", nargs=-1, required=True, shell_complete=files)
-@click.option("-m", "--model", "models", metavar="MODEL", multiple=True, help="Of one file, name two.")
+@click.option("-m", "--model", "models", metavar="MODEL", multiple=True, help="A model; with one FILE, give two.")
 @click.option("--rows", metavar="TABLE", shell_complete=files, help="Compare by the rows of TABLE instead of tests.")
 @map_option
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N rows alone.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Run only the first N rows.")
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, metavar="N", help="Run each case N times.")
-@click.option("-k", "name", default="", metavar="TEXT", help="Only cases whose name holds TEXT.")
+@click.option("-k", "name", default="", metavar="TEXT", help="Only cases whose name contains TEXT.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only cases with this tag; may be repeated.")
 @format_option("text", "json", meaning="How to print what is found.")
 @output_option
@@ -42,8 +42,8 @@ def command(
 ) -> None:
     """Compare two FILEs, a file at a revision (`app.rllm@HEAD~1`) and as it is, or one FILE with two models.
 
-    Both run on the tests of the second, or on the rows of a table. What differs is shown, and whether chance alone
-    would make such a difference.
+    Both run on the tests of the second, or on the rows of a table. It shows what differs, and whether that
+    may be chance alone.
     """
     from runllm.evals import Suite, Wanted
     from runllm.evals.compare import compare, labels_of

@@ -32,8 +32,8 @@ _project = click.option(
 def command(ctx: click.Context, form: str) -> None:
     """Show each setting, its value, and where it came from.
 
-    A flag is stronger than the environment (RUNLLM_*), that than the project's runllm.toml, that than your own
-    config.toml, that than the default.
+    The strongest source first: a flag, the environment (RUNLLM_*), the project's runllm.toml, your own config.toml,
+    the default.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -51,7 +51,7 @@ def command(ctx: click.Context, form: str) -> None:
 @command.command(name="get")
 @click.argument("key", metavar="KEY", shell_complete=keys)
 def get(key: str) -> None:
-    """Print the value of KEY alone: text as it is, tables and lists as JSON, nothing where it is not set."""
+    """Print only the value of KEY: text unchanged, tables and lists as JSON, nothing if it is not set."""
     found = settings.load()
     tell(found.warnings)
     value = _plain(found.value(key))
@@ -77,7 +77,7 @@ def set_(key: str, value: str, kind: FileKind | None) -> None:
 @click.argument("key", metavar="KEY", shell_complete=keys)
 @_project
 def unset(key: str, kind: FileKind | None) -> None:
-    """Take KEY out of your own file."""
+    """Remove KEY from your own file."""
     from runllm.settings import writing
 
     _confirm(f"{key} is taken out", writing.remove(key, kind or "user"))

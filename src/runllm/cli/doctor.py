@@ -28,8 +28,8 @@ _MARKS: dict[Status, tuple[str, str]] = {
 def command(form: str) -> None:
     """Look at Python, libraries, settings, keys, models and statistics, and say what to do about each.
 
-    Changes nothing, and reaches no network but your Ollama server. Keys are named, never shown. Exits with 3 when
-    something is wrong, which a `!` marks; what a `-` marks stops nothing.
+    Changes nothing, and reaches no network but your Ollama server. Keys are named, never shown. `!` marks
+    what is wrong, and the exit status is then 3; `-` marks what stops nothing.
     """
     checks = examine()
     wrong = [check for check in checks if check.status == "wrong"]

@@ -29,7 +29,7 @@ _BASIS = {
 @click.argument("file", metavar="FILE", shell_complete=apps)
 @input_options
 @model_option
-@click.option("--whole-tree", is_flag=True, help="Let --model hold for the apps that FILE uses as well.")
+@click.option("--whole-tree", is_flag=True, help="Apply --model also to the apps that FILE uses.")
 @format_option("text", "json", meaning="How to print it.")
 def command(
     file: str,
@@ -44,7 +44,7 @@ def command(
     """Predict the time and cost of running FILE, from the runs that were recorded. Calls no model.
 
     With an input, given as for `runllm run`, its tokens are counted; without one a usual input is assumed.
-    The first figure is what half of the runs stay below, the second what nine in ten stay below.
+    Half of the runs stay below the first figure, nine in ten below the second.
     """
     app = api.load(file, model=model, whole_tree=whole_tree)
     is_given = text is not None or path is not None or arguments or literal or bare() is not None

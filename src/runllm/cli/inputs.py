@@ -49,7 +49,7 @@ def input_options(command: C) -> C:
             shell_complete=offers.files,
             help="Read the input from a .json, .yaml or text file; `-` is stdin.",
         ),
-        click.option("-i", "--input", "text", metavar="TEXT", help="The input: JSON, YAML, or plain text."),
+        click.option("-i", "--input", "text", metavar="TEXT", help="The input as JSON, YAML or plain text."),
         click.option(
             "--arg",
             "literal",
@@ -57,7 +57,7 @@ def input_options(command: C) -> C:
             multiple=True,
             metavar="NAME VALUE",
             shell_complete=offers.literal,
-            help="An input: VALUE as it is, whatever it begins with. Give a variable of your shell this way.",
+            help="Set input NAME to VALUE, taken literally. Use it for shell variables.",
         ),
         click.argument("arguments", metavar="[KEY=VALUE | KEY=@FILE]...", nargs=-1, shell_complete=offers.inputs),
     ):

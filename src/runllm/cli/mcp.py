@@ -32,7 +32,7 @@ _ADDRESS = re.compile(r"(?:(\[[^\]]+\]|[^:\[\]]*):)?(\d{1,5})")
     help=f"Speak over HTTP instead of standard input and output.  [{_HERE} without a value]",
 )
 @service.service_options
-@click.option("-v", "--verbose", is_flag=True, help="Say each request over HTTP on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Log each request over HTTP on stderr.")
 @run_options
 def command(paths: tuple[str, ...], http: str | None, verbose: bool, **given: Any) -> None:
     """Offer the `.rllm` files that are named, or that are below a folder (by default this one), as tools (MCP).

@@ -74,9 +74,9 @@ def remove(names: tuple[str, ...]) -> None:
 def pull(name: str, file: str | None) -> None:
     """Fetch the local model NAME and print what to write under `llm.model`.
 
-    NAME is one of the catalogue, such as smollm2-135m, or hf:ORG/REPO:FILE for a GGUF file of the hub; without FILE
-    the best balance of size and quality is taken. The checksum is verified. What was interrupted goes on where it
-    stopped.
+    NAME is one of the catalogue, such as smollm2-135m, or hf:ORG/REPO:FILE for a GGUF file of the hub; without FILE,
+    runllm takes the best balance of size and quality. The checksum is verified. An interrupted download goes on where
+    it stopped.
     """
     bar = download_bar()
     try:

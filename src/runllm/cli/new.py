@@ -79,7 +79,7 @@ def _read(read: Callable[[Any], Any]) -> Callable[..., Any]:
     "wish",
     metavar="SENTENCE",
     callback=_read(making.wish_of),
-    help="Have a model write it: what the app is for. The price is told first.",
+    help="Have a model write the app: what it is for. Shows the price first.",
 )
 @click.option(
     "--write-with",
@@ -89,13 +89,13 @@ def _read(read: Callable[[Any], Any]) -> Callable[..., Any]:
     help="The model that writes it, with --from.  [default: that of your settings]",
 )
 @click.option("--max-cost", type=Finite(0), metavar="USD", help="The most that the writing may cost.")
-@click.option("-y", "--yes", is_flag=True, help="Ask nothing: take what is usual for what is not given.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing, and use the defaults.")
 @click.option(
     "-m",
     "--model",
     metavar="MODEL",
     shell_complete=models,
-    help=f"The model that it calls.  [default: {there.MODEL}; with --from, the one that writes]",
+    help=f"The model that the app calls.  [default: {there.MODEL}; with --from, the one that writes]",
 )
 def command(
     file: str,
@@ -111,11 +111,11 @@ def command(
 ) -> None:
     """Write a small app to FILE, ready to run and to change.
 
-    On a terminal it asks what the app is for, what goes in and what comes out, unless options say so or --yes is given;
+    On a terminal it asks for the purpose, the input and the output, unless options give them or --yes is given;
     in a pipe it never asks. With --like, an input and tests are written beside the app, with what the model answered.
-    With --from, a model writes the app; what `runllm validate` would have something to say of is kept as FILE.draft.
+    With --from, a model writes the app; one with problems is kept as FILE.draft.
 
-    FILE gets the suffix `.rllm` unless it has one. A file that is there already stays as it is.
+    FILE gets the suffix `.rllm` unless it has one. An existing file is not changed.
     """
     path = _path(file)
     files.refuse_existing([str(path)])

@@ -62,7 +62,7 @@ _CALLS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--engine",
         type=click.Choice(["direct", "litellm"]),
-        help="How a hosted model is called.  [default: direct, where that is proven]",
+        help="How to call a hosted model.  [default: direct, where it is tested]",
     ),
     click.option(
         "--max-retries",
@@ -70,41 +70,41 @@ _CALLS: tuple[Callable[[Any], Any], ...] = (
         metavar="N",
         help="Attempts after a wrong answer.  [default: 2]",
     ),
-    click.option("--timeout", type=Duration(), metavar="TIME", help="The most that one call may take: 20, 90s, 5m."),
+    click.option("--timeout", type=Duration(), metavar="TIME", help="The most time for one call: 20, 90s, 5m."),
     click.option("--trust-python", is_flag=True, help="Run FILE's Python blocks WITHOUT a sandbox, as your own code."),
     click.option(
         "--whole-tree",
         is_flag=True,
-        help="Let --model, --max-retries, --timeout and --trust-python hold for the apps that FILE uses as well.",
+        help="Apply --model, --max-retries, --timeout and --trust-python also to the apps that FILE uses.",
     ),
     click.option(
-        "--max-calls", type=click.IntRange(1), metavar="N", help="The most calls of all.  [default: 1000 a run]"
+        "--max-calls", type=click.IntRange(1), metavar="N", help="The most calls in all.  [default: 1000 a run]"
     ),
     click.option("--max-cost", type=Finite(0), metavar="USD", help="The most that all calls may cost."),
-    click.option("--max-time", type=Duration(), metavar="TIME", help="The most that all may take: 90, 10m, 1h30m."),
+    click.option("--max-time", type=Duration(), metavar="TIME", help="The most time in all: 90, 10m, 1h30m."),
     click.option(
         "--allow-unpriced",
         is_flag=True,
         default=None,
-        help="Under --max-cost, call models whose price is not known as well.",
+        help="With --max-cost, also call models of unknown price.",
     ),
     click.option(
         "--concurrency",
         type=click.IntRange(1),
         metavar="N",
-        help="The most calls at a time.  [default: 8; of many runs 32]",
+        help="The most calls at a time.  [default: 8; for many runs 32]",
     ),
     click.option(
         "--block-timeout",
         type=Duration(),
         metavar="TIME",
-        help="The most that one Python block may take.  [default: 1]",
+        help="The most time for one Python block.  [default: 1]",
     ),
     click.option(
         "--block-memory",
         type=click.IntRange(1),
         metavar="MIB",
-        help="The most memory that one Python block may use.  [default: 64]",
+        help="The most memory for one Python block.  [default: 64]",
     ),
     click.option(
         "--allow-base",
@@ -118,13 +118,13 @@ _CALLS: tuple[Callable[[Any], Any], ...] = (
         "--ollama-auto-pull",
         is_flag=True,
         default=None,
-        help="Let the Ollama server pull a model that it does not have.",
+        help="Let the Ollama server pull a model that is missing.",
     ),
     click.option(
         "--cache/--no-cache",
         default=None,
         callback=_cached,
-        help="Take an answer that was given before instead of calling, and keep new ones for the next time.",
+        help="Reuse an earlier answer instead of calling the model, and keep new answers.",
     ),
     click.option(
         "--cache-for",
@@ -148,7 +148,7 @@ _RECORD: tuple[Callable[[Any], Any], ...] = (
         "--log-content",
         is_flag=True,
         default=None,
-        help="Record what is sent and answered as well, secrets masked.",
+        help="Also record prompts and answers, with secrets masked.",
     ),
 )
 

@@ -83,7 +83,7 @@ def command(
     """Run FILE on an input and print its output.
 
     The input is given by --arg, KEY=VALUE arguments, --input, --input-file or a pipe. The text of --arg and
-    KEY=VALUE is read as the type that FILE declares; a text after `--` is the one text that FILE takes.
+    KEY=VALUE is read as the type that FILE declares; a text after `--` is FILE's text input.
     `runllm run FILE --help` lists what FILE takes.
     """
     if verbose:

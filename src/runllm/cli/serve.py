@@ -20,8 +20,8 @@ from runllm.installation import REQUIREMENTS, adding
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @service.service_options
-@click.option("--reload", "follow", is_flag=True, help="Serve files as they are changed.")
-@click.option("-v", "--verbose", is_flag=True, help="Say each request on stderr.")
+@click.option("--reload", "follow", is_flag=True, help="Reload files when they change.")
+@click.option("-v", "--verbose", is_flag=True, help="Log each request on stderr.")
 @run_options
 def command(paths: tuple[str, ...], host: str, port: int, follow: bool, verbose: bool, **given: Any) -> None:
     """Serve the `.rllm` files that are named, or that are below a folder (by default this one), over HTTP.

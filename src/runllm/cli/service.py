@@ -24,23 +24,31 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=Callable[..., Any])
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--token-env", metavar="NAME", help="Ask for the token that this environment variable holds."),
-    click.option("--token-file", metavar="FILE", shell_complete=files, help="Ask for the token that stands in FILE."),
-    click.option("--no-auth", is_flag=True, help="Ask for no token, although others reach the service."),
+    click.option("--token-file", metavar="FILE", shell_complete=files, help="Ask for the token in FILE."),
+    click.option("--no-auth", is_flag=True, help="Ask for no token, even if other machines reach the service."),
+    click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Another host name of the service."),
     click.option(
-        "--allow-host", "hosts", multiple=True, metavar="NAME", help="A name that the service is reached under."
-    ),
-    click.option(
-        "--allow-origin", "origins", multiple=True, metavar="URL", help="A web page elsewhere that may call it."
+        "--allow-origin", "origins", multiple=True, metavar="URL", help="The origin of web pages that may call it."
     ),
     click.option(
         "--queue", type=click.IntRange(0), default=128, show_default=True, help="Runs that may wait for a place."
     ),
     click.option(
-        "--max-body", type=click.IntRange(1), default=1, show_default=True, metavar="MIB", help="Of one request."
+        "--max-body", type=click.IntRange(1), default=1, show_default=True, metavar="MIB", help="The largest request."
     ),
-    click.option("--max-cost-per-day", type=Finite(0), metavar="USD", help="Of all runs of a day, in UTC."),
     click.option(
-        "--grace", type=Duration(), default=30, show_default=True, metavar="TIME", help="For what runs at its end."
+        "--max-cost-per-day",
+        type=Finite(0),
+        metavar="USD",
+        help="The most that the runs of a day (UTC) may cost.",
+    ),
+    click.option(
+        "--grace",
+        type=Duration(),
+        default=30,
+        show_default=True,
+        metavar="TIME",
+        help="Time for running apps at the end.",
     ),
 )
 

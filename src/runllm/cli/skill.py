@@ -23,9 +23,9 @@ from runllm.rendering import safe
     metavar="DIR",
     shell_complete=any_file,
     default=".",
-    help="Where the folder is put, such as `.agents/skills`.  [default: this folder]",
+    help="Where to put the folder, such as `.agents/skills`.  [default: this folder]",
 )
-@click.option("--force", is_flag=True, help="Write over an older skill of the same name; its other files stay.")
+@click.option("--force", is_flag=True, help="Replace an older skill of the same name; keep its other files.")
 def command(file: str, target: str, force: bool) -> None:
     """Write a folder that lets an agent run FILE: an Agent Skill.
 

@@ -44,10 +44,9 @@ class _Stats(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         options = [param for param in self.commands["show"].params if isinstance(param, click.Option)]
+        rows = [row for param in (*options, *self.get_params(ctx)) if (row := param.get_help_record(ctx))]
         with formatter.section("Options"):
-            formatter.write_dl(
-                [row for param in (*options, *self.get_params(ctx)) if (row := param.get_help_record(ctx))]
-            )
+            formatter.write_dl(list(dict.fromkeys(rows)))
         self.format_commands(ctx, formatter)
 
 
@@ -94,7 +93,7 @@ def _selecting(function: Callable[..., Any]) -> Callable[..., Any]:
 def command() -> None:
     """Show what the recorded runs say: compliance, latency, tokens and cost, for each model.
 
-    FILE is an app's file, its name or its digest; without one, all apps are meant. Failed runs count too.
+    FILE is an app's file, its name or its digest; without one, all apps are shown. Failed runs count too.
     """
 
 

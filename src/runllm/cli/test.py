@@ -32,14 +32,16 @@ BROKEN = 3
 
 @click.command(name="test", cls=Grouped)
 @click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=files)
-@click.option("-m", "--model", "models", metavar="MODEL", multiple=True, help="Run each case with it; may be repeated.")
+@click.option(
+    "-m", "--model", "models", metavar="MODEL", multiple=True, help="Run each case with this model; may be repeated."
+)
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, metavar="N", help="Run each case N times.")
-@click.option("-k", "name", default="", metavar="TEXT", help="Only cases whose name holds TEXT.")
+@click.option("-k", "name", default="", metavar="TEXT", help="Only cases whose name contains TEXT.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only cases with this tag; may be repeated.")
 @click.option("--record", is_flag=True, help="Keep what models answer in NAME.cassette.yaml.")
-@click.option("--replay", is_flag=True, help="Take answers from there, and call no model.")
-@click.option("--live", is_flag=True, help="Call models, also where CI would replay.")
-@click.option("--prune", is_flag=True, help="Take out of cassettes what no test asks for.")
+@click.option("--replay", is_flag=True, help="Take answers from cassettes, and call no model.")
+@click.option("--live", is_flag=True, help="Call models, even in CI.")
+@click.option("--prune", is_flag=True, help="Remove from cassettes what no test uses.")
 @rate_options
 @click.option(
     "--format",
@@ -64,8 +66,8 @@ def command(
 ) -> int:
     """Run the tests of the `.rllm` files that are named, or that are below a folder (by default this one).
 
-    Exits with 1 if a test fails, with 3 if a file or its tests are wrong. In CI (where the variable CI is set), what
-    was recorded is replayed.
+    Exits with 1 if a test fails, with 3 if a file or its tests are wrong. In CI (if the variable CI is set),
+    recorded answers are replayed.
     """
     from runllm.evals import Suite, Wanted
 

@@ -20,10 +20,10 @@ _MOST = 8 << 20  # bytes of a module
 @click.option("--pydantic", is_flag=True, help="Models of pydantic instead of TypedDicts.")
 @output_option
 @click.option(
-    "--check", metavar="PATH", shell_complete=any_file, help="Compare with this file, and fail where it is another."
+    "--check", metavar="PATH", shell_complete=any_file, help="Compare with this file, and fail if it differs."
 )
 def command(file: str, lang: str, pydantic: bool, target: str | None, check: str | None) -> int:
-    """Print the types of FILE's input and output, and a function that loads it, or calls it where it is served."""
+    """Print the types of FILE's input and output, and a function that loads it or calls its service."""
     app = api.load(file, trust_python=True, whole_tree=True)  # nothing runs here
     place = check or target
     text = types(app.program, lang, pydantic=pydantic, target=None if place in (None, "-") else place)

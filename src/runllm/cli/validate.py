@@ -25,7 +25,7 @@ FAILED = 3
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--publish", is_flag=True, help="Ask for description, version and author as well.")
 @click.option("--trust-python", is_flag=True, help="Check for a run with --trust-python: no sandbox, any Python.")
-@click.option("--whole-tree", is_flag=True, help="Let --trust-python hold for the apps that FILES use as well.")
+@click.option("--whole-tree", is_flag=True, help="Apply --trust-python also to the apps that FILES use.")
 @format_option("text", "json", meaning="How to print what is found.")
 def command(
     files: tuple[str, ...], strict: bool, publish: bool, trust_python: bool, whole_tree: bool, form: str
@@ -58,7 +58,7 @@ def command(
 def schema(file: str | None) -> None:
     """Print the JSON Schema of a file's frontmatter, for editors and other tools.
 
-    With FILE, print its own instead: `input_schema` and `output_schema`, in whichever form it has them.
+    With FILE, print its contract instead: `input_schema` and `output_schema`, also if it is written in words.
     """
     if file is None:
         click.echo(json.dumps(api.frontmatter_schema(), ensure_ascii=False, indent=2))
