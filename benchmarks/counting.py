@@ -39,8 +39,19 @@ async def at_most(request):
     return web.json_response(said)
 async def last(request):
     return web.Response(body=asked, content_type="application/json")
+OLLAMA = {  # a model `m`, as Ollama tells of it
+    "tags": {"models": [{"name": "m:latest", "model": "m:latest"}]},
+    "ps": {"models": [{"name": "m:latest", "context_length": 8192}]},
+    "show": {"details": {"family": "test"}, "parameters": "", "capabilities": ["completion"],
+             "model_info": {"general.architecture": "test", "test.context_length": 8192}},
+    "chat": {"model": "m", "message": {"role": "assistant", "content": '{"n": 1}'}, "done": True,
+             "done_reason": "stop", "prompt_eval_count": 9, "eval_count": 5}}
+async def ollama(request):
+    await request.read()
+    return web.json_response(OLLAMA[request.match_info["asked"]])
 app = web.Application()
 app.router.add_post("/{wait}/v1/chat/completions", chat)
+app.router.add_route("*", "/api/{asked}", ollama)
 app.router.add_get("/most", at_most)
 app.router.add_get("/last", last)
 async def main():
@@ -58,8 +69,9 @@ asyncio.run(main())
 def provider() -> Iterator[str]:
     """The address of a provider on the loopback interface, in a process of its own.
 
-    An API that takes so many seconds for an answer is at `/SECONDS/v1`; at `/most` is how many calls were in flight at
-    most since it was asked last, and at `/last` what was asked last.
+    An API that takes so many seconds for an answer is at `/SECONDS/v1`, one of Ollama's form, with a model `m`, at
+    `/api`; at `/most` is how many calls were in flight at most since it was asked last, and at `/last` what was asked
+    last.
     """
     process = subprocess.Popen([sys.executable, "-c", _PROVIDER], stdout=subprocess.PIPE, text=True)
     try:

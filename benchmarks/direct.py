@@ -2,9 +2,10 @@
 
     python benchmarks/direct.py [--cold 5] [--warm 300] [--many 640] [--llm PATH]
 
-A cold `runllm run` stands against the command `llm` with a schema, if its path is given, and `--engine litellm`; a warm
-call against `http.client`; 32 calls in flight against bare aiohttp, to a server that takes 50 ms. Pairs are
-interleaved; medians and their ratios are printed. CPU time is that of the process, user and system.
+A cold `runllm run` of a model of OpenAI's form, and of one of Ollama's, stands against `--engine litellm`, and the
+command `llm` with a schema, if its path is given; a warm call against `http.client`; 32 calls in flight against bare
+aiohttp, to a server that takes 50 ms. Pairs are interleaved; medians and their ratios are printed. CPU time is that of
+the process, user and system.
 """
 
 from __future__ import annotations
@@ -53,10 +54,14 @@ def cold(root: str, rounds: int, llm: str | None) -> None:
         )
         environment = {
             **os.environ, "OPENAI_API_KEY": "x", "OPENAI_BASE_URL": base, "RUNLLM_STATS_DB": str(folder / "stats.db"),
-            "LLM_USER_PATH": name,
+            "OLLAMA_HOST": root, "LLM_USER_PATH": name,
         }  # fmt: skip
         run = [runllm, "run", "count.rllm", "text=hi"]
-        ways = {"runllm": run, "runllm --engine litellm": [*run, "--engine", "litellm"]}
+        ways = {
+            "runllm": run,
+            "runllm, of Ollama's form": [*run, "--model", "ollama_chat/m"],
+            "runllm --engine litellm": [*run, "--engine", "litellm"],
+        }
         if llm is not None:
             ways["llm, with a schema"] = [llm, "-m", "ours", "--schema", json.dumps(SCHEMA), "hi"]
         taken: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
