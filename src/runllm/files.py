@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TextIO, TypeAlias
 
 from runllm.errors import FileAccessError, UsageError
+from runllm.meant import missing
 
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
 """How to open a folder in order to go on from it, as far as the system lets: without the right to list it."""
@@ -36,7 +37,6 @@ _NO_LINK_AT_ALL = getattr(os, "O_NOFOLLOW_ANY", 0)  # macOS looks at each step o
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _MOST_LINKS = 40  # as the system allows
-_ALIKE = 0.7  # of two names, so that one is taken for a slip in the other
 
 
 def open_resolved(path: str, flags: int) -> int:
@@ -93,32 +93,6 @@ def read_bytes(path: str, most: int, doubt: Doubt = lambda _: "", *, resolved: s
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileAccessError(f"`{path}` cannot be read: {reason}", details={"path": path}) from None
-
-
-def missing(path: str) -> FileAccessError:
-    """The error that there is no such file, which names the file of its folder that was most likely meant."""
-    near = likely(path)
-    return FileAccessError(
-        f"there is no file `{path}`", details={"path": path}, hint=f"Did you mean `{near}`?" if near else None
-    )
-
-
-def likely(path: str, *, ending: str = "", alike: bool = True) -> str | None:
-    """The file of a path's folder that was meant by it: the app of its name, else with `alike` one of nearly its name.
-
-    Only files with the ending are looked at, and hidden ones only for a hidden name.
-    """
-    from runllm.diagnostics import nearest  # only needed once something is wrong
-
-    folder, name = os.path.split(path)
-    there: list[str] = []
-    with suppress(OSError, ValueError):
-        there = [one for one in os.listdir(folder or ".") if one.startswith(".") == name.startswith(".")]  # noqa: PTH208
-    stem = name.partition(".")[0].lower()
-    near = next((one for one in there if one.endswith(".rllm") and one.removesuffix(".rllm").lower() == stem), None)
-    if near is None and alike:
-        near = nearest(name, [one for one in there if one.endswith(ending)], _ALIKE)
-    return os.path.join(folder, near) if near else None  # noqa: PTH118 - as it was typed
 
 
 def _check(path: str, descriptor: int, doubt: Doubt) -> None:

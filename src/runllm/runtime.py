@@ -110,13 +110,9 @@ class Runtime:
             watcher: told when runs and calls begin and end, such as `runllm.telemetry.OpenTelemetry`.
             doing: told of what takes a while beside a model, such as loading it.
         """
-        self.watcher = watcher
-        self.store = store
-        self.wall = wall
-        self.moment = moment
-        self.now = now
-        self.sleep = sleep
-        self.jitter = jitter
+        self.watcher, self.store = watcher, store
+        self.now, self.wall, self.moment = now, wall, moment
+        self.sleep, self.jitter = sleep, jitter
         self._around: Callable[[Engine], Engine] = around or (lambda made: made)
         self._only = self._around(engine) if engine is not None else None
         self._answers = answers

@@ -20,7 +20,7 @@ from runllm.batch.lines import Delimited, JsonLines, JsonList, OneText
 from runllm.batch.sources import Form, Reading, Source
 from runllm.batch.texts import Texts, are_many
 from runllm.errors import FileAccessError, UsageError
-from runllm.files import missing
+from runllm.meant import missing
 
 FORMS: Mapping[str, Form] = {
     ".csv": "csv",

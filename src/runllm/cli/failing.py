@@ -110,7 +110,7 @@ _NONE = frozenset({"deploy", "publish", "upload", "push", "update", "upgrade"})
 def command_meant(arguments: list[str], commands: Iterable[str]) -> str | None:
     """Which command or file was meant by words that begin with no command; None where that is not plain."""
     from runllm.diagnostics import nearest
-    from runllm.files import likely
+    from runllm.meant import likely
 
     name = arguments[0]
     if name == "help":

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runllm.evals.beside import beside
-from runllm.files import missing
+from runllm.meant import missing
 
 _NEVER = frozenset({"node_modules", "venv", "env", "__pycache__", "site-packages", "build", "dist"})
 _MOST_BYTES = 1 << 20

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from runllm.app import App
 from runllm.errors import RunllmError, UsageError
 from runllm.evals.finding import apps_below
-from runllm.files import missing
+from runllm.meant import missing
 from runllm.serve.refusals import Refusal
 
 Loader = Callable[[str], App]
