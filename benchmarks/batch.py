@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from counting import APP, provider
+from counting import memory as memory_of
 
 IN_FLIGHT = 32
 SUMMARY = Path(__file__).parents[1] / "examples" / "summary.rllm"
@@ -205,8 +206,7 @@ def alone(rows: int, folder: Path) -> None:
         with Batch(app, Wanted(paths=[str(folder / f"{rows}.csv")], target=str(folder / f"out-{rows}.csv"))) as one:
             one.run(one.check(), sys.stdout)
             one.summary(0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps([time.perf_counter() - began, peak]))
+    print(json.dumps([time.perf_counter() - began, memory_of("self", "VmHWM")]))
 
 
 def apart(rows: int, folder: Path) -> tuple[float, float]:

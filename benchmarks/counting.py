@@ -81,10 +81,10 @@ def provider() -> Iterator[str]:
         process.wait()
 
 
-def memory(process: int) -> float:
-    """MiB that a process holds."""
+def memory(process: int | str, field: str = "VmRSS") -> float:
+    """MiB that a process holds, or with `VmHWM` has held at most: `getrusage` begins with what its parent held."""
     status = Path(f"/proc/{process}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+    return int(next(line for line in status.splitlines() if line.startswith(field)).split()[1]) / 1024
 
 
 def used(process: int) -> float:
