@@ -501,6 +501,24 @@ def test_a_row_that_ends_in_a_bug_is_a_row_that_failed(served, tmp_path, monkeyp
     assert [one["_error_code"] for one in rows_of(tmp_path / "out.csv")] == ["", "RLLM_099", ""]
 
 
+@pytest.mark.parametrize(("rows", "said"), [(1, "Every row had ended by then"), (9, "goes on where it stopped")])
+def test_who_stops_a_batch_is_told_what_is_left_of_it(served, tmp_path, monkeypatch, rows, said):
+    """Stopped when its first row has its answer; one of one row has ended then."""
+    served(rows=rows)
+    from runllm.batch import Batch, Wanted
+    from runllm.errors import InterruptedRunError
+
+    judged = Batch._judged
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    app = runllm.load(tmp_path / "one.rllm", concurrency=1)
+    with Batch(app, Wanted(paths=[str(tmp_path / "in.csv")], target=str(tmp_path / "out.csv"))) as going:
+        checked = going.check()
+        monkeypatch.setattr(Batch, "_judged", lambda self, *words: self.stop() or judged(self, *words))
+        with pytest.raises(InterruptedRunError) as caught:
+            going.run(checked, None)  # pyright: ignore[reportArgumentType]
+    assert said in caught.value.recovery_hint
+
+
 def test_an_output_that_another_process_writes_is_not_begun_anew(served, tmp_path):
     provider = served(Echo(delay=20), rows=4)
     words = [RUNLLM, "batch", "one.rllm", "in.csv", "-o", "out.csv", "--concurrency", "2"]

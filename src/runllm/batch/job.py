@@ -282,10 +282,16 @@ class Batch:
                 stopped = self._failures(checked)
                 self.stop()
         if stopped is None and self._stopped.is_set():
-            goes_on = "The same command goes on where it stopped." if journal else "Run it again to start over."
-            stopped = InterruptedRunError("the batch was stopped", hint=goes_on)
+            stopped = self._interrupted(goes_on=journal is not None)
         if stopped is not None:
             raise stopped
+
+    def _interrupted(self, *, goes_on: bool) -> InterruptedRunError:
+        """What says that it was stopped, and what is to be done; nothing, where all had ended by then."""
+        if self.counts.done >= self.counts.rows:
+            return InterruptedRunError("the batch was stopped", hint="Every row had ended by then: it is done.")
+        hint = "The same command goes on where it stopped." if goes_on else "Run it again to start over."
+        return InterruptedRunError("the batch was stopped", hint=hint)
 
     def _left(self, journal: Journal | None, checked: Checked) -> Iterator[tuple[int, Row]]:
         """The rows that have not ended, or are to be run again, with their places; no more are read than there are."""

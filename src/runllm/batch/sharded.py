@@ -108,7 +108,7 @@ class Sharded(Batch):
             if shard.error is not None and not isinstance(shard.error, _OF_ITS_OWN):
                 raise shard.error
         if self._stopped.is_set():
-            raise InterruptedRunError("the batch was stopped", hint="The same command goes on where it stopped.")
+            raise self._interrupted(goes_on=True)
 
     def _fruitless(self, shards: Iterable[Shard], lost: str) -> RunllmError:
         """Why a round came to nothing."""
