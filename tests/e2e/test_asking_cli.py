@@ -154,9 +154,12 @@ def on_a_terminal(folder: Path, *words: str, typed: list[tuple[str, bytes]]) -> 
     if process == 0:
         os.chdir(folder)
         os.execve(RUNLLM, [RUNLLM, *words], {**os.environ, "TERM": "dumb", "NO_COLOR": "1"})  # noqa: S606
-    seen, left, deadline = "", list(typed), time.monotonic() + 60
+    seen, left, deadline = "", list(typed), time.monotonic() + 100
     while time.monotonic() < deadline:
-        if not select.select([terminal], [], [], 1)[0]:
+        if not select.select([terminal], [], [], 10)[0]:
+            # Python misses a Ctrl-C just before it begins to read, and hears the next one.
+            if not left and typed[-1][1] in CONTROL:
+                os.write(terminal, typed[-1][1])
             continue
         try:
             seen += os.read(terminal, 1 << 16).decode()

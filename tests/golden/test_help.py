@@ -1,5 +1,6 @@
 """What `--help` prints, for every command there is, at a fixed width, compared with a reviewed copy."""
 
+import re
 from collections.abc import Iterator
 
 import click
@@ -29,7 +30,10 @@ COMMANDS = list(commands(cli))
 def test_help(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert invoke([*words, "--help"]) == 0
-    same(capsys.readouterr().out, COPIES / f"{'-'.join(('runllm', *words))}.txt")
+    printed = capsys.readouterr().out
+    options = re.findall(r"^  (?:-\w, )?(--[\w-]+)(?: [A-Z\[/]|  )", printed, re.MULTILINE)
+    assert len(options) == len(set(options)), "an option is listed once"
+    same(printed, COPIES / f"{'-'.join(('runllm', *words))}.txt")
 
 
 def test_help_with_a_file_lists_its_inputs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
