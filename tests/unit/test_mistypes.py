@@ -487,6 +487,7 @@ JINJA = [
     ("{% if input.n =< 5 %}a{% endif %}", "=", "Write `<=`."),
     ("{% if input.x == calm %}a{% endif %}", "calm", 'A text stands in quotes: `"calm"`.'),
     ("{% if input.x is calm %}a{% endif %}", "calm", 'a text stands in quotes: `x == "calm"`'),
+    ("{{ input.l | select('calm') | list }}", "'", 'a text stands in quotes: `x == "calm"`'),
     ("{% if (input.n > 5 %}a{% endif %}", "}", "such as a `)`"),
     ("{% for x in input.l %}{{ x }}{% endfor }", "}", "Close it with `%}`."),
     ("{{% for x in input.l %}}{% endfor %}", "%", "one brace on each side"),

@@ -167,9 +167,9 @@ def rewrite(source: str, finding: Finding) -> str:
     """What to write instead of what a finding marks, if another language writes it so; else empty."""
     word = source[finding.offset : finding.offset + finding.length]
     if finding.message.startswith("there is no test "):
-        return _TESTS.get(
-            word, f'Values are compared with `==`; a text stands in quotes: `x == "{clip(word, _SHOWN)}"`.'
-        )
+        name = word.strip("\"'")  # of `is name`, and of `select("name")`
+        said = f'Values are compared with `==`; a text stands in quotes: `x == "{clip(name, _SHOWN)}"`.'
+        return _TESTS.get(name, said)
     if finding.message.startswith("there is no ") or " has no " in finding.message:
         return _name(source, finding.offset, word) or (_whole_tag(source, finding.offset) if finding.unread else "")
     if finding.unread and not finding.hint:
