@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
-from runllm.errors import FileAccessError, UsageError
+from runllm.errors import FileAccessError
 from runllm.meant import missing
 
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
@@ -175,19 +175,6 @@ def unwritable(folder: str | Path) -> str | None:
 
 
 # --- writing --------------------------------------------------------------------------------------
-
-
-def keep_apps(path: str, *, new: bool = False) -> None:
-    """Refuse to write what a command found over an app, its tests or its cassette; with `new`, to make one of it.
-
-    Raises:
-        UsageError: that is what is named.
-    """
-    name = os.path.basename(path)  # noqa: PTH119 - text is all that is needed
-    is_own = name.endswith((".rllm", ".cassette.yaml")) or ".tests." in name
-    if is_own and (new or os.path.lexists(path)):
-        said = f"`{path}` is an app, its tests or its cassette, and no place for what is found"
-        raise UsageError(said, hint="Name another file.")
 
 
 def check_writable(path: str) -> None:

@@ -101,6 +101,8 @@ def _defaults(stated: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Call
     factories: dict[str, Callable[[], Any]] = {}
     for name, one in stated.items():
         if not isinstance(one, Field):
+            if type(one).__hash__ is None:
+                raise ValueError(f"the default of `{name}` can change, and all values would share it")
             defaults[name] = one
         elif (described := cast("Field[Any]", one)).default_factory is not MISSING:
             factories[name] = described.default_factory

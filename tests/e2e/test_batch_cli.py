@@ -141,10 +141,13 @@ def test_a_pipe_of_rows_gives_a_pipe_of_rows(folder: Path) -> None:
         (("rows.csv", "-o", "o.csv", "--report", "o.csv.journal"), "the output and its journal are `o.csv`"),
         (("rows.csv", "-o", "o.csv", "--report", "sorting.rllm"), "`sorting.rllm` is an app"),
         (("rows.csv", "-o", "sorting.rllm", "--format", "csv", "--overwrite"), "`sorting.rllm` is an app"),
+        (("rows.csv", "-o", "linked.csv", "--overwrite"), "`linked.csv` is an app"),
+        (("rows.csv", "-o", "o.csv", "--report", "linked.csv"), "`linked.csv` is an app"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_a_call(folder: Path, words: tuple[str, ...], message: str) -> None:
     """And everything that is there stays as it is."""
+    (folder / "linked.csv").hardlink_to(folder / "sorting.rllm")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     done = batch(folder, *words, "--error-format", "json", expect=2)
     assert message in json.loads(done.stderr)["message"]

@@ -461,7 +461,9 @@ def test_no_output_is_written_over_an_app(app: Path, provider: Provider, words: 
     """Nor over its tests; where there is none yet, an app may write one."""
     before = app.read_bytes()
     (app.parent / "echo.tests.yaml").write_text("[]")
-    for target in ("echo.rllm", "./echo.rllm", "echo.tests.yaml"):
+    (app.parent / "linked").hardlink_to(app)  # an app may have any name
+    named = ("linked",) if "echo.rllm" in words else ()
+    for target in ("echo.rllm", "./echo.rllm", "echo.tests.yaml", *named):
         done = command(*words, "-o", target, cwd=app.parent, RUNLLM_STATS_DB=str(app.parent / "stats.db"))
         assert (done.returncode, json.loads(done.stderr)["error_code"]) == (2, "RLLM_022"), (target, done.stderr)
     assert (app.read_bytes(), (app.parent / "echo.tests.yaml").read_text()) == (before, "[]")

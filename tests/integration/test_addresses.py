@@ -58,6 +58,14 @@ def test_an_output_at_an_address_is_not_replaced_unasked(served, tmp_path, addre
     assert (tmp_path / "bucket" / "out.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
 
 
+def test_what_an_address_has_to_escape_is_written_here_as_it_is(served, tmp_path):  # noqa: F811
+    served(rows=2)
+    (tmp_path / "my bucket").mkdir()
+    batch(tmp_path, "-o", f"file://{tmp_path}/my%20bucket/my%20out.csv")
+    there = tmp_path / "my bucket" / "my out.csv"
+    assert there.read_bytes() == (tmp_path / "my out.csv").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("target", "status", "said"),
     [

@@ -167,7 +167,15 @@ def test_the_pages_ask_for_the_token_as_all_else_does(tmp_path: Path) -> None:
     [
         ({"type": "string"}, "..."),
         ({"type": "string", "format": "date"}, "2026-11-30"),
+        ({"type": "string", "minLength": 5, "maxLength": 5.0}, "....."),
+        ({"type": "string", "maxLength": 2}, ".."),
         ({"type": "integer", "minimum": 3}, 3),
+        ({"type": "integer", "minimum": 1.5}, 2),
+        ({"type": "integer", "multipleOf": 5, "minimum": 3}, 5),
+        ({"type": "integer", "exclusiveMaximum": 0}, -1),
+        ({"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}, 0.5),
+        ({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.5}, 0.25),
+        ({"type": "array", "items": {"type": "boolean"}, "minItems": 2.0}, [True, True]),
         ({"enum": ["a", "b"]}, "a"),
         ({"type": "boolean", "default": False}, False),
         ({"type": "array", "items": {"type": "number", "examples": [2.5]}}, [2.5]),
@@ -178,3 +186,13 @@ def test_a_sample_is_of_the_right_type(schema: Any, sample: Any) -> None:
     root = {"type": "object", "$defs": {"x": {"const": 7}}, "properties": {"v": schema}, "required": ["v"]}
     assert sample_of(Contract(root)) == {"v": sample}
     assert Contract(root).accepts({"v": sample})
+
+
+def test_a_sample_stays_small_whatever_a_schema_asks_for() -> None:
+    """A stranger's file may ask for a list of a billion lists of a billion texts."""
+    schema: Any = {"type": "string", "minLength": 10**9}
+    for _ in range(4):
+        schema = {"type": "array", "items": schema, "minItems": 10**9}
+    found = sample_of(Contract({"type": "object", "properties": {"v": schema}, "required": ["v"]}))
+    assert len(found["v"]) == 10
+    assert len(found["v"][0][0][0][0]) == 1_000

@@ -132,3 +132,13 @@ def test_a_class_costs_no_dataclass_until_its_fields_are_asked_for() -> None:
     assert not isinstance(vars(Fresh)["__dataclass_fields__"], dict)
     assert [one.default for one in fields(Fresh)] == ["a"]
     assert isinstance(vars(Fresh)["__dataclass_fields__"], dict)
+
+
+@pytest.mark.parametrize("default", [[], {}, set()])
+def test_a_default_that_all_values_would_share_is_refused(default: object) -> None:
+    """When the class is made, as a dataclass does."""
+    with pytest.raises(ValueError, match="the default of `many` can change"):
+
+        @frozen
+        class Shared:
+            many: object = default

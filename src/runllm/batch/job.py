@@ -17,7 +17,7 @@ from typing import Any, Self, TextIO
 from runllm import files
 from runllm.api import as_error
 from runllm.app import App
-from runllm.batch import writers
+from runllm.batch import apart, writers
 from runllm.batch.addresses import Address, is_address
 from runllm.batch.checking import Checked, Counts, Wanted, checked_rows
 from runllm.batch.columns import Feeding, Shape
@@ -100,10 +100,8 @@ class Batch:
         target = self.wanted.target
         if target is None or self.wanted.dry:
             return None
-        files.keep_apps(target)
-        files.check_writable(target)
+        apart.keep_apart(target, self.app.program.source.name, self.wanted.paths)
         path = f"{target}.journal"
-        self._keep_rows_apart(target)
         there = [target] if os.path.exists(target) else []  # noqa: PTH110 - as above
         there += [self._address.name] if self._address and self._address.is_there() else []
         if there and not os.path.exists(path) and not self.wanted.overwrite:  # noqa: PTH110 - as above
@@ -120,29 +118,8 @@ class Batch:
         return journal
 
     def keep_apart(self, report: str) -> None:
-        """Refuse a report that cannot be written, or would be written over the rows, the output or its journal.
-
-        Raises:
-            FileAccessError: it cannot be written.
-            UsageError: that is where it is to be.
-        """
-        files.keep_apps(report)
-        files.check_writable(report)
-        self._keep_rows_apart(report)
-        target = self.wanted.target
-        if target is not None and os.path.realpath(report) in map(os.path.realpath, (target, f"{target}.journal")):
-            raise UsageError(f"the output and its journal are {told(target)}", hint="Name another file for the report.")
-
-    def _keep_rows_apart(self, target: str) -> None:
-        """Refuse an output that is among the rows, or would be the next time."""
-        folder = os.path.realpath(os.path.dirname(target) or os.curdir)  # noqa: PTH120 - text is all that is needed
-        for path in self.wanted.paths:
-            same = os.path.exists(path) and os.path.exists(target) and os.path.samefile(path, target)  # noqa: PTH110, PTH121
-            if same or (os.path.isdir(path) and os.path.realpath(path) == folder):  # noqa: PTH112 - as above
-                raise UsageError(
-                    f"the rows are read from {path}, and the output would stand there as well",
-                    hint="Name an output elsewhere: the rows are never written to.",
-                )
+        """Refuse a report that would be written over something of the batch: see `runllm.batch.apart`."""
+        apart.keep_report_apart(report, self.wanted.target, self.app.program.source.name, self.wanted.paths)
 
     def stop(self) -> None:
         """Begin no row any more; those under way end."""

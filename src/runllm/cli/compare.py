@@ -50,7 +50,7 @@ def command(
     from runllm.evals.revision import as_it_is, at_revision
     from runllm.report import comparison
 
-    check_target(target, is_report=True)
+    check_target(target, *paths, is_report=True)
     own = {name: given.pop(name) for name in ("models", "repeat", "name", "tags")}
     if len(paths) == 1 and len(own["models"]) < 2 and (now := as_it_is(paths[0])):  # noqa: PLR2004 - two are a pair
         paths = (paths[0], now)

@@ -15,6 +15,7 @@ import click
 from runllm import files
 from runllm.cli import offers
 from runllm.diagnostics import clip
+from runllm.keeping import keep_apps
 from runllm.quantities import UNKNOWN
 from runllm.rendering import Paint, one_line, safe
 from runllm.terminal import harmless
@@ -69,18 +70,21 @@ def write(pieces: Iterable[str], target: str | None, *, foreign: bool = False, p
         for piece in pieces:
             click.echo(harmless(piece) if shown else piece, nl=False, color=True)
         return
-    files.keep_apps(target)
+    keep_apps(target)
     with files.writing(target, private=private) as file:
         file.writelines(map(harmless, pieces) if foreign and file.isatty() else pieces)
 
 
-def check_target(target: str | None, *, is_report: bool = False) -> None:
+def check_target(target: str | None, *read: str, is_report: bool = False) -> None:
     """Refuse a file that `write` could not write, before the work whose result it is to hold.
 
-    A report of tests makes no file that would be taken for an app, tests or a cassette.
+    Args:
+        target: as `write` has it.
+        read: the apps that the command reads.
+        is_report: whether it is one of tests, which makes no file that would be taken for an app, tests or a cassette.
     """
     if target is not None and target != "-":
-        files.keep_apps(target, new=is_report)
+        keep_apps(target, *read, new=is_report)
         files.check_writable(target)
     else:
         with suppress(io.UnsupportedOperation):  # what stands for it in a test is no file

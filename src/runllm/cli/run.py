@@ -89,7 +89,7 @@ def command(
     if verbose:
         in_full()
     warn_of_trust(file, options)
-    check_target(target)
+    check_target(target, file)
     with steps("checking the file", _trace if verbose else None) as step:
         runtime = api.new_runtime(
             auto_pull=auto_pull,

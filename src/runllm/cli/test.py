@@ -77,7 +77,7 @@ def command(
     if junit and os.path.realpath(target or "-") == os.path.realpath(junit):
         raise UsageError("the report and `--junit` are written to the same place", hint="Name two files.")
     for path in filter(None, (target, junit)):
-        check_target(path, is_report=True)
+        check_target(path, *paths, is_report=True)
     form = form or {".json": "json", ".html": "html"}.get(os.path.splitext(target or "")[1], "table")  # noqa: PTH122
     own = {name: given.pop(name) for name in ("models", "repeat", "name", "tags", "prune", "rpm", "tpm")}
     wanted = Wanted(paths=paths or (".",), mode=modes[0] if modes else "auto", **own)

@@ -7,7 +7,7 @@ import click
 from runllm import api, files
 from runllm.cli.offers import apps
 from runllm.cli.offers import files as any_file
-from runllm.cli.output import output_option, write
+from runllm.cli.output import check_target, output_option, write
 from runllm.export import LANGUAGES, types
 from runllm.rendering import safe
 
@@ -24,6 +24,8 @@ _MOST = 8 << 20  # bytes of a module
 )
 def command(file: str, lang: str, pydantic: bool, target: str | None, check: str | None) -> int:
     """Print the types of FILE's input and output, and a function that loads it or calls its service."""
+    if check is None:
+        check_target(target, file)
     app = api.load(file, trust_python=True, whole_tree=True)  # nothing runs here
     place = check or target
     text = types(app.program, lang, pydantic=pydantic, target=None if place in (None, "-") else place)

@@ -12,10 +12,11 @@ from runllm.schema.walk import resolve
 from runllm.schema.words import LIKE
 
 _DEEPEST = 4
+_LONGEST, _MOST = 1_000, 10  # characters of a text, elements of a list: a schema may ask for a billion
 
 
 def sample_of(contract: Contract) -> dict[str, Any]:
-    """An input to try an app with; a pattern and rules over several values it may not satisfy."""
+    """An input to try an app with; patterns, rules over several values and long lists and texts it may not satisfy."""
     return {name: _sample(contract.schema, contract.properties.get(name, {})) for name in contract.required}
 
 
@@ -31,23 +32,41 @@ def _sample(root: Mapping[str, Any], schema: Any, depth: int = 0) -> Any:
             properties = node.get("properties", {})
             return {name: _sample(root, properties.get(name, {}), depth + 1) for name in node.get("required", ())}
         case "array":
-            return (
-                [_sample(root, node["items"], depth + 1)] * max(1, node.get("minItems", 1)) if "items" in node else []
-            )
+            one = [_sample(root, node["items"], depth + 1)] if "items" in node else []
+            return one * _within(node, "minItems", "maxItems", 1, _MOST)
         case "integer" | "number":
-            return _number(node)
+            return _number(node, whole=kind == "integer")
         case "boolean":
             return True
         case _:
             text: str = LIKE.get(node.get("format", ""), "...")
-            return text.ljust(node.get("minLength", 0), ".")[: node.get("maxLength")]
+            return text[: _within(node, "minLength", "maxLength", len(text), _LONGEST)].ljust(
+                _within(node, "minLength", "maxLength", 0, _LONGEST), "."
+            )
 
 
-def _number(node: Mapping[str, Any]) -> float:
-    """1, or the number within the bounds that is nearest to its lower one."""
-    least = max(node.get("minimum", -math.inf), node.get("exclusiveMinimum", -math.inf) + 1)
-    most = min(node.get("maximum", math.inf), node.get("exclusiveMaximum", math.inf) - 1)
-    return least if least > -math.inf else min(1, most)
+def _within(node: Mapping[str, Any], least: str, most: str, usual: int, bound: int) -> int:
+    """How many of something are shown: the usual number, or the nearest that a schema allows, and never very many."""
+    return int(min(max(usual, node.get(least, 0)), node.get(most, bound), bound))
+
+
+def _number(node: Mapping[str, Any], *, whole: bool) -> float:
+    """The first of some likely numbers that keeps the bounds; 1 where none does."""
+    low = max(node.get("minimum", -math.inf), node.get("exclusiveMinimum", -math.inf))
+    high = min(node.get("maximum", math.inf), node.get("exclusiveMaximum", math.inf))
+    step = node.get("multipleOf", 1)
+    tried = [1, low, high, low + 1, high - 1, (low + high) / 2]
+    tried += [math.ceil(low / step) * step, (math.floor(low / step) + 1) * step] if math.isfinite(low) else [step, 0]
+    exact = [int(one) if one == int(one) else one for one in tried if math.isfinite(one)]
+    fitting = (one for one in exact if _keeps(node, one) and (isinstance(one, int) or not whole))
+    return next(fitting, 1)
+
+
+def _keeps(node: Mapping[str, Any], number: float) -> bool:
+    within = node.get("minimum", number) <= number <= node.get("maximum", number)
+    inside = node.get("exclusiveMinimum", -math.inf) < number < node.get("exclusiveMaximum", math.inf)
+    step = node.get("multipleOf")
+    return within and inside and (step is None or number % step == 0)
 
 
 def _said(node: Mapping[str, Any]) -> Iterable[Any]:
