@@ -152,7 +152,8 @@ def test_a_descriptor_is_written_where_it_stands(folder: Path, target: str) -> N
 def test_a_descriptor_that_cannot_be_written_is_refused_before_a_model_is_called(
     folder: Path, provider: Provider
 ) -> None:
-    for line in ("$0 app.rllm text=x -o /dev/fd/7 7< app.rllm", "$0 app.rllm text=x -o /dev/fd/91"):
+    (folder / "other").touch()
+    for line in ("$0 app.rllm text=x -o /dev/fd/7 7< other", "$0 app.rllm text=x -o /dev/fd/91"):
         assert run(folder, shell=line).returncode == 3
     assert provider.requests == []
 
